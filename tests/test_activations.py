@@ -36,7 +36,7 @@ def architecture(row: dict[str, Any]) -> Architecture:
     config = {"model_type": row["model_type"], **row["config"]}
     name = adapter_name(config)
     assert name is not None
-    a = schema_of(name).model_validate(config).architecture()
+    a = schema_of(name).model_validate(config).standalone()
     return a._replace(rotary=_rotary.tables(config, a.facts))
 
 

@@ -137,6 +137,13 @@ def test_an_unknown_kind_is_refused_by_name_by_every_engine(cache: Cache, said: 
             engine.allocate(with_cache(cache), Workload(4096))
 
 
+def test_an_unknown_kind_is_no_figure_of_a_page_or_a_table_either() -> None:
+    from archcalc.figures import memory
+
+    with pytest.raises(UnsupportedError, match="the textbook has no rule for caches of kind 'holographic'"):
+        memory.textbook(with_cache(Cache("holographic", 8, 128, 128)), 4096, 1, 2)  # type: ignore[arg-type]
+
+
 def test_an_unknown_kind_is_no_figure_of_the_planner_either() -> None:
     from archcalc.engines.sglang import cache as sglang
     from archcalc.engines.vllm import cache as vllm

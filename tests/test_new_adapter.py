@@ -65,7 +65,7 @@ def test_a_wrong_file_is_told_from_its_row(tmp_path: Path) -> None:
     said = of("llama")
     made = scaffold.scaffold("zzz", said)
     adapter, _ = scaffold.written(made, checkout(tmp_path))
-    adapter.write_text(made.text.replace('"zzz"', '"zzz"\n    ffn_name: ClassVar[str] = "ffn"'), encoding="utf-8")
+    adapter.write_text(made.text.replace("Schema):", 'Schema):\n    ffn_name = "ffn"\n'), encoding="utf-8")
     odd = scaffold.missing(made, adapter)
     assert any(line.startswith("only in the reference: model.layers.{}.mlp.gate_proj.weight") for line in odd)
     assert any(line.startswith("only in the adapter: model.layers.{}.ffn.gate_proj.weight") for line in odd)

@@ -103,7 +103,7 @@ def test_a_message_names_the_part_that_it_speaks_of() -> None:
     [("minimax_m1", "BF16"), ("gpt2", "F32"), ("t5", "F32"), ("llama", "BF16")],
 )
 def test_the_dtype_that_is_taken_where_none_is_stated(name: str, dtype: str) -> None:
-    base, notes = checkpoint.base_dtype(schema_of(name).model_validate(SIZES.get(name, {})).architecture())
+    base, notes = checkpoint.base_dtype(schema_of(name).model_validate(SIZES.get(name, {})).standalone())
     assert base == dtype
     assert notes and "no dtype" in notes[0]
 

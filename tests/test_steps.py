@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import gzip
+import inspect
 import json
 import re
 from collections import Counter
@@ -21,7 +22,7 @@ import pytest
 import archcalc
 from archcalc.analysis.activations import How, layer_saved, step_saved
 from archcalc.analysis.kv import allocate
-from archcalc.arch import _rotary, adapter_name, parse, schema_of
+from archcalc.arch import _rotary, adapter_name, model_types, parse, schema_of
 from archcalc.arch._schema import ConfigSchema
 from archcalc.engines._allocation import Workload
 from archcalc.errors import ArchcalcError, UnsupportedError
@@ -182,7 +183,7 @@ def predicted(row: dict[str, Any]) -> int:
     name = adapter_name({"model_type": row["model_type"]})
     assert name is not None
     schema: type[ConfigSchema] = schema_of(name)
-    a = schema.model_validate(config).architecture()
+    a = schema.model_validate(config).standalone()
     a = a._replace(rotary=_rotary.tables(config, a.facts))
     return step_saved(a, How(size=2, attention=row["attn"], tokens=row["seq"], batch=row["batch"], cpu=True))
 
@@ -243,6 +244,27 @@ def asks(node: ast.AST) -> bool:
 def test_below_the_adapters_no_type_is_asked_for_by_name() -> None:
     found = Counter(path for path, tree in trees(*BELOW) for node in ast.walk(tree) if asks(node))
     assert dict(found) == NAMED
+
+
+def test_a_hook_has_one_signature() -> None:
+    """What an adapter overrides takes what its base takes: the same names, kinds and defaults, and at most options of its own."""
+    odd = set()
+    for name in sorted(model_types()):
+        lineage = schema_of(name).__mro__
+        for i, cls in enumerate(lineage):
+            if not cls.__module__.startswith("archcalc.arch."):
+                continue
+            for key, hook in vars(cls).items():
+                base = next((vars(other)[key] for other in lineage[i + 1 :] if key in vars(other)), None)
+                if not inspect.isfunction(hook) or not inspect.isfunction(base) or key.startswith("_"):
+                    continue
+                own, inherited = (
+                    [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()] for f in (hook, base)
+                )
+                further = own[len(inherited) :]
+                if own[: len(inherited)] != inherited or any(default is inspect.Parameter.empty for *_, default in further):
+                    odd.add(f"{cls.__module__}.{cls.__qualname__}.{key}")
+    assert odd == set()
 
 
 def reads(node: ast.AST) -> bool:

@@ -12,7 +12,7 @@ import pytest
 import archcalc
 from archcalc import hardware
 from archcalc import sweep as sweep_library
-from archcalc.analysis import sweep
+from archcalc.analysis import grid
 from archcalc.errors import UsageError
 from conftest import Run
 
@@ -138,9 +138,9 @@ def test_a_pool_gives_what_one_process_gives(run: Run) -> None:
 
 
 def test_points_do_not_depend_on_their_order() -> None:
-    rows = list(sweep.grid({"source": ["gpt2", "qwen3-0.6b"], "context_tokens": [64, 128], "gpu": ["4090"]}, {}))
-    assert sweep.points(rows[::-1])[::-1] == sweep.points(rows)
-    assert sweep.size({"source": ["gpt2", "qwen3-0.6b"], "context_tokens": [64, 128], "gpu": ["4090"]}, {}) == len(rows)
+    rows = list(grid.grid({"source": ["gpt2", "qwen3-0.6b"], "context_tokens": [64, 128], "gpu": ["4090"]}, {}))
+    assert grid.points(rows[::-1])[::-1] == grid.points(rows)
+    assert grid.size({"source": ["gpt2", "qwen3-0.6b"], "context_tokens": [64, 128], "gpu": ["4090"]}, {}) == len(rows)
 
 
 def test_the_library_computes_what_the_command_does(run: Run) -> None:

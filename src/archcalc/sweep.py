@@ -25,8 +25,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from archcalc import units
-from archcalc.analysis import sweep as _sweep
-from archcalc.analysis.sweep import flat
+from archcalc.analysis import grid as _grid
+from archcalc.analysis.grid import flat
 from archcalc.errors import UsageError
 from archcalc.questions import Source, loaded
 
@@ -64,7 +64,7 @@ def rows(
         source=source, context_tokens=context_tokens, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, vram=vram, engine=engine, tp=tp,
         pp=pp, ep=ep, dp=dp, quant=quant, kv_dtype=kv_dtype, set=set,
     )  # fmt: skip
-    return _sweep.grid(made, overrides)
+    return _grid.grid(made, overrides)
 
 
 def size(**named: Any) -> int:
@@ -73,7 +73,7 @@ def size(**named: Any) -> int:
     >>> size(source=["gpt2"], context_tokens=["512", "1k"], concurrency=[1, 4, 16])
     6
     """
-    return _sweep.size(*axes(**named))
+    return _grid.size(*axes(**named))
 
 
 def run(row: Mapping[str, Any]) -> Row:
@@ -82,12 +82,12 @@ def run(row: Mapping[str, Any]) -> Row:
     Parameters, checkpoint and the textbook cache; with a `gpu` also the verdict of `archcalc fit`. Figures that do not apply are None;
     `error` is None, or says why the row has no figures. All rows of a grid have the same keys.
     """
-    return _sweep.point(row)
+    return _grid.point(row)
 
 
 def run_all(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
     """`run` for many rows, in order. Neighbours of a grid share work, so pieces of a grid are faster together."""
-    return [_sweep.point(row) for row in rows]
+    return [_grid.point(row) for row in rows]
 
 
 def axes(**named: Any) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
@@ -181,7 +181,7 @@ def _model(one: Any) -> str:
         from functools import partial
 
         name = one.source.name if isinstance(one, Loaded) else one.get("model_type") if isinstance(one, Mapping) else one.model_type
-        return _sweep.Own.of(str(name or "config"), partial(loaded, one, offline=True, refresh=False))
+        return _grid.Own.of(str(name or "config"), partial(loaded, one, offline=True, refresh=False))
     if isinstance(one, (str, os.PathLike)):
         path = os.fspath(one)
         if isinstance(path, str):
@@ -192,7 +192,7 @@ def _model(one: Any) -> str:
 
 
 def _source(value: Any) -> str:
-    return value if isinstance(value, _sweep.Own) else str(value)
+    return value if isinstance(value, _grid.Own) else str(value)
 
 
 def _tokens(value: Number) -> int:
@@ -346,7 +346,7 @@ class Sweep(ModuleType):
             source=source, ctx=ctx, concurrency=concurrency, isl=isl, osl=osl, gpu=gpu, vram=vram, engine=engine, tp=tp, pp=pp, ep=ep,
             dp=dp, quant=quant, kv_dtype=kv_dtype, set=set, offline=offline,
         )  # fmt: skip
-        return Table({**row, "source": str(row["source"])} for row in run_all(_sweep.grid(*made)))
+        return Table({**row, "source": str(row["source"])} for row in run_all(_grid.grid(*made)))
 
 
 # What is imported as `archcalc.sweep` is this module, so the module itself is what is called.

@@ -129,7 +129,7 @@ def kept_offline(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 def _rows(given: dict[str, Any]) -> list[dict[str, Any]]:
     from archcalc import sweep
-    from archcalc.analysis import sweep as grid
+    from archcalc.analysis import grid
 
     made = sweep.asked(**given)
     size = grid.size(*made)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from archcalc import report, units
 from archcalc.analysis import flops
-from archcalc.analysis.params import Component, components
+from archcalc.analysis.params import components
 from archcalc.engines.engine import TEXTBOOK
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.figures import memory
@@ -123,7 +123,7 @@ def _architecture(a: Architecture) -> report.ArchitectureInfo:
     )
 
 
-def _params(parts: list[Component]) -> report.Params:
+def _params(parts: list[report.Component]) -> report.Params:
     by_part: dict[str, int] = dict.fromkeys(PARTS, 0)
     by_role: dict[str, int] = dict.fromkeys(ROLES, 0)
     total = active = mtp = 0
@@ -135,10 +135,10 @@ def _params(parts: list[Component]) -> report.Params:
         active += c.active
         by_part[c.part] += c.total
         by_role[c.role] += c.total
-    return report.Params(total, active, mtp, by_part, by_role, _conventions(parts), [report.Component(*c) for c in parts])
+    return report.Params(total, active, mtp, by_part, by_role, _conventions(parts), parts)
 
 
-def _conventions(parts: list[Component]) -> dict[str, int]:
+def _conventions(parts: list[report.Component]) -> dict[str, int]:
     """What a token visits, by what is counted: gpt-oss is published without its embedding, Llama 4 without its vision tower."""
     by_part: dict[str, int] = {}
     for c in parts:

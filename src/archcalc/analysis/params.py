@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.model import PARTS, ROLES, Architecture, Part, Role
-
-
-class Component(NamedTuple):
-    """The parameters of one role in one part, each once, and how many of them a token visits."""
-
-    part: Part
-    role: Role
-    total: int
-    active: int
+from archcalc.report import Component
 
 
 def components(architecture: Architecture) -> list[Component]:

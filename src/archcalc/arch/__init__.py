@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from archcalc.arch._within import WITHIN
+from archcalc.arch._within import WITHIN, class_name
 from archcalc.errors import ArchcalcError, ConfigError, json_text
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def schema_of(name: str) -> type[ConfigSchema]:
     if name not in model_types():
         raise KeyError(name)
     module = importlib.import_module(f"archcalc.arch.{WITHIN.get(name, name)}")
-    schema: type[ConfigSchema] = getattr(module, "".join(map(str.capitalize, name.split("_"))) if name in WITHIN else "Schema")
+    schema: type[ConfigSchema] = getattr(module, class_name(name) if name in WITHIN else "Schema")
     return schema
 
 
@@ -169,14 +169,14 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         )
     stated_config = config
     try:
-        placed = _levels.lowered(cls, config)
-        config = placed.config
+        lowered = _levels.lowered(cls, config)
+        config = lowered.config
         schema = _schema.validate(cls, config)
         try:
-            architecture = schema.architecture()
+            architecture = schema.standalone()._replace(model_type=schema.name)
         except ConfigError as error:
             raise _levels.located(schema, error) from None
-        if not getattr(cls, "own_heads", False):
+        if not cls.own_heads:
             architecture = _heads.fitted(architecture, config, name)
         kept = _schema.fp32_modules(schema)
         if kept:
@@ -187,8 +187,8 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     # What a tool is told of the model is no part of it.
     nested = [value for key, value in config.items() if isinstance(value, Mapping) and not _inert.ignored(key)]
     notes = (*architecture.notes, *_schema.left_out(schema, architecture.facts), *_schema.passed_over(schema))
-    if placed.moved and placed.mixed:
-        notes = (*notes, f"read as {placed.into}'s, though stated outside it: {', '.join(placed.moved)}")
+    if lowered.moved and lowered.mixed:
+        notes = (*notes, f"read as {lowered.into}'s, though stated outside it: {', '.join(lowered.moved)}")
     if name in _UNCOMPARED:
         notes = (
             *notes,

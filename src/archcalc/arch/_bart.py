@@ -27,13 +27,13 @@ NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 class BartSchema(ConfigSchema):
     """An encoder and a decoder as the hooks say."""
 
+    prefix = ""
+
     core_keys: ClassVar[tuple[str, ...]] = ("d_model", "decoder_layers", "decoder_attention_heads", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "scale_embedding", "extra_pos_embeddings", "add_bias_logits", "add_final_layer_norm",
-        "force_bos_token_to_be_generated",
-        "normalize_before", "normalize_embedding", "static_position_embeddings", "do_blenderbot_90_layernorm", "gradient_checkpointing",
-        "encoder_cross_attention", "forced_bos_token_id", "output_past", "save_step", "layernorm_variant",
-        "classif_dropout", "extra_layer_norm",
+        "scale_embedding", "extra_pos_embeddings", "add_bias_logits", "add_final_layer_norm", "force_bos_token_to_be_generated",
+        "normalize_before", "normalize_embedding", "static_position_embeddings", "do_blenderbot_90_layernorm",
+        "encoder_cross_attention", "output_past", "save_step", "layernorm_variant", "extra_layer_norm",
     )  # fmt: skip
     other_names: ClassVar[Mapping[str, str]] = {
         "num_hidden_layers": "encoder_layers", "num_attention_heads": "encoder_attention_heads", "hidden_size": "d_model",
@@ -92,12 +92,12 @@ class BartSchema(ConfigSchema):
         heads, bias = self.decoder_attention_heads, self.bias()
         return CrossAttention(self.d_model, heads, self.d_model // heads, bias=bias, output_bias=bias)
 
-    def layer(self, heads: int, wide: int, *, decodes: bool) -> Layer:
+    def layer(self, heads: int, width: int, *, decodes: bool) -> Layer:
         h = self.d_model
         extra = [*layer_norm("self_attn_layer_norm", h), *layer_norm("final_layer_norm", h)]
         if decodes:
             extra += (*prefixed("encoder_attn", self.cross().tensors()), *layer_norm("encoder_attn_layer_norm", h))
-        layer = make_layer(self.attention(heads), FeedForward(h, wide, self.activation_function), ffn_name="", extra=extra)
+        layer = make_layer(self.attention(heads), FeedForward(h, width, self.activation_function), ffn_name="", extra=extra)
         kept = tuple(t for t in layer.tensors if not self.drop(t))
         return layer._replace(tensors=kept, caches=layer.caches if decodes else ())
 
@@ -130,7 +130,7 @@ class BartSchema(ConfigSchema):
         ]
         return groups, [stack(f"{root}.layers", "other", [self.encoder_layer()] * self.encoder_layers)]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads, rows, root = self.d_model, self.decoder_attention_heads, self.vocabulary(), join(prefix, f"{self.root}.decoder")
         groups: list[Group] = []
         stacks: list[Stack] = []

@@ -26,10 +26,11 @@ NAMES = ("self.query", "self.key", "self.value", "output.dense")
 class BertSchema(DecoderSchema):
     """An encoder as its hooks say; a decoder where `is_decoder`."""
 
+    prefix = ""
     reads_head_dim = False
     inert_keys: ClassVar[tuple[str, ...]] = (
         "position_embedding_type", "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
-        "pooler_size_per_head", "pooler_type", "output_past", "model_max_length", "use_pooler", "classifier_activation",
+        "pooler_size_per_head", "pooler_type", "output_past", "use_pooler", "classifier_activation",
     )  # fmt: skip
     root: ClassVar[str]
     attention_norm: ClassVar[str] = "output.LayerNorm"
@@ -40,7 +41,7 @@ class BertSchema(DecoderSchema):
     offset: ClassVar[int] = 0
     # Whether the reference implementation lists the head before the table that it is tied to.
     head_first: ClassVar[bool] = False
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     # What some classes have behind the layers, where the type has it.
     pooler: ClassVar[str] = "pooler.dense"
 
@@ -76,10 +77,10 @@ class BertSchema(DecoderSchema):
 
     def tables(self) -> Iterator[Tensor]:
         """The embedding's further tables and its norm."""
-        wide = self.embedding_width
-        yield table("position_embeddings", self.max_position_embeddings, wide)
-        yield table("token_type_embeddings", self.type_vocab_size, wide)
-        yield from layer_norm("LayerNorm", wide)
+        width = self.embedding_width
+        yield table("position_embeddings", self.max_position_embeddings, width)
+        yield table("token_type_embeddings", self.type_vocab_size, width)
+        yield from layer_norm("LayerNorm", width)
 
     def extra_tensors(self) -> Iterable[Tensor]:
         """Tensors of the model that are in no layer and in no table, below the root."""
@@ -118,18 +119,18 @@ class BertSchema(DecoderSchema):
         yield from layer_norm("cls.predictions.transform.LayerNorm", self.embedding_width)
         yield from self.matrix("cls.predictions.decoder", self.embedding_width)
 
-    def matrix(self, name: str, wide: int) -> Iterator[Tensor]:
+    def matrix(self, name: str, width: int) -> Iterator[Tensor]:
         """The vocabulary's matrix, tied to the embedding, and its bias, tied to one of another name."""
         rows = Shard(0, self.vocab_size)
         kind: Kind = "param" if self.head_first else self.tied()
         # The one that is counted is the embedding, whatever it is called.
-        yield Tensor(f"{name}.weight", (self.vocab_size, wide), "embedding" if kind != self.tied() else "head", rows, kind=kind)
+        yield Tensor(f"{name}.weight", (self.vocab_size, width), "embedding" if kind != self.tied() else "head", rows, kind=kind)
         yield Tensor(f"{name}.bias", (self.vocab_size,), "head", rows, kind=self.tied())
 
     def more(self) -> dict[str, Any]:
         return {"position": LEARNED}
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         # Below another model's prefix it is that model's decoder, whatever its own config says.
         named = self.architectures[0] if self.architectures and not prefix else None
         adapter = self.name.replace("-", "_")
@@ -153,12 +154,12 @@ class BertSchema(DecoderSchema):
         words = Tensor("word_embeddings.weight", (self.vocab_size, self.embedding_width), "embedding", rows, kind=kind)
         vocabulary, own = tuple(self.head()) if spec.vocabulary else (), tuple(spec.made(sizes))
         counted = (t for t in vocabulary if t.role == "embedding")
-        beside = [*self.extra_tensors()]
+        others = [*self.extra_tensors()]
         if spec.pooled and self.pooler:
-            beside += linear(self.pooler, self.hidden_size, self.hidden_size, "other", bias=True)
+            others += linear(self.pooler, self.hidden_size, self.hidden_size, "other", bias=True)
         groups = [
             Group("embedding", (*prefixed(f"{root}.embeddings", (words, *self.tables())), *counted)),
-            Group("decoder", tuple(prefixed(root, beside))),
+            Group("decoder", tuple(prefixed(root, others))),
             Group("head", (*(t for t in vocabulary if t.role != "embedding"), *own)),
         ]
         facts = Facts(

@@ -21,7 +21,7 @@ class BertAlone(AloneSchema):
     """An encoder as its hooks say."""
 
     alone = "an encoder of text: it writes nothing and keeps no cache"
-    inert_keys: ClassVar[tuple[str, ...]] = ("classifier_dropout", "classifier_dropout_prob", "position_embedding_type")
+    inert_keys: ClassVar[tuple[str, ...]] = ("position_embedding_type",)
 
     vocab_size: Size = 30522
     hidden_size: Size = 768

@@ -18,10 +18,7 @@ from archcalc.model import Group, Layer, Part, Shard, Stack, Tensor, stack
 class Transformer(TowerSchema):
     """Llama's layers. `head_dim` is always the width split among the heads."""
 
-    inert_keys = (
-        "head_dim", "max_position_embeddings", "encoder_cross_output_size", "tie_word_embeddings", "rope_parameters",
-        "cross_attn_init_by_pooling",
-    )  # fmt: skip
+    inert_keys = ("head_dim", "encoder_cross_output_size", "tie_word_embeddings")
 
     hidden_size: Size
     intermediate_size: Derived = 0

@@ -5,28 +5,23 @@ Source: transformers 5.23, models/gpt2/modeling_gpt2.py; relatives override what
 
 from archcalc.arch._plain import Derived, PlainSchema
 from archcalc.arch._schema import Flag
-from archcalc.model import Architecture
 
 
 class ClassicSchema(PlainSchema):
     """Below `transformer`, its layers as `h`."""
 
+    prefix = "model"
+    prefix = "transformer"
     reads_head_dim = False
     layer_norms = True
     norm_label = "LayerNorm (pre)"
     last_norm = "ln_f"
     gated = False
+    grouped = False
 
     intermediate_size: Derived = 0
     tie_word_embeddings: Flag = True
 
     @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
-
-    @property
     def ffn_size(self) -> int:
         return 4 * self.hidden_size
-
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        return super().architecture(prefix)

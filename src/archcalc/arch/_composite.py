@@ -7,7 +7,7 @@ Source: transformers 5.23, models/llava/modeling_llava.py; conversion_mapping.py
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -17,6 +17,7 @@ from archcalc.blocks._tensor import prefixed
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Group, Stack, Tensor
 
+Ties: TypeAlias = Literal["outer", "outer or text", "either", "stated", "text", "never"]
 Sides: TypeAlias = Size | tuple[Size, Size]
 Pieces: TypeAlias = tuple[list[Group], list[Stack]]
 DEFAULT: Any = Field(default=None, validate_default=True)
@@ -48,6 +49,9 @@ class CompositeSchema(ConfigSchema):
     """A text model and what stands beside it."""
 
     text_name: ClassVar[str] = "language_model"
+    # Whose `tie_word_embeddings` decides: the outer one, the text model's where that is null, either that is true, the outer one where it
+    # is stated and the text model's is not, the text model's alone, or none.
+    ties: ClassVar[Ties] = "outer"
     renames: ClassVar[tuple[tuple[str, str], ...]] = ()
 
     text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
@@ -55,12 +59,17 @@ class CompositeSchema(ConfigSchema):
 
     def tied(self, text: Architecture) -> bool | None:
         """Whether the head is the embedding, or None where the text model has its say."""
-        return bool(self.tie_word_embeddings)
-
-    def stated_tie(self) -> bool | None:
-        """The outer flag, where it is stated and the text model's is not: that one decides."""
-        inner = "tie_word_embeddings" in self.text_config.model_fields_set
-        return self.tie_word_embeddings if "tie_word_embeddings" in self.model_fields_set and not inner else None
+        outer = self.tie_word_embeddings
+        if self.ties == "outer":
+            return bool(outer)
+        if self.ties == "outer or text":
+            return outer
+        if self.ties == "either":
+            return bool(outer) or text.facts.tied_embeddings
+        if self.ties == "stated":
+            inner = "tie_word_embeddings" in self.text_config.model_fields_set
+            return outer if "tie_word_embeddings" in self.model_fields_set and not inner else None
+        return False if self.ties == "never" else None
 
     @abstractmethod
     def parts(self, prefix: str, text: Architecture) -> Pieces:
@@ -69,10 +78,10 @@ class CompositeSchema(ConfigSchema):
     def text(self, prefix: str) -> Architecture:
         return self.text_config.architecture(f"{prefix}.{self.text_name}")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text(prefix)
         groups, stacks = self.parts(prefix, text)
-        return with_tower(text, self.name, groups, stacks, renames=self.renames, tied=self.tied(text))
+        return with_tower(text, groups, stacks, renames=self.renames, tied=self.tied(text))
 
 
 class VisionSchema(CompositeSchema):
@@ -83,7 +92,7 @@ class VisionSchema(CompositeSchema):
 
     vision_config: Annotated[TowerSchema, nested("clip_vision_model"), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         """From the tower's width to the text model's."""
         return ()
 

@@ -16,10 +16,10 @@ from archcalc.model import Layer, Tensor
 LINEAR = ("linear_q", "linear_k", "linear_v", "linear_out")
 
 
-def conformer_layer(h: int, heads: int, wide: int, activation: str, kernel: int, norm: str, positions: Iterable[Tensor]) -> Layer:
+def conformer_layer(h: int, heads: int, width: int, activation: str, kernel: int, norm: str, positions: Iterable[Tensor]) -> Layer:
     """A layer; `norm` is what its convolution calls its norm, `positions` what its attention knows of distances."""
     ffn, attention = (
-        FeedForward(h, wide, activation, names=("intermediate_dense", "output_dense")),
+        FeedForward(h, width, activation, names=("intermediate_dense", "output_dense")),
         vit_attention(h, heads, names=LINEAR),
     )
     light = (

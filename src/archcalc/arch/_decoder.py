@@ -23,6 +23,9 @@ class DecoderSchema(ConfigSchema):
     # Whether the reference implementation reads `head_dim`; elsewhere it splits the width whatever the config says of heads.
     reads_head_dim: ClassVar[bool] = True
 
+    # Whether the reference implementation reads `num_key_value_heads`; elsewhere each query head has keys and values of its own.
+    grouped: ClassVar[bool] = True
+
     vocab_size: Size
     hidden_size: Size
     intermediate_size: Size
@@ -37,7 +40,7 @@ class DecoderSchema(ConfigSchema):
     @property
     def kv_heads(self) -> int:
         """`num_key_value_heads`, or as many as queries; the queries must divide among them."""
-        kv_heads = self.num_key_value_heads or self.num_attention_heads
+        kv_heads = (self.num_key_value_heads if self.grouped else None) or self.num_attention_heads
         divided(self.num_attention_heads, kv_heads, "num_attention_heads", "num_key_value_heads")
         return kv_heads
 
@@ -111,7 +114,6 @@ def join(prefix: str, name: str) -> str:
 
 
 def decoder(
-    model_type: str,
     layers: Sequence[Layer],
     facts: Facts,
     *,
@@ -132,7 +134,7 @@ def decoder(
     computes: Computes = USUAL,
     crosses: bool = False,
 ) -> Architecture:
-    """A decoder-only language model.
+    """A decoder-only language model, which `parse` gives the name of its type.
 
     Tensors given as `final_norm`, `extra_embedding` and `extra` are named below `prefix`; `head` is a complete name.
     A tied head is listed, as the reference does, and not counted. `computes` are the odd knobs of the type, `crosses` says that layers
@@ -162,7 +164,7 @@ def decoder(
         groups.append(Group("head", tuple(tensors)))
     groups += mtp_groups
     whole = Architecture(
-        model_type=model_type,
+        model_type="",
         groups=tuple(groups),
         stacks=(stack(join(prefix, layers_name), "decoder", layers), *mtp),
         facts=facts,
@@ -175,7 +177,6 @@ def decoder(
 
 def with_tower(
     text: Architecture,
-    model_type: str,
     groups: Iterable[Group],
     stacks: Iterable[Stack] = (),
     *,
@@ -194,7 +195,6 @@ def with_tower(
         )
         text = text._replace(groups=heads, facts=text.facts._replace(tied_embeddings=tied))
     return text._replace(
-        model_type=model_type,
         groups=(*text.groups, *groups),
         stacks=(*text.stacks, *stacks),
         renames=renames or text.renames,

@@ -49,9 +49,7 @@ RENAMES = (
 class CompressedSchema(DecoderSchema):
     """A decoder that compresses what its windows have left behind; defaults are DeepSeek-V4-Flash's."""
 
-    inert_keys = (
-        "attention_bias", "compress_rope_theta", "expert_dtype", "hc_sinkhorn_iters", "moe_intermediate_size", "n_shared_experts",
-    )  # fmt: skip
+    inert_keys = ("attention_bias", "hc_sinkhorn_iters", "moe_intermediate_size", "n_shared_experts")
 
     vocab_size: Size = 129280
     hidden_size: Size = 4096

@@ -17,9 +17,8 @@ class SharedSchema(DecoderSchema):
     """A decoder whose layers share compressed rows."""
 
     inert_keys = (
-        "attention_bias", "compress_rope_theta", "hc_sinkhorn_iters", "n_shared_experts", "candidate_topk_blocks",
-        "candidate_block_size", "candidate_source_layer_id", "engram_vocab_size", "engram_compressed_vocab_size",
-        "dspark_block_size", "dspark_noise_token_id", "gate_temp",
+        "attention_bias", "hc_sinkhorn_iters", "n_shared_experts", "candidate_topk_blocks", "candidate_block_size",
+        "candidate_source_layer_id", "engram_vocab_size", "engram_compressed_vocab_size", "dspark_block_size", "gate_temp",
     )  # fmt: skip
 
     intermediate_size: Size = named(2304, "moe_intermediate_size")

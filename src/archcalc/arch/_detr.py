@@ -67,11 +67,11 @@ class DetrSchema(AloneSchema):
 
     alone = "a detector: it writes no text and keeps no cache"
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "auxiliary_loss", "init_xavier_std", "class_cost", "bbox_cost", "giou_cost", "mask_loss_coefficient", "dice_loss_coefficient",
-        "bbox_loss_coefficient", "giou_loss_coefficient", "cls_loss_coefficient", "eos_coefficient", "focal_alpha", "dilation",
-        "encoder_layerdrop", "decoder_layerdrop", "max_position_embeddings", "return_intermediate", "disable_custom_kernels",
-        "tie_word_embeddings", "num_hidden_layers", "use_pretrained_backbone", "scale_embedding", "backbone_kwargs", "use_timm_backbone",
-        "backbone", "num_attention_heads", "hidden_size", "two_stage_num_proposals",
+        "auxiliary_loss", "init_xavier_std", "class_cost", "bbox_cost", "giou_cost", "mask_loss_coefficient",
+        "dice_loss_coefficient", "bbox_loss_coefficient", "giou_loss_coefficient", "cls_loss_coefficient", "eos_coefficient",
+        "focal_alpha", "dilation", "encoder_layerdrop", "decoder_layerdrop", "max_position_embeddings", "return_intermediate",
+        "disable_custom_kernels", "tie_word_embeddings", "num_hidden_layers", "use_pretrained_backbone", "scale_embedding",
+        "backbone_kwargs", "use_timm_backbone", "backbone", "num_attention_heads", "hidden_size", "two_stage_num_proposals",
     )  # fmt: skip
     root = "model"
     names: ClassVar[tuple[str, str, str, str]] = NAMES

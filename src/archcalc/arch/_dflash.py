@@ -12,7 +12,7 @@ from archcalc.arch._schema import ConfigSchema, Count, Flag, Size
 class Options(ConfigSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
         "block_size", "num_anchors", "shift_label", "confidence_head_alpha", "pure_draft_prefix_len", "selector_top_k",
-        "output_multiplier", "final_logit_softcapping", "input_embedding_scale", "causal",
+        "output_multiplier", "input_embedding_scale", "causal",
     )  # fmt: skip
 
     projector_type: str | None = None

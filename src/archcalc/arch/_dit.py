@@ -23,15 +23,11 @@ IMAGE, TEXT = ("to_q", "to_k", "to_v", "to_out.0"), ("add_q_proj", "add_k_proj",
 class DitSchema(TowerSchema):
     """The keys that they share."""
 
+    prefix = ""
     core_keys = ("num_layers", "num_attention_heads", "attention_head_dim")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "_class_name",
-        "_diffusers_version",
-        "axes_dims_rope",
-        "sample_size",
-        "eps",
-        "rope_max_seq_len",
-    )
+        "_class_name", "_diffusers_version", "axes_dims_rope", "sample_size", "rope_max_seq_len",
+    )  # fmt: skip
 
     num_attention_heads: Size
     attention_head_dim: Size
@@ -44,7 +40,7 @@ class DitSchema(TowerSchema):
         """It makes pictures, and reads none."""
         return ()
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         heads, dim = self.num_attention_heads, self.attention_head_dim
         facts = a.facts._replace(
@@ -68,9 +64,9 @@ def projections(name: str, hidden: int, heads: int, names: Iterable[str] = IMAGE
         yield from linear(f"{name}.{one}", hidden, hidden if out or not inner else inner, "attention", bias=True, shard=shard)
 
 
-def feed(name: str, hidden: int, wide: int) -> Iterator[Tensor]:
-    yield from linear(f"{name}.net.0.proj", wide, hidden, "mlp", bias=True, shard=Shard(0, wide))
-    yield from linear(f"{name}.net.2", hidden, wide, "mlp", bias=True, shard=Shard(1, wide))
+def feed(name: str, hidden: int, width: int) -> Iterator[Tensor]:
+    yield from linear(f"{name}.net.0.proj", width, hidden, "mlp", bias=True, shard=Shard(0, width))
+    yield from linear(f"{name}.net.2", hidden, width, "mlp", bias=True, shard=Shard(1, width))
 
 
 def modulation(name: str, hidden: int, times: int) -> Iterator[Tensor]:
@@ -82,15 +78,15 @@ def head_norms(name: str, dim: int, *kinds: str) -> Iterator[Tensor]:
     return (rms_norm(f"{name}.{kind}", dim) for kind in kinds)
 
 
-def joined(hidden: int, heads: int, dim: int, wide: int, tensors: Iterable[Tensor]) -> Layer:
+def joined(hidden: int, heads: int, dim: int, width: int, tensors: Iterable[Tensor]) -> Layer:
     """A layer whose queries see the picture and the text."""
     return Layer(
-        f"MHA over both streams ({heads}/{heads} x {dim})", f"GELU {wide}", tuple(tensors), (), (Attend(heads, dim, dim),),
-        mixer_width=4 * hidden, ffn_width=2 * wide,
+        f"MHA over both streams ({heads}/{heads} x {dim})", f"GELU {width}", tuple(tensors), (), (Attend(heads, dim, dim),),
+        mixer_width=4 * hidden, ffn_width=2 * width,
     )  # fmt: skip
 
 
-def double(hidden: int, heads: int, dim: int, wide: int) -> Layer:
+def double(hidden: int, heads: int, dim: int, width: int) -> Layer:
     """Flux's and HunyuanVideo's block of two streams, each with weights of its own."""
 
     def tensors() -> Iterator[Tensor]:
@@ -99,23 +95,23 @@ def double(hidden: int, heads: int, dim: int, wide: int) -> Layer:
         yield from head_norms("attn", dim, "norm_q", "norm_k", "norm_added_q", "norm_added_k")
         yield from projections("attn", hidden, heads)
         yield from projections("attn", hidden, heads, TEXT)
-        yield from feed("ff", hidden, wide)
-        yield from feed("ff_context", hidden, wide)
+        yield from feed("ff", hidden, width)
+        yield from feed("ff_context", hidden, width)
 
-    return joined(hidden, heads, dim, wide, tensors())
+    return joined(hidden, heads, dim, width, tensors())
 
 
-def single(hidden: int, heads: int, dim: int, wide: int) -> Layer:
+def single(hidden: int, heads: int, dim: int, width: int) -> Layer:
     """A block of one stream: attention and FFN beside each other, and one matrix out of both."""
 
     def tensors() -> Iterator[Tensor]:
         yield from modulation("norm.linear", hidden, 3)
-        yield from linear("proj_mlp", wide, hidden, "mlp", bias=True, shard=Shard(0, wide))
-        yield from linear("proj_out", hidden, hidden + wide, "mlp", bias=True)
+        yield from linear("proj_mlp", width, hidden, "mlp", bias=True, shard=Shard(0, width))
+        yield from linear("proj_out", hidden, hidden + width, "mlp", bias=True)
         yield from head_norms("attn", dim, "norm_q", "norm_k")
         yield from projections("attn", hidden, heads, IMAGE[:3])
 
-    return joined(hidden, heads, dim, wide, tensors())
+    return joined(hidden, heads, dim, width, tensors())
 
 
 def behind(hidden: int, out: int) -> Iterator[Tensor]:

@@ -25,10 +25,7 @@ class Dims(NamedTuple):
 
 
 class NoteSchema(LatentSchema):
-    inert_keys = (
-        *LatentSchema.inert_keys, "base_config_key", "head_dim", "mlp_bias", "num_key_value_heads", "swa_head_dim",
-        "swa_num_key_value_heads", "swa_rope_theta",
-    )  # fmt: skip
+    inert_keys = (*LatentSchema.inert_keys, "base_config_key", "mlp_bias", "swa_num_key_value_heads")
 
     vocab_size: Size = 152064
     hidden_size: Size = 5120

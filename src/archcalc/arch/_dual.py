@@ -22,6 +22,7 @@ from archcalc.model import LEARNED, Architecture, Shard, Tensor, stack
 class TextTower(DecoderSchema):
     """CLIP's text tower, which keeps no cache. It states its width in the shared space, which its projection has."""
 
+    prefix = "text_model"
     reads_head_dim = False
     core_keys = ()
     attention: ClassVar[str] = "MHA"
@@ -37,7 +38,7 @@ class TextTower(DecoderSchema):
     def behind(self) -> Iterator[Tensor]:
         yield from layer_norm("final_layer_norm", self.hidden_size)
 
-    def architecture(self, prefix: str = "text_model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads = self.hidden_size, self.num_attention_heads
         divided(h, heads, "hidden_size", "num_attention_heads")
         words = table("embeddings.token_embedding", self.vocab_size, h)._replace(shard=Shard(0, self.vocab_size))
@@ -52,12 +53,11 @@ class TextTower(DecoderSchema):
 class DualSchema(ConfigSchema):
     """A text tower, a vision tower, and what scales their products."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "logit_scale_init_value", "text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim",
-    )  # fmt: skip
+    prefix = ""
+    inert_keys: ClassVar[tuple[str, ...]] = ("text_config_dict", "vision_config_dict", "tie_word_embeddings", "projection_dim")
 
     # `architecture` says what each class has.
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     text_config: Any
     vision_config: Any
@@ -78,11 +78,9 @@ class DualSchema(ConfigSchema):
             return None
         a: Architecture = self.vision_config.architecture("vision_model")
         labels = tuple(linear("classifier", labels_of(self.model_extra or {}), a.facts.hidden_size, "head", bias=True))
-        return a._replace(
-            model_type=self.name, groups=(*a.groups, group("head", labels)), notes=("a model without text: it keeps no cache",)
-        )
+        return a._replace(groups=(*a.groups, group("head", labels)), notes=("a model without text: it keeps no cache",))
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         named = (self.model_extra or {}).get("architectures")
         name = named[0] if isinstance(named, list) and named and isinstance(named[0], str) else ""
         if headed := self.headed(name):
@@ -97,7 +95,7 @@ class DualSchema(ConfigSchema):
         own = group(
             "other", (t._replace(name=join(prefix, t.name)) for t in self.extra_tensors(self.text_config, self.vision_config))
         )
-        return a._replace(model_type=self.name, groups=(*a.groups, *groups, own), stacks=(*a.stacks, *stacks))
+        return a._replace(groups=(*a.groups, *groups, own), stacks=(*a.stacks, *stacks))
 
 
 def bert_tower(text: BertSchema, prefix: str, *, pooled: bool) -> Architecture:

@@ -37,9 +37,7 @@ def clippable(tensors: Iterable[Tensor], clipped: bool) -> Iterator[Tensor]:
 class TextSchema(DecoderSchema):
     """Sliding and full layers with heads of their own, of which the last may read an earlier layer's keys and values."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "cache_implementation", "hidden_act", "use_bidirectional_attention", "expert_intermediate_size", "default_output_length",
-    )  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = ("use_bidirectional_attention", "expert_intermediate_size", "default_output_length")
 
     vocab_size: Size = 262_144
     hidden_size: Size = 2304
@@ -87,8 +85,8 @@ class TextSchema(DecoderSchema):
         own = self.head_dim, self.num_key_value_heads
         if self.per_layer_config is None:
             heads = self.num_global_key_value_heads if self.attention_k_eq_v else None
-            wide = self.global_head_dim, heads or self.num_key_value_heads
-            return [wide if kind == FULL else own for kind in self.kinds()]
+            width = self.global_head_dim, heads or self.num_key_value_heads
+            return [width if kind == FULL else own for kind in self.kinds()]
         for keys in self.per_layer_config.values():
             if unknown := keys.keys() - {"head_dim", "num_key_value_heads"}:
                 raise UnsupportedError(

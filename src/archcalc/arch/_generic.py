@@ -143,24 +143,25 @@ def guess(config: Mapping[str, Any]) -> Architecture:
         raise UnsupportedError(f"{what}, and its keys do not say enough to guess: {', '.join(missing)} missing", _HINT)
     if why := _evidence.unsaid(config, text):
         raise UnsupportedError(f"{what}, and {why}: a guess would be wrong", _HINT)
-    beside = tuple(_dropped(config, {place})) if place else ()
+    others = tuple(_dropped(config, {place})) if place else ()
     if place and (name := adapter_name(text)) is not None:
-        return _by_type(text, name, what, beside)._replace(
+        return _by_type(text, name, what, others)._replace(
             model_type=str(model_type), dtype=stored_dtype(config, text), quantization=stated(config)
         )
     width = usual["hidden_size"]
     schema = validate(_Usual, {"intermediate_size": 4 * width, **usual} if isinstance(width, int) else usual)
     read = {name for names in _NAMES.values() for name in names}
-    return _build(schema, str(model_type or "unknown"))._replace(
+    return _build(schema)._replace(
+        model_type=str(model_type or "unknown"),
         status="guessed",
         notes=tuple(_assumptions(usual, schema, config)),
         dtype=stored_dtype(config, text),
         quantization=stated(config),
-        unmodelled_keys=(*(f"{place}.{key}" if place else key for key in _dropped(text, read)), *beside),
+        unmodelled_keys=(*(f"{place}.{key}" if place else key for key in _dropped(text, read)), *others),
     )
 
 
-def _by_type(text: Mapping[str, Any], name: str, what: str, beside: tuple[str, ...]) -> Architecture:
+def _by_type(text: Mapping[str, Any], name: str, what: str, others: tuple[str, ...]) -> Architecture:
     """The text model alone, where that is of a type which is read."""
     from archcalc.arch import parse
 
@@ -168,7 +169,7 @@ def _by_type(text: Mapping[str, Any], name: str, what: str, beside: tuple[str, .
         raise UnsupportedError(f"{what}, and its text model is a {name}, which is no decoder: a guess would be wrong", _HINT)
     a = parse(text)
     notes = (*a.notes, f"{what}: its text model, a {name}, is counted alone")
-    return a._replace(status="guessed", notes=notes, unmodelled_keys=(*a.unmodelled_keys, *beside))
+    return a._replace(status="guessed", notes=notes, unmodelled_keys=(*a.unmodelled_keys, *others))
 
 
 def _dropped(config: Mapping[str, Any], read: set[str]) -> Iterator[str]:
@@ -179,7 +180,7 @@ def _dropped(config: Mapping[str, Any], read: set[str]) -> Iterator[str]:
         yield key
 
 
-def _build(s: _Usual, model_type: str) -> Architecture:
+def _build(s: _Usual) -> Architecture:
     h, n = s.hidden_size, s.num_hidden_layers
     experts = s.experts()
     sparse = [experts is not None and i >= s.first_k_dense_replace for i in range(n)]
@@ -200,7 +201,6 @@ def _build(s: _Usual, model_type: str) -> Architecture:
         moe = Moe(experts.experts, experts.active, experts.shared, sum(sparse), experts.intermediate)
     window = next((w for w in s.windows() if w), None)
     return decoder(
-        model_type,
         [built[key] for key in keys],
         s.facts(moe=moe, gated=s.gated, sliding_window=window),
         final_norm=[rms_norm("norm", h)],

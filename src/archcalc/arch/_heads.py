@@ -91,9 +91,9 @@ def summary(name: str, after: str = "", to_labels: bool = False) -> Maker:
     """`SequenceSummary`: a projection, if `summary_use_proj`, to the labels or the width, and a layer `after` it."""
 
     def made(s: Sizes) -> Iterator[Tensor]:
-        wide = s.labels if s.config.get("summary_proj_to_labels", to_labels) else s.width
+        width = s.labels if s.config.get("summary_proj_to_labels", to_labels) else s.width
         if s.config.get("summary_use_proj", True):
-            yield from linear(f"{name}.summary", wide, s.width, "head", bias=True)
+            yield from linear(f"{name}.summary", width, s.width, "head", bias=True)
         if after:
             yield from linear(after, s.labels, s.width, "head", bias=True)
 
@@ -129,17 +129,17 @@ def spans(name: str) -> Maker:
 
 def block_answers(s: Sizes) -> Iterator[Tensor]:
     """BigBird's: an FFN with a norm before the labels."""
-    name, h, wide = "qa_classifier", s.width, s.config["intermediate_size"]
-    yield from linear(f"{name}.intermediate.dense", wide, h, "head", bias=True)
-    yield from linear(f"{name}.output.dense", h, wide, "head", bias=True)
+    name, h, width = "qa_classifier", s.width, s.config["intermediate_size"]
+    yield from linear(f"{name}.intermediate.dense", width, h, "head", bias=True)
+    yield from linear(f"{name}.output.dense", h, width, "head", bias=True)
     yield from layer_norm(f"{name}.output.LayerNorm", h)
     yield from linear(f"{name}.qa_outputs", s.labels, h, "head", bias=True)
 
 
 def context_pooled(s: Sizes) -> Iterator[Tensor]:
     """DeBERTa's `ContextPooler` before the labels."""
-    wide = s.config.get("pooler_hidden_size") or s.width
-    yield from linear("pooler.dense", wide, wide, "head", bias=True)
+    width = s.config.get("pooler_hidden_size") or s.width
+    yield from linear("pooler.dense", width, width, "head", bias=True)
     yield from linear("classifier", s.labels, s.width, "head", bias=True)
 
 

@@ -72,7 +72,7 @@ class RelativeSchema(DecoderSchema):
     """Sliding and full layers with heads of their own and relative positions."""
 
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "base_config_key", "log_scaling_alpha", "log_scaling_n_floor", "route_scale", "tie_word_embeddings", "unpadded_vocab_size",
+        "base_config_key", "log_scaling_alpha", "log_scaling_n_floor", "route_scale", "unpadded_vocab_size",
     )  # fmt: skip
     clipped: ClassVar[bool] = False
 

@@ -44,8 +44,8 @@ class DeltaSchema(LatentSchema):
     stored: ClassVar[tuple[str, ...]] = ("gate_proj", "up_proj", "down_proj")
     renames: ClassVar[tuple[tuple[str, str], ...]] = RENAMES
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *LatentSchema.inert_keys, "head_dim", "mla_use_nope", "moe_renormalize", "moe_router_activation_func", "num_expert_group",
-        "use_grouped_topk", "moe_layer_freq", "expert_dtype",
+        *LatentSchema.inert_keys, "mla_use_nope", "moe_renormalize", "moe_router_activation_func", "num_expert_group",
+        "use_grouped_topk", "moe_layer_freq",
     )  # fmt: skip
 
     moe_intermediate_size: Size = 1024
@@ -105,7 +105,7 @@ class DeltaSchema(LatentSchema):
         kind = LINEAR if isinstance(mixer, KimiDeltaAttention) else FULL
         return self.finished(make_layer(mixer, ffn, self.extra_tensors(kind), extra=extra))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         kinds, sparse, delta = self.kinds(), self.sparse(), self.delta()
         order = [(delta if kind == LINEAR else self.latent(i), sparse[i]) for i, kind in enumerate(kinds)]
         built = {what: self.layer(*what) for what in dict.fromkeys(order)}
@@ -119,7 +119,6 @@ class DeltaSchema(LatentSchema):
         )
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            self.name,
             [built[what] for what in order],
             facts,
             computes=self.computes(),

@@ -68,8 +68,7 @@ class MimoAudio(TowerSchema):
     """Codes of several streams, summed, through a small Qwen 2 that joins a few frames."""
 
     name = "mimo_audio_encoder"
-    inert_keys = ("speech_zeroemb_idx", "input_full_attention", "input_local_hidden_dropout", "rope_theta", "partial_rotary_factor",
-                  "audio_segment_size", "tokenizer_version")  # fmt: skip
+    inert_keys = ("speech_zeroemb_idx", "input_full_attention", "audio_segment_size")
 
     speech_vocab_size: str = "1025-1025-129-129-129-129-129-129"
     group_size: Size = 4

@@ -17,9 +17,7 @@ SPARSE = "minimax_m3_sparse"
 class Sparse(ConfigSchema):
     """The older names of the index's keys, in a config of their own."""
 
-    inert_keys = (
-        "sparse_disable_index_value", "sparse_init_block", "sparse_score_type", "use_sparse_attention",
-    )  # fmt: skip
+    inert_keys = ("sparse_disable_index_value", "sparse_score_type", "use_sparse_attention")
 
     sparse_attention_freq: list[Count] | None = None
     sparse_num_index_heads: Size | None = None

@@ -24,7 +24,7 @@ def clip_block() -> Layer:
     return encoder_layer(attention, ffn, norms, attention_name="attention", ffn_name="feed_forward")
 
 
-def projector(hidden: int, wide: int) -> Iterator[Tensor]:
+def projector(hidden: int, width: int) -> Iterator[Tensor]:
     """Four patches into one by attention over the features of two layers, then a gated FFN into the text model's width."""
     by_head = Shard(0, HEADS)
     yield Tensor("pad_embed", (2, FEATURES), "embedding")
@@ -32,17 +32,17 @@ def projector(hidden: int, wide: int) -> Iterator[Tensor]:
         yield from linear(f"image_pooling_2d.{name}", WIDTH, FEATURES, "attention", bias=True, shard=by_head)
     yield from linear("image_pooling_2d.wo", WIDTH, WIDTH, "attention", bias=True, shard=Shard(1, HEADS))
     for name in ("w1", "w3"):
-        yield from linear(f"image_projector.{name}", wide, WIDTH, "other", shard=Shard(0, wide))
-    yield from linear("image_projector.w2", hidden, wide, "other", shard=Shard(1, wide))
+        yield from linear(f"image_projector.{name}", width, WIDTH, "other", shard=Shard(0, width))
+    yield from linear("image_projector.w2", hidden, width, "other", shard=Shard(1, width))
 
 
-def backbone(prefix: str, hidden: int, wide: int) -> tuple[Group, Stack]:
+def backbone(prefix: str, hidden: int, width: int) -> tuple[Group, Stack]:
     tower = (
         Tensor("class_embedding", (WIDTH,), "embedding"),
         Tensor("positional_embedding", (PATCHES, WIDTH), "embedding"),
         *linear("patch_embedding", WIDTH, 3 * 14 * 14, "embedding"),
         *layer_norm("pre_ln", WIDTH),
     )
-    outside = (*projector(hidden, wide), *prefixed("image_vit", tower))
+    outside = (*projector(hidden, width), *prefixed("image_vit", tower))
     layers = stack(join(prefix, "image_vit.transformer.resblocks"), "vision", [clip_block()] * LAYERS)
     return group("vision", prefixed(prefix, outside)), layers

@@ -29,9 +29,9 @@ class PatternSchema(DecoderSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "vocab_size", "num_attention_heads")
     inert_keys = (
         "attention_bias", "attention_head_dim", "chunk_size", "expand", "mamba_expand", "mamba_chunk_size", "mamba_hidden_act",
-        "mamba_proj_bias", "moe_shared_expert_overlap", "num_logits_to_keep", "rescale_prenorm_residual",
-        "residual_in_fp32", "sliding_window", "time_step_floor", "time_step_limit", "time_step_max", "time_step_min",
-        "time_step_rank", "mamba_dt_min", "mamba_dt_max", "mamba_dt_limit", "mamba_dt_init_floor", "mamba_dt_rank", "use_mamba_kernels",
+        "mamba_proj_bias", "moe_shared_expert_overlap", "num_logits_to_keep", "rescale_prenorm_residual", "residual_in_fp32",
+        "sliding_window", "time_step_floor", "time_step_limit", "time_step_max", "time_step_min", "time_step_rank",
+        "mamba_dt_min", "mamba_dt_max", "mamba_dt_limit", "mamba_dt_rank",
     )  # fmt: skip
 
     vocab_size: Size = 131072

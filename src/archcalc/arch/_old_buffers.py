@@ -52,8 +52,8 @@ def _found(a: Architecture, config: Mapping[str, Any], name: str, saved: tuple[i
             yield from _in_layers(a, _mask("attention.bias", a, "U8"))
             yield from _in_layers(a, Tensor("attention.masked_bias", (), "other", kind="copy"))
         if saved < _NEOX_FREQUENCIES and a.facts.head_dim:
-            turned = int(a.facts.head_dim * a.facts.position.share)
-            yield from _in_layers(a, _frequencies("attention.rotary_emb.inv_freq", turned // 2))
+            rotary_dim = int(a.facts.head_dim * a.facts.position.share)
+            yield from _in_layers(a, _frequencies("attention.rotary_emb.inv_freq", rotary_dim // 2))
 
 
 def _mask(name: str, a: Architecture, dtype: str | None) -> Tensor:

@@ -16,19 +16,21 @@ from archcalc.model import Architecture
 class OmniSchema(ConfigSchema):
     """`thinker_config`, `talker_config` and the config that `wave` names."""
 
+    prefix = ""
+
     inert_keys: ClassVar[tuple[str, ...]] = ("enable_talker", "enable_audio_output_", "tie_word_embeddings")
     wave: ClassVar[str]
 
     enable_audio_output: Flag = True
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         def part(name: str) -> Any:
             return getattr(self, f"{name}_config")
 
         # The head stands beside the model, and so below the thinker too.
         thinker = head_below(part("thinker").architecture(join(prefix, "thinker.model")), join(prefix, "thinker"))
         if not self.enable_audio_output:
-            return thinker._replace(model_type=self.name)
+            return thinker
         talker, talker_layers = part("talker").tower(join(prefix, "talker"))
         wave, wave_layers = part(self.wave).tower(join(prefix, self.wave))
-        return with_tower(thinker, self.name, talker + wave, talker_layers + wave_layers)
+        return with_tower(thinker, talker + wave, talker_layers + wave_layers)

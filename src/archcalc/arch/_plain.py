@@ -33,13 +33,13 @@ def named(default: Any, *names: str) -> Any:
     return Field(default, validation_alias=AliasChoices(*names))
 
 
-def partly(rope: Position, turned: Sequence[bool]) -> Position:
+def partly(rope: Position, rotary: Sequence[bool]) -> Position:
     """`RoPE, NoPE every 4th layer` where some layers have no positions."""
-    bare = [i for i, has in enumerate(turned) if not has]
+    bare = [i for i, has in enumerate(rotary) if not has]
     return rope.also(f", NoPE {every(bare)}") if bare else rope
 
 
-def turned_layers(flags: Sequence[int] | None, interval: int, layers: int, *, longer: bool = False) -> list[bool]:
+def rotary_flags(flags: Sequence[int] | None, interval: int, layers: int, *, longer: bool = False) -> list[bool]:
     """Which layers have rotary positions: as `no_rope_layers` says (0 for none), else all but every `interval`-th.
 
     With `longer` the list may go on beyond the layers, as some references allow.
@@ -149,7 +149,7 @@ class PlainSchema(DecoderSchema):
         """Facts beyond the usual ones."""
         return {}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         windows = self.windows()
         keys = list(zip(windows, self.sparse(), self.variants(), strict=True))
         built = {key: self.layer(*key) for key in dict.fromkeys(keys)}
@@ -166,7 +166,7 @@ class PlainSchema(DecoderSchema):
         changes["more"] = (*self.normalized(), *changes.get("more", ()))
         facts, final = self.facts(gated=self.gated, **changes), self.norm(self.last_norm)
         told = {"prefix": prefix, "final_norm": final, "computes": self.computes(), **self.decoder_options()}
-        return decoder(self.name, layers, facts, **told)
+        return decoder(layers, facts, **told)
 
 
 class BiasedSchema(PlainSchema):
@@ -208,7 +208,7 @@ class WindowedSchema(PlainSchema):
         return [not self.bare or window is not None for window in self.windows()]
 
     def variants(self) -> Sequence[int]:
-        return [int(not turned) for turned in self.rotary_layers()]
+        return [int(not rotary) for rotary in self.rotary_layers()]
 
     def more(self) -> dict[str, Any]:
         return {"position": partly(rope_label(self.model_extra or {}), self.rotary_layers())}

@@ -17,7 +17,7 @@ INDEX = ("indexer_n_heads", "indexer_head_dim", "indexer_budget", "indexer_compr
 
 
 class StreamSchema(qwen3_5_moe_text.Schema):
-    inert_keys = (*qwen3_next.Schema.inert_keys, "seed", "number_of_conv_states", "indexer_kv_heads")
+    inert_keys = (*qwen3_next.Schema.inert_keys, "number_of_conv_states", "indexer_kv_heads")
 
     partial_rotary_factor: Fraction = 1.0
     num_experts_per_tok: Size = 10

@@ -77,8 +77,8 @@ def _rows(text: Mapping[str, Any], rope: Mapping[str, Any], positions: int) -> i
 def _width(text: Mapping[str, Any], rope: Mapping[str, Any], facts: Facts) -> int:
     if rope.get("rope_type", rope.get("type")) == "proportional":
         # Every pair of the wide head has a column, those that are not rotated too.
-        wide = text.get("global_head_dim")
-        return wide if isinstance(wide, int) else facts.head_dim
+        width = text.get("global_head_dim")
+        return width if isinstance(width, int) else facts.head_dim
     shared = text.get("qk_rope_head_dim")
     if isinstance(shared, int):
         return shared

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 
 from archcalc.arch._computes import USUAL, Computes
 from archcalc.arch._inert import INERT, INERT_AT, INERT_READ_BY, PATTERN, says_nothing
+from archcalc.arch._within import CLASSES
 from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Encoder, Facts, Group, Position, Stack, Status, Tensor
 
@@ -60,19 +61,25 @@ class ConfigSchema(BaseModel):
         extra="allow", frozen=True, protected_namespaces=(), populate_by_name=True, allow_inf_nan=False, defer_build=True
     )
 
-    # The type that this is the adapter of: what its file is called, where a class does not say otherwise.
+    # The type that this is the adapter of: what its file is called, or its class in another's file (`_within`); written out where the
+    # reference writes it otherwise.
     name: ClassVar[str]
+    # What the tensors of the type's own class are named below; inside another model they stand elsewhere.
+    prefix: ClassVar[str] = "model"
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
     other_names: ClassVar[Mapping[str, str]] = {}
     fp32_modules: ClassVar[tuple[str, ...]] = ()
+    # Whether the type says itself what stands where the head does; elsewhere the class that `architectures` names decides (`_heads`).
+    own_heads: ClassVar[bool] = False
     # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
     language: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "name" not in vars(cls):
-            cls.name = cls.__module__.rpartition(".")[2]
+            file = cls.__module__.rpartition(".")[2]
+            cls.name = CLASSES.get((file, cls.__name__), file)
 
     @model_validator(mode="before")
     @classmethod
@@ -90,12 +97,16 @@ class ConfigSchema(BaseModel):
         """The config as the type's newest form states it: for types whose earlier configs have another form."""
         return config
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         """The normalized spec, its decoder's tensors named below `prefix`."""
         raise UnsupportedError(
             f"{type_of(self)} is the type of a part of a model, such as a tower, and not of a model",
             "give the config of the whole model: it holds this one, and the figures of the part are among its own",
         )
+
+    def standalone(self) -> Architecture:
+        """The spec of the type's own class."""
+        return self.architecture(self.prefix)
 
     def computes(self) -> Computes:
         """What the reference implementation computes in another way than most."""
@@ -117,7 +128,7 @@ class TowerSchema(ConfigSchema):
 
     language = False
     # What stands behind a tower is `head_of`'s to say.
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     # Whether the reference's class of the tower alone has the tensors of `tower`, and no more.
     whole: ClassVar[bool] = True
     # Whether its norms are batch norms, which a model that it is the backbone of may freeze.
@@ -139,7 +150,7 @@ class TowerSchema(ConfigSchema):
 
         return square(self) or super().encoders()
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         """The tower alone, as the reference's class for it without a head: parameters, and nothing that caches tokens."""
         name = self.class_name()
         groups, stacks = self.pieces(prefix, name)

@@ -28,16 +28,16 @@ _LINEAR = ("linear_q", "linear_k", "linear_v", "linear_out")
 class SeamlessSchema(ConfigSchema):
     """The parts as the hooks say."""
 
+    prefix = ""
+
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "vocab_size", "decoder_layers")
     inert_keys = (
-        "scale_embedding", "adaptor_dropout", "adaptor_stride", "encoder_layerdrop", "decoder_layerdrop", "leaky_relu_slope",
-        "max_new_tokens", "max_source_positions", "num_conv_pos_embedding_groups", "num_conv_pos_embeddings",
-        "rotary_embedding_base", "sampling_rate", "speech_encoder_dropout", "speech_encoder_layerdrop", "t2u_decoder_start_token_id",
-        "t2u_max_new_tokens", "t2u_max_position_embeddings", "upsample_rates", "var_pred_dropout", "vocoder_offset",
-        "num_hidden_layers", "speech_encoder_chunk_size", "speech_encoder_left_chunk_num", "t2u_variance_pred_dropout",
-        "num_attention_heads", "feature_extractor_type",
+        "scale_embedding", "adaptor_stride", "leaky_relu_slope", "max_source_positions", "num_conv_pos_embedding_groups",
+        "num_conv_pos_embeddings", "rotary_embedding_base", "sampling_rate", "t2u_max_new_tokens", "t2u_max_position_embeddings",
+        "upsample_rates", "vocoder_offset", "num_hidden_layers", "speech_encoder_chunk_size", "speech_encoder_left_chunk_num",
+        "num_attention_heads",
     )  # fmt: skip
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     vocab_size: Size = 256102
     t2u_vocab_size: Size = 10082
@@ -85,18 +85,18 @@ class SeamlessSchema(ConfigSchema):
         dim = divided(h, heads, "hidden_size", "attention_heads")
         return GroupedQueryAttention(h, heads, heads, dim, bias=True, output_bias=True, rope=False, names=names)
 
-    def layer(self, heads: int, wide: int, *, decodes: bool) -> Layer:
+    def layer(self, heads: int, width: int, *, decodes: bool) -> Layer:
         """NLLB's layer."""
         h = self.hidden_size
         extra = [*layer_norm("self_attn_layer_norm", h), *layer_norm("ffn_layer_norm", h)]
         if decodes:
             extra += prefixed("cross_attention", CrossAttention(h, heads, h // heads).tensors())
             extra += layer_norm("cross_attention_layer_norm", h)
-        layer = make_layer(self.attention(heads), FeedForward(h, wide, self.activation_function), ffn_name="ffn", extra=extra)
+        layer = make_layer(self.attention(heads), FeedForward(h, width, self.activation_function), ffn_name="ffn", extra=extra)
         return layer if decodes else layer._replace(caches=())
 
-    def coder(self, root: str, part: Part, count: int, heads: int, wide: int, *, decodes: bool = False) -> tuple[Group, Stack]:
-        layers = stack(f"{root}.layers", part, [self.layer(heads, wide, decodes=decodes)] * count)
+    def coder(self, root: str, part: Part, count: int, heads: int, width: int, *, decodes: bool = False) -> tuple[Group, Stack]:
+        layers = stack(f"{root}.layers", part, [self.layer(heads, width, decodes=decodes)] * count)
         return group(part, prefixed(root, layer_norm("layer_norm", self.hidden_size))), layers
 
     def table(self, name: str, rows: int, kind: Kind = "param", role: Part = "embedding") -> Tensor:
@@ -115,9 +115,9 @@ class SeamlessSchema(ConfigSchema):
         return layer_norm("batch_norm", self.hidden_size)
 
     def conformer(self) -> Layer:
-        h, heads, wide = self.hidden_size, self.speech_encoder_attention_heads, self.speech_encoder_intermediate_size
+        h, heads, width = self.hidden_size, self.speech_encoder_attention_heads, self.speech_encoder_intermediate_size
         names = ("intermediate_dense", "output_dense")
-        first = FeedForward(h, wide, self.speech_encoder_hidden_act, names=names)
+        first = FeedForward(h, width, self.speech_encoder_hidden_act, names=names)
         light = (
             *layer_norm("layer_norm", h),
             *conv("pointwise_conv1", 2 * h, h, 1, bias=False, role="other"),
@@ -136,8 +136,8 @@ class SeamlessSchema(ConfigSchema):
 
     def adapter(self) -> Layer:
         """A layer that shortens the sound."""
-        h, wide = self.hidden_size, self.speech_encoder_intermediate_size
-        ffn = FeedForward(h, wide, "relu", names=("intermediate_dense", "output_dense"))
+        h, width = self.hidden_size, self.speech_encoder_intermediate_size
+        ffn = FeedForward(h, width, "relu", names=("intermediate_dense", "output_dense"))
         extra = [t for name in ("residual", "self_attn", "ffn") for t in layer_norm(f"{name}_layer_norm", h)]
         for name in ("residual_conv", "self_attn_conv"):
             extra += conv(name, 2 * h, h, self.adaptor_kernel_size, role="other")
@@ -158,13 +158,13 @@ class SeamlessSchema(ConfigSchema):
             stacks.append(stack(f"{root}.adapter.layers", "audio", [self.adapter()] * self.num_adapter_layers))
         return group("audio", prefixed(root, outside)), stacks
 
-    def predictor(self, name: str, inner: int, wide: int, kernel: int) -> Iterator[Tensor]:
+    def predictor(self, name: str, inner: int, width: int, kernel: int) -> Iterator[Tensor]:
         """How long a unit sounds."""
-        yield from conv(f"{name}.conv1", wide, inner, kernel, role="other")
-        yield from layer_norm(f"{name}.ln1", wide)
-        yield from conv(f"{name}.conv2", wide, wide, kernel, role="other")
-        yield from layer_norm(f"{name}.ln2", wide)
-        yield from linear(f"{name}.proj", 1, wide, "other", bias=True)
+        yield from conv(f"{name}.conv1", width, inner, kernel, role="other")
+        yield from layer_norm(f"{name}.ln1", width)
+        yield from conv(f"{name}.conv2", width, width, kernel, role="other")
+        yield from layer_norm(f"{name}.ln2", width)
+        yield from linear(f"{name}.proj", 1, width, "other", bias=True)
 
     def unit_decoder(self, root: str) -> tuple[list[Tensor], Stack]:
         """The decoder of units: what is in no layer, and its layers."""
@@ -188,13 +188,13 @@ class SeamlessSchema(ConfigSchema):
 
     def vocoder(self) -> Iterator[Tensor]:
         """HiFi-GAN over embeddings of units, speaker and language."""
-        wide = self.unit_embed_dim
-        yield from self.predictor("dur_predictor", wide, wide, self.variance_predictor_kernel_size)
-        yield Tensor("unit_embedding.weight", (self.unit_hifi_gan_vocab_size, wide), "embedding")
+        units = self.unit_embed_dim
+        yield from self.predictor("dur_predictor", units, units, self.variance_predictor_kernel_size)
+        yield Tensor("unit_embedding.weight", (self.unit_hifi_gan_vocab_size, units), "embedding")
         yield Tensor("speaker_embedding.weight", (self.vocoder_num_spkrs, self.spkr_embed_dim), "embedding")
         yield Tensor("language_embedding.weight", (self.vocoder_num_langs, self.lang_embed_dim), "embedding")
         width = self.upsample_initial_channel
-        yield from conv("hifi_gan.conv_pre", width, wide + self.lang_embed_dim + self.spkr_embed_dim, 7, role="other")
+        yield from conv("hifi_gan.conv_pre", width, units + self.lang_embed_dim + self.spkr_embed_dim, 7, role="other")
         block = 0
         for i, size in enumerate(self.upsample_kernel_sizes):
             inner, width = width, self.upsample_initial_channel // 2 ** (i + 1)
@@ -212,7 +212,7 @@ class SeamlessSchema(ConfigSchema):
         task = next((name.partition("For")[2] for name in self.architectures or () if "For" in name), "")
         return not task.startswith("Speech"), not task.startswith("Text"), not task.endswith("ToText")
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, v, heads = self.hidden_size, self.vocab_size, self.decoder_attention_heads
         reads, hears, speaks = self.has()
         kind: Kind = "tied" if self.tie_word_embeddings else "param"

@@ -34,11 +34,11 @@ class SpeechHeads(TowerSchema):
     num_codevectors_per_group: Size = 320
     proj_codevector_dim: Size = 256
 
-    def quantizer(self, wide: int) -> Iterator[Tensor]:
+    def quantizer(self, width: int) -> Iterator[Tensor]:
         groups, each = self.num_codevector_groups, self.num_codevectors_per_group
         part = divided(self.codevector_dim, groups, "codevector_dim", "num_codevector_groups")
         yield Tensor("quantizer.codevectors", (1, groups * each, part), "head")
-        yield from linear("quantizer.weight_proj", groups * each, wide, "head", bias=True)
+        yield from linear("quantizer.weight_proj", groups * each, width, "head", bias=True)
         yield from linear("project_q", self.proj_codevector_dim, self.codevector_dim, "head", bias=True)
 
     def pretraining(self) -> Iterable[Tensor] | None:

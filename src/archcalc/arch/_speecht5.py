@@ -4,7 +4,6 @@ Source: transformers 5.24, models/speecht5/modeling_speecht5.py (prenets and pos
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._schema import ConfigSchema, Count, Few, Flag, Layers, Size, divided, validate
 from archcalc.arch._wav2vec2 import INERT, Wav2Vec2Schema
@@ -29,13 +28,11 @@ class Front(Wav2Vec2Schema):
 class SpeechT5Schema(ConfigSchema):
     """Keys, layers, and what stands before and behind them."""
 
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     inert_keys = (
-        *INERT, "encoder_layerdrop", "decoder_layerdrop", "positional_dropout", "scale_embedding", "speech_decoder_prenet_dropout",
-        "speech_decoder_postnet_dropout", "max_speech_positions", "max_text_positions", "use_guided_attention_loss", "num_hidden_layers",
-        "guided_attention_loss_num_heads", "guided_attention_loss_sigma", "guided_attention_loss_scale", "num_attention_heads",
+        *INERT, "scale_embedding", "max_speech_positions", "max_text_positions", "num_hidden_layers", "num_attention_heads",
         "conv_dim", "conv_kernel", "conv_bias", "feat_extract_norm", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups",
-        "mask_time_prob", "mask_feature_prob", "max_length",
+        "mask_time_prob", "mask_feature_prob",
     )  # fmt: skip
 
     vocab_size: Size = 81
@@ -59,8 +56,8 @@ class SpeechT5Schema(ConfigSchema):
     tie_word_embeddings: Flag = True
     architectures: list[str] | None = None
 
-    def ffn(self, wide: int) -> FeedForward:
-        return FeedForward(self.hidden_size, wide, self.hidden_act, names=FFN)
+    def ffn(self, width: int) -> FeedForward:
+        return FeedForward(self.hidden_size, width, self.hidden_act, names=FFN)
 
     def encoder_layer(self) -> Layer:
         h = self.hidden_size

@@ -79,8 +79,8 @@ class SwinSchema(StagedSchema):
             yield Tensor("embeddings.position_embeddings", (1, height * width + self.spare, h), "embedding")
         yield from patch_conv("embeddings.patch_embeddings.projection", h, self.num_channels, *both(self.patch_size))
         yield from layer_norm("embeddings.norm", h)
-        for i, wide in enumerate(self.widths()[:-1]):
-            yield from prefixed(f"encoder.layers.{i}.downsample", self.merging(wide))
+        for i, channels in enumerate(self.widths()[:-1]):
+            yield from prefixed(f"encoder.layers.{i}.downsample", self.merging(channels))
         yield from self.behind(named)
 
     def behind(self, named: str) -> Iterator[Tensor]:

@@ -16,7 +16,7 @@ from archcalc.model import Group, Shard, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = ("model_name", "cls", "params", "select_layer", "weight_init", "deterministic")
+    inert_keys = ("cls", "params", "select_layer", "deterministic")
 
     image_size: Size = 384
     patch_size: Size = 16
@@ -27,13 +27,13 @@ class Schema(TowerSchema):
 
     def pooling(self) -> Iterator[Tensor]:
         """One learned query over all patches, then a norm and an FFN."""
-        h, wide, by_head = self.width, int(self.width * self.mlp_ratio), Shard(0, self.heads)
+        h, width, by_head = self.width, int(self.width * self.mlp_ratio), Shard(0, self.heads)
         yield Tensor("latent", (1, 1, h), "embedding")
         yield from linear("q", h, h, "attention", bias=True, shard=by_head)
         yield from linear("kv", 2 * h, h, "attention", bias=True, shard=by_head)
         yield from linear("proj", h, h, "attention", bias=True, shard=Shard(1, self.heads))
         yield from layer_norm("norm", h)
-        yield from prefixed("mlp", FeedForward(h, wide).tensors())
+        yield from prefixed("mlp", FeedForward(h, width).tensors())
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         h, p, heads = self.width, self.patch_size, self.heads

@@ -28,10 +28,10 @@ def upernet(hidden: int, labels: int, scales: Sequence[int], name: str = "decode
     yield from normed(f"{name}.fpn_bottleneck", hidden, 4 * hidden, 3)
 
 
-def fcn(hidden: int, labels: int, wide: int, convolutions: int, joined: bool, name: str = "auxiliary_head") -> Iterator[Tensor]:
+def fcn(hidden: int, labels: int, width: int, convolutions: int, joined: bool, name: str = "auxiliary_head") -> Iterator[Tensor]:
     """A smaller head that helps the model to learn; `joined` puts its input beside what comes out of the convolutions."""
     for i in range(convolutions):
-        yield from normed(f"{name}.convs.{i}", wide, wide if i else hidden, 3)
+        yield from normed(f"{name}.convs.{i}", width, width if i else hidden, 3)
     if joined:
-        yield from normed(f"{name}.conv_cat", wide, hidden + wide, 3)
-    yield from conv(f"{name}.classifier", labels, wide, 1, 1, role="head")
+        yield from normed(f"{name}.conv_cat", width, hidden + width, 3)
+    yield from conv(f"{name}.classifier", labels, width, 1, 1, role="head")

@@ -27,8 +27,8 @@ def restated(config: dict[str, Any]) -> dict[str, Any]:
 
     old = config.get("diffusion_head_config")
     head = dict(old) if isinstance(old, dict) else {}
-    if isinstance(ratio := head.pop("head_ffn_ratio", None), (int, float)) and isinstance(wide := head.get("hidden_size"), int):
-        head["intermediate_size"] = int(ratio * wide)
+    if isinstance(ratio := head.pop("head_ffn_ratio", None), (int, float)) and isinstance(width := head.get("hidden_size"), int):
+        head["intermediate_size"] = int(ratio * width)
     if (layers := head.pop("head_layers", None)) is not None:
         head["num_hidden_layers"] = layers
     moved = ("acoustic_tokenizer_config", "semantic_tokenizer_config", "decoder_config", "diffusion_head_config",

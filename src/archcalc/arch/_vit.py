@@ -36,11 +36,11 @@ def without(layer: Layer, *names: str) -> Layer:
     return layer._replace(tensors=tuple(t for t in layer.tensors if not t.name.endswith(names)))
 
 
-def classifier(config: ConfigSchema, wide: int, name: str = "classifier", bias: bool = True) -> Iterator[Tensor]:
+def classifier(config: ConfigSchema, width: int, name: str = "classifier", bias: bool = True) -> Iterator[Tensor]:
     """A row for each label; nothing where the config says that there are none."""
     extra = config.model_extra or {}
     if extra.get("num_labels") != 0 or extra.get("id2label"):
-        yield from linear(name, labels_of(extra), wide, "head", bias=bias)
+        yield from linear(name, labels_of(extra), width, "head", bias=bias)
 
 
 def rectangle(image: Any, patch: Any) -> tuple[int, int]:
@@ -52,6 +52,7 @@ def rectangle(image: Any, patch: Any) -> tuple[int, int]:
 class AloneSchema(TowerSchema):
     """A model of one kind of input, which keeps no cache: its classes' names decide what is built."""
 
+    prefix = ""
     alone = "a model without text: it keeps no cache"
     # What classes with a head call the model that they hold.
     root: ClassVar[str]
@@ -70,7 +71,7 @@ class AloneSchema(TowerSchema):
         """Whether the class has no head."""
         return not named or named.endswith(("Model", "Backbone", "Encoder"))
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("" if self.bare(self.class_name()) else self.root)
 
 
@@ -99,13 +100,8 @@ class StagedSchema(ImageSchema):
     """A model of stages, each with wider layers over fewer places, whose backbone normalizes what is asked of it."""
 
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "drop_path_rate",
-        "stage_names",
-        "image_size",
-        "hidden_size",
-        "num_layers",
-        "path_norm",
-    )
+        "drop_path_rate", "stage_names", "image_size", "hidden_size", "num_layers", "path_norm",
+    )  # fmt: skip
 
     out_features: list[str] | None = None
     out_indices: list[int] | None = None
@@ -120,8 +116,8 @@ class StagedSchema(ImageSchema):
 
     def asked(self) -> Iterator[tuple[str, int]]:
         """The stages whose outputs a backbone gives, with their widths: the last where the config does not say."""
-        wide = self.widths()
-        named = {"stem": wide[0], **{f"stage{i}": h for i, h in enumerate(wide, 1)}}
+        width = self.widths()
+        named = {"stem": width[0], **{f"stage{i}": h for i, h in enumerate(width, 1)}}
         names = self.out_features or [list(named)[i] for i in self.out_indices or (-1,) if -len(named) <= i < len(named)]
         for name in names:
             if name not in named:
@@ -136,8 +132,10 @@ class StagedSchema(ImageSchema):
 class ViTSchema(ImageSchema):
     """ViT as its hooks say."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = ("pooler_act", "drop_path_rate", "apply_layernorm", "reshape_hidden_states", "out_features",
-                                             "out_indices", "stage_names", "encoder_stride", "pooler_output_size")  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "pooler_act", "drop_path_rate", "apply_layernorm", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
+        "encoder_stride", "pooler_output_size",
+    )  # fmt: skip
     layers_name: ClassVar[str] = "layers"
     part: ClassVar[Part] = "vision"
     # Tokens that belong to no patch: the class's.

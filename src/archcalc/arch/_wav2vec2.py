@@ -38,6 +38,7 @@ INERT = (
 class Wav2Vec2Schema(SpeechHeads):
     """An encoder as its hooks say."""
 
+    prefix = ""
     alone = "a model without text: it keeps no cache"
     core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads")
     inert_keys: ClassVar[tuple[str, ...]] = INERT
@@ -91,10 +92,10 @@ class Wav2Vec2Schema(SpeechHeads):
 
     def extra_tensors(self, index: int) -> Iterable[Tensor]:
         """Further tensors of a layer."""
-        if (wide := self.adapter_attn_dim) and self.do_stable_layer_norm:  # layers whose norms stand behind have none
+        if (width := self.adapter_attn_dim) and self.do_stable_layer_norm:  # layers whose norms stand behind have none
             yield from layer_norm("adapter_layer.norm", self.hidden_size)
-            yield from linear("adapter_layer.linear_1", wide, self.hidden_size, "mlp", bias=True)
-            yield from linear("adapter_layer.linear_2", self.hidden_size, wide, "mlp", bias=True)
+            yield from linear("adapter_layer.linear_1", width, self.hidden_size, "mlp", bias=True)
+            yield from linear("adapter_layer.linear_2", self.hidden_size, width, "mlp", bias=True)
 
     def layer(self, index: int) -> Layer:
         h, names = self.hidden_size, ("intermediate_dense", "output_dense")
@@ -127,7 +128,7 @@ class Wav2Vec2Schema(SpeechHeads):
         layers = stack(join(prefix, "encoder.layers"), "audio", map(self.layer, range(self.num_hidden_layers)))
         return [group("audio", prefixed(prefix, outside) if prefix else outside)], [layers]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         named = self.class_name()
         bare = not named or named.endswith("Model")
         return super().architecture("" if bare else self.root)

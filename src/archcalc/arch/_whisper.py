@@ -25,18 +25,18 @@ def conv(name: str, outer: int, inner: int, *kernel: int, bias: bool = True, rol
         yield Tensor(f"{name}.bias", (outer,), role)
 
 
-def whisper_layer(hidden: int, heads: int, wide: int, activation: str, *, key_bias: bool = False) -> Layer:
+def whisper_layer(hidden: int, heads: int, width: int, activation: str, *, key_bias: bool = False) -> Layer:
     """A layer of Whisper's encoder: biases everywhere but on the keys, norms named by what they precede."""
     norms = (*layer_norm("self_attn_layer_norm", hidden), *layer_norm("final_layer_norm", hidden))
     divided(hidden, heads, "d_model", "encoder_attention_heads")
-    layer = encoder_layer(vit_attention(hidden, heads), FeedForward(hidden, wide, activation), norms, ffn_name="")
+    layer = encoder_layer(vit_attention(hidden, heads), FeedForward(hidden, width, activation), norms, ffn_name="")
     return layer if key_bias else layer._replace(tensors=tuple(t for t in layer.tensors if t.name != "self_attn.k_proj.bias"))
 
 
 class WhisperTower(TowerSchema):
     """The encoder, under Whisper's names for its keys or transformers' usual ones."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = ("scale_embedding", "layerdrop", "encoder_layerdrop", "decoder_layerdrop")
+    inert_keys: ClassVar[tuple[str, ...]] = ("scale_embedding",)
 
     num_mel_bins: Size = 128
     d_model: Size = Field(1280, validation_alias=AliasChoices("hidden_size", "d_model"))

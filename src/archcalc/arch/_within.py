@@ -30,6 +30,7 @@ WITHIN = {
     "csm_depth_decoder_model": "csm",
     "data2vec_text": "roberta",
     "decision_transformer": "imagegpt",
+    "deepseek_vl_hybrid": "deepseek_vl",
     "deit": "vit",
     "dia_decoder": "dia",
     "dia_encoder": "dia",
@@ -63,12 +64,16 @@ WITHIN = {
     "gpt_neox_reward_model": "gpt_neox",
     "granite_docling_text": "granite",
     "granite_speech_plus": "granite_speech",
+    "granite_swa": "granitemoe_swa",
+    "granitemoeshared": "granitemoe",
     "grinmoe": "phimoe",
     "h2ovl_chat": "internvl_chat",
+    "hunyuan": "hunyuan_v1_moe",
     "hunyuan_video": "flux",
     "hunyuan_vl_text": "hunyuan_v1_dense",
     "ibert": "roberta",
     "ijepa": "vit",
+    "inkling2_loop": "inkling2",
     "intern_s2_preview": "qwen3_5",
     "interns1": "internvl",
     "interns1_pro_text": "interns1_pro",
@@ -91,8 +96,11 @@ WITHIN = {
     "lilicorr": "dflash2",
     "llama_nemotron_vl": "llama_nemotron_nano_vl",
     "llama_weighted": "jina_reranker",
+    "llava_next_video": "llava_next",
     "llava_qwen": "llava_mistral",
     "llava_vid": "llava_mistral",
+    "longformer": "roberta",
+    "maincoder": "qwen3",
     "maskformer_swin": "swin",
     "metaclip_2": "clip",
     "metaclip_2_text_model": "clip_text_model",
@@ -107,14 +115,18 @@ WITHIN = {
     "moondream3_vision": "moondream3",
     "moonshine_streaming_encoder": "moonshine_streaming",
     "mra": "yoso",
+    "muse_spark": "muse_glimmer",
+    "musicflamingo": "audioflamingo3",
     "nanogpt": "gpt2",
     "nemotron_asr_streaming": "nemotron_asr_streaming_encoder",
+    "nemotron_labs_diffusion": "llama",
     "nemotron_parse_decoder": "nemotron_parse",
     "nemotronh_nano_vl_v2": "nemotron_h_omni",
     "new": "gte",
     "nvila_lite": "nvila",
     "nvlm_d": "internvl_chat",
     "nystromformer": "yoso",
+    "olmo3": "olmo2",
     "openpangu_vl_vision": "openpangu_vl",
     "ops_colqwen3": "qwen3_5",
     "ovis2_5": "ovis",
@@ -157,6 +169,7 @@ WITHIN = {
     "sam_prompt_encoder": "sam",
     "sam_vision_model": "got_ocr2_vision",
     "sarashina2_vision": "opencua",
+    "sarvam_mla": "deepseek_v3",
     "seamless_m4t_v2": "seamless_m4t",
     "siglip2": "siglip",
     "siglip2_navit": "ovis",
@@ -183,7 +196,21 @@ WITHIN = {
     "voyage_qwen3": "jina_reranker",
     "xllm": "k2_horizon",
     "xlm_roberta": "roberta",
+    "xlm_roberta_xl": "roberta",
     "xverse_moe": "xverse",
     "youtu_llm": "youtu",
     "youtu_vl_vision": "youtu_vl",
 }
+
+
+def class_name(name: str) -> str:
+    """What the class of a type in another's file is called.
+
+    >>> class_name("kimi_k2")
+    'KimiK2'
+    """
+    return "".join(map(str.capitalize, name.split("_")))
+
+
+CLASSES = {(file, class_name(name)): name for name, file in WITHIN.items()}
+"""The type of each class that stands in another type's file."""

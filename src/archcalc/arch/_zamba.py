@@ -44,10 +44,10 @@ class SharedLayerSchema(DecoderSchema):
 
     def hybrid(self, name: str, mamba: Mixer, ffn: Block, *, rope: bool, adapters: Iterable[Tensor] = ()) -> Layer:
         """A Mamba layer that reads what the transformer layer `name` adds."""
-        h, wide = self.hidden_size, self.shared_width
-        attention = GroupedQueryAttention(wide, self.num_attention_heads, self.kv_heads, self.head_size, rope=rope, output_width=h)
+        h, width = self.hidden_size, self.shared_width
+        attention = GroupedQueryAttention(width, self.num_attention_heads, self.kv_heads, self.head_size, rope=rope, output_width=h)
         extra = (
-            *prefixed(name, (rms_norm("input_layernorm", wide), rms_norm("pre_ff_layernorm", h), *adapters)),
+            *prefixed(name, (rms_norm("input_layernorm", width), rms_norm("pre_ff_layernorm", h), *adapters)),
             *linear("linear", h, h, "other"),
             *prefixed("mamba_decoder", [rms_norm("input_layernorm", h)]),
         )

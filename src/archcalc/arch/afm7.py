@@ -17,7 +17,7 @@ REUSES = 2
 
 class Schema(PlainSchema):
     core_keys = ("vocab_size", "hidden_dim", "num_layers", "num_kv_reuse_layers", "num_heads", "num_kv_heads")
-    inert_keys = ("rope_theta", "head_dim")
+    inert_keys = ()
     reads_head_dim = False
     qk_norm = "head"
     last_norm = "output_norm"
@@ -52,7 +52,7 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embedding"}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         again, n = self.num_kv_reuse_layers, self.num_hidden_layers
         if again >= n:
             raise ConfigError(

@@ -16,8 +16,8 @@ from archcalc.model import Shard, Tensor
 
 class Schema(WindowedSchema):
     inert_keys = (
-        "mup_enabled", "route_scale", "route_norm", "score_func", "n_group", "load_balance_coeff", "num_expert_groups",
-        "num_limited_groups", "use_grouped_mm",
+        "mup_enabled", "route_scale", "route_norm", "score_func", "load_balance_coeff", "num_expert_groups", "num_limited_groups",
+        "use_grouped_mm",
     )  # fmt: skip
     fp32_modules = (
         "input_layernorm", "post_attention_layernorm", "pre_mlp_layernorm", "post_mlp_layernorm", "q_norm", "k_norm", "norm",
@@ -62,9 +62,9 @@ class Schema(WindowedSchema):
         return [i >= self.num_dense_layers for i in range(self.num_hidden_layers)]
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.moe_intermediate_size, self.num_shared_experts
+        width, shared = self.moe_intermediate_size, self.num_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             router="router.gate", correction_bias="expert_bias", correction_kind="param",
         )  # fmt: skip
 

@@ -24,6 +24,8 @@ from archcalc.model import Architecture, Encoder, Layer, Shard, Tensor, stack
 class Tower(TowerSchema):
     """What both towers share."""
 
+    prefix = ""
+
     hidden_size: Size = 1024
     intermediate_size: Size = 2816
     num_hidden_layers: Layers = 24
@@ -47,15 +49,13 @@ class Tower(TowerSchema):
         layers = stack(join(prefix, "encoder.layers"), "vision", [self.layer()] * self.num_hidden_layers)
         return [group("vision", below(prefix, self.outside()))], [layers]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")
 
 
 class Aimv2VisionModel(Tower):
     """The vision tower of AIMv2.
     Source: transformers 5.24, models/aimv2/modeling_aimv2.py (`Aimv2VisionModel`) and configuration_aimv2.py (defaults)."""
-
-    name = "aimv2_vision_model"
 
     num_channels: Size = 3
     image_size: Size = 224
@@ -81,7 +81,6 @@ class Aimv2TextModel(Tower):
     """The text tower of AIMv2.
     Source: transformers 5.24, models/aimv2/modeling_aimv2.py (`Aimv2TextModel`) and configuration_aimv2.py (defaults)."""
 
-    name = "aimv2_text_model"
     inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim",)
 
     vocab_size: Size = 49408
@@ -112,7 +111,7 @@ class Schema(DualSchema):
         return clip.shared(self.projection_dim, text.hidden_size, vision.hidden_size)
 
     def both(self, prefix: str) -> Architecture:
-        a = self.vision_config.architecture()
+        a = self.vision_config.standalone()
         (groups, stacks), (more, others) = self.vision_config.tower("vision_model"), self.text_config.tower("text_model")
         own = group("other", self.extra_tensors(self.text_config, self.vision_config))
-        return a._replace(model_type=self.name, groups=(*groups, *more, own), stacks=(*stacks, *others))
+        return a._replace(groups=(*groups, *more, own), stacks=(*stacks, *others))

@@ -18,13 +18,7 @@ from archcalc.model import Architecture, Layer, Shard, Tensor, stack
 
 
 class Schema(BertSchema):
-    inert_keys = (
-        *BertSchema.inert_keys,
-        "down_scale_factor",
-        "gap_size",
-        "net_structure_type",
-        "num_memory_blocks",
-    )
+    inert_keys = (*BertSchema.inert_keys, "down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks")
     pooler = "pooler"
     root = "albert"
 
@@ -55,17 +49,17 @@ class Schema(BertSchema):
         return one._replace(tensors=tuple(tensors), attends=one.attends * n)
 
     def head(self) -> Iterator[Tensor]:
-        wide, v = self.embedding_size, self.vocab_size
+        width, v = self.embedding_size, self.vocab_size
         yield Tensor("predictions.bias", (v,), "head", Shard(0, v))
-        yield from layer_norm("predictions.LayerNorm", wide)
-        yield from linear("predictions.dense", wide, self.hidden_size, "head", bias=True)
-        yield from self.matrix("predictions.decoder", wide)
+        yield from layer_norm("predictions.LayerNorm", width)
+        yield from linear("predictions.dense", width, self.hidden_size, "head", bias=True)
+        yield from self.matrix("predictions.decoder", width)
 
     def more(self) -> dict[str, Any]:
         inner = f" of {self.inner_group_num}" if self.inner_group_num > 1 else ""
         return {"more": (("shared layers", f"{self.num_hidden_layers} steps through {self.num_hidden_groups}{inner}"),)}
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, groups, steps = super().architecture(prefix), self.num_hidden_groups, self.num_hidden_layers
         layers = stack(f"{a.stacks[0].prefix.removesuffix('layer')}albert_layer_groups", "decoder", [self.layer()] * groups)
         note = f"{groups} distinct layers, which {steps} steps go through: listed, and their FLOPs counted, once each"

@@ -21,7 +21,6 @@ class AltclipTextModel(roberta.Schema):
     """The text tower of AltCLIP.
     Source: transformers 5.24, models/altclip/modeling_altclip.py (`AltCLIPTextModel`) and configuration_altclip.py (defaults)."""
 
-    name = "altclip_text_model"
     core_keys = ()
     inert_keys: ClassVar[tuple[str, ...]] = (*roberta.Schema.inert_keys, "pooler_fn", "learn_encoder")
     layers_name = "encoder.layers"
@@ -36,7 +35,7 @@ class AltclipTextModel(roberta.Schema):
     project_dim: Size = 768
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h = bert_tower(self, join(prefix, "roberta"), pooled=False), self.hidden_size
         beside = (
             *linear(join(prefix, "transformation"), self.project_dim, h, "other", bias=True),

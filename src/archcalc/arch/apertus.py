@@ -47,7 +47,6 @@ class Apertus1p5Text(Schema):
     Source: transformers 5.24, models/apertus1p5/modeling_apertus1p5.py (`Apertus1p5TextForCausalLM`) and configuration_apertus1p5.py
     (defaults)."""
 
-    name = "apertus1p5_text"
     vocab_size: Size = 266752
     output_vocab_size: Size | None = None
 

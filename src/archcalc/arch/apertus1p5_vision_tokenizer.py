@@ -21,7 +21,7 @@ from archcalc.model import Tensor
 
 
 class Schema(TowerSchema):
-    inert_keys = ("dropout", "spatial_scale_factor")
+    inert_keys = ("spatial_scale_factor",)
 
     codebook_size: Size = 131072
     embed_dim: Size = 256

@@ -33,7 +33,6 @@ class Jais2(Schema):
     """Jais 2: Llama's layer with LayerNorm, biases and a plain FFN of squared ReLU.
     Source: transformers 5.23, models/jais2/modeling_jais2.py and configuration_jais2.py (defaults)."""
 
-    name = "jais2"
     layer_norms = True
     norm_label = "LayerNorm (pre)"
 

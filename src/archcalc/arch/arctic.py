@@ -16,7 +16,7 @@ from archcalc.model import Tensor
 class Schema(PlainSchema):
     inert_keys = (
         "enable_expert_tensor_parallelism", "moe_eval_capacity_factor", "moe_min_capacity", "moe_token_dropping",
-        "moe_train_capacity_factor", "quantization", "sliding_window",
+        "moe_train_capacity_factor", "sliding_window",
     )  # fmt: skip
     ffn_name = "block_sparse_moe"
 

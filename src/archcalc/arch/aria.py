@@ -24,18 +24,18 @@ class Schema(VisionSchema):
     max_value_projector_patch_to_query_dict: Size | None = None
     projector_patch_to_query_dict: dict[str, Size] | None = None
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         queries = self.max_value_projector_patch_to_query_dict or max(
             (self.projector_patch_to_query_dict or {"4900": 256}).values()
         )
-        rows = Shard(0, wide)
-        yield Tensor("query", (queries, wide), "embedding")
+        rows = Shard(0, width)
+        yield Tensor("query", (queries, width), "embedding")
         for name in ("q_proj", "k_proj", "v_proj"):
-            yield from linear(f"cross_attn.{name}", wide, wide, "attention", shard=rows)
-        yield Tensor("cross_attn.multihead_attn.in_proj_weight", (3 * wide, wide), "attention", rows)
-        yield Tensor("cross_attn.multihead_attn.in_proj_bias", (3 * wide,), "attention", rows)
-        yield from linear("cross_attn.multihead_attn.out_proj", wide, wide, "attention", bias=True, shard=Shard(1, wide))
-        yield from linear("cross_attn.linear", wide, wide, "attention", bias=True)
+            yield from linear(f"cross_attn.{name}", width, width, "attention", shard=rows)
+        yield Tensor("cross_attn.multihead_attn.in_proj_weight", (3 * width, width), "attention", rows)
+        yield Tensor("cross_attn.multihead_attn.in_proj_bias", (3 * width,), "attention", rows)
+        yield from linear("cross_attn.multihead_attn.out_proj", width, width, "attention", bias=True, shard=Shard(1, width))
+        yield from linear("cross_attn.linear", width, width, "attention", bias=True)
         for name in ("cross_attn.layer_norm", "cross_attn.layer_norm_kv", "layer_norm"):
-            yield from layer_norm(name, wide)
-        yield from projector(("feed_forward.linear_in", "feed_forward.linear_out"), (wide, hidden, hidden), bias=False)
+            yield from layer_norm(name, width)
+        yield from projector(("feed_forward.linear_in", "feed_forward.linear_out"), (width, hidden, hidden), bias=False)

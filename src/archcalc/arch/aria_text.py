@@ -16,7 +16,7 @@ RENAMES = ((".mlp.experts.gate_up_proj", ".mlp.experts.fc1.weight"), (".mlp.expe
 
 
 class Schema(PlainSchema):
-    inert_keys = ("moe_z_loss_coeff", "moe_aux_loss_coeff", "moe_intermediate_size")
+    inert_keys = ("moe_intermediate_size",)
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096
@@ -40,9 +40,9 @@ class Schema(PlainSchema):
         return [True] * self.num_hidden_layers
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.intermediate_size, self.moe_num_shared_experts
+        width, shared = self.intermediate_size, self.moe_num_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.moe_num_experts, self.moe_topk, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.moe_num_experts, self.moe_topk, self.hidden_act, shared, shared * width,
             shared_bias=self.mlp_bias, router="router", transposed=True, stored=(),
         )  # fmt: skip
 

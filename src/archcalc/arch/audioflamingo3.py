@@ -23,3 +23,13 @@ class Schema(qwen2_audio.Schema):
     def projection(self, hidden: int) -> Iterable[Tensor]:
         widths = (width_of(self.audio_config), hidden, hidden)
         return projector(("linear_1", "linear_2"), widths, bias=self.projector_bias)
+
+
+class Musicflamingo(Schema):
+    """Music Flamingo: Audio Flamingo 3 with positions in time, which have no weights.
+    Source: transformers 5.24, models/musicflamingo/modeling_musicflamingo.py and configuration_musicflamingo.py (positions in
+    time of its own, stated beside the text model's)."""
+
+    inert_keys = (
+        *Schema.inert_keys, "head_dim", "max_position_embeddings", "rope_parameters", "rope_theta", "partial_rotary_factor",
+    )  # fmt: skip

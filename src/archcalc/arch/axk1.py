@@ -13,8 +13,6 @@ from archcalc.model import Architecture, Layer, Tensor
 
 
 class Schema(deepseek_v3.Schema):
-    inert_keys = (*deepseek_v3.Schema.inert_keys, "head_dim")
-
     vocab_size: Size = 163840
     num_attention_heads: Size = 64
     num_key_value_heads: Size | None = 64
@@ -34,5 +32,5 @@ class Schema(deepseek_v3.Schema):
         norm = (rms_norm("mlp.post_mlp_layernorm", self.hidden_size),) if sparse else ()
         return super().layer(sparse, indexed, (*extra, *norm))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)._replace(renames=((".mlp.post_mlp_layernorm.", ".post_mlp_layernorm."),))

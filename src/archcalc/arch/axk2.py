@@ -67,7 +67,7 @@ class Schema(axk1.Schema):
 
         return layer._replace(tensors=tuple(tensors()))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
         known_kinds(per_layer(self.layer_types or [INDEXED] * n, n, "layer_types"), "layer_types", INDEXED, FULL)
         built = super().architecture(prefix)

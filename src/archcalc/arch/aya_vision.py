@@ -31,8 +31,8 @@ class Schema(VisionSchema):
     alignment_intermediate_size: Derived = 0
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        inner, merged = self.alignment_intermediate_size or hidden, wide * self.downsample_factor**2
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        inner, merged = self.alignment_intermediate_size or hidden, width * self.downsample_factor**2
         yield from layer_norm("layernorm", merged)
         yield from linear("linear_1", inner, merged, "other", bias=True)
         # Half of it gates the other half.

@@ -29,9 +29,6 @@ DRAWS = "Qwen2MoTDecoderLayer"
 class BagelLlm(qwen2.Schema):
     """BAGEL's text model. Source: ByteDance-Seed/Bagel, modeling/bagel/qwen2_navit.py (`Qwen2MoTDecoderLayer`)."""
 
-    name = "bagel_llm"
-    inert_keys = ("freeze_und", "is_causal")
-
     qk_norm: Flag = True
     layer_module: str = "Qwen2DecoderLayer"
 
@@ -62,6 +59,7 @@ def drawing(layer: Layer) -> Layer:
 
 class Schema(CompositeSchema):
     inert_keys = ("interpolate_pos", "timestep_shift", "connector_act")
+    ties = "stated"
 
     text_config: Annotated[
         BagelLlm, nested("bagel_llm", fixed=True), Field(validation_alias=AliasChoices("llm_config", "text_config"))
@@ -77,9 +75,6 @@ class Schema(CompositeSchema):
     def text(self, prefix: str) -> Architecture:
         return head_below(self.text_config.architecture("language_model.model"), "language_model")
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
-
     def draws(self, hidden: int) -> Iterator[Tensor]:
         """Between latents of pictures and the text model."""
         latent = self.latent_patch_size**2 * self.vae_config.z_channels
@@ -94,12 +89,12 @@ class Schema(CompositeSchema):
         # The publisher's code builds one layer less than the config says.
         tower = vit.model_copy(update={"vision_use_head": False, "num_hidden_layers": max(vit.num_hidden_layers - 1, 1)})
         groups, stacks = tower.tower("vit_model.vision_model")
-        beside = (
+        others = (
             *linear("connector.fc1", hidden, vit.hidden_size, "other", bias=True),
             *linear("connector.fc2", hidden, hidden, "other", bias=True),
             Tensor("vit_pos_embed.pos_embed", (self.vit_max_num_patch_per_side**2, hidden), "embedding"),
         )
-        return [*groups, group("vision", beside)], stacks
+        return [*groups, group("vision", others)], stacks
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         hidden, module = text.facts.hidden_size, self.text_config.layer_module

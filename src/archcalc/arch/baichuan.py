@@ -12,8 +12,6 @@ from archcalc.model import ALIBI
 
 
 class Schema(PlainSchema):
-    inert_keys = ("gradient_checkpointing", "z_loss_weight", "tokenizer_class", "user_token_id")
-
     vocab_size: Size = 125696
     hidden_size: Size = 4096
     intermediate_size: Size = 11008

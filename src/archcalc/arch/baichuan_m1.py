@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
 from archcalc.arch._decoder import DecoderSchema, decoder
-from archcalc.arch._schema import Count, Layers, Size, Tokens, divided
+from archcalc.arch._schema import Count, Size, Tokens, divided
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -38,9 +38,7 @@ class Blended(GroupedQueryAttention):
 
 class Schema(DecoderSchema):
     core_keys = (*DecoderSchema.core_keys, "sliding_window", "sliding_window_layers")
-    inert_keys = ("rope_theta",)
 
-    num_hidden_layers: Layers
     max_position_embeddings: Tokens = 32768
     sliding_window: Tokens
     sliding_window_layers: list[Count]
@@ -60,7 +58,7 @@ class Schema(DecoderSchema):
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.conv_window != 2:
             raise UnsupportedError(f"conv_window is {self.conv_window}: 2 is known here")
         slides = [i in set(self.sliding_window_layers) for i in range(self.num_hidden_layers)]
@@ -71,6 +69,4 @@ class Schema(DecoderSchema):
             sliding_window=self.sliding_window if any(slides) else None,
         )
         layers = [built[kind] for kind in slides]
-        return decoder(
-            self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])

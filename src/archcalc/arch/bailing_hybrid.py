@@ -21,9 +21,7 @@ class Schema(DeltaSchema):
         *RENAMES, ("model.embed_tokens.", "model.word_embeddings."), (".self_attn.o_proj.", ".attention.dense."),
         (".self_attn.", ".attention."), (".gate.e_score_correction_bias", ".gate.expert_bias"),
     )  # fmt: skip
-    inert_keys = (
-        *DeltaSchema.inert_keys, "kda_lower_bound", "kda_safe_gate", "mtp_loss_scaling_factor", "num_kv_heads_for_linear_attn",
-    )  # fmt: skip
+    inert_keys = (*DeltaSchema.inert_keys, "kda_lower_bound", "kda_safe_gate", "num_kv_heads_for_linear_attn")
 
     vocab_size: Size = 157184
     hidden_size: Size = 2560

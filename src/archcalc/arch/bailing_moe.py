@@ -19,9 +19,9 @@ from archcalc.model import Architecture, Layer, Tensor
 class Schema(PlainSchema):
     core_keys: ClassVar[tuple[str, ...]] = (*PlainSchema.core_keys, "num_experts", "num_experts_per_tok", "moe_intermediate_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "norm_head", "norm_softmax", "multi_gate", "score_function", "router_dtype", "embedding_dropout", "use_rmsnorm",
-        "moe_router_topk_scaling_factor", "mtp_loss_scaling_factor", "max_window_layers", "use_sliding_window", "rotary_dim",
-        "output_dropout", "moe_router_enable_routed_scaling", "moe_router_enable_shared_expert", "using_split_qkv_in_self_attention",
+        "norm_head", "norm_softmax", "multi_gate", "score_function", "router_dtype", "use_rmsnorm",
+        "moe_router_topk_scaling_factor", "max_window_layers", "use_sliding_window", "rotary_dim",
+        "moe_router_enable_routed_scaling", "moe_router_enable_shared_expert", "using_split_qkv_in_self_attention",
     )  # fmt: skip
     mixer_name = "attention"
 
@@ -49,10 +49,10 @@ class Schema(PlainSchema):
         return GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act, self.use_bias)
 
     def experts(self) -> MixtureOfExperts:
-        shared, wide = self.num_shared_experts, self.moe_shared_expert_intermediate_size or self.moe_intermediate_size
+        shared, width = self.num_shared_experts, self.moe_shared_expert_intermediate_size or self.moe_intermediate_size
         return MixtureOfExperts(
             self.hidden_size, self.moe_intermediate_size, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared,
-            shared * wide, shared_bias=self.use_bias, correction_bias="gate.expert_bias" if self.moe_router_enable_expert_bias else "",
+            shared * width, shared_bias=self.use_bias, correction_bias="gate.expert_bias" if self.moe_router_enable_expert_bias else "",
         )  # fmt: skip
 
     def sparse(self) -> Sequence[bool]:
@@ -68,7 +68,7 @@ class Schema(PlainSchema):
         norms = [t for name in self.norm_names() for t in self.norm(name)]
         return make_layer(self.attention(None, 0), self.experts(), norms, mixer_name=self.mixer_name, extra=extra)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         mtp = behind_decoder(
             self.predicting, self.num_nextn_predict_layers, prefix=prefix, start=self.num_hidden_layers, hidden=self.hidden_size,
@@ -81,7 +81,6 @@ class Param2moe(Schema):
     """Param 2: Ling 2's structure: GQA with QK-norm, leading dense layers, fine-grained experts beside shared ones.
     Source: vLLM 0.33, models/param2moe.py (names are those that it maps from)."""
 
-    name = "param2moe"
     num_shared_experts: Count = 1
     moe_router_enable_expert_bias: Flag = True
     first_k_dense_replace: Count = 1

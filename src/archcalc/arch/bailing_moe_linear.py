@@ -27,18 +27,18 @@ class NamedLightning(LightningAttention):
     output_bias: bool = False
 
     def tensors(self) -> Iterator[Tensor]:
-        wide, by_head = self.heads * self.head_dim, Shard(0, self.heads)
-        yield from linear("query_key_value", 3 * wide, self.hidden, "attention", bias=self.bias, shard=by_head)
-        yield from linear("g_proj", wide, self.hidden, "attention", shard=by_head)
-        yield rms_norm("g_norm", wide)._replace(shard=by_head)
+        width, by_head = self.heads * self.head_dim, Shard(0, self.heads)
+        yield from linear("query_key_value", 3 * width, self.hidden, "attention", bias=self.bias, shard=by_head)
+        yield from linear("g_proj", width, self.hidden, "attention", shard=by_head)
+        yield rms_norm("g_norm", width)._replace(shard=by_head)
         for name in ("query_layernorm", "key_layernorm") if self.normed else ():
             yield rms_norm(name, self.head_dim)
-        yield from linear("dense", self.hidden, wide, "attention", bias=self.output_bias, shard=Shard(1, self.heads))
+        yield from linear("dense", self.hidden, width, "attention", bias=self.output_bias, shard=Shard(1, self.heads))
 
 
 class Schema(bailing_moe.Schema):
     core_keys = (*bailing_moe.Schema.core_keys, "layer_group_size")
-    inert_keys = (*bailing_moe.Schema.inert_keys, "group_norm_size", "linear_backend", "linear_silu")
+    inert_keys = (*bailing_moe.Schema.inert_keys, "group_norm_size", "linear_silu")
 
     layer_group_size: Size
     kv_lora_rank: Size | None = None

@@ -14,12 +14,12 @@ from archcalc.model import Tensor
 
 class Schema(VisionSchema):
     core_keys = ("text_config",)
-    inert_keys = ("mrope_section",)
     tower_name = "visual"
     projector_name = "linear_proj"
+    inert_keys = ("mrope_section",)
 
     text_config: Annotated[ConfigSchema, nested("bailing_hybrid"), DEFAULT]
     vision_config: Annotated[Vision, nested("qwen3_moe_vit", fixed=True), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         return self.vision_config.projection(hidden)

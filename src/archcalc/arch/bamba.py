@@ -39,7 +39,7 @@ class Schema(Mamba2Schema):
         attention = GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, bias, bias)
         return make_layer(attention, ffn, norms, ffn_name="feed_forward")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         attending = set(self.attn_layer_indices or ())
         kinds = [FULL if i in attending else LINEAR for i in range(self.num_hidden_layers)]
         built = {kind: self.layer(kind) for kind in set(kinds)}
@@ -49,4 +49,4 @@ class Schema(Mamba2Schema):
             more=self.mamba_facts() if LINEAR in built else (),
         )
         norm = [rms_norm("final_layernorm", self.hidden_size)]
-        return decoder("bamba", [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)
+        return decoder([built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

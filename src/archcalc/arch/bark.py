@@ -24,7 +24,7 @@ from archcalc.model import Encoder, Kind, Layer, Tensor, stack
 class Part(ConfigSchema):
     """One of the three decoders."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = ("dropout",)
+    inert_keys: ClassVar[tuple[str, ...]] = ()
 
     block_size: Size = 1024
     input_vocab_size: Size = 10_048

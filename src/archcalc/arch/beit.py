@@ -20,9 +20,7 @@ from archcalc.model import Layer, Tensor
 
 
 class Schema(ViTSchema):
-    inert_keys = (
-        *ViTSchema.inert_keys, "auxiliary_loss_weight", "semantic_loss_ignore_index", "segmentation_indices", "qkv_bias",
-    )  # fmt: skip
+    inert_keys = (*ViTSchema.inert_keys, "segmentation_indices")
     root = "beit"
     # Where a layer keeps its biases by position, and where the model those that all layers share.
     own_biases: ClassVar[str] = "relative_position_bias"
@@ -101,8 +99,8 @@ class Schema(ViTSchema):
         yield from self.levels()
         yield from upernet(self.hidden_size, labels_of(self.model_extra or {}), self.pool_scales)
         if self.use_auxiliary_head:
-            wide, convs = self.auxiliary_channels, self.auxiliary_num_convs
-            yield from fcn(self.hidden_size, labels_of(self.model_extra or {}), wide, convs, self.auxiliary_concat_input)
+            width, convs = self.auxiliary_channels, self.auxiliary_num_convs
+            yield from fcn(self.hidden_size, labels_of(self.model_extra or {}), width, convs, self.auxiliary_concat_input)
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         h = self.hidden_size

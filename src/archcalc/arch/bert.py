@@ -19,7 +19,6 @@ class Ernie(Schema):
     """ERNIE 1 to 3: BERT, with a table of tasks if asked for.
     Source: transformers 5.23, models/ernie/modeling_ernie.py and configuration_ernie.py (defaults)."""
 
-    name = "ernie"
     root = "ernie"
 
     task_type_vocab_size: Size = 3

@@ -12,10 +12,12 @@ from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer, prefixed
 from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import LEARNED, Architecture, Tensor
+from archcalc.model import LEARNED, Tensor
 
 
 class Schema(PlainSchema):
+    prefix = "model"
+    prefix = "biogpt"
     reads_head_dim = False
     inert_keys = ("scale_embedding",)
     norms = ("self_attn_layer_norm", "final_layer_norm")
@@ -24,6 +26,7 @@ class Schema(PlainSchema):
     last_norm = "layer_norm"
     gated = False
     ffn_name = ""
+    grouped = False
 
     vocab_size: Size = 42384
     hidden_size: Size = 1024
@@ -36,10 +39,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(bias=True, output_bias=True, names=("q_proj", "k_proj", "v_proj", "out_proj"), rope=False)
@@ -64,6 +63,3 @@ class Schema(PlainSchema):
         # Positions start at 2: the first two rows are never looked up.
         positions = Tensor("embed_positions.weight", (self.max_position_embeddings + 2, self.hidden_size), "embedding")
         return {"head": "output_projection", "extra_embedding": [positions], "crosses": self.crossed()}
-
-    def architecture(self, prefix: str = "biogpt") -> Architecture:
-        return super().architecture(prefix)

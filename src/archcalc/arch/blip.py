@@ -5,7 +5,7 @@ Source: transformers 5.24, models/blip/modeling_blip.py (`BlipForConditionalGene
 is tied where either config says so).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._decoder import group, join
@@ -18,10 +18,10 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(CompositeSchema):
-    inert_keys = (
-        "logit_scale_init_value", "label_smoothing",
-    )  # fmt: skip
-    own_heads: ClassVar[bool] = True
+    prefix = ""
+    inert_keys = ("logit_scale_init_value", "label_smoothing")
+    ties = "text"
+    own_heads = True
 
     text_config: Annotated[Text, nested("blip_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("blip_vision_model", fixed=True), DEFAULT]
@@ -29,9 +29,6 @@ class Schema(CompositeSchema):
     projection_dim: Size = 512
     image_text_hidden_size: Size = 256
     architectures: list[str] | None = None
-
-    def tied(self, text: Architecture) -> bool | None:
-        return None
 
     def body(self, name: str) -> Architecture:
         """The text model without its head."""
@@ -77,7 +74,7 @@ class Schema(CompositeSchema):
             stacks += quiet
         return [*groups, *([group("other", prefixed(prefix, more) if prefix else more)] if more else [])], stacks
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, named = super().architecture(prefix), (self.architectures or [""])[0]
         if self.task in ("", "unknown", "bare", "questions") or named == "BlipForImageTextRetrieval":
             return a

@@ -17,6 +17,10 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(CompositeSchema):
+    prefix = "model"
+    prefix = ""
+    ties = "text"
+
     fp32_modules: ClassVar[tuple[str, ...]] = ("query_tokens", "qformer")
     inert_keys = ("image_text_hidden_size", "use_decoder_only_language_model")
 
@@ -25,16 +29,13 @@ class Schema(CompositeSchema):
     qformer_config: Annotated[QFormer, nested("blip_2_qformer", fixed=True), DEFAULT]
     num_query_tokens: Size = 32
 
-    def tied(self, text: Architecture) -> bool | None:
-        return None
-
     def text(self, prefix: str) -> Architecture:
         name = join(prefix, "language_model")
         return head_below(self.text_config.architecture(f"{name}.model"), name)
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
-        wide = self.vision_config.hidden_size
-        former = self.qformer_config.model_copy(update={"encoder_hidden_size": wide})
+        width = self.vision_config.hidden_size
+        former = self.qformer_config.model_copy(update={"encoder_hidden_size": width})
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         more_groups, more_stacks = former.tower(join(prefix, "qformer"))
         h = former.hidden_size
@@ -43,9 +44,6 @@ class Schema(CompositeSchema):
             *linear(join(prefix, "language_projection"), text.facts.hidden_size, h, "other", bias=True),
         ]
         return [*groups, *more_groups, group("vision", outside)], stacks + more_stacks
-
-    def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """One image, read by the queries."""

@@ -16,7 +16,7 @@ from archcalc.model import Part, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = ("position_embedding_type", "classifier_dropout")
+    inert_keys = ("position_embedding_type",)
     part: ClassVar[Part] = "vision"
 
     vocab_size: Size = 30522
@@ -38,9 +38,9 @@ class Schema(TowerSchema):
         return list(layer_norm("layernorm", self.hidden_size))
 
     def tower(self, prefix: str) -> Pieces:
-        h, n, wide = self.hidden_size, self.num_attention_heads, self.intermediate_size
+        h, n, width = self.hidden_size, self.num_attention_heads, self.intermediate_size
         crossed, plain = (
-            bert_layer(h, n, wide, self.hidden_act, source=s, ffn="_query", second_ffn=self.reads_text())._replace(caches=())
+            bert_layer(h, n, width, self.hidden_act, source=s, ffn="_query", second_ffn=self.reads_text())._replace(caches=())
             for s in (self.encoder_hidden_size, 0)
         )
         layers = [plain if i % self.cross_attention_frequency else crossed for i in range(self.num_hidden_layers)]

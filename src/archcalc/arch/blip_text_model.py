@@ -14,6 +14,7 @@ from archcalc.model import LEARNED, Architecture, Kind, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
+    prefix = ""
     reads_head_dim = False
     inert_keys = ("projection_dim", "label_smoothing")
 
@@ -31,7 +32,7 @@ class Schema(DecoderSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, rows = self.hidden_size, self.vocab_size
         source = self.encoder_hidden_size if self.is_decoder else 0
         layer = bert_layer(h, self.num_attention_heads, self.intermediate_size, self.hidden_act, inner="self", source=source)

@@ -15,10 +15,7 @@ from archcalc.model import ALIBI
 
 
 class Schema(ClassicSchema):
-    inert_keys = (
-        "apply_residual_connection_post_layernorm", "attention_softmax_in_fp32", "bias_dropout_fusion", "masked_softmax_fusion",
-        "n_inner", "offset_alibi", "skip_bias_add", "skip_bias_add_qkv", "slow_but_exact", "unk_token_id",
-    )  # fmt: skip
+    inert_keys = ("apply_residual_connection_post_layernorm", "n_inner", "offset_alibi")
     mixer_name = "self_attention"
 
     vocab_size: Size = 250880

@@ -17,8 +17,8 @@ from archcalc.model import Architecture, Facts, Shard, Tensor
 class Schema(ConfigSchema):
     core_keys = ("encoder_config", "decoder_config", "global_config")
     inert_keys = (
-        "patching_mode", "patching_threshold", "patching_threshold_add", "patching_batch_size", "patching_device", "max_patch_length",
-        "monotonicity", "realtime_patching", "patch_size", "attn_bias_type", "attn_impl",
+        "patching_mode", "patching_threshold", "patching_threshold_add", "patching_batch_size", "patching_device",
+        "max_patch_length", "monotonicity", "realtime_patching", "patch_size", "attn_bias_type",
     )  # fmt: skip
 
     vocab_size: Size = 260
@@ -35,10 +35,10 @@ class Schema(ConfigSchema):
     global_config: Global | None = None
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         encoder, decoder = self.encoder_config or Encoder(), self.decoder_config or Decoder()
         patches, patcher = self.global_config or Global(), self.patcher_config or Patcher()
-        wide, inner, outer = patches.hidden_size, encoder.hidden_size, decoder.hidden_size
+        width, inner, outer = patches.hidden_size, encoder.hidden_size, decoder.hidden_size
         names = {part: join(prefix, part) for part in ("local_encoder", "global_transformer", "local_decoder", "patcher")}
         tables = self.encoder_hash_byte_group_nb_functions * len(self.encoder_hash_byte_group_size or range(3, 9))
         rows, joined = self.encoder_hash_byte_group_vocab * tables, inner * self.cross_attn_k
@@ -62,8 +62,8 @@ class Schema(ConfigSchema):
             patches.layers(names["global_transformer"]),
             decoder.layers(names["local_decoder"]), decoder.cross(names["local_decoder"]),
         ]  # fmt: skip
-        if joined != wide:
-            projection = linear("token_embedding_projection", wide, joined, "other")
+        if joined != width:
+            projection = linear("token_embedding_projection", width, joined, "other")
             groups.append(patches.outside(names["global_transformer"], "decoder", projection))
         if self.patch_in_forward:
             h, v = patcher.hidden_size, patcher.vocab_size
@@ -71,8 +71,8 @@ class Schema(ConfigSchema):
             groups.append(patcher.outside(names["patcher"], "other", own))
             stacks.append(patcher.layers(names["patcher"], patcher.sliding_window, "other"))
         facts = Facts(
-            wide, self.vocab_size, self.max_position_embeddings, head_sharing(patches.num_attention_heads, patches.kv_heads),
-            patches.num_attention_heads, patches.kv_heads, wide // patches.num_attention_heads, "RMSNorm (pre)",
+            width, self.vocab_size, self.max_position_embeddings, head_sharing(patches.num_attention_heads, patches.kv_heads),
+            patches.num_attention_heads, patches.kv_heads, width // patches.num_attention_heads, "RMSNorm (pre)",
             activation_name(patches.hidden_act, gated=True), rope_label(self.model_extra or {}), patches.ffn_size,
             tied_embeddings=self.tie_word_embeddings, more=(("tokens", "bytes; the middle layers see patches"),),
         )  # fmt: skip

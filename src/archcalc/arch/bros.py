@@ -31,7 +31,7 @@ class Schema(BertAlone):
         out = self.dim_bbox_projection or self.hidden_size // self.num_attention_heads
         return linear("bbox_embeddings.bbox_projection", out, wide, "embedding")
 
-    def architecture(self, prefix: str = "") -> Any:
+    def architecture(self, prefix: str) -> Any:
         extra = self.model_extra or {}
         if extra.get("is_decoder") or extra.get("add_cross_attention"):
             raise UnsupportedError("is_decoder or add_cross_attention is true: BROS is known as an encoder alone")

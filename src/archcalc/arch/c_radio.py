@@ -24,9 +24,9 @@ _SIZES = {
 class Schema(radio.Schema):
     inert_keys = (
         *radio.Schema.inert_keys, "args", "adaptor_configs", "adaptor_names", "feature_normalizer_config",
-        "inter_feature_normalizer_config",
-        "max_resolution", "preferred_resolution", "version", "vitdet_window_size", "min_num_patches", "max_num_patches",
-        "separate_video_embedder", "video_target_num_patches", "video_maintain_aspect_ratio",
+        "inter_feature_normalizer_config", "max_resolution", "preferred_resolution", "version", "vitdet_window_size",
+        "min_num_patches", "max_num_patches", "separate_video_embedder", "video_target_num_patches",
+        "video_maintain_aspect_ratio",
     )  # fmt: skip
 
     @classmethod
@@ -36,14 +36,14 @@ class Schema(radio.Schema):
             return config
         if str(args.get("model")) not in _SIZES:
             raise UnsupportedError(f"args.model is {json_text(args.get('model'))}: {', '.join(_SIZES)} are known here")
-        h, layers, heads, wide = _SIZES[str(args["model"])]
+        h, layers, heads, width = _SIZES[str(args["model"])]
         teachers = args.get("teachers")
         known = {str(t.get("name")) for t in teachers if isinstance(t, Mapping)} if isinstance(teachers, list) else set()
         tokens = len(known) if known and args.get("cls_token_per_teacher") else 1
         multiple, fixed = args.get("register_multiple"), args.get("cpe_num_registers")
         registers = fixed or (multiple - tokens % multiple if isinstance(multiple, int) and multiple else 0)
         made = {
-            "hidden_size": h, "num_hidden_layers": layers, "num_attention_heads": heads, "mlp_ratio": wide / h,
+            "hidden_size": h, "num_hidden_layers": layers, "num_attention_heads": heads, "mlp_ratio": width / h,
             "num_cls_tokens": tokens, "num_registers": registers, "max_img_size": args.get("cpe_max_size") or 2048,
         }  # fmt: skip
         return {**made, **config}

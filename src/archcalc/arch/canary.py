@@ -20,15 +20,15 @@ class CanaryDecoder(Cohere):
     """The decoder of Canary.
     Source: transformers 5.24, models/canary/modeling_canary.py (`CanaryDecoder`) and configuration_canary.py (defaults)."""
 
-    name = "canary_decoder"
+    prefix = "model.decoder"
     core_keys = ()
 
-    def architecture(self, prefix: str = "model.decoder") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         facts = self.facts(
             gated=False, attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", position=SINUSOIDAL
         )
         return decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True, prefix=prefix,
+            [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True, prefix=prefix,
             final_norm=layer_norm("norm", self.hidden_size), head="proj_out", head_bias=True,
             extra=layer_norm("embedding_layernorm", self.hidden_size),
         )  # fmt: skip
@@ -43,7 +43,7 @@ class Schema(ConfigSchema):
     decoder_config: Annotated[CanaryDecoder, nested("canary_decoder", fixed=True), DEFAULT]
     tie_word_embeddings: Flag = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         encoder, hidden = self.encoder_config, self.decoder_config.hidden_size
         if encoder.hidden_size != hidden:
             raise ConfigError(
@@ -54,6 +54,4 @@ class Schema(ConfigSchema):
         a = text.architecture(f"{prefix}.decoder")
         groups, stacks = encoder.tower(f"{prefix}.encoder")
         more = (("encoder", f"{encoder.num_hidden_layers} layers of {encoder.hidden_size}"),)
-        return a._replace(
-            model_type=self.name, groups=(*a.groups, *groups), stacks=(*a.stacks, *stacks), facts=a.facts._replace(more=more)
-        )
+        return a._replace(groups=(*a.groups, *groups), stacks=(*a.stacks, *stacks), facts=a.facts._replace(more=more))

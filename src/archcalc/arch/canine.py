@@ -20,7 +20,7 @@ from archcalc.model import Tensor, stack
 
 class Schema(BertAlone):
     root = "canine"
-    inert_keys: ClassVar[tuple[str, ...]] = (*BertAlone.inert_keys, "local_transformer_stride", "vocab_size", "use_cache")
+    inert_keys: ClassVar[tuple[str, ...]] = (*BertAlone.inert_keys, "local_transformer_stride")
 
     vocab_size: Size = 1114112
     max_position_embeddings: Size = 16384

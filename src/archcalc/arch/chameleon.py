@@ -51,6 +51,6 @@ class Schema(PlainSchema):
             "more": (("QK-norm", "LayerNorm, a gain for each head"),),
         }
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         groups, stacks = self.vq_config.tower(f"{prefix}.vqmodel")
-        return with_tower(super().architecture(prefix), self.name, groups, stacks)
+        return with_tower(super().architecture(prefix), groups, stacks)

@@ -16,10 +16,10 @@ from archcalc.model import Architecture, Position, Tensor
 
 
 class Schema(PlainSchema):
+    prefix = "transformer"
     inert_keys = (
-        "apply_query_key_layer_scaling", "apply_residual_connection_post_layernorm", "attention_softmax_in_fp32", "attn_implementation",
-        "bias_dropout_fusion", "fp32_residual_connection", "original_rope", "prefix_projection", "quantization_bit", "rope_ratio",
-        "interleaved_qkv", "classifier_dropout", "kv_channels",
+        "apply_query_key_layer_scaling", "apply_residual_connection_post_layernorm", "fp32_residual_connection", "original_rope",
+        "prefix_projection", "quantization_bit", "interleaved_qkv", "kv_channels",
     )  # fmt: skip
     mixer_name = "self_attention"
 
@@ -70,7 +70,7 @@ class Schema(PlainSchema):
             "final_norm": self.norm("encoder.final_layernorm") if self.post_layer_norm else (), "extra": [frequencies],
         }  # fmt: skip
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.pre_seq_len is not None:
             raise UnsupportedError(f"pre_seq_len is {self.pre_seq_len}: a prefix learned by P-tuning is not modelled")
         return super().architecture(prefix)

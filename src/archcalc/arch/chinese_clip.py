@@ -18,11 +18,11 @@ class ChineseClipTextModel(bert.Schema):
     """The text tower of Chinese CLIP: BERT without a head or a pooler.
     Source: transformers 5.24, models/chinese_clip/modeling_chinese_clip.py (`ChineseCLIPTextModel`)."""
 
-    name = "chinese_clip_text_model"
+    prefix = "text_model"
     core_keys = ()
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "text_model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return bert_tower(self, prefix, pooled=False)
 
 

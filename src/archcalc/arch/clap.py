@@ -20,20 +20,16 @@ class ClapTextModel(roberta.Schema):
     """The text tower of CLAP: RoBERTa.
     Source: transformers 5.24, models/clap/modeling_clap.py (`ClapTextModel`) and configuration_clap.py (defaults)."""
 
-    name = "clap_text_model"
     core_keys = ()
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *roberta.Schema.inert_keys,
-        "projection_dim",
-        "projection_hidden_act",
-        "projection_hidden_size",
-    )
+        *roberta.Schema.inert_keys, "projection_dim", "projection_hidden_act", "projection_hidden_size",
+    )  # fmt: skip
 
     max_position_embeddings: Size = 514
     type_vocab_size: Size = 1
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return bert_tower(self, prefix, pooled=True)
 
 
@@ -59,4 +55,4 @@ class Schema(DualSchema):
         a = self.text_config.architecture(join(prefix, "text_model"))
         groups, stacks = self.audio_config.body(join(prefix, "audio_model"), "")
         own = group("other", self.extra_tensors(None, None))
-        return a._replace(model_type=self.name, groups=(*a.groups, *groups, own), stacks=(*a.stacks, *stacks))
+        return a._replace(groups=(*a.groups, *groups, own), stacks=(*a.stacks, *stacks))

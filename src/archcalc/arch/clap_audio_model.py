@@ -21,8 +21,10 @@ from archcalc.model import Encoder, Tensor, stack
 
 class Schema(SwinSchema):
     root = "audio_model"
-    inert_keys = (*SwinSchema.inert_keys, "num_classes", "projection_dim", "projection_hidden_act", "flatten_patch_embeds", "patch_stride",
-                  "spec_size", "hidden_size")  # fmt: skip
+    inert_keys = (
+        *SwinSchema.inert_keys, "num_classes", "projection_dim", "projection_hidden_act", "flatten_patch_embeds", "patch_stride",
+        "spec_size", "hidden_size",
+    )  # fmt: skip
     other_names: ClassVar[Mapping[str, str]] = {"num_attention_heads": "num_heads", "patch_embeds_hidden_size": "embed_dim"}
     names = SELF
     ffn_names = BERT_FFN

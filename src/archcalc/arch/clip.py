@@ -36,5 +36,3 @@ class Metaclip2(Schema):
     """MetaCLIP 2: CLIP for many languages.
     Source: transformers 5.24, models/metaclip_2/modeling_metaclip_2.py (`MetaClip2Model`, `MetaClip2ForImageClassification`) and
     configuration_metaclip_2.py (defaults); Chuang et al. 2025, arXiv:2507.22062."""
-
-    name = "metaclip_2"

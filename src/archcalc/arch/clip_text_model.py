@@ -4,7 +4,6 @@ Source: transformers 5.23, models/clip/modeling_clip.py (`CLIPTextModel`) and co
 """
 
 from archcalc.arch._dual import TextTower
-from archcalc.model import Architecture
 
 
 class Schema(TextTower):
@@ -15,17 +14,11 @@ class ClipsegTextModel(Schema):
     """The text tower of CLIPSeg: CLIP's.
     Source: transformers 5.24, models/clipseg/modeling_clipseg.py (`CLIPSegTextModel`)."""
 
-    name = "clipseg_text_model"
-
-    def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)
+    prefix = ""
 
 
 class Metaclip2TextModel(Schema):
     """The text tower of MetaCLIP 2: CLIP's.
     Source: transformers 5.24, models/metaclip_2/modeling_metaclip_2.py (`MetaClip2TextModel`)."""
 
-    name = "metaclip_2_text_model"
-
-    def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)
+    prefix = ""

@@ -52,7 +52,6 @@ class Kosmos2VisionModel(Schema):
     Source: transformers 5.23, models/kosmos2/modeling_kosmos2.py (`Kosmos2VisionModel`) and configuration_kosmos2.py (defaults).
     """
 
-    name = "kosmos_2_vision_model"
     hidden_size: Size = 1024
     intermediate_size: Size = 4096
     num_hidden_layers: Layers = 24
@@ -66,7 +65,9 @@ class Kosmos2VisionModel(Schema):
 class Alone(Schema):
     """A tower whose class alone names nothing below another."""
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    prefix = ""
+
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")
 
 
@@ -75,7 +76,6 @@ class MlcdVisionModel(Alone):
     Source: transformers 5.24, models/mlcd/modeling_mlcd.py (`MLCDVisionModel`) and configuration_mlcd.py (defaults); An et al. 2024,
     arXiv:2407.17331."""
 
-    name = "mlcd_vision_model"
     inert_keys = ("num_key_value_groups",)
     hidden_size: Size = 1664
     intermediate_size: Size = 8192
@@ -97,25 +97,17 @@ class ChineseClipVisionModel(Alone):
     """The vision tower of Chinese CLIP: CLIP's.
     Source: transformers 5.24, models/chinese_clip/modeling_chinese_clip.py (`ChineseCLIPVisionModel`)."""
 
-    name = "chinese_clip_vision_model"
-
 
 class AltclipVisionModel(Alone):
     """The vision tower of AltCLIP: CLIP's.
     Source: transformers 5.24, models/altclip/modeling_altclip.py (`AltCLIPVisionModel`)."""
-
-    name = "altclip_vision_model"
 
 
 class ClipsegVisionModel(Alone):
     """The vision tower of CLIPSeg: CLIP's.
     Source: transformers 5.24, models/clipseg/modeling_clipseg.py (`CLIPSegVisionModel`)."""
 
-    name = "clipseg_vision_model"
-
 
 class Metaclip2VisionModel(Alone):
     """The vision tower of MetaCLIP 2: CLIP's.
     Source: transformers 5.24, models/metaclip_2/modeling_metaclip_2.py (`MetaClip2VisionModel`)."""
-
-    name = "metaclip_2_vision_model"

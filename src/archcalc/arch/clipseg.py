@@ -33,18 +33,18 @@ class Schema(clip.Schema):
 
     def outside(self) -> Iterator[Tensor]:
         """The decoder but for its layers."""
-        wide, vision, name = self.reduce_dim, self.vision_config, "decoder.transposed_convolution"
+        width, vision, name = self.reduce_dim, self.vision_config, "decoder.transposed_convolution"
         for film in ("film_mul", "film_add"):
-            yield from linear(f"decoder.{film}", wide, self.projection_dim, "head", bias=True)
+            yield from linear(f"decoder.{film}", width, self.projection_dim, "head", bias=True)
         for i in range(len(self.extract_layers)):
-            yield from linear(f"decoder.reduces.{i}", wide, vision.hidden_size, "head", bias=True)
+            yield from linear(f"decoder.reduces.{i}", width, vision.hidden_size, "head", bias=True)
         if self.use_complex_transposed_convolution:
             kernel = vision.patch_size // 4
-            yield from conv(f"{name}.0", wide, wide, 3, 3, role="head")
-            yield from transposed(f"{name}.2", wide, wide // 2, kernel)
-            yield from transposed(f"{name}.4", wide // 2, 1, kernel)
+            yield from conv(f"{name}.0", width, width, 3, 3, role="head")
+            yield from transposed(f"{name}.2", width, width // 2, kernel)
+            yield from transposed(f"{name}.4", width // 2, 1, kernel)
         else:
-            yield from transposed(name, wide, 1, vision.patch_size)
+            yield from transposed(name, width, 1, vision.patch_size)
 
     def headed(self, named: str) -> Architecture | None:
         if not named.endswith("ForImageSegmentation"):

@@ -20,15 +20,13 @@ from archcalc.model import Architecture, Facts
 
 
 class Schema(gpt2.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        *gpt2.Schema.inert_keys, "attention_softmax_in_fp32", "scale_attention_softmax_in_fp32", "position_embedding_type", "multi_query",
-    )  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = (*gpt2.Schema.inert_keys, "position_embedding_type", "multi_query")
 
     group_query_attention: Flag = True
     num_query_groups: Size = 1
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if (self.model_extra or {}).get("position_embedding_type", "rope") != "rope":
             raise UnsupportedError('position_embedding_type is not "rope", which the published CodeShell has')
         h, inner = self.n_embd, self.n_inner or 4 * self.n_embd
@@ -44,6 +42,6 @@ class Schema(gpt2.Schema):
             tied_embeddings=self.tie_word_embeddings,
         )  # fmt: skip
         return decoder(
-            "codeshell", [layer] * self.n_layer, facts, computes=self.computes(), prefix=prefix, embed="wte", layers_name="h",
+            [layer] * self.n_layer, facts, computes=self.computes(), prefix=prefix, embed="wte", layers_name="h",
             final_norm=layer_norm("ln_f", h),
         )  # fmt: skip

@@ -12,9 +12,10 @@ from archcalc.arch._schema import Size, Tokens
 
 
 class Schema(CohereSchema, WindowedSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("cache_implementation", "layer_switch", "order_of_interleaved_layers",
-        "position_embedding_type", "rotary_pct", "use_embedding_sharing", "use_gated_activation", "use_parallel_block",
-        "use_parallel_embedding", "use_qk_norm")  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = (
+        "layer_switch", "order_of_interleaved_layers", "position_embedding_type", "rotary_pct", "use_embedding_sharing",
+        "use_gated_activation", "use_parallel_block", "use_parallel_embedding", "use_qk_norm",
+    )  # fmt: skip
     bare = True
 
     sliding_window: Tokens | None = 4096
@@ -29,8 +30,7 @@ class CohereCompassText(Schema):
     Source: transformers 5.23, models/cohere_compass/modeling_cohere_compass.py and configuration_cohere_compass.py (defaults).
     """
 
-    name = "cohere_compass_text"
-    inert_keys = (*Schema.inert_keys, "pooling", "sliding_window_pattern")
+    inert_keys = (*Schema.inert_keys, "pooling")
     bare = False
 
     def kinds(self) -> list[str]:

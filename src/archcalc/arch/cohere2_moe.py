@@ -18,11 +18,7 @@ from archcalc.blocks.feedforward import GatedFeedForward
 
 
 class Schema(cohere2.Schema):
-    inert_keys = (
-        *cohere2.Schema.inert_keys,
-        "shared_expert_combination_strategy",
-        "expert_selection_fn",
-    )
+    inert_keys = (*cohere2.Schema.inert_keys, "shared_expert_combination_strategy", "expert_selection_fn")
 
     head_dim: Size = 128
     num_experts_per_tok: Size = 2
@@ -58,9 +54,9 @@ class Schema(cohere2.Schema):
         return GatedFeedForward(self.hidden_size, self.prefix_dense_intermediate_size or self.intermediate_size, self.hidden_act)
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.intermediate_size, self.num_shared_experts
+        width, shared = self.intermediate_size, self.num_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide
+            self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width
         )
 
     def more(self) -> dict[str, Any]:

@@ -22,9 +22,9 @@ class Schema(VisionSchema):
     alignment_intermediate_size: Size = 36864
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         inner = self.alignment_intermediate_size
-        yield from linear("linear_1", inner, wide * self.downsample_factor**2, "other", bias=True)
+        yield from linear("linear_1", inner, width * self.downsample_factor**2, "other", bias=True)
         # Half of it gates the other half.
         yield from linear("linear_2", hidden, inner // 2, "other", bias=True)
 

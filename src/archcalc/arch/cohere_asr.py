@@ -29,8 +29,6 @@ class Encoder(parakeet_encoder.Schema):
 
 
 class Schema(DecoderSchema):
-    inert_keys = ("decoder_start_token_id",)
-
     encoder_config: Annotated[Encoder, Field(default={}, validate_default=True)]
     vocab_size: Size = 16384
     hidden_size: Size = 1024
@@ -48,7 +46,7 @@ class Schema(DecoderSchema):
         norms = (*(t for norm in NORMS for t in layer_norm(norm, h)), *prefixed("encoder_attn", attention.tensors()))
         return make_layer(attention, ffn, norms)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, encoder = self.hidden_size, self.encoder_config
         facts = self.facts(
             gated=False, attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", position=LEARNED,
@@ -60,7 +58,7 @@ class Schema(DecoderSchema):
             *linear("proj", h, encoder.hidden_size, "other", bias=True),
         )
         a = decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True, prefix=f"{prefix}.decoder",
+            [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True, prefix=f"{prefix}.decoder",
             final_norm=layer_norm("norm", h), head="proj_out", head_bias=True, extra=outside,
         )  # fmt: skip
         groups, stacks = encoder.tower(f"{prefix}.encoder")

@@ -13,19 +13,20 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     inert_keys = ("tie_word_embeddings",)
 
     vlm_config: Annotated[ConfigSchema, nested("paligemma"), DEFAULT]
     embedding_dim: Size = 128
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = self.vlm_config.architecture(join(prefix, "vlm"))
         head = group(
             "head", linear(join(prefix, "embedding_proj_layer"), self.embedding_dim, a.facts.hidden_size, "head", bias=True)
         )
         facts = a.facts._replace(tied_embeddings=False, more=(*a.facts.more, ("head", f"vectors of {self.embedding_dim}")))
         body = tuple(g for g in a.groups if g.part not in ("head", "mtp"))
-        return a._replace(model_type=self.name, groups=(*body, head), facts=facts, renames=())
+        return a._replace(groups=(*body, head), facts=facts, renames=())
 
 
 class Colmodernvbert(Schema):
@@ -33,7 +34,6 @@ class Colmodernvbert(Schema):
     Source: transformers 5.23, models/colmodernvbert/modeling_colmodernvbert.py and configuration_colmodernvbert.py (defaults).
     """
 
-    name = "colmodernvbert"
     vlm_config: Annotated[ConfigSchema, nested("modernvbert"), DEFAULT]
 
 
@@ -41,5 +41,4 @@ class Colqwen2(Schema):
     """ColQwen2: Qwen2-VL without its head; a projection makes a short vector of each token, for search.
     Source: transformers 5.23, models/colqwen2/modeling_colqwen2.py and configuration_colqwen2.py (defaults)."""
 
-    name = "colqwen2"
     vlm_config: Annotated[ConfigSchema, nested("qwen2_vl"), DEFAULT]

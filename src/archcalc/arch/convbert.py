@@ -33,15 +33,15 @@ class Schema(electra.Schema):
         h, heads, kernel = self.hidden_size, self.heads(), self.conv_kernel_size
         divided(h, self.num_attention_heads, "hidden_size", "num_attention_heads")
         # A head has half the width of one of so many, whatever the ratio.
-        wide = h // heads // 2 * heads
+        width = h // heads // 2 * heads
         rows = Shard(0, heads)
         for name in ("query", "key", "value"):
-            yield from linear(name, wide, h, "attention", bias=True, shard=rows)
-        yield Tensor("key_conv_attn_layer.bias", (wide, 1), "attention", rows)
+            yield from linear(name, width, h, "attention", bias=True, shard=rows)
+        yield Tensor("key_conv_attn_layer.bias", (width, 1), "attention", rows)
         yield Tensor("key_conv_attn_layer.depthwise.weight", (h, 1, kernel), "attention")
-        yield Tensor("key_conv_attn_layer.pointwise.weight", (wide, h, 1), "attention", rows)
-        yield from linear("conv_kernel_layer", heads * kernel, wide, "attention", bias=True)
-        yield from linear("conv_out_layer", wide, h, "attention", bias=True, shard=rows)
+        yield Tensor("key_conv_attn_layer.pointwise.weight", (width, h, 1), "attention", rows)
+        yield from linear("conv_kernel_layer", heads * kernel, width, "attention", bias=True)
+        yield from linear("conv_out_layer", width, h, "attention", bias=True, shard=rows)
 
     def layer(self) -> Layer:
         if self.num_groups != 1:

@@ -79,10 +79,10 @@ class Schema(StagedSchema):
 
     def body(self, prefix: str, named: str) -> Pieces:
         count = self.stage_count()
-        wide = per_layer(self.hidden_sizes[:count], count, "hidden_sizes", "num_stages")
+        width = per_layer(self.hidden_sizes[:count], count, "hidden_sizes", "num_stages")
         depths = per_layer(self.depths[:count], count, "depths", "num_stages")
         stages: list[Stack] = []
-        for i, (depth, h) in enumerate(zip(depths, wide, strict=True)):
+        for i, (depth, h) in enumerate(zip(depths, width, strict=True)):
             stages.append(stack(join(prefix, f"{self.called.stages}.{i}.layers"), "vision", [self.layer(h)] * depth))
         return [group("vision", (*below(prefix, self.outside(named)), *self.asked_norms(named)))], stages
 
@@ -95,9 +95,7 @@ class Convnextv2(Schema):
     Source: transformers 5.24, models/convnextv2/modeling_convnextv2.py (`ConvNextV2Model` and its classes) and configuration_convnextv2.py
     (defaults); Woo et al. 2023, arXiv:2301.00808."""
 
-    name = "convnextv2"
     root = "convnextv2"
-    inert_keys = (*Schema.inert_keys, "layer_scale_init_value")
 
     def extra(self, h: int) -> Iterator[Tensor]:
         for kind in ("weight", "bias"):
@@ -109,13 +107,11 @@ class Dinov3Convnext(Schema):
     Source: transformers 5.24, models/dinov3_convnext/modeling_dinov3_convnext.py (`DINOv3ConvNextModel`, `DINOv3ConvNextBackbone`) and
     configuration_dinov3_convnext.py (defaults)."""
 
-    name = "dinov3_convnext"
     root = ""
     called = Names(
         "depthwise_conv", "layer_norm", ("pointwise_conv1", "pointwise_conv2"), "gamma", "model.stages",
         ("model.stages.0.downsample_layers.0", "model.stages.0.downsample_layers.1"), "downsample_layers", "layer_norm",
     )  # fmt: skip
-    inert_keys = (*Schema.inert_keys, "layer_scale_init_value")
 
     def extra(self, h: int) -> Iterator[Tensor]:
         yield Tensor("gamma", (h,), "other")

@@ -12,7 +12,7 @@ from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.arch.cosmos3_edge_vision import Schema as Vision
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 RENAMES = (
     ("model.language_model.", ""),
@@ -25,15 +25,13 @@ class Schema(VisionSchema):
     tower_name = "visual"
     projector_name = "projector"
     renames = RENAMES
+    ties = "never"
 
     text_config: Annotated[ConfigSchema, nested("cosmos3_edge_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("cosmos3_edge_vision", fixed=True), DEFAULT]
     projector_hidden_size: Size = 11520
 
-    def tied(self, text: Architecture) -> bool:
-        return False
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * self.vision_config.spatial_merge_size**2
-        yield from layer_norm("norm", wide)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * self.vision_config.spatial_merge_size**2
+        yield from layer_norm("norm", width)
         yield from projector(("linear_fc1", "linear_fc2"), (merged, self.projector_hidden_size, hidden))

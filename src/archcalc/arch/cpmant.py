@@ -15,11 +15,13 @@ from archcalc.model import Architecture, Position, Tensor, recached
 
 class Schema(PlainSchema):
     # The head is a matrix of its own whatever the config says, and no table is as long as it.
-    inert_keys = ("mask_modules", "tie_word_embeddings", "dropout_p")
+    prefix = "cpmant"
+    inert_keys = ("mask_modules", "dropout_p")
     norms = ("self_att.layernorm_before_attention", "ffn.layernorm_before_ffn")
     last_norm = "encoder.output_layernorm"
     mixer_name = "self_att.self_attention"
     ffn_name = "ffn.ffn"
+    grouped = False
 
     vocab_size: Size = 30720
     hidden_size: Size = 4096
@@ -36,10 +38,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(norm="rms-own")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(names=("project_q", "project_k", "project_v", "attention_out"), rope=False)
@@ -63,6 +61,6 @@ class Schema(PlainSchema):
             "layers_name": "encoder.layers",
         }  # fmt: skip
 
-    def architecture(self, prefix: str = "cpmant") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         # Prompt tokens stand before the input, and their keys and values are cached (modeling_cpmant.py, `CpmAntModel.forward`).
         return recached(super().architecture(prefix), before=self.prompt_length)

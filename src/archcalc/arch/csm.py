@@ -19,7 +19,6 @@ class CsmDepthDecoderModel(llama.Schema):
     """The small Llama of CSM, which gives all streams but the first, one behind the other.
     Source: transformers 5.24, models/csm/modeling_csm.py (`CsmDepthDecoderForCausalLM`) and configuration_csm.py (defaults)."""
 
-    name = "csm_depth_decoder_model"
     core_keys = ()
 
     num_codebooks: Layers = 32
@@ -38,17 +37,19 @@ class CsmDepthDecoderModel(llama.Schema):
         a = self.architecture(f"{root}.model")
         words = table(f"{root}.model.embed_tokens", n * v, self.backbone_hidden_size)._replace(kind=kind)
         rest = [t for g in a.groups if g.part == "decoder" for t in g.tensors]
-        beside = (
+        others = (
             words, *rest, *linear(f"{root}.model.inputs_embeds_projector", h, self.backbone_hidden_size, "other"),
             Tensor(f"{root}.codebooks_head.weight", (n - 1, h, v), "head"),
         )  # fmt: skip
         stacks = [s._replace(part="other", kinds=tuple(k._replace(caches=()) for k in s.kinds)) for s in a.stacks]
-        return [group("other", beside)], stacks
+        return [group("other", others)], stacks
 
 
 class Schema(llama.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*llama.Schema.inert_keys, "tie_word_embeddings", "codebook_pad_token_id")
+    prefix = "backbone_model"
+
     core_keys = ()
+    inert_keys: ClassVar[tuple[str, ...]] = (*llama.Schema.inert_keys, "tie_word_embeddings", "codebook_pad_token_id")
 
     num_codebooks: Layers = 32
     vocab_size: Size = 2051
@@ -56,14 +57,12 @@ class Schema(llama.Schema):
     hidden_size: Size = 2048
     intermediate_size: Size = 8192
     num_hidden_layers: Layers = 16
-    num_attention_heads: Size = 32
     num_key_value_heads: Size | None = 8
-    max_position_embeddings: Tokens = 2048
     tie_codebooks_embeddings: Flag = True
     depth_decoder_config: Annotated[CsmDepthDecoderModel, nested("csm_depth_decoder_model", fixed=True), DEFAULT]
     codec_config: Annotated[TowerSchema, nested("mimi"), DEFAULT]
 
-    def architecture(self, prefix: str = "backbone_model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, codes = self.hidden_size, self.num_codebooks * self.vocab_size
         text = self.model_copy(update={"tie_word_embeddings": False})
         a = super(Schema, text).architecture(prefix)

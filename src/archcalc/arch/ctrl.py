@@ -10,10 +10,12 @@ from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import SINUSOIDAL, Architecture
+from archcalc.model import SINUSOIDAL
 
 
 class Schema(PlainSchema):
+    prefix = "model"
+    prefix = "transformer"
     reads_head_dim = False
     inert_keys = ("n_ctx", "from_tf")
     norms = ("layernorm1", "layernorm2")
@@ -23,6 +25,7 @@ class Schema(PlainSchema):
     gated = False
     mixer_name = "multi_head_attention"
     ffn_name = "ffn"
+    grouped = False
 
     vocab_size: Size = 246534
     max_position_embeddings: Size = named(256, "n_positions", "max_position_embeddings")
@@ -36,10 +39,6 @@ class Schema(PlainSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
 
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
-
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(bias=True, output_bias=True, names=("Wq", "Wk", "Wv", "dense"), rope=False)
 
@@ -51,6 +50,3 @@ class Schema(PlainSchema):
 
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "w", "layers_name": "h", "head_bias": True}
-
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        return super().architecture(prefix)

@@ -16,25 +16,24 @@ from archcalc.blocks.vision import table
 from archcalc.model import Architecture, Encoder, Tensor
 
 
-def snake(name: str, wide: int) -> Tensor:
+def snake(name: str, width: int) -> Tensor:
     """An activation with a learned frequency for each channel (Ziyin et al. 2020, arXiv:2006.08195)."""
-    return Tensor(f"{name}.alpha", (1, wide, 1), "other")
+    return Tensor(f"{name}.alpha", (1, width, 1), "other")
 
 
-def residuals(wide: int) -> Iterator[Tensor]:
+def residuals(width: int) -> Iterator[Tensor]:
     """Three residual units, each seeing farther than the one before."""
     for i in (1, 2, 3):
-        yield snake(f"res_unit{i}.snake1", wide)
-        yield from conv(f"res_unit{i}.conv1", wide, wide, 7, role="other")
-        yield snake(f"res_unit{i}.snake2", wide)
-        yield from conv(f"res_unit{i}.conv2", wide, wide, 1, role="other")
+        yield snake(f"res_unit{i}.snake1", width)
+        yield from conv(f"res_unit{i}.conv1", width, width, 7, role="other")
+        yield snake(f"res_unit{i}.snake2", width)
+        yield from conv(f"res_unit{i}.conv2", width, width, 1, role="other")
 
 
 class Schema(TowerSchema):
+    prefix = ""
     alone = "a codec of sound: it keeps no cache"
-    inert_keys = (
-        "quantizer_dropout", "commitment_loss_weight", "codebook_loss_weight", "sampling_rate", "hop_length",
-    )  # fmt: skip
+    inert_keys = ("sampling_rate", "hop_length")
 
     encoder_hidden_size: Size = 64
     downsampling_ratios: tuple[Size, ...] = (2, 4, 8, 8)
@@ -51,27 +50,27 @@ class Schema(TowerSchema):
         return self.hidden_size or self.encoder_hidden_size << len(self.downsampling_ratios)
 
     def encoder(self) -> Iterator[Tensor]:
-        wide = self.encoder_hidden_size
-        yield from conv("conv1", wide, 1, 7, role="other")
+        width = self.encoder_hidden_size
+        yield from conv("conv1", width, 1, 7, role="other")
         for i, ratio in enumerate(self.downsampling_ratios):
-            yield from prefixed(f"block.{i}", residuals(wide))
-            yield snake(f"block.{i}.snake1", wide)
-            yield from conv(f"block.{i}.conv1", 2 * wide, wide, 2 * ratio, role="other")
-            wide *= 2
-        yield snake("snake1", wide)
-        yield from conv("conv2", self.latent, wide, 3, role="other")
+            yield from prefixed(f"block.{i}", residuals(width))
+            yield snake(f"block.{i}.snake1", width)
+            yield from conv(f"block.{i}.conv1", 2 * width, width, 2 * ratio, role="other")
+            width *= 2
+        yield snake("snake1", width)
+        yield from conv("conv2", self.latent, width, 3, role="other")
 
     def decoder(self) -> Iterator[Tensor]:
-        wide = self.decoder_hidden_size
-        yield from conv("conv1", wide, self.latent, 7, role="other")
+        width = self.decoder_hidden_size
+        yield from conv("conv1", width, self.latent, 7, role="other")
         for i, ratio in enumerate(self.upsampling_ratios or self.downsampling_ratios[::-1]):
-            inner, wide = self.decoder_hidden_size // 2**i, self.decoder_hidden_size // 2 ** (i + 1)
+            inner, width = self.decoder_hidden_size // 2**i, self.decoder_hidden_size // 2 ** (i + 1)
             yield snake(f"block.{i}.snake1", inner)
-            yield Tensor(f"block.{i}.conv_t1.weight", (inner, wide, 2 * ratio), "other")
-            yield Tensor(f"block.{i}.conv_t1.bias", (wide,), "other")
-            yield from prefixed(f"block.{i}", residuals(wide))
-        yield snake("snake1", wide)
-        yield from conv("conv2", 1, wide, 7, role="other")
+            yield Tensor(f"block.{i}.conv_t1.weight", (inner, width, 2 * ratio), "other")
+            yield Tensor(f"block.{i}.conv_t1.bias", (width,), "other")
+            yield from prefixed(f"block.{i}", residuals(width))
+        yield snake("snake1", width)
+        yield from conv("conv2", 1, width, 7, role="other")
 
     def codes(self) -> Iterator[Tensor]:
         for i in range(self.n_codebooks):
@@ -86,7 +85,7 @@ class Schema(TowerSchema):
         )  # fmt: skip
         return [group("audio", below(prefix, tensors))], []
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")
 
     def encoders(self) -> tuple[Encoder, ...]:

@@ -15,7 +15,7 @@ from archcalc.model import Architecture, Experts, Layer, Shard, Tensor
 
 
 class Attention(ConfigSchema):
-    inert_keys = ("clip_qkv", "rope_theta", "attn_pdrop")
+    inert_keys = ("clip_qkv",)
     kv_n_heads: Size = 1
 
 
@@ -32,6 +32,7 @@ class FeedForward(ConfigSchema):
 
 
 class Schema(PlainSchema):
+    prefix = "transformer"
     reads_head_dim = False
     whole_heads = False
     layer_norms = True
@@ -97,7 +98,7 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "blocks"}
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.tie_word_embeddings:
             raise UnsupportedError("tie_word_embeddings is true: the reference implementation rejects it for DBRX")
         return super().architecture(prefix)

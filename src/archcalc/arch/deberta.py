@@ -42,13 +42,13 @@ class Schema(BertSchema):
         return self.embedding_size or self.hidden_size
 
     def tables(self) -> Iterator[Tensor]:
-        wide = self.embedding_width
+        width = self.embedding_width
         if self.position_biased_input:
-            yield table("position_embeddings", self.max_position_embeddings, wide)
+            yield table("position_embeddings", self.max_position_embeddings, width)
         if self.type_vocab_size:
-            yield table("token_type_embeddings", self.type_vocab_size, wide)
-        if wide != self.hidden_size:
-            yield from linear("embed_proj", self.hidden_size, wide, "other")
+            yield table("token_type_embeddings", self.type_vocab_size, width)
+        if width != self.hidden_size:
+            yield from linear("embed_proj", self.hidden_size, width, "other")
         yield from layer_norm("LayerNorm", self.hidden_size)
 
     def distances(self) -> int:

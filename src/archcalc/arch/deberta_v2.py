@@ -13,7 +13,7 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(deberta.Schema):
-    inert_keys = (*deberta.Schema.inert_keys, "conv_act", "talking_head", "attention_head_size")
+    inert_keys = (*deberta.Schema.inert_keys, "conv_act", "attention_head_size")
 
     vocab_size: Size = 128100
     hidden_size: Size = 1536

@@ -33,7 +33,7 @@ class Schema(PlainSchema):
         return [self.n_routed_experts is not None and i >= first and i % step == 0 for i in range(self.num_hidden_layers)]
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared, routed = self.moe_intermediate_size, self.n_shared_experts or 0, self.n_routed_experts or 0
+        width, shared, routed = self.moe_intermediate_size, self.n_shared_experts or 0, self.n_routed_experts or 0
         return MixtureOfExperts(
-            self.hidden_size, wide, routed, self.num_experts_per_tok or routed, self.hidden_act, shared, shared * wide
+            self.hidden_size, width, routed, self.num_experts_per_tok or routed, self.hidden_act, shared, shared * width
         )

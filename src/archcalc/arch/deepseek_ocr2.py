@@ -20,9 +20,7 @@ QWEN = {
 
 
 class Schema(VisionSchema):
-    inert_keys = (
-        "language_config", "projector_config", "candidate_resolutions", "global_view_pos", "tile_tag",
-    )  # fmt: skip
+    inert_keys = ("language_config", "projector_config", "candidate_resolutions", "global_view_pos", "tile_tag")
 
     text_config: Annotated[ConfigSchema, nested("deepseek_ocr2_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("deepseek_ocr2_vision", fixed=True), DEFAULT]

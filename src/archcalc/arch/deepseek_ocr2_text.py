@@ -13,8 +13,6 @@ from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(unlimited_ocr_text.Schema):
-    inert_keys = (*unlimited_ocr_text.Schema.inert_keys, "head_dim")
-
     vocab_size: Size = 102400
     hidden_size: Size = 4096
     intermediate_size: Size = 11008

@@ -30,6 +30,6 @@ class Schema(deepseek_v3.Schema):
     def ffn_bias(self) -> bool:
         return self.mlp_bias
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         divided(self.hidden_size, self.num_attention_heads, "hidden_size", "num_attention_heads")
         return super().architecture(prefix)

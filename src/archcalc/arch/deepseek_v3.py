@@ -12,6 +12,7 @@ from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
 from archcalc.arch._mtp import behind_decoder
+from archcalc.arch._plain import named
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.experts import MixtureOfExperts
@@ -56,10 +57,10 @@ class Schema(LatentSchema):
         return [False] * self.num_hidden_layers
 
     def experts(self) -> MixtureOfExperts:
-        shared, wide, routed = self.n_shared_experts or 0, self.moe_intermediate_size, self.n_routed_experts or 0
+        shared, width, routed = self.n_shared_experts or 0, self.moe_intermediate_size, self.n_routed_experts or 0
         # Without a number, no expert is left out.
         return MixtureOfExperts(
-            self.hidden_size, wide, routed, self.num_experts_per_tok or routed, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, routed, self.num_experts_per_tok or routed, self.hidden_act, shared, shared * width,
             shared_bias=self.ffn_bias(), correction_bias=self.correction_bias,
         )  # fmt: skip
 
@@ -69,7 +70,7 @@ class Schema(LatentSchema):
         dense = GatedFeedForward(h, self.intermediate_size, self.hidden_act, self.ffn_bias())
         return make_layer(self.attention(indexed), self.experts() if sparse else dense, norms, extra=extra)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, sparse, indexed = self.hidden_size, self.num_hidden_layers, self.sparse(), self.indexers()
         pairs = list(zip(sparse, indexed, strict=True))
         built = {pair: self.layer(*pair) for pair in set(pairs)}
@@ -82,11 +83,32 @@ class Schema(LatentSchema):
         e = self.experts()
         moe = Moe(e.experts, e.active, e.shared, sum(sparse), e.intermediate) if any(sparse) else None
         facts = self.facts(attention="MLA", moe=moe, more=self.more())
-        return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp)
 
 
 class KimiK2(Schema):
     """Kimi K2: DeepSeek-V3's structure with more experts and fewer heads, without MTP.
     Source: transformers 5.23, models/deepseek_v3/ (the published configs name DeepSeek-V3's classes)."""
 
-    name = "kimi_k2"
+
+class SarvamMla(Schema):
+    """Sarvam 105B: DeepSeek-V3's structure under other names, queries at full rank.
+    Source: transformers 5.24, models/sarvam_mla/configuration_sarvam_mla.py (defaults, `attribute_map`; `head_dim` is what the first
+    configs wrote for the latent's width)."""
+
+    inert_keys = (
+        *Schema.inert_keys, "q_head_dim", "score_function", "moe_router_enable_expert_bias",
+        "moe_shared_expert_intermediate_size",
+    )  # fmt: skip
+    mtp_copies = False
+
+    vocab_size: Size = 262144
+    hidden_size: Size = 4096
+    intermediate_size: Size = 16384
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 64
+    num_key_value_heads: Size | None = None
+    q_lora_rank: Size | None = None
+    n_shared_experts: Count | None = named(1, "num_shared_experts", "n_shared_experts")
+    n_routed_experts: Size | None = named(128, "num_local_experts", "num_experts", "n_routed_experts")
+    first_k_dense_replace: Count | None = 1

@@ -24,7 +24,7 @@ class Schema(CompressedSchema):
         )
 
     def layer(self, kind: str, ffn: str, extra: tuple[Tensor, ...] = ()) -> Layer:
-        h, heads, dim, streams, wide = (
+        h, heads, dim, streams, width = (
             self.hidden_size,
             self.num_attention_heads,
             self.head_dim,
@@ -36,16 +36,16 @@ class Schema(CompressedSchema):
         rate = None if kind == SLIDING else self.rates()[kind]
         shape = (h, heads, dim, self.q_lora_rank, self.o_groups, self.o_lora_rank, self.sliding_window, rate)
         experts = MixtureOfExperts(
-            h, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, 1, wide,
+            h, width, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, 1, width,
             shared_bias=self.mlp_bias, stored=("w1", "w3", "w2"),
             correction_bias="gate.e_score_correction_bias" if ffn == ROUTED else "",
         )  # fmt: skip
-        beside = [rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)]
-        beside += (*hyper_connection("attn_hc", h, streams), *hyper_connection("ffn_hc", h, streams))
+        others = [rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)]
+        others += (*hyper_connection("attn_hc", h, streams), *hyper_connection("ffn_hc", h, streams))
         if ffn == HASHED:
             table = (self.vocab_size, self.num_experts_per_tok)
-            beside.append(Tensor("mlp.gate.tid2eid", table, "router", kind="copy", dtype="I64"))
-        return widened(make_layer(CompressedAttention(*shape, *index), experts, beside, extra=extra), h, streams)
+            others.append(Tensor("mlp.gate.tid2eid", table, "router", kind="copy", dtype="I64"))
+        return widened(make_layer(CompressedAttention(*shape, *index), experts, others, extra=extra), h, streams)
 
     def mtp(self) -> list[Stack]:
         h = self.hidden_size
@@ -56,7 +56,7 @@ class Schema(CompressedSchema):
         )  # fmt: skip
         return [stack("mtp", "mtp", [self.layer(SLIDING, ROUTED, extra)] * self.num_nextn_predict_layers)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, kinds, rates = self.hidden_size, self.num_hidden_layers, self.kinds(), self.rates()
         built = {kind: self.layer(*kind) for kind in set(kinds)}
         used = [kind for kind, _ in kinds]
@@ -78,7 +78,7 @@ class Schema(CompressedSchema):
             more=tuple(more),
         )
         return decoder(
-            "deepseek_v4", [built[kind] for kind in kinds], facts, computes=self.computes(),
+            [built[kind] for kind in kinds], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra=hyper_head("hc_head.hc_", h, self.hc_mult), mtp=self.mtp() if self.num_nextn_predict_layers else (), renames=RENAMES,
         )  # fmt: skip

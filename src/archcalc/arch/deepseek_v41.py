@@ -13,15 +13,16 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("text_config",)
 
     text_config: Annotated[Text, nested("deepseek_v41_text")]
     vision_config: Vision | None = None
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(prefix, sees=self.vision_config is not None)
         if self.vision_config is None:
-            return text._replace(model_type="deepseek_v41")
+            return text
         groups, stacks = self.vision_config.tower("vision")
         groups.append(self.vision_config.aligner(text.facts.hidden_size))
-        return with_tower(text, "deepseek_v41", groups, stacks)
+        return with_tower(text, groups, stacks)

@@ -19,6 +19,8 @@ RENAMES = tuple(
 
 
 class Schema(SharedSchema):
+    prefix = ""
+
     def layer(self, index: int, sees: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
         """One layer; `sees` where the model has a vision tower, whose tokens have a router bias of their own."""
         h, streams, draft = self.hidden_size, self.hc_mult, index >= self.num_hidden_layers
@@ -29,14 +31,14 @@ class Schema(SharedSchema):
             h, self.intermediate_size, routed, active, self.hidden_act, 1, self.intermediate_size, stored=("w1", "w3", "w2"),
             correction_bias="gate.bias",
         )  # fmt: skip
-        beside = [rms_norm("attn_norm", h), rms_norm("ffn_norm", h)]
+        others = [rms_norm("attn_norm", h), rms_norm("ffn_norm", h)]
         for name in ("hc_attn", "hc_ffn"):
-            beside += (t._replace(name=t.name.replace(".", "_")) for t in hyper_connection(name, h, streams))
+            others += (t._replace(name=t.name.replace(".", "_")) for t in hyper_connection(name, h, streams))
         if sees:
-            beside.append(Tensor("ffn.gate.bias_vl", (routed,), "router", kind="router_bias"))
+            others.append(Tensor("ffn.gate.bias_vl", (routed,), "router", kind="router_bias"))
         if index in self.engram_layer_ids:
-            beside += self.engram(index)
-        layer = make_layer(self.attention(index), experts, beside, mixer_name="attn", ffn_name="ffn", extra=extra)
+            others += self.engram(index)
+        layer = make_layer(self.attention(index), experts, others, mixer_name="attn", ffn_name="ffn", extra=extra)
         return widened(layer, h, streams)
 
     def draft(self, sees: bool) -> list[Stack]:
@@ -57,7 +59,7 @@ class Schema(SharedSchema):
             layers.append(self.layer(self.num_hidden_layers + i, sees, extra))
         return [stack("mtp", "mtp", layers)] if layers else []
 
-    def architecture(self, prefix: str = "", sees: bool = False) -> Architecture:
+    def architecture(self, prefix: str, sees: bool = False) -> Architecture:
         n, h = self.num_hidden_layers, self.hidden_size
         per_layer(self.compress_ratios[:n], n, "compress_ratios")
         layers = [self.layer(i, sees) for i in range(n)]
@@ -74,6 +76,6 @@ class Schema(SharedSchema):
             ),
         )
         return decoder(
-            "deepseek_v41_text", layers, facts, computes=self.computes(), prefix=prefix, embed="embed", head=join(prefix, "head"),
+            layers, facts, computes=self.computes(), prefix=prefix, embed="embed", head=join(prefix, "head"),
             final_norm=[rms_norm("norm", h)], mtp=self.draft(sees), renames=RENAMES,
         )  # fmt: skip

@@ -20,7 +20,7 @@ def plain(tensor: Tensor) -> Tensor:
 
 
 class Schema(TowerSchema):
-    inert_keys = ("max_image_tokens", "min_pixels", "max_wh_ratio")
+    inert_keys = ("max_image_tokens", "max_wh_ratio")
 
     num_hidden_layers: Layers = 32
     hidden_size: Size = 1024

@@ -43,6 +43,7 @@ class Projector(ConfigSchema):
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("language_config", "vision_config", "projector_config")
     inert_keys = ("candidate_resolutions", "global_view_pos")
 
@@ -51,13 +52,13 @@ class Schema(ConfigSchema):
     projector_config: Projector
     tile_tag: str = "2D"
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         p = self.projector_config
         if p.projector_type != "downsample_mlp_gelu" or self.tile_tag != "2D":
             raise UnsupportedError(
                 f"projector_type {p.projector_type!r} with tile_tag {self.tile_tag!r} is not known for DeepSeek-VL2"
             )
-        language = under(self.language_config.architecture(), "language")
+        language = under(self.language_config.standalone(), "language")
         groups, stacks = self.vision_config.tower(join(prefix, "vision"))
         inner = p.n_embed * p.mlp_ratio
         widths = (p.input_dim * p.downsample_ratio**2, *[inner] * (p.depth - 1), p.n_embed)
@@ -65,7 +66,7 @@ class Schema(ConfigSchema):
         tensors = [*prefixed("projector", projector(names, widths))]
         tensors += [Tensor(name, (p.n_embed,), "embedding") for name in ("image_newline", "view_seperator")]
         groups.append(group("vision", tensors))
-        return with_tower(language, "deepseek_vl_v2", groups, stacks)
+        return with_tower(language, groups, stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Tiles of the largest shape of the config's list, and the whole image."""

@@ -41,6 +41,7 @@ def clip_block() -> Layer:
 
 
 class Schema(ConfigSchema):
+    name = "DeepseekOCR"
     core_keys = ("vision_config", "projector_config", "hidden_size")
     inert_keys = OWN
 
@@ -52,7 +53,7 @@ class Schema(ConfigSchema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, OWN, model_type="deepseek")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.projector_config.projector_type != "linear" or self.use_mla:
             raise UnsupportedError("a projector other than linear, or use_mla, is not known for DeepSeek-OCR")
         text = self.text_config.architecture(prefix)
@@ -63,16 +64,16 @@ class Schema(ConfigSchema):
             table("embeddings.position_embedding", PATCHES + 1, WIDTH),
             *layer_norm("pre_layrnorm", WIDTH),
         )
-        wide = self.projector_config.n_embed
+        width = self.projector_config.n_embed
         last = (
             *prefixed("vision_model", clip),
-            *linear("projector.layers", wide, self.projector_config.input_dim, "other", bias=True),
-            Tensor("image_newline", (wide,), "embedding"),
-            Tensor("view_seperator", (wide,), "embedding"),
+            *linear("projector.layers", width, self.projector_config.input_dim, "other", bias=True),
+            Tensor("image_newline", (width,), "embedding"),
+            Tensor("view_seperator", (width,), "embedding"),
         )
         groups.append(group("vision", prefixed(prefix, last)))
         stacks.append(stack(join(prefix, "vision_model.transformer.layers"), "vision", [clip_block()] * LAYERS))
-        return with_tower(text, "DeepseekOCR", groups, stacks)
+        return with_tower(text, groups, stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """The whole image at 1,024 pixels and six crops at 640, through SAM and then, 16 patches merged, through CLIP."""

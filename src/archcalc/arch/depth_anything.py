@@ -17,6 +17,7 @@ BACKBONE = {"image_size": 518, "hidden_size": 384, "num_attention_heads": 6}
 
 
 class Schema(TowerSchema):
+    prefix = ""
     alone = "a model without text: it keeps no cache"
     inert_keys = ("head_in_index", "depth_estimation_type", "max_depth", "backbone", "use_pretrained_backbone", "use_timm_backbone",
                   "backbone_kwargs")  # fmt: skip
@@ -38,7 +39,7 @@ class Schema(TowerSchema):
         return int(getattr(self.backbone_config, "num_attention_heads", 0))
 
     def neck(self) -> Iterator[Tensor]:
-        n, wide = len(self.neck_hidden_sizes), self.fusion_hidden_size
+        n, width = len(self.neck_hidden_sizes), self.fusion_hidden_size
         factors = per_layer(self.reassemble_factors[:n], n, "reassemble_factors", "neck_hidden_sizes")
         for i, (h, factor) in enumerate(zip(self.neck_hidden_sizes, factors, strict=True)):
             name = f"neck.reassemble_stage.layers.{i}"
@@ -46,23 +47,23 @@ class Schema(TowerSchema):
             if factor != 1:  # transposed where it grows; 3 x 3 where it shrinks
                 side = int(factor) if factor > 1 else 3
                 yield from conv(f"{name}.resize", h, h, side, side, role="other")
-            yield from conv(f"neck.convs.{i}", wide, h, 3, 3, bias=False, role="other")
+            yield from conv(f"neck.convs.{i}", width, h, 3, 3, bias=False, role="other")
             fused = f"neck.fusion_stage.layers.{i}"
-            yield from conv(f"{fused}.projection", wide, wide, 1, 1, role="other")
+            yield from conv(f"{fused}.projection", width, width, 1, 1, role="other")
             for unit in ("residual_layer1", "residual_layer2"):
                 for side in (1, 2):
-                    yield from conv(f"{fused}.{unit}.convolution{side}", wide, wide, 3, 3, role="other")
+                    yield from conv(f"{fused}.{unit}.convolution{side}", width, width, 3, 3, role="other")
 
     def tower(self, prefix: str) -> Pieces:
         groups, stacks = self.backbone_config.tower("backbone")
         return [*groups, group("vision", self.neck())], stacks
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
-        wide, inner = self.fusion_hidden_size, self.head_hidden_size
-        sides = ((wide // 2, wide, 3), (inner, wide // 2, 3), (1, inner, 1))
+        width, inner = self.fusion_hidden_size, self.head_hidden_size
+        sides = ((width // 2, width, 3), (inner, width // 2, 3), (1, inner, 1))
         return [t for i, (a, b, k) in enumerate(sides, 1) for t in conv(f"head.conv{i}", a, b, k, k, role="head")]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")
 
     def encoders(self) -> tuple[Encoder, ...]:

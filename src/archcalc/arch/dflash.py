@@ -24,9 +24,8 @@ from archcalc.model import Architecture, Shard, Tensor, stack
 
 
 class Schema(qwen3.Schema):
-    inert_keys = (
-        *qwen3.Schema.inert_keys, "block_size", "tie_word_embeddings", "emb_dim", "target_hidden_size",
-    )  # fmt: skip
+    prefix = ""
+    inert_keys = (*qwen3.Schema.inert_keys, "block_size", "emb_dim", "target_hidden_size")
 
     markov_kinds: ClassVar[tuple[str, ...]] = ("vanilla",)
 
@@ -91,7 +90,7 @@ class Schema(qwen3.Schema):
         yield rms_norm("hidden_norm", h)
         yield rms_norm("norm", h)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         modes = self.options.attention_modes or [self.options.attention_mode]
         if not set(map(str, modes)) <= {"gqa", "mha"}:
             raise UnsupportedError(f"dflash_config.attention_mode is {modes}: gqa and mha are known here")

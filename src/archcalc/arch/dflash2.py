@@ -35,7 +35,7 @@ class Schema(dflash.Schema):
 class LatticeOptions(Options):
     """What LiLiCorr adds to `dflash_config`."""
 
-    inert_keys = (*Options.inert_keys, "lilicorr_enabled", "lilicorr_vector_eps", "lilicorr_logit_scale")
+    inert_keys = (*Options.inert_keys, "lilicorr_enabled", "lilicorr_logit_scale")
 
     block_size: Size
     lilicorr_hidden_size: Count
@@ -50,7 +50,6 @@ class Lilicorr(Schema):
     """LiLiCorr: a draft whose candidates a small transformer weighs against each other over all places of the block.
     Source: vLLM 0.33, models/lilicorr.py (`LiLiCorrHead`); SGLang 0.5.23, srt/models/lilicorr.py."""
 
-    name = "lilicorr"
     # Of a candidate: its rank, its logit and what follows from them.
     features: ClassVar[int] = 5
 
@@ -60,13 +59,13 @@ class Lilicorr(Schema):
         return prefixed("lilicorr", self.lattice())
 
     def lattice(self) -> Iterator[Tensor]:
-        o, wide = self.dflash_config, self.hidden_size
-        h, count, block = o.lilicorr_hidden_size or wide, o.lilicorr_num_heads, o.block_size
+        o, width = self.dflash_config, self.hidden_size
+        h, count, block = o.lilicorr_hidden_size or width, o.lilicorr_num_heads, o.block_size
         divided(h, count, "dflash_config.lilicorr_hidden_size", "dflash_config.lilicorr_num_heads")
-        if h != wide:
-            yield from linear("token_proj", h, wide, "head", bias=True)
+        if h != width:
+            yield from linear("token_proj", h, width, "head", bias=True)
         for name in ("pass_hidden_proj", "context_proj"):
-            yield from linear(name, h, wide, "head", bias=True)
+            yield from linear(name, h, width, "head", bias=True)
         yield from layer_norm("feature_norm", self.features)
         yield from linear("feature_mlp.up_proj", h, self.features, "head", bias=True)
         yield from linear("feature_mlp.down_proj", h, h, "head", bias=True)
@@ -91,7 +90,6 @@ class Qwen3Xpress(dflash.Schema):
     """XPress: a draft of DFlash's form whose logits a narrow network over the whole block refines.
     Source: vLLM 0.33, models/qwen3_xpress.py (`XPressRefinerHead`, `Qwen3XPressModel`)."""
 
-    name = "qwen3_xpress"
     inert_keys = (*dflash.Schema.inert_keys, "xpress_topc", "xpress_compile_head")
 
     draft_vocab_size: Size | None = None
@@ -101,7 +99,7 @@ class Qwen3Xpress(dflash.Schema):
     xpress_mlp_hidden: Size = 512
 
     def heads(self) -> Iterator[Tensor]:
-        rank, wide, vocab, h = self.xpress_rank, self.xpress_mlp_hidden, self.vocab_size, self.hidden_size
+        rank, width, vocab, h = self.xpress_rank, self.xpress_mlp_hidden, self.vocab_size, self.hidden_size
         block = self.xpress_block_size or self.num_speculative_steps + 1
 
         def refiner() -> Iterator[Tensor]:
@@ -110,9 +108,9 @@ class Qwen3Xpress(dflash.Schema):
             yield from linear("down_g", rank, h, "head")
             yield from linear("in_proj", rank, 3 * rank, "head")
             yield Tensor("mix_L", (rank, block, block), "head")
-            yield from linear("mlp_gate", wide, rank, "head")
-            yield from linear("mlp_up", wide, rank, "head")
-            yield from linear("mlp_down", rank, wide, "head")
+            yield from linear("mlp_gate", width, rank, "head")
+            yield from linear("mlp_up", width, rank, "head")
+            yield from linear("mlp_down", rank, width, "head")
             yield from linear("w2", vocab, rank, "head", shard=Shard(0, vocab))
 
         return prefixed("xpress_head", refiner())

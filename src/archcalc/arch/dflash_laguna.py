@@ -13,7 +13,7 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(dflash.Schema):
-    inert_keys = (*dflash.Schema.inert_keys, "target_layer_count", "target_model_type", "mask_token_id", "partial_rotary_factor")
+    inert_keys = (*dflash.Schema.inert_keys, "target_layer_count", "target_model_type")
 
     gating: bool | str | None = True
 
@@ -23,9 +23,9 @@ class Schema(dflash.Schema):
 
     def extra_tensors(self) -> Iterator[Tensor]:
         """The gate: a number for each channel, or one for each head."""
-        wide = {True: 1, "per-head": 1, "per-element": self.head_size, False: 0, None: 0, "disabled": 0}
-        if self.gating not in wide:
+        width = {True: 1, "per-head": 1, "per-element": self.head_size, False: 0, None: 0, "disabled": 0}
+        if self.gating not in width:
             raise UnsupportedError(f"gating is {json_text(self.gating)}: true, false, per-element and per-head are known here")
-        if wide[self.gating]:
-            rows = self.num_attention_heads * wide[self.gating]
+        if width[self.gating]:
+            rows = self.num_attention_heads * width[self.gating]
             yield from linear("self_attn.g_proj", rows, self.hidden_size, "attention", shard=Shard(0, self.num_attention_heads))

@@ -35,8 +35,6 @@ class DiaEncoder(DiaHalf):
     """The encoder of Dia.
     Source: transformers 5.24, models/dia/modeling_dia.py (`DiaEncoder`) and configuration_dia.py (defaults)."""
 
-    name = "dia_encoder"
-
     vocab_size: Size = 256
     hidden_size: Size = 1024
     intermediate_size: Size = 4096
@@ -54,7 +52,7 @@ class DiaDecoder(DiaHalf):
     """The decoder of Dia.
     Source: transformers 5.24, models/dia/modeling_dia.py (`DiaDecoder`) and configuration_dia.py (defaults)."""
 
-    name = "dia_decoder"
+    prefix = "model.decoder"
 
     vocab_size: Size = 1028
     hidden_size: Size = 2048
@@ -71,20 +69,20 @@ class DiaDecoder(DiaHalf):
 
     def cross(self) -> list[Tensor]:
         """Attention to what the encoder made."""
-        h, wide, queries = self.hidden_size, self.cross_hidden_size, self.cross_num_attention_heads * self.cross_head_dim
+        h, width, queries = self.hidden_size, self.cross_hidden_size, self.cross_num_attention_heads * self.cross_head_dim
         kv = self.cross_num_key_value_heads * self.cross_head_dim
-        sides = (("q_proj", queries, h), ("k_proj", kv, wide), ("v_proj", kv, wide), ("o_proj", h, queries))
+        sides = (("q_proj", queries, h), ("k_proj", kv, width), ("v_proj", kv, width), ("o_proj", h, queries))
         return [t for name, outer, inner in sides for t in linear(f"cross_attention.{name}", outer, inner, "attention")]
 
     def layer(self) -> Layer:
         norms = [rms_norm(name, self.hidden_size) for name in ("pre_sa_norm", "pre_ca_norm", "pre_mlp_norm")]
         return make_layer(self.attention(), self.ffn(), norms, mixer_name="self_attention", extra=self.cross())
 
-    def architecture(self, prefix: str = "model.decoder") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         rows = self.vocab_size * self.num_channels
         facts = self.facts(vocab_size=rows, attention=f"{self.facts().attention} + cross-attention", head_dim=self.head_dim)
         return decoder(
-            "dia", [self.layer()] * self.num_hidden_layers, facts, prefix=prefix, embed="embeddings.embed",
+            [self.layer()] * self.num_hidden_layers, facts, prefix=prefix, embed="embeddings.embed",
             final_norm=[rms_norm("norm", self.hidden_size)], head="logits_dense", computes=self.computes(), crosses=True,
         )  # fmt: skip
 
@@ -95,7 +93,7 @@ class Schema(ConfigSchema):
     encoder_config: Annotated[DiaEncoder, nested("dia_encoder", fixed=True), DEFAULT]
     decoder_config: Annotated[DiaDecoder, nested("dia_decoder", fixed=True), DEFAULT]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         e, a = self.encoder_config, self.decoder_config.architecture(join(prefix, "decoder"))
         root = join(prefix, "encoder")
         outside = prefixed(root, (table("embedding", e.vocab_size, e.hidden_size), rms_norm("norm", e.hidden_size)))

@@ -3,7 +3,7 @@
 Source: diffusers 0.42, pipelines/pipeline_utils.py (`DiffusionPipeline`: model_index.json names the parts).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._schema import ConfigSchema, stored_dtype
 from archcalc.arch._vlm import under
@@ -15,13 +15,14 @@ ABSENT = "absent_class"
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("parts",)
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     language = False
 
     parts: dict[str, dict[str, Any]]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         from archcalc.arch import adapter_name, parse
 
         gone = {name: config[ABSENT] for name, config in self.parts.items() if ABSENT in config}

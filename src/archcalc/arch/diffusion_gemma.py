@@ -7,7 +7,7 @@ Source: transformers 5.24, models/diffusion_gemma/modeling_diffusion_gemma.py (`
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import group, join, with_tower
@@ -22,7 +22,7 @@ from archcalc.model import Architecture, Kind, Shard, Tensor
 
 class Schema(ConfigSchema):
     core_keys = ("text_config",)
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     inert_keys = ("vision_soft_tokens_per_image",)
 
     text_config: Annotated[Text, nested("diffusion_gemma_text"), DEFAULT]
@@ -48,18 +48,18 @@ class Schema(ConfigSchema):
         yield rms_norm("pre_norm", text.hidden_size)
         yield from GatedFeedForward(text.hidden_size, text.intermediate_size, text.hidden_act).tensors()
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         encoder = join(prefix, "encoder")
         text = self.text_config.architecture(join(encoder, "language_model"))
         groups, stacks = self.vision_config.tower(join(encoder, "vision_tower"))
-        hidden, wide = text.facts.hidden_size, self.vision_config.output_width
-        projection = linear(join(encoder, "embed_vision.embedding_projection"), hidden, wide, "other", shard=Shard(1, wide))
+        hidden, width = text.facts.hidden_size, self.vision_config.output_width
+        projection = linear(join(encoder, "embed_vision.embedding_projection"), hidden, width, "other", shard=Shard(1, width))
         groups += [
             group("vision", projection), group("decoder", self.again(text, prefix)),
             group("decoder", prefixed(join(prefix, "decoder.self_conditioning"), self.conditioning())),
         ]  # fmt: skip
         a = with_tower(
-            text, "diffusion_gemma", groups, stacks, renames=((f"{encoder}.language_model.", f"{prefix}.decoder."),),
+            text, groups, stacks, renames=((f"{encoder}.language_model.", f"{prefix}.decoder."),),
             notes=(f"a block of {self.canvas_length} tokens is made in several passes over all of them: FLOPs are those of one pass",),
             tied=self.tie_word_embeddings,
         )  # fmt: skip

@@ -20,8 +20,10 @@ from archcalc.model import Architecture, Tensor, stack
 
 
 class Schema(TowerSchema):
+    prefix = ""
     inert_keys = (
-        "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
+        "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices",
+        "stage_names",
     )  # fmt: skip
     alone = "a model without text: it keeps no cache"
     root: ClassVar[str] = "dinov2"
@@ -71,7 +73,7 @@ class Schema(TowerSchema):
         # The class token beside the mean of the patches.
         return linear("classifier", labels_of(self.model_extra or {}), 2 * self.hidden_size, "head", bias=True)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         named = self.class_name()
         return super().architecture(self.root if named.endswith("Classification") else "")
 
@@ -81,7 +83,6 @@ class Dinov2WithRegisters(Schema):
     Source: transformers 5.24, models/dinov2_with_registers/modeling_dinov2_with_registers.py (`Dinov2WithRegistersModel`) and
     configuration_dinov2_with_registers.py (defaults); Darcet et al. 2023, arXiv:2309.16588."""
 
-    name = "dinov2_with_registers"
     root = "dinov2_with_registers"
 
     patch_size: Sides = 16

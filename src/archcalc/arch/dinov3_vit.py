@@ -16,10 +16,11 @@ from archcalc.model import Architecture, Layer, Tensor, stack
 
 
 class Schema(TowerSchema):
+    prefix = ""
     alone = "a model without text: it keeps no cache"
     inert_keys = (
-        "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices", "stage_names",
-        "pos_embed_jitter", "pos_embed_rescale", "pos_embed_shift", "rope_theta", "return_class_token",
+        "apply_layernorm", "layerscale_value", "drop_path_rate", "reshape_hidden_states", "out_features", "out_indices",
+        "stage_names", "pos_embed_jitter", "pos_embed_rescale", "pos_embed_shift", "return_class_token",
     )  # fmt: skip
 
     hidden_size: Size = 384
@@ -39,10 +40,10 @@ class Schema(TowerSchema):
     use_gated_mlp: Flag = False
 
     def layer(self) -> Layer:
-        h, n, wide, bias = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.mlp_bias
+        h, n, width, bias = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.mlp_bias
         attention = GroupedQueryAttention(h, n, n, head_width(h, n), True, self.proj_bias)
-        gated = GatedFeedForward(h, wide, self.hidden_act, bias)
-        ffn: Block = gated if self.use_gated_mlp else FeedForward(h, wide, self.hidden_act, bias, ("up_proj", "down_proj"))
+        gated = GatedFeedForward(h, width, self.hidden_act, bias)
+        ffn: Block = gated if self.use_gated_mlp else FeedForward(h, width, self.hidden_act, bias, ("up_proj", "down_proj"))
         layer = encoder_layer(
             attention, ffn, (*layer_norm("norm1", h), *layer_norm("norm2", h)), attention_name="attention",
             extra=[Tensor(f"layer_scale{i}.lambda1", (h,), "other") for i in (1, 2)],
@@ -61,5 +62,5 @@ class Schema(TowerSchema):
         layers = stack(join(prefix, "model.layer"), "vision", [self.layer()] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside) if prefix else outside)], [layers]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")

@@ -16,7 +16,6 @@ from archcalc.model import Moe, Shard, Tensor
 
 
 class Schema(PlainSchema):
-    inert_keys = ("hidden_dropout",)
     whole_heads = False
 
     vocab_size: Size = 32768

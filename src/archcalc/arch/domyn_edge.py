@@ -45,7 +45,7 @@ class Schema(PlainSchema):
             raise UnsupportedError(f'position_layers holds "{min(unknown)}": only "rope" and "nope" are known here')
         own = per_layer(self.per_layer_config or [Own()] * len(kinds), len(kinds), "per_layer_config")
         widths = [one.head_dim or self.head_size for one in own]
-        return [wide if kind == "rope" else -wide for wide, kind in zip(widths, kinds, strict=True)]
+        return [width if kind == "rope" else -width for width, kind in zip(widths, kinds, strict=True)]
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         heads = self.num_attention_heads

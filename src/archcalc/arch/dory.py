@@ -18,8 +18,6 @@ from archcalc.model import Architecture, Layer, Shard, Tensor
 
 
 class Schema(WindowedSchema):
-    inert_keys = ("ngpt_alpha_init",)
-
     vocab_size: Size = 131072
     hidden_size: Size = 2560
     intermediate_size: Size = 7168
@@ -78,9 +76,9 @@ class Schema(WindowedSchema):
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         h, heads, inner = self.hidden_size, self.num_attention_heads, self.intermediate_size
-        wide = heads * self.head_size
-        yield from linear("self_attn.gate_proj", wide, h, "attention", shard=Shard(0, heads))
-        yield from (Tensor(f"self_attn.{name}", (wide,), "attention", Shard(0, heads)) for name in ("sqk", "s_gate"))
+        width = heads * self.head_size
+        yield from linear("self_attn.gate_proj", width, h, "attention", shard=Shard(0, heads))
+        yield from (Tensor(f"self_attn.{name}", (width,), "attention", Shard(0, heads)) for name in ("sqk", "s_gate"))
         yield from (Tensor(f"mlp.{name}", (inner,), "mlp", Shard(0, inner)) for name in ("suv_gate", "suv_up"))
         yield from (Tensor(name, (h,), "other") for name in ("lambda_1", "lambda_2"))
 
@@ -93,7 +91,7 @@ class Schema(WindowedSchema):
         loops = f"{max(self.variants())} passes through {sum(n > 1 for n in self.variants())} of {self.num_hidden_layers} layers"
         return {"norm": "L2 (pre + post, no weights)", "more": (("attention output", "gated by its input"), ("recurrence", loops))}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, scale = (
             super().architecture(prefix),
             Tensor("lm_head.logit_scale", (self.vocab_size,), "head", Shard(0, self.vocab_size)),

@@ -14,7 +14,7 @@ from archcalc.errors import ConfigError
 
 
 class Schema(WindowedSchema):
-    inert_keys = ("moe_layer_freq", "ep_size")
+    inert_keys = ("moe_layer_freq",)
     whole_heads = False
     qk_norm = "head"
 
@@ -48,7 +48,7 @@ class Schema(WindowedSchema):
         return [i >= self.first_k_dense_replace for i in range(self.num_hidden_layers)]
 
     def experts(self) -> MixtureOfExperts:
-        routed, active, shared, wide = (
+        routed, active, shared, width = (
             self.n_routed_experts, self.num_experts_per_tok, self.n_shared_experts, self.moe_intermediate_size,
         )  # fmt: skip
         if routed is None or active is None or shared is None:
@@ -58,6 +58,6 @@ class Schema(WindowedSchema):
                 "n_routed_experts",
             )
         return MixtureOfExperts(
-            self.hidden_size, wide, routed, active, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, routed, active, self.hidden_act, shared, shared * width,
             correction_bias="gate.e_score_correction_bias",
         )  # fmt: skip

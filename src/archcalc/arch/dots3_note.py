@@ -20,9 +20,9 @@ class Schema(ConfigSchema):
     audio_config: Annotated[TowerSchema, nested("dots3_note_audio_encoder"), Field(default={}, validate_default=True)]
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         vision, vision_stacks = self.vision_config.tower(f"{prefix}.vision_tower")
         audio, audio_stacks = self.audio_config.tower(f"{prefix}.audio_tower")
         stacks = [*vision_stacks, *audio_stacks]
-        return with_tower(text, "dots3_note", [*vision, *audio], stacks, tied=self.tie_word_embeddings)
+        return with_tower(text, [*vision, *audio], stacks, tied=self.tie_word_embeddings)

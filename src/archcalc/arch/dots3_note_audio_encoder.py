@@ -35,7 +35,7 @@ class Whisper(ConfigSchema):
 
 class Schema(TowerSchema):
     inert_keys = (
-        "base_config_key", "dropout", "head_dim", "hop_length", "num_key_value_heads", "samples_per_token", "sampling_rate",
+        "base_config_key", "head_dim", "hop_length", "num_key_value_heads", "samples_per_token", "sampling_rate",
         "tie_word_embeddings",
     )  # fmt: skip
 
@@ -70,10 +70,10 @@ class Schema(TowerSchema):
         layer = encoder_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
         # As in Whisper, keys have no bias.
         layer = layer._replace(tensors=tuple(t for t in layer.tensors if t.name != "self_attn.k_proj.bias"))
-        wide = self.conv_output_size or mid * ((self.feature_size + 7) // 8)
+        width = self.conv_output_size or mid * ((self.feature_size + 7) // 8)
         outside = [t for i, inner in enumerate((1, mid, mid)) for t in patch_conv(f"conv_stem.convs.{i}", mid, inner, 3, 3)]
         outside += [
-            *linear("conv_stem.conv_out", h, wide, "embedding"),
+            *linear("conv_stem.conv_out", h, width, "embedding"),
             rms_norm("layer_norm", h),
             *layer_norm("adapter.norm", self.adapter_input_size),
             *linear("adapter.fc1", out, self.adapter_input_size, "other", bias=True),

@@ -34,14 +34,14 @@ class Schema(NoteSchema):
                 h, self.moe_intermediate_size, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared,
                 shared * self.shared_experts_intermediate_size, correction_bias="gate.e_score_correction_bias",
             )  # fmt: skip
-        beside = [
+        others = [
             rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h),
             rms_norm("self_attn.k_rope_only_layernorm", rope),
             *linear("self_attn.g_proj", heads, h, "attention", shard=Shard(0, heads)),
         ]  # fmt: skip
-        return make_layer(attention, ffn, beside)
+        return make_layer(attention, ffn, others)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, kinds, sparse = self.num_hidden_layers, self.kinds(), self.sparse()
         order = list(zip(kinds, self.dims(kinds), sparse, strict=True))
         built = {what: self.layer(*what) for what in dict.fromkeys(order)}
@@ -56,6 +56,4 @@ class Schema(NoteSchema):
             more=(*self.more(), ("output gate", "one a head")),
         )
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder(
-            "dots3_note_text", [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=norm
-        )
+        return decoder([built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

@@ -22,9 +22,7 @@ _PYRAMID = [-1] * 25 + list(range(4, 65, 4)) + [64]
 
 
 class Schema(TowerSchema):
-    inert_keys = (
-        "base_config_key", "is_causal", "router_scale", "router_scaling_factor", "spatial_merge_size", "tie_word_embeddings",
-    )  # fmt: skip
+    inert_keys = ("base_config_key", "router_scale", "router_scaling_factor", "spatial_merge_size", "tie_word_embeddings")
 
     hidden_size: Size = Field(1536, validation_alias=AliasChoices("embed_dim", "hidden_size"))
     intermediate_size: Size = 4224
@@ -77,14 +75,14 @@ class Schema(TowerSchema):
         h, p, out, counts = self.hidden_size, self.patch_size, self.adapter_out_dim, self.experts()
         if self.adapter_in_dim != h:
             raise ConfigError(f"adapter_in_dim is {self.adapter_in_dim}, and the tower {h} wide", "correct one", "adapter_in_dim")
-        built, wide = {count: self.layer(count) for count in set(counts)}, h * self.adapter_merge_size**2
+        built, width = {count: self.layer(count) for count in set(counts)}, h * self.adapter_merge_size**2
         outside = [
             *patch_conv("patch_embed.proj", h, self.num_channels, p, p),
             rms_norm("patch_embed.norm", h),
             rms_norm("norm", h),
             *layer_norm("merger.ln_q", h),
-            *linear("merger.mlp.0", wide, wide, "other", bias=True, shard=Shard(0, wide)),
-            *linear("merger.mlp.2", out, wide, "other", bias=True, shard=Shard(1, wide)),
+            *linear("merger.mlp.0", width, width, "other", bias=True, shard=Shard(0, width)),
+            *linear("merger.mlp.2", out, width, "other", bias=True, shard=Shard(1, width)),
         ]
         layers = stack(join(prefix, "blocks"), "vision", [built[count] for count in counts])
         return [group("vision", prefixed(prefix, outside))], [layers]

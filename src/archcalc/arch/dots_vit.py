@@ -16,9 +16,7 @@ from archcalc.model import Encoder, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = (
-        "temporal_patch_size", "is_causal", "init_merger_std", "attn_implementation", "gradient_checkpointing",
-    )  # fmt: skip
+    inert_keys = ("temporal_patch_size",)
 
     embed_dim: Size = 1536
     # What comes out of the merger.

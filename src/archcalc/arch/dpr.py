@@ -52,14 +52,14 @@ class Schema(AloneSchema):
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         if name != "DPRReader":
             return () if not name or name in _ROOTS else None
-        wide = self.projection_dim or self.hidden_size
-        answers = linear("span_predictor.qa_outputs", 2, wide, "head", bias=True)
-        return (*answers, *linear("span_predictor.qa_classifier", 1, wide, "head", bias=True))
+        width = self.projection_dim or self.hidden_size
+        answers = linear("span_predictor.qa_outputs", 2, width, "head", bias=True)
+        return (*answers, *linear("span_predictor.qa_classifier", 1, width, "head", bias=True))
 
     def bare(self, named: str) -> bool:
         return False
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super(AloneSchema, self).architecture(_ROOTS.get(self.class_name(), self.root))
 
     def encoders(self) -> tuple[Encoder, ...]:

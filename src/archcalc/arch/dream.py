@@ -6,18 +6,14 @@ conversion/dream.py and src/models/dream.cpp (names, no cache).
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from archcalc.arch import qwen2
 from archcalc.arch._both_ways import uncached
 from archcalc.model import Architecture
 
 
 class Schema(qwen2.Schema):
-    name: ClassVar[str] = "dream"
     # `DreamModel`, the only class of its code, has the head.
-    own_heads: ClassVar[bool] = True
-    inert_keys: ClassVar[tuple[str, ...]] = (*qwen2.Schema.inert_keys, "mask_token_id", "full_attn_implementation")
+    own_heads = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return uncached(super().architecture(prefix))

@@ -15,7 +15,7 @@ from archcalc.model import Tensor
 
 class Schema(dflash.Schema):
     markov_kinds = ("vanilla", "gated", "rnn")
-    inert_keys = (*dflash.Schema.inert_keys, "mask_token_id", "num_anchors", "target_model_type")
+    inert_keys = (*dflash.Schema.inert_keys, "num_anchors", "target_model_type")
 
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
@@ -38,10 +38,10 @@ class DsparkSpeculator(Schema):
     """DSpark as the speculators library writes it: the layers in a config of their own.
     Source: llama.cpp 0c1e57098, conversion/qwen.py (`DSparkModel`)."""
 
-    name = "dspark_speculator"
     core_keys = ("transformer_layer_config",)
     inert_keys = (
-        *Schema.inert_keys, "speculators_config", "speculators_model_type", "speculators_version", "sample_from_anchor", "draft_vocab_size",
+        *Schema.inert_keys, "speculators_config", "speculators_model_type", "speculators_version", "sample_from_anchor",
+        "draft_vocab_size",
     )  # fmt: skip
 
     @classmethod

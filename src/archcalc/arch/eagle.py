@@ -20,11 +20,9 @@ from archcalc.model import Architecture, Layer, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
+    prefix = ""
     core_keys = tuple(key for key in DecoderSchema.core_keys if key != "num_hidden_layers")
-    inert_keys = (
-        "attention_bias", "mlp_bias", "max_window_layers", "pretraining_tp", "sliding_window", "use_sliding_window",
-        "tie_word_embeddings", "truncated_vocab_size", "original_max_position_embeddings", "logit_scale",
-    )  # fmt: skip
+    inert_keys = ("attention_bias", "mlp_bias", "max_window_layers", "sliding_window", "use_sliding_window", "truncated_vocab_size")
     qkv_bias: ClassVar[bool] = False
     # Whether the first layer has a norm before attention, and the last one behind it.
     normed: ClassVar[bool] = False
@@ -42,7 +40,7 @@ class Schema(DecoderSchema):
             norms if first else (rms_norm("input_layernorm", h), *norms),
         )
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         vocab, h = self.vocab_size, self.hidden_size
         plain = self.layer(first=False)
         layers = [self.layer(first=not self.normed), *[plain] * (self.num_hidden_layers - 1)]
@@ -58,7 +56,6 @@ class EagleQwen2(Schema):
     """EAGLE with Qwen 2's layer, whose queries, keys and values have biases.
     Source: SGLang 0.5.23, srt/models/qwen2_eagle.py (`Qwen2ForCausalLMEagle`)."""
 
-    name = "eagle_qwen2"
     qkv_bias = True
 
 
@@ -66,7 +63,6 @@ class EagleMistral(Schema):
     """EAGLE for Mistral's models: every norm is there, and the projection has no bias.
     Source: vLLM 0.33, models/mistral_eagle.py (`EagleMistralModel`); SGLang 0.5.23, srt/models/mistral_eagle.py."""
 
-    name = "eagle_mistral"
     normed = True
 
     bias: Flag = False

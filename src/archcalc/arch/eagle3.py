@@ -21,21 +21,17 @@ EMBEDDING_NOTE = "the embedding is the target's: not counted"
 
 
 class Eagle(ConfigSchema):
-    inert_keys = (
-        "use_aux_hidden_state",
-        "use_input_layernorm_in_first_layer",
-        "use_last_layernorm",
-        "use_mtp_layernorm",
-    )
+    inert_keys = ("use_aux_hidden_state", "use_input_layernorm_in_first_layer", "use_last_layernorm", "use_mtp_layernorm")
 
     eagle_aux_hidden_state_layer_ids: list[int] | None = None
 
 
 class Schema(DecoderSchema):
+    prefix = ""
+
     inert_keys: ClassVar[tuple[str, ...]] = (
         "attention_bias", "mlp_bias", "decoder_sparse_step", "max_window_layers", "norm_before_residual", "norm_output",
-        "original_max_position_embeddings", "pretraining_tp", "sliding_window", "target_model_type", "tie_word_embeddings",
-        "use_sliding_window", "draft_vocab_size", "embd_layer", "resid_pdrop", "embd_pdrop", "eagle_aux_hidden_state_layer_ids",
+        "sliding_window", "target_model_type", "use_sliding_window", "embd_layer", "eagle_aux_hidden_state_layer_ids",
     )  # fmt: skip
 
     qk_norm: ClassVar[QkNorm] = "none"
@@ -71,8 +67,8 @@ class Schema(DecoderSchema):
         )
         if not first:
             return made
-        wide = tuple(f"self_attn.{name}.weight" for name in ("q_proj", "k_proj", "v_proj", "q_a_proj", "kv_a_proj_with_mqa"))
-        tensors = (t._replace(shape=(t.shape[0], 2 * h)) if t.name in wide else t for t in made.tensors)
+        width = tuple(f"self_attn.{name}.weight" for name in ("q_proj", "k_proj", "v_proj", "q_a_proj", "kv_a_proj_with_mqa"))
+        tensors = (t._replace(shape=(t.shape[0], 2 * h)) if t.name in width else t for t in made.tensors)
         return made._replace(tensors=tuple(tensors))
 
     def outside(self) -> Iterator[Tensor]:
@@ -94,7 +90,7 @@ class Schema(DecoderSchema):
             )
         return "midlayer", [self.layer(first=True)], (("midlayer.{}.", "midlayer."),)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         vocab, h = self.draft_vocab_size or self.vocab_size, self.hidden_size
         where, layers, renames = self.stacked()
         head = linear("lm_head", vocab, h, "head", shard=Shard(0, vocab))
@@ -116,5 +112,4 @@ class Eagle3Qwen3(Schema):
     """EAGLE-3 with Qwen 3's layer, which normalizes queries and keys.
     Source: vLLM 0.33, models/qwen3_eagle3.py (`Eagle3Qwen3ForCausalLM`)."""
 
-    name = "eagle3_qwen3"
     qk_norm = "head"

@@ -13,9 +13,8 @@ from archcalc.model import Facts
 
 class Schema(LatentSchema, eagle3.Schema):
     inert_keys = (
-        *eagle3.Schema.inert_keys, *LatentSchema.inert_keys, "first_k_dense_replace", "moe_intermediate_size", "n_group", "topk_group",
-        "n_routed_experts", "n_shared_experts", "num_experts_per_tok", "num_nextn_predict_layers", "moe_layer_freq", "ep_size",
-        "norm_topk_prob", "routed_scaling_factor", "scoring_func", "topk_method", "aux_loss_alpha", "seq_aux",
+        *eagle3.Schema.inert_keys, *LatentSchema.inert_keys, "first_k_dense_replace", "moe_intermediate_size", "n_routed_experts",
+        "n_shared_experts", "num_experts_per_tok", "num_nextn_predict_layers", "moe_layer_freq",
     )  # fmt: skip
 
     def mixer(self) -> Mixer:

@@ -13,32 +13,30 @@ from archcalc.arch._encoder import pooled
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Encoder, Tensor
+from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
     inert_keys = (
         "dynamic_image_size", "force_image_size", "image_token_index", "loss_version", "max_dynamic_tiles", "min_dynamic_tiles",
-        "mlp_checkpoint", "pad2square", "ps_version", "select_layer", "template", "use_backbone_lora", "use_llm_lora", "use_thumbnail",
-        "use_pixel_shuffle", "mlp_connector_layers",
+        "mlp_checkpoint", "pad2square", "ps_version", "select_layer", "template", "use_backbone_lora", "use_llm_lora",
+        "use_thumbnail", "use_pixel_shuffle", "mlp_connector_layers",
     )  # fmt: skip
     tower_name = "vision_model.vision_model"
     projector_name = "mlp1"
     renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),
     )  # fmt: skip
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
     downsample_ratio: float = Field(0.5, gt=0, le=1)
     tie_word_embeddings: Flag | None = None
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * int(1 / self.downsample_ratio) ** 2
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * int(1 / self.downsample_ratio) ** 2
         yield from layer_norm("0", merged)
         yield from projector(("1", "3"), (merged, hidden, hidden))
 

@@ -17,7 +17,7 @@ from archcalc.blocks.norm import rms_norm
 from archcalc.model import Architecture, Tensor
 
 
-def _drafted(a: Architecture, name: str, outside: Iterable[Tensor]) -> Architecture:
+def _drafted(a: Architecture, outside: Iterable[Tensor]) -> Architecture:
     """A whole model as a draft: without head and embedding, with what joins the token and the target's hidden state."""
     groups = [
         group(g.part, (t._replace(kind="tied") for t in g.tensors)) if g.part == "embedding" else g
@@ -26,61 +26,63 @@ def _drafted(a: Architecture, name: str, outside: Iterable[Tensor]) -> Architect
     ]
     groups.append(group("decoder", outside))
     notes = (*a.notes, EMBEDDING_NOTE, "the head is the target's: not counted")
-    return a._replace(model_type=name, groups=tuple(groups), facts=a.facts._replace(tied_embeddings=False), notes=notes)
+    return a._replace(groups=tuple(groups), facts=a.facts._replace(tied_embeddings=False), notes=notes)
 
 
 class Schema(deepseek_v3.Schema):
-    def architecture(self, prefix: str = "") -> Architecture:
+    prefix = ""
+
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         outside = (*linear("fc", h, 2 * h, "other"), rms_norm("enorm", h), rms_norm("hnorm", h))
-        return _drafted(super().architecture(prefix), self.name, outside)
+        return _drafted(super().architecture(prefix), outside)
 
 
 class EagleMistralLarge3(deepseek_v3.Schema):
     """EAGLE for Mistral Large 3: layers of DeepSeek-V3's structure over one projection without a bias.
     Source: vLLM 0.33, models/mistral_large_3_eagle.py (`EagleMistralLarge3Model`); SGLang 0.5.23, srt/models/mistral_large_3_eagle.py."""
 
-    name = "eagle_mistral_large3"
+    prefix = ""
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
-        return _drafted(super().architecture(prefix), self.name, linear("fc", h, 2 * h, "other"))
+        return _drafted(super().architecture(prefix), linear("fc", h, 2 * h, "other"))
 
 
 class EagleLlama4(llama4_text.Schema):
     """EAGLE with Llama 4's dense layers.
     Source: vLLM 0.33, models/llama4_eagle.py (`LlamaModel`, which takes no layer of experts)."""
 
-    name = "eagle_llama4"
+    prefix = ""
 
     moe_layers: list[Count] | None = Field(default=[])
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
-        return _drafted(super().architecture(prefix), self.name, linear("fc", h, 2 * h, "other"))
+        return _drafted(super().architecture(prefix), linear("fc", h, 2 * h, "other"))
 
 
 class EagleCohere(cohere.Schema):
     """EAGLE with Cohere's layers; the projection has a bias.
     Source: vLLM 0.33, models/cohere_eagle.py (`CohereEagleModel`)."""
 
-    name = "eagle_cohere"
+    prefix = ""
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
-        return _drafted(super().architecture(prefix), self.name, linear("fc", h, 2 * h, "other", bias=True))
+        return _drafted(super().architecture(prefix), linear("fc", h, 2 * h, "other", bias=True))
 
 
 class EagleMinicpm(minicpm.Schema):
     """EAGLE with MiniCPM's layers: token and hidden state have a norm each before they are joined.
     Source: vLLM 0.33, models/minicpm_eagle.py (`EagleMiniCPMModel`)."""
 
-    name = "eagle_minicpm"
+    prefix = ""
 
     def decoder_options(self) -> dict[str, Any]:
         return {"layers_name": "eagle_layers"}
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         outside = (*linear("fc", h, 2 * h, "other"), rms_norm("input_norm1", h), rms_norm("input_norm2", h))
-        return _drafted(super().architecture(prefix), self.name, outside)
+        return _drafted(super().architecture(prefix), outside)

@@ -31,8 +31,8 @@ class Schema(bert.Schema):
             yield from linear("embeddings_project", self.hidden_size, self.embedding_size, "other", bias=True)
 
     def head(self) -> Iterator[Tensor]:
-        wide, v = self.embedding_size, self.vocab_size
-        yield from layer_norm("generator_predictions.LayerNorm", wide)
-        yield from linear("generator_predictions.dense", wide, self.hidden_size, "head", bias=True)
-        yield Tensor("generator_lm_head.weight", (v, wide), "head", Shard(0, v), kind=self.tied())
+        width, v = self.embedding_size, self.vocab_size
+        yield from layer_norm("generator_predictions.LayerNorm", width)
+        yield from linear("generator_predictions.dense", width, self.hidden_size, "head", bias=True)
+        yield Tensor("generator_lm_head.weight", (v, width), "head", Shard(0, v), kind=self.tied())
         yield Tensor("generator_lm_head.bias", (v,), "head", Shard(0, v))

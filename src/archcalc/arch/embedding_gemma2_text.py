@@ -19,7 +19,7 @@ from archcalc.model import Architecture, Group, Layer
 
 
 class Schema(TextSchema):
-    inert_keys = (*TextSchema.inert_keys, "tie_word_embeddings")
+    prefix = ""
 
     hidden_size: Size = 512
     intermediate_size: Size = 2048
@@ -43,8 +43,8 @@ class Schema(TextSchema):
     def heads(self) -> list[tuple[int, int]]:
         if self.per_layer_config is not None:
             return super().heads()
-        wide = self.global_head_dim, self.num_global_key_value_heads or self.num_key_value_heads
-        return [wide if kind == FULL else (self.head_dim, self.num_key_value_heads) for kind in self.kinds()]
+        width = self.global_head_dim, self.num_global_key_value_heads or self.num_key_value_heads
+        return [width if kind == FULL else (self.head_dim, self.num_key_value_heads) for kind in self.kinds()]
 
     def layer(self, window: int | None, dim: int, kv_heads: int) -> Layer:
         h = self.hidden_size
@@ -55,7 +55,7 @@ class Schema(TextSchema):
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
         return make_layer(self.attention(window, dim, kv_heads, False), ffn, extra)._replace(caches=())
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, width = self.hidden_size, self.num_hidden_layers, self.hidden_size_per_layer_input
         order = [(window, *heads) for window, heads in zip(self.windows(), self.heads(), strict=True)]
         layers = {what: self.layer(*what) for what in dict.fromkeys(order)}
@@ -74,7 +74,6 @@ class Schema(TextSchema):
         )
         inputs = prefixed("ple", altup.per_layer_inputs(h, n, width))
         body = decoder(
-            self.name,
             [layers[what] for what in order],
             facts,
             computes=self.computes(),

@@ -8,7 +8,7 @@ from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(BiasedSchema):
-    inert_keys = ("boi_token_id", "img_token_id", "model_version")
+    inert_keys = ("model_version",)
 
     vocab_size: Size = 184622
     hidden_size: Size = 4096

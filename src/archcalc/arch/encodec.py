@@ -28,11 +28,11 @@ class Schema(wavtokenizer_encoder.Schema):
 
     def up(self) -> Iterator[Tensor]:
         """SEANet's way up with an LSTM behind the first convolution."""
-        wide = self.num_filters * 2 ** len(self.ratios)
+        width = self.num_filters * 2 ** len(self.ratios)
         for t in self.decoder():
             at, _, rest = t.name.partition(".")
             yield t if at == "0" else t._replace(name=f"{int(at) + 1}.{rest}")
-        yield from self.lstm(1, wide)
+        yield from self.lstm(1, width)
 
     def tower(self, prefix: str) -> Pieces:
         groups, stacks = super().tower(prefix)

@@ -4,8 +4,7 @@ Source: transformers 5.24, models/encoder_decoder/modeling_encoder_decoder.py an
 ties its head; the encoder is its type's model without a head).
 """
 
-from inspect import signature
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._composite import head_below
@@ -18,9 +17,10 @@ from archcalc.model import Architecture
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("encoder", "decoder")
     inert_keys = ("tie_word_embeddings", "tie_encoder_decoder")
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     encoder: Annotated[ConfigSchema, nested("bert")]
     decoder: Annotated[ConfigSchema, nested("bert")]
@@ -30,21 +30,21 @@ class Schema(ConfigSchema):
         if not isinstance(encoder, BertSchema):
             kind = type_of(encoder)
             raise UnsupportedError(f"encoder.model_type is {kind}: archcalc knows BERT and its relatives there")
-        return encoder.model_copy(update={"architectures": [f"{encoder.name.replace('_', '')}Model"]}).architecture()
+        return encoder.model_copy(update={"architectures": [f"{encoder.name.replace('_', '')}Model"]}).standalone()
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         name = join(prefix, "decoder")
         # Below it, the decoder's tensors are called as in its own type.
-        root: str = signature(type(self.decoder).architecture).parameters["prefix"].default
+        root = self.decoder.prefix
         text = head_below(self.decoder.architecture(join(name, root) if root else name), name)
         encoder = under(self.bare(), join(prefix, "encoder"))
         groups = [group("other", g.tensors) for g in encoder.groups]
-        wide, hidden = encoder.facts.hidden_size, text.facts.hidden_size
-        if wide != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
-            groups.append(group("other", linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)))
+        width, hidden = encoder.facts.hidden_size, text.facts.hidden_size
+        if width != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
+            groups.append(group("other", linear(join(prefix, "enc_to_dec_proj"), hidden, width, "other", bias=True)))
         stacks = [stack._replace(part="other") for stack in encoder.stacks]
-        a = with_tower(text, "encoder_decoder", groups, stacks)
+        a = with_tower(text, groups, stacks)
         return a._replace(
             crosses=True,
-            facts=a.facts._replace(more=(*a.facts.more, ("encoder", f"{encoder.model_type}, {encoder.layers} layers"))),
+            facts=a.facts._replace(more=(*a.facts.more, ("encoder", f"{self.encoder.name}, {encoder.layers} layers"))),
         )

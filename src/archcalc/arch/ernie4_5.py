@@ -31,5 +31,3 @@ class Schema(PlainSchema):
 class PaddleocrVlText(Schema):
     """The text model of PaddleOCR-VL: ERNIE 4.5's layer.
     Source: transformers 5.23, models/paddleocr_vl/configuration_paddleocr_vl.py (`PaddleOCRTextConfig`, defaults)."""
-
-    name = "paddleocr_vl_text"

@@ -47,9 +47,9 @@ class Schema(ernie4_5.Schema):
         return [first <= i <= last and (i + 1) % step == 0 for i in range(n)]
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.moe_intermediate_size, self.moe_num_shared_experts
+        width, shared = self.moe_intermediate_size, self.moe_num_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             shared_bias=bool(self.use_bias), correction_bias="gate.moe_statics.e_score_correction_bias",
             correction_kind="param", correction_rows=1,
         )  # fmt: skip
@@ -65,7 +65,7 @@ class Schema(ernie4_5.Schema):
             outside += linear(f"{prefix}.mtp_linear_proj.{i}", h, 2 * h, "other")
         return [stack(f"{prefix}.mtp_block", "mtp", [self.layer(None, False, 0)] * n)], [group("mtp", outside)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks, groups = self.mtp(prefix)
         return a._replace(stacks=(*a.stacks, *stacks), groups=(*a.groups, *groups))

@@ -22,8 +22,8 @@ class Schema(VisionSchema):
     vision_config: Annotated[Vision, nested("ernie4_5_vl_moe_vision", fixed=True), DEFAULT]
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * self.vision_config.spatial_merge_size**2
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * self.vision_config.spatial_merge_size**2
 
         def merge(name: str, inner: int) -> Iterator[Tensor]:
             yield from projector((f"{name}.fc1", f"{name}.fc2"), (inner, merged, merged))

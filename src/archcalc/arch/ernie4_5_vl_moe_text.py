@@ -39,9 +39,9 @@ class Schema(ernie4_5.Schema):
         n = self.num_hidden_layers
         return [i > 0 for i in range(n)] if self.mlp_layer_types is None else sparse_layers(self.mlp_layer_types, n)
 
-    def modality(self, wide: int, active: int) -> MixtureOfExperts:
+    def modality(self, width: int, active: int) -> MixtureOfExperts:
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, active, self.hidden_act, self.moe_num_shared_experts,
+            self.hidden_size, width, self.num_experts, active, self.hidden_act, self.moe_num_shared_experts,
             correction_bias="gate.moe_statics.e_score_correction_bias", correction_kind="param", correction_rows=1,
         )  # fmt: skip
 
@@ -55,8 +55,8 @@ class Schema(ernie4_5.Schema):
         vision = self.modality((self.moe_intermediate_size or (1536, 512))[1], 0)
         parts: list[tuple[str, Block]] = [("text_moe", text), ("vision_moe", vision)]
         if shared := self.moe_num_shared_experts:
-            wide, bias = shared * text.intermediate, bool(self.use_bias)
-            parts.append(("shared_experts", GatedFeedForward(h, wide, self.hidden_act, bias, role="shared_experts")))
+            width, bias = shared * text.intermediate, bool(self.use_bias)
+            parts.append(("shared_experts", GatedFeedForward(h, width, self.hidden_act, bias, role="shared_experts")))
         label = f"{text.label()}, {vision.experts} x {vision.intermediate} for images"
         norms = [t for name in self.norm_names() for t in self.norm(name)]
         return make_layer(self.attention(window, variant), Together(tuple(parts), label), norms)

@@ -18,8 +18,8 @@ from archcalc.model import LEARNED, ROPE, Shard, Tensor
 
 class Schema(roberta.Schema):
     inert_keys = (
-        *(key for key in roberta.Schema.inert_keys if key != "position_embedding_type"),
-        "mask_token_id", "token_dropout", "vocab_list", "esmfold_config", "emb_layer_norm_after",
+        *(key for key in roberta.Schema.inert_keys if key != "position_embedding_type"), "vocab_list", "esmfold_config",
+        "emb_layer_norm_after",
     )  # fmt: skip
     root = "esm"
     attention_norm = "LayerNorm"
@@ -47,9 +47,9 @@ class Schema(roberta.Schema):
         yield from layer_norm("encoder.emb_layer_norm_after", self.hidden_size)
         yield from linear("contact_head.regression", 1, self.num_hidden_layers * self.num_attention_heads, "other", bias=True)
 
-    def matrix(self, name: str, wide: int) -> Iterator[Tensor]:
+    def matrix(self, name: str, width: int) -> Iterator[Tensor]:
         """Without a bias of its own."""
-        yield Tensor(f"{name}.weight", (self.vocab_size, wide), "head", Shard(0, self.vocab_size), kind=self.tied())
+        yield Tensor(f"{name}.weight", (self.vocab_size, width), "head", Shard(0, self.vocab_size), kind=self.tied())
 
     def more(self) -> dict[str, Any]:
         return {"position": ROPE if self.rotary() else LEARNED}

@@ -16,7 +16,7 @@ from archcalc.model import Architecture, Group, Layer, Shard, Tensor
 
 
 class Schema(BiasedSchema):
-    inert_keys = ("mask_token_id", "classifier_dropout")
+    prefix = "esmc"
     qk_norm = "full"
     layer_norms = True
     norm_label = "LayerNorm (pre)"
@@ -48,12 +48,12 @@ class Schema(BiasedSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"head": "lm_head.decoder"}
 
-    def architecture(self, prefix: str = "esmc") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         # Its head is tied to nothing.
         untied = self.model_copy(update={"tie_word_embeddings": False})
         a, h, v = super(Schema, untied).architecture(prefix), self.hidden_size, self.vocab_size
-        beside = (
+        others = (
             *linear("lm_head.dense", h, h, "head", bias=True), *layer_norm("lm_head.layer_norm", h),
             Tensor("lm_head.decoder.bias", (v,), "head", Shard(0, v)),
         )  # fmt: skip
-        return a._replace(groups=(*a.groups, Group("head", beside)))
+        return a._replace(groups=(*a.groups, Group("head", others)))

@@ -40,8 +40,6 @@ class SaProt(esm.Schema):
 
 
 class Schema(llama.Schema):
-    inert_keys = ("aligner_attention_probs_dropout_prob",)
-
     vocab_size: Size = 128256
     intermediate_size: Size = 14336
     num_key_value_heads: Size | None = 8
@@ -76,24 +74,24 @@ class Schema(llama.Schema):
             extra=prefixed("adapter", self.adapter()) if reads else (),
         )
 
-    def shortened(self, wide: int) -> Iterator[Tensor]:
+    def shortened(self, width: int) -> Iterator[Tensor]:
         """Learned queries that read the protein's tokens and themselves, then a projection."""
-        yield Tensor("latents", (self.resampler_num_latents, wide), "embedding")
+        yield Tensor("latents", (self.resampler_num_latents, width), "embedding")
         inner = self.resampler_heads * self.resampler_dim_head
         for i in range(self.resampler_depth):
             attention, ffn = f"layers.{i}.0", f"layers.{i}.1"
-            yield from layer_norm(f"{attention}.norm_media", wide)
-            yield from layer_norm(f"{attention}.norm_latents", wide)
-            yield from linear(f"{attention}.to_q", inner, wide, "attention", shard=Shard(0, self.resampler_heads))
-            yield from linear(f"{attention}.to_kv", 2 * inner, wide, "attention", shard=Shard(0, self.resampler_heads))
-            yield from linear(f"{attention}.to_out", wide, inner, "attention", shard=Shard(1, self.resampler_heads))
-            yield from layer_norm(f"{ffn}.norm", wide)
+            yield from layer_norm(f"{attention}.norm_media", width)
+            yield from layer_norm(f"{attention}.norm_latents", width)
+            yield from linear(f"{attention}.to_q", inner, width, "attention", shard=Shard(0, self.resampler_heads))
+            yield from linear(f"{attention}.to_kv", 2 * inner, width, "attention", shard=Shard(0, self.resampler_heads))
+            yield from linear(f"{attention}.to_out", width, inner, "attention", shard=Shard(1, self.resampler_heads))
+            yield from layer_norm(f"{ffn}.norm", width)
             names = (f"{ffn}.fc1", f"{ffn}.fc2")
-            yield from FeedForward(wide, self.resampler_ff_mult * wide, bias=False, names=names).tensors()
+            yield from FeedForward(width, self.resampler_ff_mult * width, bias=False, names=names).tensors()
         yield from layer_norm("norm", self.hidden_size)
-        yield from linear("protein_projector", self.hidden_size, wide, "other", bias=True)
+        yield from linear("protein_projector", self.hidden_size, width, "other", bias=True)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         count, protein = self.num_hidden_layers, self.protein_encoder_config or SaProt()
         step = max(count // self.aligner_num_add_layers, 1)
         reading = [i for i in range(count) if (i + 1) % step == 0]
@@ -101,9 +99,9 @@ class Schema(llama.Schema):
         layers = [built[(i + 1) % step == 0] for i in range(count)]
         more = (("cross-attention", f"to the protein, {every(reading)}"),) if reading else ()
         text = decoder(
-            "evolla", layers, self.facts(more=more), computes=self.computes(), prefix=prefix,
+            layers, self.facts(more=more), computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", self.hidden_size)], crosses=bool(reading),
         )  # fmt: skip
         groups, stacks = protein.tower(f"{prefix}.protein_encoder.model")
         short = prefixed(f"{prefix}.protein_encoder.sequence_compressor_resampler", self.shortened(protein.hidden_size))
-        return with_tower(text, "evolla", (*groups, group("other", short)), stacks)
+        return with_tower(text, (*groups, group("other", short)), stacks)

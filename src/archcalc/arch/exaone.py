@@ -10,10 +10,11 @@ from archcalc.arch._plain import BiasedSchema, Derived, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import GatedFeedForward
-from archcalc.model import Architecture
 
 
 class Schema(BiasedSchema):
+    prefix = "model"
+    prefix = "transformer"
     norms = ("ln_1", "ln_2")
     last_norm = "ln_f"
     mixer_name = "attn.attention"
@@ -42,6 +43,3 @@ class Schema(BiasedSchema):
 
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h"}
-
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        return super().architecture(prefix)

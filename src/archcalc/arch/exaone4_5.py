@@ -20,7 +20,7 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("exaone4_5_vision", fixed=True), DEFAULT]
     num_nextn_predict_layers: Count = 0
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, text = super().architecture(prefix), self.text_config
         stacks, groups = apart([text.layer(None, False, 0)] * self.num_nextn_predict_layers, text.hidden_size)
         return a._replace(stacks=(*a.stacks, *stacks), groups=(*a.groups, *groups))

@@ -36,13 +36,13 @@ class Schema(exaone4.Schema):
         return sparse_layers(self.mlp_layer_types, self.num_hidden_layers)
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.moe_intermediate_size, self.num_shared_experts
+        width, shared = self.moe_intermediate_size, self.num_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             correction_bias="gate.e_score_correction_bias",
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         mtp = [self.layer(None, False, 0)] * self.num_nextn_predict_layers
         stacks, groups = apart(mtp, self.hidden_size)

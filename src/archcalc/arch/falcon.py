@@ -15,6 +15,7 @@ from archcalc.model import ALIBI, Architecture, recached
 
 
 class Schema(PlainSchema):
+    prefix = "transformer"
     reads_head_dim = False
     inert_keys: ClassVar[tuple[str, ...]] = ("apply_residual_connection_post_layernorm", "n_head", "n_layer")
     layer_norms = True
@@ -75,7 +76,7 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "word_embeddings", "layers_name": "h"}
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.kv_heads > 1:
             # Keys and values are repeated for all heads before they are cached (modeling_falcon.py, FalconAttention._split_heads).
@@ -91,7 +92,6 @@ class Refinedweb(Schema):
     """Falcon as first published (`RefinedWeb`): the width's older names.
     Source: vLLM 0.33, transformers_utils/configs/falcon.py (`RWConfig`); llama.cpp 0c1e57098, conversion/falcon.py."""
 
-    name = "refinedweb"
     inert_keys = (*Schema.inert_keys, "n_head_kv")
 
     num_key_value_heads: Size | None = named(None, "num_kv_heads", "n_head_kv")
@@ -106,5 +106,3 @@ class Refinedweb(Schema):
 class Refinedwebmodel(Refinedweb):
     """Falcon 7B as first published (`RefinedWebModel`).
     Source: vLLM 0.33, transformers_utils/configs/falcon.py (`RWConfig`)."""
-
-    name = "refinedwebmodel"

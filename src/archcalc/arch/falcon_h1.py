@@ -37,7 +37,7 @@ class Schema(Mamba2Schema):
     def inner(self) -> int:
         return self.mamba_d_ssm or super().inner()
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, bias = self.hidden_size, self.attention_bias
         attention = GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, bias, bias)
         mamba = self.mamba(output_bias=self.projectors_bias, gated_norm=self.mamba_rms_norm)
@@ -50,6 +50,4 @@ class Schema(Mamba2Schema):
         sharing = head_sharing(self.num_attention_heads, self.kv_heads)
         facts = self.facts(attention=f"{sharing} beside Mamba-2", more=self.mamba_facts())
         layers = [layer] * self.num_hidden_layers
-        return decoder(
-            "falcon_h1", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("final_layernorm", h)]
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("final_layernorm", h)])

@@ -17,15 +17,16 @@ from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.model import ROPE, Architecture, Group, Tensor
 
 
-def boxes(name: str, dim: int, feature: int, wide: int, out: int) -> Iterator[Tensor]:
+def boxes(name: str, dim: int, feature: int, width: int, out: int) -> Iterator[Tensor]:
     """A pair of numbers to Fourier features and into the model, and out of it to bins."""
     yield from linear(f"{name}_encoder.embed", feature // 2, 2, "other")
     yield from linear(f"{name}_encoder.transform", dim, feature, "other")
-    yield from linear(f"{name}_decoder.w1", wide, dim, "head")
-    yield from linear(f"{name}_decoder.w2", out, wide, "head")
+    yield from linear(f"{name}_decoder.w1", width, dim, "head")
+    yield from linear(f"{name}_decoder.w2", out, width, "head")
 
 
 class Schema(PlainSchema):
+    prefix = ""
     inert_keys = ("eos_id", "img_id", "img_end_id", "img_start_id", "img_row_sep_id")
     norms = ()
     mixer_name = "attention"
@@ -75,7 +76,7 @@ class Schema(PlainSchema):
             yield from linear("proj_segm.pixel_layer", self.segm_out_dim, h, "head")
             yield from conv("conv_segm", self.segm_out_dim, h, 3, 3)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, patch = super().architecture(prefix), self.temporal_patch_size * self.spatial_patch_size**2 * self.channel_size
         ocr = "FalconOCRForCausalLM" in (self.architectures or ())
         heads = self.perception() if (not ocr if self.perception_heads is None else self.perception_heads) else ()

@@ -9,7 +9,7 @@ from typing import Annotated
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 TOWER = {"architecture": "fastvit_mci3", "model_args": {"inference_mode": True}}
 TEXT = {
@@ -19,16 +19,12 @@ TEXT = {
 
 
 class Schema(VisionSchema):
-    inert_keys = (
-        "projector_hidden_act", "vision_feature_select_strategy", "image_seq_length", "vision_feature_layer",
-    )  # fmt: skip
+    inert_keys = ("projector_hidden_act", "vision_feature_select_strategy", "image_seq_length", "vision_feature_layer")
+    ties = "either"
 
     text_config: Annotated[ConfigSchema, nested("qwen2", absent=TEXT), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("timm_wrapper", absent=TOWER), DEFAULT]
     multimodal_projector_bias: Flag = True
 
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings) or text.facts.tied_embeddings
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("linear_1", "linear_2"), (wide, hidden, hidden), bias=self.multimodal_projector_bias)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("linear_1", "linear_2"), (width, hidden, hidden), bias=self.multimodal_projector_bias)

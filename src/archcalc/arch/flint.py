@@ -52,9 +52,9 @@ class Schema(WindowedSchema):
         return self.gqa(bias=bias, output_bias=bias, window=window, qk_norm="head", sinks=True)
 
     def experts(self) -> MixtureOfExperts:
-        shared, wide = self.shared_expert_intermediate_size, self.moe_intermediate_size
+        shared, width = self.shared_expert_intermediate_size, self.moe_intermediate_size
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act,
+            self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act,
             1, shared, shared_name="shared_expert",
         )  # fmt: skip
 

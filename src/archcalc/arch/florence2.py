@@ -26,7 +26,7 @@ class Schema(VisionSchema):
 
     def text(self, prefix: str) -> Architecture:
         # With both halves, whatever class the nested config names.
-        text = self.text_config.model_copy(update={"architectures": None}).architecture()
+        text = self.text_config.model_copy(update={"architectures": None}).standalone()
         old, new = "model.", f"{prefix}.{self.text_name}."
 
         def below(t: Tensor) -> Tensor:
@@ -37,13 +37,13 @@ class Schema(VisionSchema):
         stacks = tuple(s._replace(prefix=new + s.prefix.removeprefix(old)) for s in text.stacks)
         return text._replace(groups=tuple(g for g in groups if g.tensors), stacks=stacks)
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         vision = self.vision_config
-        rows, half = vision.max_position_embeddings, wide // 2
-        yield from linear("image_projection", vision.projection_dim, wide, "other")
+        rows, half = vision.max_position_embeddings, width // 2
+        yield from linear("image_projection", vision.projection_dim, width, "other")
         yield from layer_norm("image_proj_norm", vision.projection_dim)
         yield table("image_position_embed.row_embeddings", rows, half)
-        yield table("image_position_embed.column_embeddings", rows, wide - half)
+        yield table("image_position_embed.column_embeddings", rows, width - half)
 
     def tower_width(self) -> int:
         return self.vision_config.embed_dim[-1]

@@ -53,10 +53,10 @@ class Schema(TowerSchema):
             *self.block("channel_block", "channel_attn", h, groups),
         )
         mixer = f"MHA ({heads}/{heads} x {h // heads}), window {window} x {window}, then {groups} groups of channels"
-        wide = int(h * self.mlp_ratio)
+        width = int(h * self.mlp_ratio)
         attends = (Attend(heads, h // heads, h // heads, window**2),)
         return Layer(
-            mixer, f"2 x {FeedForward(h, wide, self.activation_function).label()}", tensors, (), attends, 0, 4 * h, 2 * wide
+            mixer, f"2 x {FeedForward(h, width, self.activation_function).label()}", tensors, (), attends, 0, 4 * h, 2 * width
         )
 
     def tower(self, prefix: str) -> Pieces:

@@ -47,25 +47,24 @@ class Schema(DitSchema):
         return [group("other", outside)], [s for s in stacks if s.pattern]
 
 
-def refined(hidden: int, heads: int, dim: int, wide: int) -> Layer:
+def refined(hidden: int, heads: int, dim: int, width: int) -> Layer:
     """A layer over the text alone."""
 
     def tensors() -> Iterator[Tensor]:
         for name in ("norm1", "norm2"):
             yield from layer_norm(name, hidden)
         yield from projections("attn", hidden, heads)
-        yield from feed("ff", hidden, wide)
+        yield from feed("ff", hidden, width)
         yield from modulation("norm_out.linear", hidden, 2)
 
-    return joined(hidden, heads, dim, wide, tensors())
+    return joined(hidden, heads, dim, width, tensors())
 
 
 class HunyuanVideo(DitSchema):
     """HunyuanVideo: Flux's blocks over film, and a text that two layers refine first.
     Source: diffusers 0.42, models/transformers/transformer_hunyuan_video.py (`HunyuanVideoTransformer3DModel`; defaults)."""
 
-    name = "hunyuan_video"
-    inert_keys = (*DitSchema.inert_keys, "rope_theta", "rope_axes_dim")
+    inert_keys = (*DitSchema.inert_keys, "rope_axes_dim")
 
     in_channels: Size = 16
     out_channels: Size = 16

@@ -14,7 +14,7 @@ from archcalc.model import Group, Layer, Stack, Tensor, stack
 
 
 def sanm_layer(
-    hidden: int, heads: int, wide: int, activation: str, *, source: int = 0, kernel: int = 0, norm: bool = False
+    hidden: int, heads: int, width: int, activation: str, *, source: int = 0, kernel: int = 0, norm: bool = False
 ) -> Layer:
     """A pre-norm layer, whose input may be of another width, and whose values a convolution may carry over to neighbours."""
     head_dim = divided(hidden, heads, "hidden_size", "num_attention_heads")
@@ -23,7 +23,7 @@ def sanm_layer(
     if norm:
         norms += layer_norm("final_layernorm", hidden)
     memory = [Tensor("self_attn.fsmn.conv.weight", (hidden, 1, kernel), "attention")] if kernel else []
-    return encoder_layer(attention, FeedForward(hidden, wide, activation), norms, extra=memory)
+    return encoder_layer(attention, FeedForward(hidden, width, activation), norms, extra=memory)
 
 
 class Schema(TowerSchema):
@@ -43,8 +43,8 @@ class Schema(TowerSchema):
         normed = (n - self.num_timestamp_prediction_layers - 1, n - 1)
 
         def layer(source: int, norm: bool) -> Layer:
-            h, heads, wide = self.hidden_size, self.num_attention_heads, self.intermediate_size
-            return sanm_layer(h, heads, wide, self.hidden_act, source=source, kernel=self.fsmn_kernel_size, norm=norm)
+            h, heads, width = self.hidden_size, self.num_attention_heads, self.intermediate_size
+            return sanm_layer(h, heads, width, self.hidden_act, source=source, kernel=self.fsmn_kernel_size, norm=norm)
 
         keys = [(0 if i else frame, i in normed) for i in range(n)]
         built = {key: layer(*key) for key in dict.fromkeys(keys)}

@@ -22,10 +22,11 @@ from archcalc.model import Architecture, Facts, Kind, Layer, Position, Shard, Te
 
 
 class Schema(ConfigSchema):
+    prefix = "funnel"
     core_keys = ("d_model", "n_head", "vocab_size")
     inert_keys = (
         "attention_type", "pool_q_only", "pooling_type", "separate_cls", "truncate_seq", "block_repeats", "type_vocab_size",
-        "num_hidden_layers", "num_blocks", "max_position_embeddings", "initializer_std",
+        "num_hidden_layers", "num_blocks",
     )  # fmt: skip
 
     vocab_size: Size = 30522
@@ -56,7 +57,7 @@ class Schema(ConfigSchema):
         extra = prefixed("attention", self.relative())
         return encoder_layer(attention, ffn, norms, attention_name="attention", ffn_name="ffn", extra=[*extra])
 
-    def architecture(self, prefix: str = "funnel") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, v, layer = self.d_model, self.vocab_size, self.layer()
         stacks = [stack(f"{prefix}.encoder.blocks.{i}", "decoder", [layer] * n) for i, n in enumerate(self.block_sizes)]
         if self.num_decoder_layers:

@@ -25,8 +25,8 @@ class Schema(CompositeSchema):
     num_channels: Size = 3
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
-        wide = self.patch_size**2 * self.num_channels
-        return [group("vision", linear(f"{prefix}.vision_embed_tokens", text.facts.hidden_size, wide, "embedding", bias=True))], []
+        width = self.patch_size**2 * self.num_channels
+        return [group("vision", linear(f"{prefix}.vision_embed_tokens", text.facts.hidden_size, width, "embedding", bias=True))], []
 
     def encoders(self) -> tuple[Encoder, ...]:
         """An image of 1,080 x 1,920 pixels: there are no layers, a token is a linear layer over its pixels."""

@@ -34,7 +34,7 @@ class Schema(gemma3_text.Schema):
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
         return make_layer(mixer, ffn, (rms_norm(norm, h) for norm in NORMS), mixer_name="local_mixer")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.use_bidirectional_attention:
             raise UnsupportedError("use_bidirectional_attention is true: mlx-lm refuses it")
         n = self.num_hidden_layers
@@ -50,4 +50,4 @@ class Schema(gemma3_text.Schema):
             more=(("QK-norm", "RMSNorm per head"), ("convolution", f"{self.conv_tokens} tokens")),
         )  # fmt: skip
         layers, norm = [built[kind] for kind in kinds], [rms_norm("norm", self.hidden_size)]
-        return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm)

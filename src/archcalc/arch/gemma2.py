@@ -21,9 +21,7 @@ NORMS = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layerno
 
 
 class Schema(DecoderSchema):
-    inert_keys = (
-        "cache_implementation", "use_bidirectional_attention", "hidden_act", "sliding_window_size", "_sliding_window_pattern",
-    )  # fmt: skip
+    inert_keys = ("use_bidirectional_attention", "sliding_window_size", "_sliding_window_pattern")
     qk_norm: ClassVar[QkNorm] = "none"
 
     vocab_size: Size = 256000
@@ -72,7 +70,7 @@ class Schema(DecoderSchema):
             attention, GatedFeedForward(h, self.intermediate_size, self.hidden_act), (rms_norm(norm, h) for norm in NORMS)
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         heads, h, n = self.num_attention_heads, self.hidden_size, self.num_hidden_layers
         # The reference implementation rejects such a width although head_dim does not depend on it.
         divided(h, heads, "hidden_size", "num_attention_heads")
@@ -93,7 +91,6 @@ class Schema(DecoderSchema):
             more=tuple(more),
         )
         return decoder(
-            self.name,
             [layers[w] for w in windows],
             facts,
             computes=self.computes(),

@@ -29,16 +29,16 @@ class Schema(ConfigSchema):
     vision_config: Annotated[SiglipVision, nested("siglip_vision_model"), Field(default={}, validate_default=True)]
     tie_word_embeddings: Flag | None = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_tower")
-        name, wide = f"{prefix}.multi_modal_projector", self.vision_config.hidden_size
+        name, width = f"{prefix}.multi_modal_projector", self.vision_config.hidden_size
         projector = [
-            Tensor(f"{name}.mm_input_projection_weight", (wide, text.facts.hidden_size), "other"),
-            rms_norm(f"{name}.mm_soft_emb_norm", wide),
+            Tensor(f"{name}.mm_input_projection_weight", (width, text.facts.hidden_size), "other"),
+            rms_norm(f"{name}.mm_soft_emb_norm", width),
         ]
         groups.append(group("vision", projector))
-        return with_tower(text, self.name, groups, stacks, renames=RENAMES, tied=bool(self.tie_word_embeddings))
+        return with_tower(text, groups, stacks, renames=RENAMES, tied=bool(self.tie_word_embeddings))
 
     def encoders(self) -> tuple[Encoder, ...]:
         """One image, pooled to a fixed number of tokens."""

@@ -30,5 +30,3 @@ class Schema(gemma2.Schema):
 class Rnj1(Schema):
     """Rnj-1: Gemma 3's layers; those that slide see chunks.
     Source: vLLM 0.33, models/rnj1.py (`Rnj1ForCausalLM`, `Rnj1DecoderLayer`)."""
-
-    name = "rnj1"

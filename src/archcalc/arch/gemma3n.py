@@ -20,11 +20,11 @@ from archcalc.model import Architecture, Shard, Tensor
 
 def embedder(name: str, tower: Vision | Audio, hidden: int) -> Iterator[Tensor]:
     """Embeds the tower's output and a few tokens of its own, and projects both to the text model's width."""
-    wide = tower.hidden_size
-    yield Tensor(f"{name}.embedding.weight", (tower.vocab_size, wide), "embedding", Shard(0, tower.vocab_size))
-    yield rms_norm(f"{name}.hard_embedding_norm", wide)
-    yield rms_norm(f"{name}.soft_embedding_norm", wide)
-    yield from linear(f"{name}.embedding_projection", hidden, wide, "other", shard=Shard(1, wide))
+    width = tower.hidden_size
+    yield Tensor(f"{name}.embedding.weight", (tower.vocab_size, width), "embedding", Shard(0, tower.vocab_size))
+    yield rms_norm(f"{name}.hard_embedding_norm", width)
+    yield rms_norm(f"{name}.soft_embedding_norm", width)
+    yield from linear(f"{name}.embedding_projection", hidden, width, "other", shard=Shard(1, width))
 
 
 class Schema(ConfigSchema):
@@ -35,7 +35,7 @@ class Schema(ConfigSchema):
     audio_config: Annotated[Audio, nested("gemma3n_audio"), Field(default={}, validate_default=True)]
     tie_word_embeddings: Flag | None = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         hidden = text.facts.hidden_size
         vision, vision_stacks = self.vision_config.tower(f"{prefix}.vision_tower")
@@ -46,4 +46,4 @@ class Schema(ConfigSchema):
             *audio,
             group("audio", embedder(f"{prefix}.embed_audio", self.audio_config, hidden)),
         ]
-        return with_tower(text, "gemma3n", groups, [*vision_stacks, *audio_stacks], tied=bool(self.tie_word_embeddings))
+        return with_tower(text, groups, [*vision_stacks, *audio_stacks], tied=bool(self.tie_word_embeddings))

@@ -14,9 +14,7 @@ Pair = tuple[Size, Size]
 
 
 class Schema(TowerSchema):
-    inert_keys = (
-        "vocab_offset", "gradient_clipping", "conf_attention_logit_cap", "conf_reduction_factor", "conf_residual_weight",
-    )  # fmt: skip
+    inert_keys = ("vocab_offset", "gradient_clipping", "conf_attention_logit_cap", "conf_reduction_factor", "conf_residual_weight")
 
     vocab_size: Size = 128
     input_feat_size: Size = 128

@@ -20,7 +20,7 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(DecoderSchema):
-    inert_keys = ("altup_active_idx", "altup_coef_clip", "altup_correct_scale", "hidden_act", "cache_implementation")
+    inert_keys = ("altup_active_idx", "altup_coef_clip", "altup_correct_scale")
 
     vocab_size: Size = 262_400
     hidden_size: Size = 2048
@@ -61,7 +61,7 @@ class Schema(DecoderSchema):
         ffn = GatedFeedForward(h, intermediate, self.hidden_act)
         return make_layer(attention, ffn, (rms_norm(norm, h) for norm in NORMS), extra=extra)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         heads, h, n, width = self.num_attention_heads, self.hidden_size, self.num_hidden_layers, self.hidden_size_per_layer_input
         # The reference implementation rejects such a width although head_dim does not depend on it.
         divided(h, heads, "hidden_size", "num_attention_heads")
@@ -98,7 +98,7 @@ class Schema(DecoderSchema):
         )
         outside = (*altup.per_layer_inputs(h, n, width), *altup.stream_projections(h, self.altup_num_inputs))
         return decoder(
-            "gemma3n_text", [layers[what] for what in order], facts, computes=self.computes(),
+            [layers[what] for what in order], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra_embedding=[altup.per_layer_table(self.vocab_size_per_layer_input, n, width)], extra=outside,
         )  # fmt: skip

@@ -30,7 +30,7 @@ class Schema(ConfigSchema):
         """Whether the head is the embedding, or None where there is no head."""
         return self.tie_word_embeddings
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(join(prefix, "language_model"))
         groups: list[Group] = []
         stacks: list[Stack] = []
@@ -38,11 +38,13 @@ class Schema(ConfigSchema):
         for part, config in towers:
             if config is not None:
                 outside, layers = config.tower(join(prefix, f"{part}_tower"))
-                wide, hidden = config.output_width, text.facts.hidden_size
-                projection = linear(join(prefix, f"embed_{part}.embedding_projection"), hidden, wide, "other", shard=Shard(1, wide))
+                width, hidden = config.output_width, text.facts.hidden_size
+                projection = linear(
+                    join(prefix, f"embed_{part}.embedding_projection"), hidden, width, "other", shard=Shard(1, width)
+                )
                 groups += [*outside, group(part, projection)]
                 stacks += layers
-        return with_tower(text, self.name, groups, stacks, tied=self.tied())
+        return with_tower(text, groups, stacks, tied=self.tied())
 
 
 class EmbeddingGemma2(Schema):
@@ -50,13 +52,11 @@ class EmbeddingGemma2(Schema):
     Source: transformers 5.23, models/embedding_gemma2/modeling_embedding_gemma2.py and configuration_embedding_gemma2.py (defaults: no
     tower unless its config is there)."""
 
-    name = "embedding_gemma2"
+    prefix = "model"
+    prefix = ""
     inert_keys = ("tie_word_embeddings", "eoa_token_index")
 
     text_config: Annotated[ConfigSchema, nested("embedding_gemma2_text"), DEFAULT]
 
     def tied(self) -> bool | None:
         return None
-
-    def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)

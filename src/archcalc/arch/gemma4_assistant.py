@@ -63,14 +63,12 @@ class Schema(ConfigSchema):
             yield from linear("masked_embedding.centroids", self.num_centroids, hidden, "head")
             yield Tensor("masked_embedding.token_ordering", (self.text_config.vocab_size,), "head", kind="copy", dtype="I64")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text, layers = self.text_config, self.layers()
         # The text model says what it is where its layers have keys and values of their own.
-        facts = text.model_copy(update={"num_kv_shared_layers": 0}).architecture().facts
+        facts = text.model_copy(update={"num_kv_shared_layers": 0}).standalone().facts
         facts = facts._replace(tied_embeddings=self.tie_word_embeddings)
         facts = facts._replace(more=(("target's width", str(self.backbone_hidden_size)), *facts.more))
-        a = decoder(
-            self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", text.hidden_size)]
-        )
+        a = decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", text.hidden_size)])
         note = "a draft: it reads the keys and values that its target cached, and keeps none"
         return a._replace(groups=(*a.groups, Group("other", tuple(self.extra_tensors()))), notes=(note,))

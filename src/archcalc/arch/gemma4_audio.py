@@ -15,9 +15,7 @@ from archcalc.model import Attend, Encoder, Group, Layer, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = (
-        "attention_invalid_logits_value", "attention_logit_cap", "gradient_clipping", "residual_weight",
-    )  # fmt: skip
+    inert_keys = ("attention_invalid_logits_value", "attention_logit_cap", "gradient_clipping", "residual_weight")
 
     hidden_size: Size = 1024
     num_hidden_layers: Layers = 12
@@ -42,12 +40,12 @@ class Schema(TowerSchema):
         yield rms_norm("post_layer_norm", h)
 
     def attention(self, dim: int) -> Iterator[Tensor]:
-        h, wide = self.hidden_size, self.num_attention_heads * dim
+        h, width = self.hidden_size, self.num_attention_heads * dim
         yield Tensor("per_dim_scale", (dim,), "attention")
-        projections = (linear(f"{name}_proj", wide, h, "attention") for name in "qkv")
+        projections = (linear(f"{name}_proj", width, h, "attention") for name in "qkv")
         for tensors in (*projections, linear("post", h, h, "attention")):
             yield from clippable(tensors, self.use_clipped_linears)
-        yield from linear("relative_k_proj", wide, h, "attention")
+        yield from linear("relative_k_proj", width, h, "attention")
 
     def convolution(self) -> Iterator[Tensor]:
         h = self.hidden_size

@@ -18,12 +18,12 @@ from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Shard, Tensor
 
 
-def _headless(a: Architecture, name: str, outside: Iterable[Tensor], heads: Iterable[Tensor]) -> Architecture:
+def _headless(a: Architecture, outside: Iterable[Tensor], heads: Iterable[Tensor]) -> Architecture:
     """A text model's layers as a draft: with what joins the target's hidden states, and what corrects its head."""
     kept = tuple(g for g in a.groups if g.part not in ("embedding", "head"))
     notes = (*a.notes, "embedding and head are the target's: not counted")
     groups = (*kept, group("decoder", outside), group("head", heads))
-    return a._replace(model_type=name, groups=groups, facts=a.facts._replace(tied_embeddings=False), notes=notes)
+    return a._replace(groups=groups, facts=a.facts._replace(tied_embeddings=False), notes=notes)
 
 
 def _corrects(s: Schema | K3Dspark, vocab: int) -> Iterator[Tensor]:
@@ -36,9 +36,8 @@ def _corrects(s: Schema | K3Dspark, vocab: int) -> Iterator[Tensor]:
 
 
 class Schema(gemma4_text.Schema):
-    inert_keys = (
-        *gemma4_text.Schema.inert_keys, "block_size", "mask_token_id", "draft_vocab_size", "num_anchors", "markov_head_type",
-    )  # fmt: skip
+    prefix = ""
+    inert_keys = (*gemma4_text.Schema.inert_keys, "block_size", "draft_vocab_size", "num_anchors", "markov_head_type")
 
     hidden_size_per_layer_input: Count | None = 0
     target_layer_ids: list[int] = Field(validation_alias=AliasChoices("dspark_target_layer_ids", "target_layer_ids"))
@@ -46,20 +45,20 @@ class Schema(gemma4_text.Schema):
     enable_confidence_head: Flag = False
     confidence_head_with_markov: Flag = False
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         outside = (*linear("fc", h, len(self.target_layer_ids) * h, "other"), rms_norm("hidden_norm", h))
-        return _headless(super().architecture(prefix), self.name, outside, _corrects(self, self.vocab_size))
+        return _headless(super().architecture(prefix), outside, _corrects(self, self.vocab_size))
 
 
 class K3Dspark(deepseek_v3.Schema):
     """DSpark with DeepSeek-V3's dense layers, for Kimi K3.
     Source: vLLM 0.33, models/kimi_k3/nvidia/dspark_mla.py (`K3DSparkModel`) and transformers_utils/configs/k3_dspark.py."""
 
-    name = "k3_dspark"
+    prefix = ""
     inert_keys = (
-        *deepseek_v3.Schema.inert_keys, "target_layer_ids", "draft_vocab_size", "mask_token_id", "block_size", "logit_scale",
-        "dspark_bonus_anchor", "mla_use_nope", "mla_use_output_gate", "mla_use_qk_norm", "markov_head_type", "num_anchors",
+        *deepseek_v3.Schema.inert_keys, "target_layer_ids", "draft_vocab_size", "block_size", "dspark_bonus_anchor",
+        "mla_use_nope", "mla_use_output_gate", "mla_use_qk_norm", "markov_head_type", "num_anchors",
     )  # fmt: skip
 
     target_hidden_size: Size
@@ -71,7 +70,7 @@ class K3Dspark(deepseek_v3.Schema):
     def sparse(self) -> list[bool]:
         return [False] * self.num_hidden_layers
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         for key in ("mla_use_nope", "mla_use_output_gate", "mla_use_qk_norm", "dspark_bonus_anchor"):
             if (self.model_extra or {}).get(key):
@@ -80,4 +79,4 @@ class K3Dspark(deepseek_v3.Schema):
             *linear("context_proj", h, self.target_hidden_size * self.num_target_layers, "other"),
             rms_norm("context_norm", h),
         )
-        return _headless(super().architecture(prefix), self.name, outside, _corrects(self, self.vocab_size))
+        return _headless(super().architecture(prefix), outside, _corrects(self, self.vocab_size))

@@ -46,27 +46,27 @@ class Schema(TextSchema):
         for key in ("num_experts", "moe_intermediate_size", "top_k_experts"):
             if getattr(self, key) is None:
                 raise ConfigError(f"{key} is missing, and enable_moe_block is set", f'add "{key}" to the config', key)
-        number, wide, active = self.num_experts or 0, self.moe_intermediate_size or 0, self.top_k_experts or 0
-        return MixtureOfExperts(self.hidden_size, wide, number, active, self.hidden_act, 1, router="router.proj", stored=())
+        number, width, active = self.num_experts or 0, self.moe_intermediate_size or 0, self.top_k_experts or 0
+        return MixtureOfExperts(self.hidden_size, width, number, active, self.hidden_act, 1, router="router.proj", stored=())
 
     def layer(self, window: int | None, shared: bool, dim: int, kv_heads: int) -> Layer:
         h, attention = self.hidden_size, self.attention(window, dim, kv_heads, shared)
-        wide = self.intermediate_size * (2 if self.use_double_wide_mlp and shared else 1)
+        inner = self.intermediate_size * (2 if self.use_double_wide_mlp and shared else 1)
         extra = self.extra_tensors(attention, shared)
         if width := self.per_layer_width():
             extra += altup.per_layer_gate(h, width)
-        ffn: Block = GatedFeedForward(h, wide, self.hidden_act)
+        ffn: Block = GatedFeedForward(h, inner, self.hidden_act)
         if not self.has_experts():
             return make_layer(attention, ffn, extra)
         experts = self.experts()
         extra += (rms_norm(f"{n}_feedforward_layernorm_{i}", h) for n, i in (("post", 1), ("post", 2), ("pre", 2)))
         extra += (Tensor("router.scale", (h,), "router"), Tensor("router.per_expert_scale", (experts.experts,), "router"))
         both = Together(
-            (("mlp", GatedFeedForward(h, wide, self.hidden_act, role="shared_experts")), ("", experts)), experts.label()
+            (("mlp", GatedFeedForward(h, inner, self.hidden_act, role="shared_experts")), ("", experts)), experts.label()
         )
         return make_layer(attention, both, extra, ffn_name="")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, width, first = self.hidden_size, self.num_hidden_layers, self.per_layer_width(), self.first_shared()
         kinds, heads = self.kinds(), self.heads()
         order = [(window, i >= first, *heads[i]) for i, window in enumerate(self.windows())]
@@ -91,6 +91,6 @@ class Schema(TextSchema):
         )
         table = [altup.per_layer_table(self.vocab_size_per_layer_input, n, width)] if width else []
         return decoder(
-            self.name, [layers[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
+            [layers[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra_embedding=table, extra=altup.per_layer_inputs(h, n, width) if width else (),
         )  # fmt: skip

@@ -32,12 +32,12 @@ class Vision(ConfigSchema):
     output_proj_dims: Size = 3840
 
     def tensors(self, hidden: int) -> Iterator[Tensor]:
-        patch, wide = 3 * (self.patch_size * self.pooling_kernel_size) ** 2, self.mm_embed_dim
+        patch, width = 3 * (self.patch_size * self.pooling_kernel_size) ** 2, self.mm_embed_dim
         yield from layer_norm("patch_ln1", patch)
-        yield from linear("patch_dense", wide, patch, "embedding", bias=True)
-        yield from layer_norm("patch_ln2", wide)
-        yield Tensor("pos_embedding", (self.mm_posemb_size, 2, wide), "embedding")
-        yield from layer_norm("pos_norm", wide)
+        yield from linear("patch_dense", width, patch, "embedding", bias=True)
+        yield from layer_norm("patch_ln2", width)
+        yield Tensor("pos_embedding", (self.mm_posemb_size, 2, width), "embedding")
+        yield from layer_norm("pos_norm", width)
         yield from projection("multimodal_embedder.embedding_projection", hidden, self.output_proj_dims)
 
     def encoders(self) -> tuple[Encoder, ...]:
@@ -56,9 +56,9 @@ class Audio(ConfigSchema):
         yield from projection("embedding_projection", hidden, self.audio_embed_dim)
 
 
-def projection(name: str, hidden: int, wide: int) -> Iterator[Tensor]:
+def projection(name: str, hidden: int, width: int) -> Iterator[Tensor]:
     """Into the text model."""
-    return linear(name, hidden, wide, "other", shard=Shard(1, wide))
+    return linear(name, hidden, width, "other", shard=Shard(1, width))
 
 
 class Schema(ConfigSchema):
@@ -69,7 +69,7 @@ class Schema(ConfigSchema):
     audio_config: Audio | None = None
     tie_word_embeddings: Flag = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         hidden, groups = text.facts.hidden_size, list[Group]()
         if self.vision_config is not None:
@@ -78,4 +78,4 @@ class Schema(ConfigSchema):
         if self.audio_config is not None:
             tensors = self.audio_config.tensors(hidden)
             groups.append(group("audio", (t._replace(name=f"{prefix}.embed_audio.{t.name}") for t in tensors)))
-        return with_tower(text, "gemma4_unified", groups, renames=RENAMES, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, renames=RENAMES, tied=self.tie_word_embeddings)

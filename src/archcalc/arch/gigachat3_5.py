@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from archcalc.arch import deepseek_v3
-from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, divided, per_layer
+from archcalc.arch._schema import Count, Flag, Layers, Size, divided, per_layer
 from archcalc.blocks._tensor import linear, make_layer
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.linear import GatedDeltaNet
@@ -24,8 +24,8 @@ _NORMS = {"LlamaRMSNorm": False, "ZeroCenteredRMSNorm": False, "ZeroCenteredGate
 
 class Schema(deepseek_v3.Schema):
     inert_keys = (
-        *deepseek_v3.Schema.inert_keys, "head_dim", "layernorm_gating_weight", "use_mla_scaling_factor", "swiglu_limit",
-        "linear_sigmoid_gate_scale", "output_gate_type", "linear_gating_type", "nextn_is_sparse",
+        *deepseek_v3.Schema.inert_keys, "layernorm_gating_weight", "use_mla_scaling_factor", "linear_sigmoid_gate_scale",
+        "output_gate_type", "linear_gating_type", "nextn_is_sparse",
     )  # fmt: skip
     mtp_copies = False
 
@@ -40,7 +40,6 @@ class Schema(deepseek_v3.Schema):
     n_routed_experts: Size | None = Field(64, validation_alias="n_routed_experts")
     num_experts_per_tok: Size | None = 6
     first_k_dense_replace: Count | None = 1
-    max_position_embeddings: Tokens = 4096
     use_shared_expert_sigmoid: Flag = False
     linear_attention_type: str = "Qwen3NextGatedDeltaNet"
     layer_types: list[str] | None = None
@@ -74,9 +73,9 @@ class Schema(deepseek_v3.Schema):
         for t in tensors:
             yield t
             if t.role == "norm" and _NORMS[self.norm_type] and not t.name.endswith("self_attn.norm.weight"):
-                name, wide = t.name.removesuffix(".weight"), t.shape[0]
-                yield from linear(f"{name}.gate_up_lowrank", LOW_RANK, wide, "norm")
-                yield from linear(f"{name}.gate_down_lowrank", wide, LOW_RANK, "norm")
+                name, width = t.name.removesuffix(".weight"), t.shape[0]
+                yield from linear(f"{name}.gate_up_lowrank", LOW_RANK, width, "norm")
+                yield from linear(f"{name}.gate_down_lowrank", width, LOW_RANK, "norm")
 
     def layer(self, sparse: bool, indexed: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
         if self.norm_type not in _NORMS or self.use_shared_expert_sigmoid or "DeltaNet" not in self.linear_attention_type:
@@ -91,16 +90,16 @@ class Schema(deepseek_v3.Schema):
         if indexed:
             keys, values = self.linear_num_key_heads, self.linear_num_value_heads
             divided(values, keys, "linear_num_value_heads", "linear_num_key_heads")
-            wide = (self.linear_key_head_dim, self.linear_value_head_dim, self.linear_conv_kernel_dim)
-            made = make_layer(GatedDeltaNet(h, keys, values, *wide, fused=True), ffn, norms, extra=extra)
+            width = (self.linear_key_head_dim, self.linear_value_head_dim, self.linear_conv_kernel_dim)
+            made = make_layer(GatedDeltaNet(h, keys, values, *width, fused=True), ffn, norms, extra=extra)
         else:
             gate = linear("self_attn.attn_gate", heads * self.v_head_dim, h, "attention", shard=Shard(0, heads))
             made = make_layer(self.attention(), ffn, norms, extra=(*extra, *(gate if self.gated_attention else ())))
         return made._replace(tensors=tuple(self.gates(made.tensors)))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         groups = (g._replace(tensors=tuple(self.gates(g.tensors))) for g in a.groups)
         lines = sum(self.indexers())
         words = f"Gated DeltaNet + MLA ({lines}:{self.num_hidden_layers - lines})" if lines else "MLA"
-        return a._replace(model_type="gigachat3_5", groups=tuple(groups), facts=a.facts._replace(attention=words))
+        return a._replace(groups=tuple(groups), facts=a.facts._replace(attention=words))

@@ -18,6 +18,7 @@ from archcalc.model import LEARNED, Architecture, Kind, Shard, Tensor, stack
 
 
 class Schema(DecoderSchema):
+    prefix = ""
     reads_head_dim = False
     core_keys = ()
     inert_keys = ("position_embedding_type", "classifier_dropout")
@@ -32,8 +33,8 @@ class Schema(DecoderSchema):
     max_position_embeddings: Tokens = 1024
     num_image_with_embedding: Layers | None = None
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        h, rows, wide, below = self.hidden_size, self.vocab_size, self.vision_config.hidden_size, join(prefix, "git")
+    def architecture(self, prefix: str) -> Architecture:
+        h, rows, width, below = self.hidden_size, self.vocab_size, self.vision_config.hidden_size, join(prefix, "git")
         layer = bert_layer(h, self.num_attention_heads, self.intermediate_size, self.hidden_act, inner="self")
         kind: Kind = "tied" if self.tie_word_embeddings else "param"
         embeddings = (
@@ -44,10 +45,10 @@ class Schema(DecoderSchema):
         head = [*linear(join(prefix, "output"), rows, h, "head", bias=True, shard=Shard(0, rows))]
         head[0] = head[0]._replace(kind=kind)
         projection = [
-            *linear("visual_projection.visual_projection.0", h, wide, "other", bias=True),
+            *linear("visual_projection.visual_projection.0", h, width, "other", bias=True),
             *layer_norm("visual_projection.visual_projection.1", h),
             # Of each frame of a video.
-            *(Tensor(f"img_temporal_embedding.{i}", (1, 1, wide), "embedding") for i in range(self.num_image_with_embedding or 0)),
+            *(Tensor(f"img_temporal_embedding.{i}", (1, 1, width), "embedding") for i in range(self.num_image_with_embedding or 0)),
         ]
         groups, stacks = self.vision_config.tower(f"{below}.image_encoder")
         layers = stack(f"{below}.encoder.layer", "decoder", [layer] * self.num_hidden_layers)
@@ -58,4 +59,4 @@ class Schema(DecoderSchema):
             ),
             self.computes(),
         )
-        return with_tower(text, "git", [*groups, group("vision", prefixed(below, projection))], stacks)
+        return with_tower(text, [*groups, group("vision", prefixed(below, projection))], stacks)

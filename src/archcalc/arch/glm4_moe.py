@@ -46,7 +46,7 @@ class Schema(DecoderSchema):
         return self.head_dim or self.hidden_size // self.num_attention_heads
 
     def layer(self, sparse: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
-        h, wide, shared = self.hidden_size, self.moe_intermediate_size, self.n_shared_experts
+        h, width, shared = self.hidden_size, self.moe_intermediate_size, self.n_shared_experts
         attention = GroupedQueryAttention(
             h, self.num_attention_heads, self.kv_heads, self.head_size, self.attention_bias,
             qk_norm="head" if self.use_qk_norm else "none",
@@ -55,12 +55,12 @@ class Schema(DecoderSchema):
         if not sparse:
             return make_layer(attention, GatedFeedForward(h, self.intermediate_size, self.hidden_act), norms, extra=extra)
         experts = MixtureOfExperts(
-            h, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            h, width, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             correction_bias="gate.e_score_correction_bias",
         )  # fmt: skip
         return make_layer(attention, experts, norms, extra=extra)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, mtp = self.hidden_size, self.num_hidden_layers, self.mtp_layers
         dense = min(self.first_k_dense_replace, n)
         layers = [self.layer(False)] * dense + [self.layer(True)] * (n - dense)
@@ -73,9 +73,7 @@ class Schema(DecoderSchema):
             moe=moe if dense < n else None,
             more=(("QK-norm", "RMSNorm per head" if self.use_qk_norm else "none"),),
         )
-        return decoder(
-            "glm4_moe", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=behind
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=behind)
 
 
 class Glm4vMoeText(Schema):
@@ -83,7 +81,6 @@ class Glm4vMoeText(Schema):
     Source: transformers 5.23, models/glm4v_moe/modeling_glm4v_moe.py (`Glm4vMoeTextModel`) and configuration_glm4v_moe.py (defaults).
     """
 
-    name = "glm4v_moe_text"
     vocab_size: Size = 151424
     max_position_embeddings: Tokens = 65536
     attention_bias: Flag = True

@@ -8,8 +8,6 @@ from archcalc.arch._schema import Size, Tokens
 
 
 class Schema(glm4.Schema):
-    inert_keys = ("attention_bias", "head_dim")
-
     head_dim: Size | None = None
     max_position_embeddings: Tokens = 32768
 

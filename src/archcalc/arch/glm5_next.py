@@ -19,7 +19,7 @@ class Schema(ConfigSchema):
     vision_config: Annotated[TowerSchema, nested("glm5_next_vision"), Field(default={}, validate_default=True)]
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.visual")
-        return with_tower(text, "glm5_next", groups, stacks, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, tied=self.tie_word_embeddings)

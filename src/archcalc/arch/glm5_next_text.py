@@ -25,8 +25,8 @@ class Schema(DeltaSchema, IndexedSchema):
     ties = True
     renames = (*RENAMES, (".attn_hc.", ".hc_attn_"), (".ffn_hc.", ".hc_ffn_"))
     inert_keys = (
-        *DeltaSchema.inert_keys, "hc_sinkhorn_iters", "index_kpool_always_select_tail", "index_kpool_compress", "linear_lower_bound",
-        "index_share_for_mtp_iteration", "indexer_rope_interleave", "mhc", "moe_router_dtype", "first_k_dense_replace",
+        *DeltaSchema.inert_keys, "hc_sinkhorn_iters", "index_kpool_always_select_tail", "index_kpool_compress",
+        "linear_lower_bound", "index_share_for_mtp_iteration", "mhc", "moe_router_dtype", "first_k_dense_replace",
         "base_model_ep_plan", "base_model_tp_plan",
     )  # fmt: skip
 

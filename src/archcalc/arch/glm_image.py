@@ -24,23 +24,16 @@ class GlmImageText(glm4v_text.Schema):
     """The text model of GLM-Image, whose head gives codes of images alone.
     Source: transformers 5.24, models/glm_image/modeling_glm_image.py (`GlmImageTextModel`) and configuration_glm_image.py (defaults)."""
 
-    name = "glm_image_text"
     core_keys = ()
 
     vocab_size: Size = 168064
-    num_hidden_layers: Layers = 40
-    hidden_size: Size = 4096
-    intermediate_size: Size = 13696
-    num_attention_heads: Size = 32
-    num_key_value_heads: Size | None = 2
     max_position_embeddings: Tokens = 131072
     vision_vocab_size: Size = 16512
-    attention_bias: Flag = True
 
     def biases(self) -> tuple[bool, bool]:
         return self.attention_bias, False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, rows = super().architecture(prefix), self.vision_vocab_size
         return a._replace(
             groups=tuple(
@@ -55,8 +48,6 @@ class GlmImageText(glm4v_text.Schema):
 class GlmImageVision(QwenVision):
     """The vision tower of GLM-Image: a ViT whose positions are a table, without a merger.
     Source: transformers 5.24, models/glm_image/modeling_glm_image.py (`GlmImageVisionModel`) and configuration_glm_image.py (defaults)."""
-
-    name = "glm_image_vision"
 
     depth: Layers = 40
     hidden_size: Size = 1536
@@ -86,7 +77,6 @@ class GlmImageVqmodel(TowerSchema):
     """The quantizer of GLM-Image.
     Source: transformers 5.24, models/glm_image/modeling_glm_image.py (`GlmImageVQVAE`) and configuration_glm_image.py (defaults)."""
 
-    name = "glm_image_vqmodel"
     inert_keys = ("in_channels",)
 
     embed_dim: Size = 2048

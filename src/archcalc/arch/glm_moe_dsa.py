@@ -10,9 +10,7 @@ from archcalc.arch._schema import Layers, Size, Tokens
 
 
 class Schema(deepseek_v32.Schema):
-    inert_keys = (
-        *deepseek_v32.Schema.inert_keys, "index_share_for_mtp_iteration", "indexer_rope_interleave", "moe_router_dtype",
-    )  # fmt: skip
+    inert_keys = (*deepseek_v32.Schema.inert_keys, "index_share_for_mtp_iteration", "moe_router_dtype")
     mtp_copies = False
 
     vocab_size: Size = 154880

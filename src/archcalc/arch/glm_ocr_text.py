@@ -8,8 +8,6 @@ from archcalc.arch._schema import Layers, Size
 
 
 class Schema(glm4.Schema):
-    inert_keys = ("attention_bias",)
-
     vocab_size: Size = 59392
     hidden_size: Size = 1024
     intermediate_size: Size = 4096

@@ -27,7 +27,7 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("got_ocr2_vision", fixed=True), DEFAULT]
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         channels = width_of(self.vision_config, "output_channels")
         yield Tensor("conv_upsampler1.weight", (2 * channels, channels, 3, 3), "other")
         yield Tensor("conv_upsampler2.weight", (hidden, 2 * channels, 3, 3), "other")
@@ -36,5 +36,3 @@ class Schema(VisionSchema):
 
 class PpChart2table(Schema):
     """PP-Chart2Table: GOT-OCR 2 under another name. Source: transformers 5.23, models/pp_chart2table/configuration_pp_chart2table.py."""
-
-    name = "pp_chart2table"

@@ -81,7 +81,6 @@ class Schema(TowerSchema):
 class SamVisionModel(Schema):
     """SAM's encoder. Source: transformers 5.23, models/sam/modeling_sam.py (`SamVisionModel`) and configuration_sam.py (defaults)."""
 
-    name = "sam_vision_model"
     inert_keys = ("scale",)
 
     mlp_dim: Size | None = None

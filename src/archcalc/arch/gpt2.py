@@ -25,6 +25,7 @@ def alias(*names: str, default: int) -> int:
 
 
 class Schema(ConfigSchema):
+    prefix = "transformer"
     core_keys: ClassVar[tuple[str, ...]] = ("n_embd", "n_layer", "n_head", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "n_ctx", "n_special", "predict_special_tokens", "reorder_and_upcast_attn", "scale_attn_by_inverse_layer_idx",
@@ -47,10 +48,7 @@ class Schema(ConfigSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        return self.build("gpt2", prefix)
-
-    def build(self, model_type: str, prefix: str) -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.add_cross_attention:
             raise UnsupportedError("add_cross_attention is true: GPT-2 as a decoder over an encoder is not modelled")
         h, inner = self.n_embd, self.n_inner or 4 * self.n_embd
@@ -76,7 +74,7 @@ class Schema(ConfigSchema):
             tied_embeddings=self.tie_word_embeddings,
         )
         return decoder(
-            model_type, [make_layer(attention, ffn, norms, mixer_name="attn")] * self.n_layer, facts, computes=self.computes(),
+            [make_layer(attention, ffn, norms, mixer_name="attn")] * self.n_layer, facts, computes=self.computes(),
             prefix=prefix, embed="wte",
             layers_name="h", final_norm=layer_norm("ln_f", h, bias=self.bias),
             extra_embedding=[Tensor("wpe.weight", (self.n_positions, h), "embedding")],
@@ -88,13 +86,12 @@ class Nanogpt(Schema):
     Source: karpathy/nanoGPT, model.py `GPTConfig` (keys and defaults), `GPT` (tied head). Linear weights are stored [out, in], not
     transposed as in GPT-2's Conv1D."""
 
-    name = "nanogpt"
-    inert_keys = ("meta_vocab_size", "dataset", "init_from", "out_dir")
+    inert_keys = ("meta_vocab_size", "dataset", "out_dir")
 
     vocab_size: Size = 50304
     block_size: Size = 1024
     transposed = False
     activation_function: str = "gelu"
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        return self.model_copy(update={"n_positions": self.block_size}).build("nanogpt", prefix)
+    def architecture(self, prefix: str) -> Architecture:
+        return Schema.architecture(self.model_copy(update={"n_positions": self.block_size}), prefix)

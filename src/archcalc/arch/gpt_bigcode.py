@@ -17,10 +17,10 @@ from archcalc.model import LEARNED, Architecture, Tensor
 
 
 class Schema(ClassicSchema):
+    prefix = "transformer"
     inert_keys = (
-        "attention_softmax_in_fp32", "inference_runner", "max_batch_size", "pad_key_length", "pre_allocate_kv_cache",
-        "runner_max_sequence_length",
-        "scale_attention_softmax_in_fp32", "scale_attn_weights", "validate_runner_input", "n_ctx",
+        "inference_runner", "max_batch_size", "pad_key_length", "pre_allocate_kv_cache", "runner_max_sequence_length",
+        "scale_attn_weights", "validate_runner_input", "n_ctx",
     )  # fmt: skip
     norms = ("ln_1", "ln_2")
     mixer_name = "attn"
@@ -64,7 +64,7 @@ class Schema(ClassicSchema):
             yield from prefixed("crossattention", cross.tensors())
             yield from self.norm("ln_cross_attn")
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.add_cross_attention and self.multi_query:
             raise UnsupportedError("add_cross_attention is true with multi_query: the reference implementation has no such layer")
         return super().architecture(prefix)

@@ -17,6 +17,7 @@ from archcalc.model import LEARNED, Architecture, Tensor, recached
 
 
 class Schema(ClassicSchema):
+    prefix = "transformer"
     norms = ("ln_1", "ln_2")
     mixer_name = "attn.attention"
 
@@ -60,7 +61,7 @@ class Schema(ClassicSchema):
         positions = Tensor("wpe.weight", (self.max_position_embeddings, self.hidden_size), "embedding")
         return {"embed": "wte", "layers_name": "h", "extra_embedding": [positions]}
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         # Its config has neither `layer_types` nor `sliding_window`, which is where caches look for windows (cache_utils.py,
         # `get_layer_types_and_kwargs`).
         return recached(super().architecture(prefix), masked=True)

@@ -15,12 +15,14 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
+    prefix = "model"
+    prefix = "gpt_neox"
     reads_head_dim = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("rotary_emb_base",)
     layer_norms = True
     last_norm = "final_layer_norm"
     gated = False
     mixer_name = "attention"
+    grouped = False
     head: ClassVar[str] = "lm_head"
 
     vocab_size: Size = 50432
@@ -36,10 +38,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(parallel=self.use_parallel_residual, joined=True)
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def biases(self) -> tuple[bool, bool]:
         return self.attention_bias, self.attention_bias
@@ -59,20 +57,17 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embed_in", "head": self.head, "renames": ((f"{self.head}.", "embed_out."),)}
 
-    def architecture(self, prefix: str = "gpt_neox") -> Architecture:
-        return super().architecture(prefix)
-
 
 class GptNeoxRewardModel(Schema):
     """A reward model on GPT-NeoX: one output in place of the head.
     Source: LAION-AI/Open-Assistant, model/model_training/models/reward_model.py (`GPTNeoXRewardModel`)."""
 
-    name = "gpt_neox_reward_model"
+    prefix = "gpt_neox"
     inert_keys = (*Schema.inert_keys, "pooling")
 
     def decoder_options(self) -> dict[str, Any]:
         return {**super().decoder_options(), "head": "", "renames": ()}
 
-    def architecture(self, prefix: str = "gpt_neox") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(groups=(*a.groups, group("head", linear("out_proj", 1, self.hidden_size, "head", bias=True))))

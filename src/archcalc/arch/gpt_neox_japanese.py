@@ -16,6 +16,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(gpt_neox.Schema):
+    prefix = "gpt_neox_japanese"
     head = "embed_out"
 
     vocab_size: Size = 32000
@@ -49,5 +50,5 @@ class Schema(gpt_neox.Schema):
     def more(self) -> dict[str, Any]:
         return {**super().more(), "norm": "LayerNorm (pre)"}
 
-    def architecture(self, prefix: str = "gpt_neox_japanese") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)._replace(renames=())

@@ -52,7 +52,7 @@ class Schema(DecoderSchema):
         """`layer_types`, or a window on every other layer, the first included."""
         return self.layer_types or ["full_attention" if i % 2 else "sliding_attention" for i in range(self.num_hidden_layers)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
         windows = attention_pattern(self.kinds(), n, self.sliding_window)
         by_window = {window: self.layer(window) for window in set(windows)}
@@ -65,6 +65,4 @@ class Schema(DecoderSchema):
             more=(("attention sinks", "one learned logit a head"), ("attention bias", "yes" if self.attention_bias else "no")),
         )
         layers = [by_window[window] for window in windows]
-        return decoder(
-            "gpt_oss", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])

@@ -33,25 +33,22 @@ class Joined(GroupedQueryAttention):
 
 
 class Schema(gpt2.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        *gpt2.Schema.inert_keys, "attention_softmax_in_fp32", "do_sample", "max_position", "multi_query", "scale_attention_softmax_in_fp32",
-        "attention_bias_in_fp32", "activation_function",
-    )  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = (*gpt2.Schema.inert_keys, "max_position", "multi_query", "attention_bias_in_fp32")
 
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.n_embd
         head_dim = divided(h, self.n_head, "n_embd", "n_head")
-        wide = -(-int(2 * 4 * h / 3) // _MULTIPLE) * _MULTIPLE
-        ffn = GatedFeedForward(h, wide, "silu", fused="gate_up_proj", names=("", "", "c_proj"))
+        width = -(-int(2 * 4 * h / 3) // _MULTIPLE) * _MULTIPLE
+        ffn = GatedFeedForward(h, width, "silu", fused="gate_up_proj", names=("", "", "c_proj"))
         attention = Joined(h, self.n_head, 1, head_dim, rope=False)
         layer = make_layer(attention, ffn, (rms_norm("ln_1", h), rms_norm("ln_2", h)), mixer_name="attn")
         facts = Facts(
-            h, self.vocab_size, self.n_positions, "MQA", self.n_head, 1, head_dim, "RMSNorm (pre)", "SwiGLU", ALIBI, wide,
+            h, self.vocab_size, self.n_positions, "MQA", self.n_head, 1, head_dim, "RMSNorm (pre)", "SwiGLU", ALIBI, width,
             tied_embeddings=self.tie_word_embeddings,
         )  # fmt: skip
         return decoder(
-            "gpt_refact", [layer] * self.n_layer, facts, computes=self.computes(), prefix=prefix, embed="wte", layers_name="h",
+            [layer] * self.n_layer, facts, computes=self.computes(), prefix=prefix, embed="wte", layers_name="h",
             final_norm=[rms_norm("ln_f", h)],
         )  # fmt: skip

@@ -10,10 +10,12 @@ from archcalc.arch._plain import PARALLEL, Derived, PlainSchema, named
 from archcalc.arch._schema import Count, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import ROPE, Architecture, Position
+from archcalc.model import ROPE, Position
 
 
 class Schema(PlainSchema):
+    prefix = "model"
+    prefix = "transformer"
     reads_head_dim = False
     inert_keys = ("n_ctx", "rotary", "scale_attn_weights")
     norms = ("ln_1",)
@@ -22,6 +24,7 @@ class Schema(PlainSchema):
     last_norm = "ln_f"
     gated = False
     mixer_name = "attn"
+    grouped = False
     fused: ClassVar[str] = ""
 
     vocab_size: Size = 50400
@@ -35,10 +38,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(parallel=True, joined=True, products="fp32")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     @property
     def ffn_size(self) -> int:
@@ -59,13 +58,9 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h", "head_bias": True}
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        return super().architecture(prefix)
-
 
 class Codegen(Schema):
     """CodeGen: GPT-J with one projection for queries, keys and values.
     Source: transformers 5.23, models/codegen/modeling_codegen.py and configuration_codegen.py (defaults: GPT-J's)."""
 
-    name = "codegen"
     fused = "qkv_proj"

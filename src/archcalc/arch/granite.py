@@ -5,14 +5,10 @@ Source: transformers 5.23, models/granite/modeling_granite.py and configuration_
 
 from archcalc.arch import llama
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
-from archcalc.model import Architecture
 
 
 class Schema(llama.Schema):
     whole_heads = False
-
-    def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="granite")
 
 
 class GraniteDoclingText(Schema):
@@ -20,7 +16,6 @@ class GraniteDoclingText(Schema):
     Source: transformers 5.23, models/granite_docling/configuration_granite_docling.py (`GraniteDoclingTextConfig`, defaults).
     """
 
-    name = "granite_docling_text"
     vocab_size: Size = 133800
     hidden_size: Size = 1024
     intermediate_size: Size = 2048

@@ -21,8 +21,8 @@ QFORMER = {"num_hidden_layers": 1, "cross_attention_frequency": 1, "max_position
 
 class Schema(VisionSchema):
     inert_keys = (
-        "vision_feature_select_strategy", "vision_feature_layer", "image_grid_pinpoints", "image_seq_length", "spatial_vision_layer",
-        "spatial_target_layers", "projector_dropout", "use_image_newline_parameter",
+        "vision_feature_select_strategy", "vision_feature_layer", "image_grid_pinpoints", "image_seq_length",
+        "spatial_vision_layer", "spatial_target_layers", "projector_dropout", "use_image_newline_parameter",
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("granite4_vision_text"), DEFAULT]
@@ -38,18 +38,18 @@ class Schema(VisionSchema):
             raise ConfigError(f'downsample_rate is "{self.downsample_rate}"', 'write it as "4/8"', "downsample_rate")
         return int(queries), int(patches)
 
-    def sampler(self, wide: int, hidden: int) -> Iterator[Tensor]:
+    def sampler(self, width: int, hidden: int) -> Iterator[Tensor]:
         queries, patches = self.sides()
-        yield Tensor("query", (1, queries**2, wide), "embedding")
-        yield Tensor("image_positions", (1, patches**2, wide), "embedding")
-        yield from layer_norm("norm", wide)
-        yield from linear("out_linear", hidden, wide, "other", bias=True)
+        yield Tensor("query", (1, queries**2, width), "embedding")
+        yield Tensor("image_positions", (1, patches**2, width), "embedding")
+        yield from layer_norm("norm", width)
+        yield from linear("out_linear", hidden, width, "other", bias=True)
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = super().parts(prefix, text)
-        wide, hidden = self.tower_width(), text.facts.hidden_size
+        width, hidden = self.tower_width(), text.facts.hidden_size
         # As wide as the tower, whatever its own config says.
-        sizes = {"hidden_size": wide, "num_attention_heads": wide // 64, "encoder_hidden_size": wide}
+        sizes = {"hidden_size": width, "num_attention_heads": width // 64, "encoder_hidden_size": width}
         former = self.qformer_config.model_copy(update=sizes)
         groups.append(group("vision", (Tensor(f"{prefix}.image_newline", (hidden,), "embedding"),)))
         # One for each corner of a block of four patches, behind those of the layers.
@@ -57,7 +57,7 @@ class Schema(VisionSchema):
             for i in range(count):
                 root = f"{prefix}.{kind}_projectors.{i}"
                 own, layers = former.tower(f"{root}.qformer")
-                groups += (*own, group("vision", prefixed(root, self.sampler(wide, hidden))))
+                groups += (*own, group("vision", prefixed(root, self.sampler(width, hidden))))
                 stacks += layers
         return groups, stacks
 

@@ -28,14 +28,14 @@ class Schema(VisionSchema):
 
     def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         """What decides between the two paths."""
-        inner, wide = self.density_router_hidden_size, self.tower_width()
+        inner, width = self.density_router_hidden_size, self.tower_width()
         if inner is not None:
-            yield from linear("density_router.att", 1, wide, "other", bias=True)
-            yield from layer_norm("density_router.norm", wide)
-            yield from linear("density_router.fc1", inner, wide, "other", bias=True)
+            yield from linear("density_router.att", 1, width, "other", bias=True)
+            yield from layer_norm("density_router.norm", width)
+            yield from linear("density_router.fc1", inner, width, "other", bias=True)
             yield from linear("density_router.fc2", 1, inner, "other", bias=True)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.vision_config.out_hidden_size != a.facts.hidden_size:
             key = "vision_config.out_hidden_size"

@@ -41,5 +41,4 @@ class GraniteSpeechPlus(Schema):
     Source: transformers 5.23, models/granite_speech_plus/modeling_granite_speech_plus.py and configuration_granite_speech_plus.py
     (defaults)."""
 
-    name = "granite_speech_plus"
     encoder_config: Annotated[TowerSchema, nested("granite_speech_plus_encoder", fixed=True), DEFAULT]

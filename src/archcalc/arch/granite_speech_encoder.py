@@ -39,33 +39,33 @@ class Schema(TowerSchema):
         yield from FeedForward(h, h * self.feedforward_mult, "silu", names=("up_proj", "down_proj")).tensors()
 
     def attention(self, dim: int) -> Iterator[Tensor]:
-        h, wide = self.hidden_dim, dim * self.num_heads
+        h, width = self.hidden_dim, dim * self.num_heads
         yield from layer_norm("pre_norm", h)
-        yield from linear("to_q", wide, h, "attention")
-        yield from linear("to_kv", 2 * wide, h, "attention")
-        yield from linear("to_out", h, wide, "attention", bias=True)
+        yield from linear("to_q", width, h, "attention")
+        yield from linear("to_kv", 2 * width, h, "attention")
+        yield from linear("to_out", h, width, "attention", bias=True)
         yield table("rel_pos_emb", 2 * self.max_pos_emb + 1, dim)
 
     def convolution(self) -> Iterator[Tensor]:
-        h, wide = self.hidden_dim, self.hidden_dim * self.conv_expansion_factor
+        h, width = self.hidden_dim, self.hidden_dim * self.conv_expansion_factor
         yield from layer_norm("norm", h)
-        yield Tensor("up_conv.weight", (2 * wide, h, 1), "other")  # gated
-        yield Tensor("up_conv.bias", (2 * wide,), "other")
-        yield Tensor("depth_conv.conv.weight", (wide, 1, self.conv_kernel_size), "other")
-        yield from layer_norm("batch_norm", wide)
-        yield Tensor("down_conv.weight", (h, wide, 1), "other")
+        yield Tensor("up_conv.weight", (2 * width, h, 1), "other")  # gated
+        yield Tensor("up_conv.bias", (2 * width,), "other")
+        yield Tensor("depth_conv.conv.weight", (width, 1, self.conv_kernel_size), "other")
+        yield from layer_norm("batch_norm", width)
+        yield Tensor("down_conv.weight", (h, width, 1), "other")
         yield Tensor("down_conv.bias", (h,), "other")
 
     def tower(self, prefix: str) -> Pieces:
         h, n = self.hidden_dim, self.num_heads
-        dim, wide = self.dim_head or h // n, h * self.feedforward_mult
+        dim, width = self.dim_head or h // n, h * self.feedforward_mult
         tensors = (
             *prefixed("ff1", self.ffn()), *prefixed("attn", self.attention(dim)), *prefixed("conv", self.convolution()),
             *prefixed("ff2", self.ffn()), *layer_norm("post_norm", h),
         )  # fmt: skip
         mixer = f"MHA ({n}/{n} x {dim}), chunk {self.context_size}, convolution {self.conv_kernel_size}"
         attends = (Attend(n, dim, dim, self.context_size),)
-        layer = Layer(mixer, f"2 x SiLU {wide}", tensors, (), attends, 0, 4 * n * dim, 4 * wide)
+        layer = Layer(mixer, f"2 x SiLU {width}", tensors, (), attends, 0, 4 * n * dim, 4 * width)
         outside = (
             *linear("input_linear", h, self.input_dim, "embedding", bias=True),
             *linear("out", self.output_dim, h, "other", bias=True),

@@ -67,7 +67,7 @@ class Schema(DecoderSchema):
             self.num_local_experts, self.num_experts_per_tok, int(self.shared() > 0), self.num_hidden_layers, self.intermediate_size
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         windows = self.windows()
         built = {window: self.layer(window) for window in set(windows)}
         sharing = head_sharing(self.num_attention_heads, self.kv_heads)
@@ -79,7 +79,6 @@ class Schema(DecoderSchema):
         )
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            self.name,
             [built[window] for window in windows],
             facts,
             computes=self.computes(),
@@ -87,3 +86,14 @@ class Schema(DecoderSchema):
             final_norm=norm,
             renames=RENAMES,
         )
+
+
+class Granitemoeshared(Schema):
+    """Granite with experts and a gated FFN beside them for every token.
+    Source: transformers 5.23, models/granitemoeshared/modeling_granitemoeshared.py and configuration_granitemoeshared.py (defaults).
+    """
+
+    shared_intermediate_size: Count = 0
+
+    def shared(self) -> int:
+        return self.shared_intermediate_size

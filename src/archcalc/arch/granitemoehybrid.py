@@ -55,7 +55,7 @@ class Schema(Mamba2Schema):
         attention = GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, bias, bias, rope=rope)
         return make_layer(attention, ffn, norms, ffn_name="")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, h, experts = self.num_hidden_layers, self.hidden_size, self.num_local_experts
         kinds = known_kinds([LINEAR] * n if self.layer_types is None else self.layer_types, "layer_types", LINEAR, FULL)
         per_layer(kinds, n, "layer_types")
@@ -68,7 +68,7 @@ class Schema(Mamba2Schema):
             more=self.mamba_facts() if LINEAR in built else (),
         )
         return decoder(
-            "granitemoehybrid", [built[kind] for kind in kinds], facts, computes=self.computes(),
+            [built[kind] for kind in kinds], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
             renames=_granite.RENAMES if experts else (),
         )  # fmt: skip

@@ -19,7 +19,7 @@ from archcalc.model import ROPE, Architecture, Moe
 class Schema(DecoderSchema):
     inert_keys = (
         "embedding_multiplier_scale", "output_multiplier_scale", "router_logit_softcapping", "attn_logit_softcapping_method",
-        "attn_temperature_len", "rope_type", "scaling_factor", "extrapolation_factor", "attn_factor", "beta_fast", "beta_slow",
+        "attn_temperature_len", "scaling_factor", "extrapolation_factor", "attn_factor", "beta_fast", "beta_slow",
         "load_presharded_moe", "load_presharded_attn", "load_presharded_mlp", "load_presharded_embedding", "merge_gate_up",
         "replicate_lm_head", "replicate_embedding", "context_len", "global_attn_every_n",
     )  # fmt: skip
@@ -32,7 +32,7 @@ class Schema(DecoderSchema):
     residual_moe: Flag = False
     sliding_window_size: int = -1
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.sliding_window_size > 0:
             raise UnsupportedError(f"sliding_window_size is {self.sliding_window_size}: Grok with windows is not modelled")
         h, n, width = self.hidden_size, self.num_hidden_layers, self.moe_intermediate_size or self.intermediate_size
@@ -56,4 +56,4 @@ class Schema(DecoderSchema):
             moe=Moe(self.num_local_experts, self.num_experts_per_tok, 0, n, width),
             more=(("dense path", f"an FFN of {self.intermediate_size} beside the experts"),) if dense else (),
         )
-        return decoder("grok1", [layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder([layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from archcalc.arch import qwen3_moe
 from archcalc.blocks._tensor import fused_experts
@@ -44,8 +43,6 @@ class Grove(MixtureOfExperts):
 
 
 class Schema(qwen3_moe.Schema):
-    name: ClassVar[str] = "grove_moe"
-
     def experts(self) -> MixtureOfExperts:
         return Grove(
             self.hidden_size, self.moe_intermediate_size, self.num_experts, self.num_experts_per_tok, self.hidden_act,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from archcalc.arch import nomic_bert
-from archcalc.arch._schema import Count, Flag, Size
+from archcalc.arch._schema import Count, Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -45,16 +45,11 @@ class New(Schema):
     """GTE as first published (`new`): queries, keys and values in one projection, the FFN's two ways in in another.
     Source: vLLM 0.33, models/bert_with_rope.py (`GteNewModel`, `GteNewForSequenceClassification`)."""
 
-    name = "new"
-    inert_keys = (
-        *Schema.inert_keys, "logn_attention_clip1", "logn_attention_scale", "unpad_inputs", "use_memory_efficient_attention",
-        "classifier_dropout", "pack_qkv", "layer_norm_type", "mask_token_id",
-    )  # fmt: skip
+    inert_keys = (*Schema.inert_keys, "logn_attention_clip1", "logn_attention_scale", "unpad_inputs", "pack_qkv", "layer_norm_type")
 
     vocab_size: Size = 30528
     type_vocab_size: Count = 1
     position_embedding_type: str = "rope"
-    tie_word_embeddings: Flag = True
 
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from archcalc.model import Architecture
 
 
 class Schema(DecoderSchema):
+    prefix = "model.transformer"
     inert_keys = (
-        "alibi", "alibi_bias_max", "attention_dropout", "attention_layer_norm_with_affine", "block_group_size", "clip_qkv",
-        "embedding_dropout", "flash_attention", "init_cutoff_factor", "init_device", "init_fn", "init_std", "low_cpu_fsdp", "precision",
-        "residual_dropout", "rope", "rope_full_precision", "scale_logits", "bias_for_layer_norm", "layer_norm_type",
+        "alibi", "alibi_bias_max", "attention_layer_norm_with_affine", "block_group_size", "clip_qkv", "low_cpu_fsdp",
+        "precision", "rope", "rope_full_precision", "scale_logits", "bias_for_layer_norm", "layer_norm_type",
     )  # fmt: skip
 
     hidden_size: Size = named(768, "d_model", "hidden_size")
@@ -57,17 +57,17 @@ class Schema(DecoderSchema):
             if other:
                 raise UnsupportedError(f"{key} is not what the published models of OLMo 1 have: archcalc knows those alone here")
 
-    def architecture(self, prefix: str = "model.transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         self.refuse()
         h, n = self.hidden_size, self.num_attention_heads
         # The stated width is that of gate and up together.
-        wide = (self.intermediate_size or self.mlp_ratio * h) // 2
+        width = (self.intermediate_size or self.mlp_ratio * h) // 2
         attention = GroupedQueryAttention(h, n, n, self.head_size, fused="att_proj", names=("", "", "", "attn_out"))
-        ffn = GatedFeedForward(h, wide, "silu", fused="ff_proj", names=("", "", "ff_out"))
+        ffn = GatedFeedForward(h, width, "silu", fused="ff_proj", names=("", "", "ff_out"))
         layer = make_layer(attention, ffn, (), mixer_name="", ffn_name="")
-        facts = self.facts(norm="LayerNorm (pre, no weights)", intermediate_size=wide, activation="SwiGLU")
+        facts = self.facts(norm="LayerNorm (pre, no weights)", intermediate_size=width, activation="SwiGLU")
         return decoder(
-            "hf_olmo", [layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, embed="wte",
+            [layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, embed="wte",
             layers_name="blocks",
             embed_rows=self.embedding_size or self.vocab_size, head=f"{prefix}.ff_out",
         )  # fmt: skip

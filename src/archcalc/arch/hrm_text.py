@@ -19,7 +19,8 @@ MOST_PASSES = 10_000
 
 
 class Schema(PlainSchema):
-    inert_keys = ("embedding_scale", "prefix_lm", "num_key_value_heads")
+    inert_keys = ("embedding_scale", "prefix_lm")
+    grouped = False
 
     vocab_size: Size = 151808
     hidden_size: Size = 1536
@@ -37,10 +38,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(bare="bare-rms")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def norm(self, name: str) -> Iterable[Tensor]:
         return ()
@@ -78,7 +75,7 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"extra": [Tensor("z_L_init", (self.hidden_size,), "other")]}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if (times := self.H_cycles * self.L_cycles) > MOST_PASSES:
             raise ConfigError(f"H_cycles x L_cycles is {times:,}: no model passes so often", "correct one of the two", "H_cycles")
         low = self.passes("L_module", times, prefix)

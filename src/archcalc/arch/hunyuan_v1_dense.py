@@ -12,9 +12,9 @@ from archcalc.blocks._tensor import Mixer
 
 class Schema(PlainSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "attention_head_dim", "cla_share_factor", "eod_token_id", "im_end_id", "im_newline_id", "im_start_id", "mask_init_id",
-        "norm_type", "org_vocab_size", "position_embedding_xdrope", "qk_norm", "sep_token_id", "text_end_id", "text_start_id",
-        "use_cla", "use_qk_norm", "use_rotary_pos_emb", "add_classification_head", "class_num", "dense_list", "mlp_bias", "pool_type",
+        "attention_head_dim", "cla_share_factor", "im_end_id", "im_newline_id", "im_start_id", "norm_type", "org_vocab_size",
+        "position_embedding_xdrope", "qk_norm", "text_end_id", "text_start_id", "use_cla", "use_qk_norm", "use_rotary_pos_emb",
+        "add_classification_head", "class_num", "dense_list", "mlp_bias", "pool_type",
     )  # fmt: skip
     whole_heads = False
 
@@ -36,7 +36,6 @@ class HunyuanVlText(Schema):
     Source: transformers 5.23, models/hunyuan_vl/modeling_hunyuan_vl.py (`HunYuanVLTextModel`) and configuration_hunyuan_vl.py (defaults).
     """
 
-    name = "hunyuan_vl_text"
     vocab_size: Size = named(290943, "vocab_size", "org_vocab_size")
     head_dim: Size | None = named(None, "head_dim", "attention_head_dim")
     tie_word_embeddings: Flag = True

@@ -10,17 +10,17 @@ from typing import ClassVar
 from archcalc.arch import hunyuan_v1_dense
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import named
-from archcalc.arch._schema import Size
+from archcalc.arch._schema import Flag, Size
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture
 
 
 class Schema(hunyuan_v1_dense.Schema):
     # The reference implementation's experts are as wide as intermediate_size, and one shared FFN stands beside them.
     inert_keys: ClassVar[tuple[str, ...]] = (
         *hunyuan_v1_dense.Schema.inert_keys, "moe_intermediate_size", "moe_drop_tokens", "moe_layer_num_skipped",
-        "moe_random_routing_dropped_token", "norm_topk_prob", "num_shared_expert", "routed_scaling_factor", "use_mixed_mlp_moe",
-        "capacity_factor", "group_limited_greedy", "n_group",
+        "moe_random_routing_dropped_token", "num_shared_expert", "use_mixed_mlp_moe", "capacity_factor", "group_limited_greedy",
     )  # fmt: skip
 
     num_experts: Size | list[Size] = named(1, "num_local_experts", "num_experts")
@@ -39,7 +39,29 @@ class Schema(hunyuan_v1_dense.Schema):
             if len(values) != 1:
                 raise UnsupportedError(f"{key} differs between layers: the reference implementation fuses one number of experts")
             numbers += values
-        wide = self.intermediate_size
+        width = self.intermediate_size
         return MixtureOfExperts(
-            self.hidden_size, wide, numbers[0], numbers[1], self.hidden_act, 1, wide, shared_name="shared_mlp", router="gate.wg"
+            self.hidden_size, width, numbers[0], numbers[1], self.hidden_act, 1, width, shared_name="shared_mlp", router="gate.wg"
         )
+
+
+class Hunyuan(Schema):
+    """Hunyuan-A13B under its publisher's own name, with keys of a vision tower that it does not have.
+    Source: Tencent-Hunyuan/Hunyuan-A13B, models/config.json and models/hunyuan.py (`HunYuanMoEV1ForCausalLM`)."""
+
+    inert_keys = (
+        *Schema.inert_keys, "anyres_pooling_size", "anyres_vit_two_views", "num_media_embeds", "pad_id", "skip_cls_token",
+        "video_end_id", "video_start_id", "vit_add_patchemb_bias", "vit_input_resolution", "vit_mapping_type", "vit_norm_type",
+        "vit_patch", "vit_remove_prenorm", "vit_token", "vit_used_rms_norm", "cla_share_factor",
+    )  # fmt: skip
+
+    use_cla: Flag = False
+    use_mla: Flag = False
+    vit_type: str | None = None
+    vit_path: str | None = None
+
+    def architecture(self, prefix: str) -> Architecture:
+        for key in ("use_cla", "use_mla", "vit_type", "vit_path"):
+            if getattr(self, key):
+                raise UnsupportedError(f"{key} is {getattr(self, key)}: of this form archcalc knows Hunyuan-A13B, which has it off")
+        return super().architecture(prefix)

@@ -11,13 +11,11 @@ from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, nested
 from archcalc.arch.hunyuan_v1_dense import Schema as Dense
 from archcalc.arch.hunyuan_vl_vision import Schema as Vision
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys = (
-        *Dense.inert_keys, "im_start_id", "im_end_id", "im_newline_id", "image_start_id", "image_newline_id",
-    )  # fmt: skip
+    inert_keys = (*Dense.inert_keys, "im_start_id", "im_end_id", "im_newline_id", "image_start_id", "image_newline_id")
     projector_name = "vision_tower.patch_merger"
     renames = (
         ("model.language_model.", "model."),
@@ -30,13 +28,11 @@ class Schema(VisionSchema):
         (".layer_norm1", ".input_layernorm"),
         (".layer_norm2", ".post_attention_layernorm"),
     )
+    ties = "either"
 
     text_config: Annotated[ConfigSchema, nested("hunyuan_vl_text"), DEFAULT]
     vision_config: Annotated[Vision, nested("hunyuan_vl_vision", fixed=True), DEFAULT]
     tie_word_embeddings: Flag | None = True
 
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings) or text.facts.tied_embeddings
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         return self.vision_config.merger(hidden)

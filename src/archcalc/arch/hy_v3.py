@@ -29,7 +29,7 @@ class Schema(DecoderSchema):
     inert_keys = (
         "enable_moe_fp32_combine", "enable_attention_fp32_softmax", "enable_lm_head_fp32", "first_k_dense_replace", "qk_norm",
         "route_norm", "router_scaling_factor", "moe_router_enable_expert_bias", "moe_router_use_sigmoid", "use_grouped_mm",
-        "expert_hidden_dim", "output_router_logits",
+        "expert_hidden_dim",
     )  # fmt: skip
 
     vocab_size: Size = 120832
@@ -53,19 +53,19 @@ class Schema(DecoderSchema):
         return super().computes()._replace(routing="wide")
 
     def layer(self, sparse: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
-        h, bias, wide = self.hidden_size, self.attention_bias, self.moe_intermediate_size
+        h, bias, width = self.hidden_size, self.attention_bias, self.moe_intermediate_size
         attention = GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_dim, bias, bias, qk_norm="head")
         ffn: Block = GatedFeedForward(h, self.intermediate_size, self.hidden_act, self.mlp_bias)
         if sparse:
             # Without shared experts, the reference implementation falls back on the dense width.
-            shared = wide * self.num_shared_experts or self.intermediate_size
+            shared = width * self.num_shared_experts or self.intermediate_size
             ffn = MixtureOfExperts(
-                h, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, max(self.num_shared_experts, 1), shared,
+                h, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, max(self.num_shared_experts, 1), shared,
                 shared_bias=self.mlp_bias, correction_bias="e_score_correction_bias",
             )  # fmt: skip
         return make_layer(attention, ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)), extra=extra)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, h = self.num_hidden_layers, self.hidden_size
         kinds = sparse_layers(self.mlp_layer_types, [i > 0 for i in range(n)])
         built = {sparse: self.layer(sparse) for sparse in set(kinds)}
@@ -76,4 +76,4 @@ class Schema(DecoderSchema):
         )  # fmt: skip
         facts = self.facts(moe=moe if moe.layers else None, more=(("QK-norm", "RMSNorm per head"),))
         layers, norm = [built[kind] for kind in kinds], [rms_norm("norm", h)]
-        return decoder("hy_v3", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, mtp=mtp, renames=RENAMES)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, mtp=mtp, renames=RENAMES)

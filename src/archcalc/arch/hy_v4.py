@@ -29,9 +29,7 @@ RENAMES = (
 
 
 class Schema(LatentSchema):
-    inert_keys = (
-        *LatentSchema.inert_keys, "hc_magnitude", "head_dim", "learnable_sink_init", "num_key_value_heads",
-    )  # fmt: skip
+    inert_keys = (*LatentSchema.inert_keys, "hc_magnitude")
 
     vocab_size: Size = 120832
     hidden_size: Size = 2816
@@ -65,28 +63,28 @@ class Schema(LatentSchema):
         attention = LatentAttention(h, heads, *widths, rank, self.attention_bias, index, topk)
         ffn: Block = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
         if sparse:
-            wide, shared = self.moe_intermediate_size, self.n_shared_experts
+            width, shared = self.moe_intermediate_size, self.n_shared_experts
             ffn = MixtureOfExperts(
-                h, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+                h, width, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
                 correction_bias="gate.e_score_correction_bias", stored=(),
             )  # fmt: skip
-        beside = [
+        others = [
             rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h),
             *linear("self_attn.gate_proj", heads * self.v_head_dim, h, "attention", shard=Shard(0, heads)),
             Tensor("self_attn.sinks", (heads,), "attention", Shard(0, heads)),
         ]  # fmt: skip
         if mtp:
-            beside += (rms_norm(name, h) for name in ("enorm", "hnorm", "final_layernorm"))
-            return make_layer(attention, ffn, (*beside, *linear("eh_proj", h, 2 * h, "other")))
-        beside += (t for name in ("attn_hc", "ffn_hc") for t in hyper_connection(name, h, streams, mixing=False))
-        return widened(make_layer(attention, ffn, beside), h, streams)
+            others += (rms_norm(name, h) for name in ("enorm", "hnorm", "final_layernorm"))
+            return make_layer(attention, ffn, (*others, *linear("eh_proj", h, 2 * h, "other")))
+        others += (t for name in ("attn_hc", "ffn_hc") for t in hyper_connection(name, h, streams, mixing=False))
+        return widened(make_layer(attention, ffn, others), h, streams)
 
     def mtp(self, prefix: str) -> list[Stack]:
         stated = self.num_nextn_predict_layers
         layers = [self.layer(True, True, mtp=True)] * max(stated - 1, 1) if stated else []
         return [stack(f"{prefix}.mtp_layers", "mtp", layers)] if layers else []
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, h = self.num_hidden_layers, self.hidden_size
         known_kinds(per_layer(self.layer_types or [INDEXED] * n, n, "layer_types"), "layer_types", INDEXED)
         ffns = sparse_layers(self.mlp_layer_types, [i > 0 for i in range(n)])
@@ -104,6 +102,6 @@ class Schema(LatentSchema):
             ),
         )  # fmt: skip
         return decoder(
-            "hy_v4", [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
+            [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra=hyper_head("hc_head.hc_", h, self.hc_mult), renames=RENAMES, mtp=self.mtp(prefix),
         )  # fmt: skip

@@ -20,7 +20,7 @@ class Schema(VisionSchema):
     text_config: Annotated[ConfigSchema, nested("hy_v4_vl_text", "hy_v4"), DEFAULT]
     vision_config: Annotated[Vision, nested("hy_v4_vl_vision", fixed=True), DEFAULT]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.vision_config.out_hidden_size != a.facts.hidden_size:
             key = "vision_config.out_hidden_size"

@@ -29,6 +29,7 @@ class Schema(DecoderSchema):
         "num_key_value_heads", "head_dim", "alpha_initializer", "alphas_initializer_range", "dropout", "freeze_text_layers",
         "freeze_text_module_exceptions", "freeze_lm_head", "freeze_vision_layers", "freeze_vision_module_exceptions",
     )  # fmt: skip
+    grouped = False
 
     vocab_size: Size = 32000
     additional_vocab_size: Count = 0
@@ -47,10 +48,6 @@ class Schema(DecoderSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(norm="rms-own")
 
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
-
     def reading(self, head_dim: int) -> Iterator[Tensor]:
         """A layer that reads the image."""
         h, heads, shape = self.hidden_size, self.num_attention_heads, {"float": (1,), "vector": (1, 1, self.hidden_size)}
@@ -65,7 +62,7 @@ class Schema(DecoderSchema):
         yield from prefixed("mlp", GatedFeedForward(h, self.intermediate_size, self.hidden_act).tensors())
         yield from (rms_norm(name, h) for name in ("input_layernorm", "post_attention_layernorm"))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads, dim, more = self.hidden_size, self.num_attention_heads, self.head_size, self.additional_vocab_size
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
@@ -73,7 +70,7 @@ class Schema(DecoderSchema):
         crossing = self.num_hidden_layers // self.cross_layer_interval
         facts = self.facts(more=(("cross-attention", f"to the image, {crossing} layers"),))
         extra = [Tensor("embed_tokens.additional_embedding.weight", (more, h), "embedding")] if more else []
-        text = decoder("idefics", [layer] * self.num_hidden_layers, facts, computes=self.computes(), crosses=bool(crossing),
+        text = decoder([layer] * self.num_hidden_layers, facts, computes=self.computes(), crosses=bool(crossing),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
                        extra_embedding=extra)  # fmt: skip
         kind: Kind = "tied" if self.tie_word_embeddings else "param"
@@ -86,4 +83,4 @@ class Schema(DecoderSchema):
         if self.use_resampler:
             pieces = self.perceiver_config.resampler(join(prefix, "perceiver_resampler"), self.vision_config.hidden_size)
             groups, stacks = [*groups, *pieces[0]], [*stacks, *pieces[1]]
-        return with_tower(text, "idefics", groups, stacks)
+        return with_tower(text, groups, stacks)

@@ -27,8 +27,8 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("idefics2_vision", fixed=True), DEFAULT]
     perceiver_config: Annotated[Perceiver, nested("idefics2_perceiver", fixed=True), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        for t in GatedFeedForward(wide, self.text_config.intermediate_size, self.text_config.hidden_act).tensors():
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        for t in GatedFeedForward(width, self.text_config.intermediate_size, self.text_config.hidden_act).tensors():
             out = t.name.startswith("down_proj")
             yield t._replace(role="other", shape=(hidden, t.shape[1]) if out else t.shape)
 

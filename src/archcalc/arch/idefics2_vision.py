@@ -13,7 +13,7 @@ from archcalc.model import Encoder, Group
 
 class Schema(siglip_vision_model.Schema):
     # Published configs copy SigLIP's.
-    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim", "vision_use_head", "size", "max_image_size", "use_base_siglip")
+    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim", "size", "max_image_size", "use_base_siglip")
 
     patch_size: Sides = 32
 
@@ -25,9 +25,6 @@ class VideoLlama3Vision(Schema):
     """The vision tower of VideoLLaMA 3: SigLIP's layers with rotary positions alone.
     Source: transformers 5.23, models/video_llama_3/modeling_video_llama_3.py (`VideoLlama3VisionModel`) and
     configuration_video_llama_3.py (defaults)."""
-
-    name = "video_llama_3_vision"
-    inert_keys = (*Schema.inert_keys, "image_size")
 
     patch_size: Sides = 16
 

@@ -22,8 +22,8 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("idefics3_vision", fixed=True), DEFAULT]
     scale_factor: Size = 2
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("proj",), (wide * self.scale_factor**2, hidden), bias=False)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("proj",), (width * self.scale_factor**2, hidden), bias=False)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Sixteen tiles and the whole image."""
@@ -35,5 +35,3 @@ class Schema(VisionSchema):
 class Smolvlm(Schema):
     """SmolVLM: Idefics 3 with a smaller text model.
     Source: transformers 5.23, models/smolvlm/modeling_smolvlm.py and configuration_smolvlm.py (defaults)."""
-
-    name = "smolvlm"

@@ -25,15 +25,15 @@ class Schema(ConfigSchema):
     resampler_head_dim: Size = 96
     qk_layer_norms_perceiver: Flag = False
 
-    def resampler(self, prefix: str, wide: int) -> tuple[list[Group], list[Stack]]:
+    def resampler(self, prefix: str, width: int) -> tuple[list[Group], list[Stack]]:
         """What reads a tower of width `wide`."""
         heads, dim = self.resampler_n_heads, self.resampler_head_dim
-        norms = [*layer_norm("0.context_layer_norm", wide), *layer_norm("0.latents_layer_norm", wide), *layer_norm("1.ln", wide)]
+        norms = [*layer_norm("0.context_layer_norm", width), *layer_norm("0.latents_layer_norm", width), *layer_norm("1.ln", width)]
         if self.qk_layer_norms_perceiver:
             norms += (*layer_norm("0.q_layer_norm", dim), *layer_norm("0.k_layer_norm", dim))
-        attention = GroupedQueryAttention(wide, heads, heads, dim, rope=False, names=NAMES)
-        ffn = FeedForward(wide, 4 * wide, "relu", bias=False, names=("fc", "c_proj"))
+        attention = GroupedQueryAttention(width, heads, heads, dim, rope=False, names=NAMES)
+        ffn = FeedForward(width, 4 * width, "relu", bias=False, names=("fc", "c_proj"))
         layer = encoder_layer(attention, ffn, norms, attention_name="0", ffn_name="1")
-        outside = (Tensor("latents", (self.resampler_n_latents, wide), "embedding"), *layer_norm("layer_norm", wide))
+        outside = (Tensor("latents", (self.resampler_n_latents, width), "embedding"), *layer_norm("layer_norm", width))
         layers = stack(join(prefix, "blocks"), "vision", [layer] * self.resampler_depth)
         return [group("vision", prefixed(prefix, outside))], [layers]

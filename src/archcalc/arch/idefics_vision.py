@@ -9,8 +9,6 @@ from archcalc.arch.clip_vision_model import Schema as Clip
 
 
 class Schema(Clip):
-    inert_keys = ("vision_model_name", "freeze_vision_layers")
-
     hidden_size: Size = named(768, "embed_dim", "hidden_size")
     intermediate_size: Size = 5120
     num_hidden_layers: Layers = 32

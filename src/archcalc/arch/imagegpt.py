@@ -20,7 +20,7 @@ def bare_norm(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 class Schema(gpt2.Schema):
     core_keys: ClassVar[tuple[str, ...]] = ()
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     vocab_size: Size = 513
     n_positions: Size = gpt2.alias("n_positions", "max_position_embeddings", default=1024)
@@ -31,8 +31,8 @@ class Schema(gpt2.Schema):
     tie_word_embeddings: Flag = False
     architectures: list[str] | None = None
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        a = self.build(self.name, prefix)
+    def architecture(self, prefix: str) -> Architecture:
+        a = super().architecture(prefix)
         named = self.architectures[0] if self.architectures else ""
         groups = tuple(g._replace(tensors=bare_norm(g.tensors)) for g in a.groups if g.part != "head")
         stacks = tuple(s._replace(kinds=tuple(k._replace(tensors=bare_norm(k.tensors)) for k in s.kinds)) for s in a.stacks)
@@ -53,10 +53,10 @@ class DecisionTransformer(gpt2.Schema):
     Source: transformers 5.24, models/decision_transformer/modeling_decision_transformer.py (`DecisionTransformerModel`) and
     configuration_decision_transformer.py (defaults); Chen et al. 2021, arXiv:2106.01345."""
 
-    name = "decision_transformer"
+    prefix = "encoder"
     core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (*gpt2.Schema.inert_keys, "action_tanh", "max_length")
-    own_heads: ClassVar[bool] = True
+    inert_keys: ClassVar[tuple[str, ...]] = (*gpt2.Schema.inert_keys, "action_tanh")
+    own_heads = True
 
     vocab_size: Size = 1
     n_embd: Size = gpt2.alias("hidden_size", default=128)
@@ -78,8 +78,8 @@ class DecisionTransformer(gpt2.Schema):
             made += linear(f"predict_{name}{'.0' if name == 'action' else ''}", wide, h, "head", bias=True)
         return made
 
-    def architecture(self, prefix: str = "encoder") -> Architecture:
-        a = self.build(self.name, prefix)
+    def architecture(self, prefix: str) -> Architecture:
+        a = super().architecture(prefix)
         groups = tuple(g for g in a.groups if g.part != "head")
         notes = (*a.notes, "a model of decisions: its tokens are states, actions and returns")
         return a._replace(

@@ -6,6 +6,7 @@ Source: transformers 5.23, models/inkling2/modeling_inkling2.py (`Inkling2ForCon
 
 from typing import Annotated, ClassVar
 
+from archcalc.arch import inkling2_loop_text
 from archcalc.arch._composite import DEFAULT, VisionSchema, moved
 from archcalc.arch._inkling import RENAMES
 from archcalc.arch._schema import ConfigSchema, nested
@@ -31,17 +32,27 @@ CHECKPOINT = (
 
 
 class Schema(VisionSchema):
+    ties = "never"
+
     renames: ClassVar[tuple[tuple[str, str], ...]] = CHECKPOINT
 
     text_config: Annotated[ConfigSchema, nested("inkling2_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("inkling2_vision", fixed=True), DEFAULT]
 
-    def tied(self, text: Architecture) -> bool:
-        return False
-
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.vision_config.text_hidden_size != a.facts.hidden_size:
             key = "vision_config.text_hidden_size"
             raise ConfigError(f"{key} is not text_config.hidden_size ({a.facts.hidden_size})", "make them equal", key)
         return a
+
+
+class Inkling2Loop(Schema):
+    """Inkling 2 Mini with Inkling 2's vision tower.
+    Source: transformers 5.24, models/inkling2_loop/modeling_inkling2_loop.py and configuration_inkling2_loop.py (defaults).
+    """
+
+    renames = (*inkling2_loop_text.RENAMES[:4], *CHECKPOINT)
+
+    text_config: Annotated[ConfigSchema, nested("inkling2_loop_text", fixed=True), DEFAULT]
+    vision_config: Annotated[Vision, nested("inkling2_vision", fixed=True, absent={"text_hidden_size": 2304}, merged=True), DEFAULT]

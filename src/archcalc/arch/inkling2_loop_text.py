@@ -60,7 +60,7 @@ class Schema(inkling2_text.Schema):
                 gates += (t._replace(dtype="F32") for t in linear(f"{name}_message_gate.{gate}", h, rank, "other"))
         return layer._replace(tensors=(*layer.tensors, *gates), caches=layer.caches * passes, attends=layer.attends * passes)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         start, end, block = self.loop_layer_index_start, self.loop_layer_index_end, self.n_layers_per_attn_res_block
         for key, value in (("loop_layer_index_start", start), ("loop_layer_index_end", end)):
             if value % block or not start < end <= self.num_hidden_layers:
@@ -73,7 +73,7 @@ class Schema(inkling2_text.Schema):
         query = Tensor(join(prefix, "message_input.query"), (end - start, 4, self.hidden_size), "other")
         loops = ("recurrence", f"{self.loop_num_passes} passes through layers {start} to {end - 1}")
         return a._replace(
-            model_type="inkling2_loop_text", renames=RENAMES, groups=(*a.groups, Group("decoder", (query,))),
+            renames=RENAMES, groups=(*a.groups, Group("decoder", (query,))),
             notes=("FLOPs count the matrices of a layer once, however often it runs",),
             stacks=(stack(once.prefix, "decoder", layers), *a.stacks[1:]), facts=a.facts._replace(more=(*a.facts.more, loops)),
         )  # fmt: skip

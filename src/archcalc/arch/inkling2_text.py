@@ -72,17 +72,17 @@ class Schema(RelativeSchema):
             correction_bias="gate.e_score_correction_bias", stored=(),
         )  # fmt: skip
         before = ("input",) if kind == HYBRID_SLIDING else ("q_input", "k_input", "v_input")
-        beside = [rms_norm(f"{name}_layernorm", h) for name in (*before, "post_attention")]
-        beside.append(Tensor("mlp_input.query", (h,), "other"))
+        others = [rms_norm(f"{name}_layernorm", h) for name in (*before, "post_attention")]
+        others.append(Tensor("mlp_input.query", (h,), "other"))
         if not first:
             # A full layer reads earlier blocks once each for queries, keys and values.
-            beside.append(Tensor("attention_input.query", (h,) if kind == HYBRID_SLIDING else (3, h), "other"))
+            others.append(Tensor("attention_input.query", (h,) if kind == HYBRID_SLIDING else (3, h), "other"))
         for name in ("post_attention_convolution", "post_mlp_convolution"):
-            beside += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=h)
-        layer = make_layer(self.attention(kind), experts, beside)
+            others += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=h)
+        layer = make_layer(self.attention(kind), experts, others)
         return layer._replace(tensors=tuple(map(called, layer.tensors)))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, h = self.num_hidden_layers, self.hidden_size
         kinds = self.known([HYBRID_SLIDING if (i + 1) % 6 else HYBRID for i in range(n)])
         order = [(kind, i == 0) for i, kind in enumerate(kinds)]
@@ -93,7 +93,7 @@ class Schema(RelativeSchema):
             more=(*facts.more, ("attention sinks", "one logit a head and token"), ("output gate", "one a channel"))
         )
         return decoder(
-            "inkling2_text", [built[what] for what in order], facts, computes=self.computes(),
+            [built[what] for what in order], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra_embedding=[rms_norm("embed_tokens.embed_norm", h)], extra=[Tensor("final_input.query", (h,), "other")], renames=NAMES,
             head_rows=self.unpadded_vocab_size,

@@ -19,8 +19,6 @@ from archcalc.model import Encoder, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = ("layer_scale_init_value",)
-
     hidden_size: Size = 1024
     intermediate_size: Size | None = None
     num_hidden_layers: Layers = 23

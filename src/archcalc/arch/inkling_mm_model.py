@@ -31,6 +31,7 @@ MTP = (
 class Schema(CompositeSchema):
     inert_keys = ("mtp_config",)
     renames = CHECKPOINT
+    ties = "never"
 
     text_config: Annotated[ConfigSchema, nested("inkling_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("inkling_vision", fixed=True), DEFAULT]
@@ -44,9 +45,6 @@ class Schema(CompositeSchema):
         if not isinstance(mtp, dict) or not isinstance(text, dict):
             return config
         return {**config, "text_config": {**{ours: mtp[key] for key, ours in MTP if key in mtp}, **text}}
-
-    def tied(self, text: Architecture) -> bool:
-        return False
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         width = {"text_hidden_size": text.facts.hidden_size}

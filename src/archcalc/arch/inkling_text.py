@@ -19,7 +19,7 @@ from archcalc.model import Architecture, Group, Layer, Moe, Stack, Tensor, stack
 
 class Schema(RelativeSchema):
     inert_keys = (
-        *RelativeSchema.inert_keys, "embedding_multiplier", "logits_mup_width_multiplier", "mtp_hidden_states_first", "mtp_layer_types",
+        *RelativeSchema.inert_keys, "logits_mup_width_multiplier", "mtp_hidden_states_first", "mtp_layer_types",
         "mtp_mlp_layer_types", "number_of_conv_states", "rms_norm_eps_moe_gate", "shared_expert_sink",
     )  # fmt: skip
 
@@ -58,12 +58,12 @@ class Schema(RelativeSchema):
 
     def layer(self, kind: str, sparse: bool) -> Layer:
         h, units = self.hidden_size, self.hidden_size
-        beside: list[Tensor] = [rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)]
+        others: list[Tensor] = [rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)]
         for name in ("attn_sconv", "mlp_sconv"):
-            beside += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=units)
+            others += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=units)
         if not sparse:
-            beside.append(Tensor("mlp.global_scale", (1,), "mlp"))
-        return make_layer(self.attention(kind), self.ffn(sparse), beside)
+            others.append(Tensor("mlp.global_scale", (1,), "mlp"))
+        return make_layer(self.attention(kind), self.ffn(sparse), others)
 
     def mtp(self, prefix: str) -> tuple[list[Stack], list[Group]]:
         h, n, local = self.hidden_size, self.num_mtp_layers or 0, self.mtp_local_layer_ids or ()
@@ -76,7 +76,7 @@ class Schema(RelativeSchema):
         chain = [Group("mtp", (rms_norm(f"{prefix}.mtp.chain_norm", h),))] if n and self.chain_hidden_post_norm else []
         return [stack(f"{prefix}.mtp.layers", "mtp", [built[kind] for kind in kinds])] if n else [], chain
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, local = self.num_hidden_layers, self.local_layer_ids
         sliding = [(i + 1) % 6 > 0 if local is None else i in local for i in range(n)]
         kinds = self.known([HYBRID_SLIDING if slides else HYBRID for slides in sliding])
@@ -93,7 +93,7 @@ class Schema(RelativeSchema):
         facts = self.relative_facts(kinds, moe)
         facts = facts._replace(more=(("QK-norm", "RMSNorm per head"), *facts.more))
         return decoder(
-            "inkling_text", [built[what] for what in order], facts, computes=self.computes(), prefix=prefix,
+            [built[what] for what in order], facts, computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", self.hidden_size)], extra_embedding=embed_norm, renames=RENAMES,
             mtp=mtp, mtp_groups=mtp_groups,
         )  # fmt: skip

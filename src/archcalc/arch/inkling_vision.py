@@ -70,18 +70,18 @@ class Schema(TowerSchema):
         out, layers = self.text_hidden_size, []
         for i, (before, after) in enumerate(pairwise(self.scales())):
             last = i == self.num_hidden_layers - 1
-            folded, wide = prod((after[0] // before[0], after[1] // before[1], after[1] // before[1])), out if last else after[2]
-            tensors: list[Tensor] = [*linear("projection", wide, before[2] * folded, "mlp")]
+            folded, width = prod((after[0] // before[0], after[1] // before[1], after[1] // before[1])), out if last else after[2]
+            tensors: list[Tensor] = [*linear("projection", width, before[2] * folded, "mlp")]
             if not last:
-                tensors.append(rms_norm("layer_norm", wide))
-            layers.append(Layer("none", f"linear {wide}", tuple(tensors), ffn_width=wide))
+                tensors.append(rms_norm("layer_norm", width))
+            layers.append(Layer("none", f"linear {width}", tuple(tensors), ffn_width=width))
         encoder = stack(join(prefix, "encoder_layers"), "vision", layers)
         return [group("vision", prefixed(prefix, [rms_norm("final_norm", out)]))], [encoder]
 
     def encoders(self) -> tuple[Encoder, ...]:
         """A square image of 2,048 pixels, to which smaller ones are scaled up, a token a patch; its cells grow from layer to layer."""
         side, frames = self.patch_size, self.temporal_patch_size
-        wide = max((frames // t * (side // h) ** 2 * width for t, h, width in self.scales()[:-1]), default=0)
+        hidden = max((frames // t * (side // h) ** 2 * width for t, h, width in self.scales()[:-1]), default=0)
         source = "transformers 5.24, models/inkling/image_processing_inkling.py `rescale_image_max_upscaled_long_edge`"
         patches, pixels = ceil(2048 / side) ** 2, side**2 * frames * self.num_channels
-        return (Encoder("image", patches, patches, pixels, self.text_hidden_size, wide, source),)
+        return (Encoder("image", patches, patches, pixels, self.text_hidden_size, hidden, source),)

@@ -14,9 +14,11 @@ from archcalc.model import Group, Layer, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = ("use_flash_attn", "drop_path_rate", "use_fa3", "shift_level", "capacity_factor", "eval_capacity_factor", "laux_allreduce",
+    inert_keys = (
+        "drop_path_rate", "use_fa3", "shift_level", "capacity_factor", "eval_capacity_factor", "laux_allreduce",
         "moe_coeff_ratio", "moe_intermediate_size", "moe_output_scale", "noisy_gate_policy", "num_experts", "num_routed_experts",
-        "num_shared_experts", "shared_expert_intermediate_size", "use_moe", "use_residual", "use_rts", "use_weighted_residual")  # fmt: skip
+        "num_shared_experts", "shared_expert_intermediate_size", "use_moe", "use_residual", "use_rts", "use_weighted_residual",
+    )  # fmt: skip
 
     num_channels: Size = 3
     patch_size: Size = 14

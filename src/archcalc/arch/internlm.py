@@ -8,7 +8,7 @@ from archcalc.arch._schema import Flag, Layers, Size, Tokens
 
 
 class Schema(PlainSchema):
-    inert_keys = ("attn_implementation", "rotary")
+    inert_keys = ("rotary",)
 
     vocab_size: Size = 103168
     hidden_size: Size = 4096

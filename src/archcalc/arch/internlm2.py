@@ -14,7 +14,6 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
-    inert_keys = ("attn_implementation", "reward_token_id")
     norms = ("attention_norm", "ffn_norm")
     mixer_name = "attention"
     ffn_name = "feed_forward"
@@ -38,7 +37,7 @@ class Schema(PlainSchema):
         reward = "InternLM2ForRewardModel" in (self.architectures or ())
         return {"embed": "tok_embeddings", "head": "" if reward else "output"}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.decoder_options()["head"]:
             return a

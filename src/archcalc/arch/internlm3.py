@@ -20,7 +20,7 @@ class Schema(llama.Schema):
     attention_bias: Flag = named(False, "qkv_bias", "attention_bias")
     mlp_bias: Flag = named(False, "bias", "mlp_bias")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.attention_bias != self.mlp_bias:
             raise ConfigError("qkv_bias and bias differ: the reference implementation wants them equal", key="qkv_bias")
-        return super().architecture(prefix)._replace(model_type="internlm3")
+        return super().architecture(prefix)

@@ -23,8 +23,6 @@ class Interns1ProVision(qwen3_vl_moe_vision.Schema):
     """The vision tower of Intern-S1 Pro: Qwen3-VL's, whose last layer alone feeds the text.
     Source: SGLang 0.5.23, srt/models/interns1pro.py."""
 
-    name = "interns1_pro_vision"
-
     deepstack_visual_indexes: tuple[int, ...] = ()
 
 
@@ -32,7 +30,6 @@ class Interns1ProText(qwen3_vl_moe_text.Schema):
     """The text model of Intern-S1 Pro: Qwen 3's with experts, routed in groups, and FoPE.
     Source: vLLM 0.33, models/interns1_pro.py (`InternS1ProMoeDecoderLayer`) and layers/rotary_embedding/fope.py."""
 
-    name = "interns1_pro_text"
     inert_keys = (*qwen3_vl_moe_text.Schema.inert_keys, "router_n_groups")
 
     def frequencies(self) -> int:
@@ -49,14 +46,14 @@ class Interns1ProText(qwen3_vl_moe_text.Schema):
             )
         return number or self.head_size // 2
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, n = super().architecture(prefix), self.frequencies()
         if not n:
-            return a._replace(model_type=self.name)
+            return a
         tensors = (Tensor(f"rotary_emb.{name}", (self.kv_heads, n, n), "attention") for name in ("sin_coef", "cos_coef"))
         position = a.facts.position.also(", frequencies mixed (FoPE)")
         groups = (*a.groups, group("decoder", prefixed(prefix, tensors)))
-        return a._replace(model_type=self.name, groups=groups, facts=a.facts._replace(position=position))
+        return a._replace(groups=groups, facts=a.facts._replace(position=position))
 
 
 class Schema(qwen3_5.Schema):
@@ -65,6 +62,6 @@ class Schema(qwen3_5.Schema):
     text_config: Annotated[ConfigSchema, nested("interns1_pro_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("interns1_pro_vision", fixed=True), Field(default={}, validate_default=True)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what reads time series is not counted"))

@@ -23,8 +23,6 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
     """The text model of Intern-S2 Mobius: each layer has a shared expert of its own, and a bank of routed ones with others.
     Source: vLLM 0.33, models/interns2_mobius.py (`InternS2MobiusMetaMoeBlock`, `InternS2MobiusSharedExpertBlock`)."""
 
-    name = "interns2_mobius_text"
-
     num_blocks: Layers = 4
     layer_scale: Flag = False
 
@@ -42,7 +40,7 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
         visits = -(-self.num_hidden_layers // self.num_blocks) * t.experts.active
         return t._replace(experts=Experts(t.experts.total, min(visits, t.experts.total)))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks: list[Stack] = []
         banks: list[Tensor] = []
@@ -60,7 +58,6 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
             stacks.append(s._replace(kinds=tuple(map(self.apart, s.kinds))))
         more = (*a.facts.more, ("banks of experts", f"{self.num_blocks}, shared by the layers"))
         return a._replace(
-            model_type=self.name,
             stacks=tuple(stacks),
             groups=(*a.groups, group("decoder", banks)),
             facts=a.facts._replace(more=more),
@@ -73,6 +70,6 @@ class Schema(qwen3_5.Schema):
     text_config: Annotated[ConfigSchema, nested("interns2_mobius_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_5_moe_vision", "interns2_mobius"), Field(default={}, validate_default=True)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what reads time series is not counted"))

@@ -18,9 +18,7 @@ from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys = (
-        "image_seq_length", "projector_hidden_act", "vision_feature_layer", "vision_feature_select_strategy",
-    )  # fmt: skip
+    inert_keys = ("image_seq_length", "projector_hidden_act", "vision_feature_layer", "vision_feature_select_strategy")
     renames: ClassVar[tuple[tuple[str, str], ...]] = tuple(
         (old, new.replace("vision_tower.vision_model.", "vision_tower.")) for old, new in LLAVA
     )
@@ -30,8 +28,8 @@ class Schema(VisionSchema):
     downsample_ratio: float = Field(0.5, gt=0, le=1)
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * int(1 / self.downsample_ratio) ** 2
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * int(1 / self.downsample_ratio) ** 2
         yield from layer_norm("layer_norm", merged)
         yield from projector(("linear_1", "linear_2"), (merged, hidden, hidden))
 
@@ -48,7 +46,6 @@ class Interns1(Schema):
     Source: internlm/Intern-S1-mini, modeling_interns1.py and configuration_interns1.py; vLLM 0.33, models/interns1.py
     (`InternS1MultiModalProjector`) and models/interns1_vit.py."""
 
-    name = "interns1"
     core_keys = ("text_config",)
     renames = ()
 
@@ -60,7 +57,6 @@ class QianfanOcr(Schema):
     """Qianfan-OCR: InternVL's form with Qwen 3.
     Source: transformers 5.23, models/qianfan_ocr/modeling_qianfan_ocr.py and configuration_qianfan_ocr.py (defaults)."""
 
-    name = "qianfan_ocr"
     renames = ()
 
     text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]

@@ -19,6 +19,7 @@ from archcalc.model import Architecture, Encoder
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("llm_config", "vision_config")
     inert_keys: ClassVar[tuple[str, ...]] = (
         "dynamic_image_size", "force_image_size", "max_dynamic_patch", "min_dynamic_patch", "pad2square", "ps_version",
@@ -30,13 +31,13 @@ class Schema(ConfigSchema):
     vision_config: Annotated[InternVit, nested("intern_vit_6b", "InternVisionModel")]
     downsample_ratio: float = Field(0.5, gt=0, le=1)
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text = under(self.llm_config.architecture(), "language_model")
+    def architecture(self, prefix: str) -> Architecture:
+        text = under(self.llm_config.standalone(), "language_model")
         groups, stacks = self.vision_config.tower("vision_model")
         joined, hidden = self.vision_config.hidden_size * int(1 / self.downsample_ratio) ** 2, text.facts.hidden_size
         tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, hidden, hidden)))
         groups.append(group("vision", prefixed("mlp1", tensors)))
-        return with_tower(text, "internvl_chat", groups, stacks)
+        return with_tower(text, groups, stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """As many tiles as the config allows; with the text models whose vocabularies have a token for it, a video of single tiles."""
@@ -56,32 +57,20 @@ class H2ovlChat(Schema):
     """H2OVL: InternVL's structure.
     Source: vLLM 0.33, models/h2ovl.py (`H2OVLChatModel`, a subclass of what reads InternVL)."""
 
-    name = "h2ovl_chat"
-
-    def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="h2ovl_chat")
-
 
 class NvlmD(Schema):
     """NVLM-D: InternVL's structure, whose projector is as wide inside as the text model's FFN and has no biases.
     Source: vLLM 0.33, models/nvlm_d.py (`_init_mlp1`); nvidia/NVLM-D-72B, modeling_nvlm_d.py."""
 
-    name = "nvlm_d"
-
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         joined, hidden = self.vision_config.hidden_size * int(1 / self.downsample_ratio) ** 2, a.facts.hidden_size
         inner = a.facts.intermediate_size or hidden
         tensors = (*layer_norm("0", joined), *projector(("1", "3"), (joined, inner, hidden), bias=False))
         kept = tuple(g for g in a.groups if not any(t.name.startswith("mlp1.") for t in g.tensors))
-        return a._replace(model_type="nvlm_d", groups=(*kept, group("vision", prefixed("mlp1", tensors))))
+        return a._replace(groups=(*kept, group("vision", prefixed("mlp1", tensors))))
 
 
 class SkyworkChat(Schema):
     """Skywork R1V: InternVL's structure.
     Source: vLLM 0.33, models/skyworkr1v.py (`SkyworkR1VChatModel`, a subclass of what reads InternVL)."""
-
-    name = "skywork_chat"
-
-    def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="skywork_chat")

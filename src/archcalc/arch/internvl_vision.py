@@ -18,8 +18,6 @@ from archcalc.model import Group, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("layer_scale_init_value",)
-
     layers_name: ClassVar[str] = "encoder.layer"
 
     hidden_size: Size = 1024
@@ -74,7 +72,6 @@ class QianfanOcrVision(Schema):
     Source: transformers 5.23, models/qianfan_ocr/modeling_qianfan_ocr.py (`QianfanOCRVisionModel`) and configuration_qianfan_ocr.py
     (defaults)."""
 
-    name = "qianfan_ocr_vision"
     inert_keys = (*Schema.inert_keys, "drop_path_rate")
     layers_name = "layers"
 

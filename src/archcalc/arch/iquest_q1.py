@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from archcalc.arch._decoder import group
-from archcalc.arch._plain import WindowedSchema, turned_layers
+from archcalc.arch._plain import WindowedSchema, rotary_flags
 from archcalc.arch._schema import Count, Few, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.experts import MixtureOfExperts
@@ -21,8 +21,8 @@ FULL, SLIDING = "full_attention", "sliding_attention"
 
 class Schema(WindowedSchema):
     inert_keys = (
-        "rotary_dim", "swa_rope_theta", "moe_router_dtype", "first_layer_attn_out_scale", "first_layer_ffn_out_scale", "attn_out_scale",
-        "ffn_out_scale", "softmax_scale", "logit_scale", "enable_lm_head_fp32", "fp32_residual_connection",
+        "rotary_dim", "moe_router_dtype", "first_layer_attn_out_scale", "first_layer_ffn_out_scale", "attn_out_scale",
+        "ffn_out_scale", "softmax_scale", "enable_lm_head_fp32", "fp32_residual_connection",
     )  # fmt: skip
     norms = ("attention_norm", "attn_out_norm", "feed_forward_norm")
     norm_label = "RMSNorm (pre, and behind attention)"
@@ -69,7 +69,7 @@ class Schema(WindowedSchema):
     def rotary_layers(self) -> list[bool]:
         """`no_rope_layers` lists those without positions."""
         bare = set(self.no_rope_layers or ())
-        return turned_layers([int(i not in bare) for i in range(self.num_hidden_layers)], 1, self.num_hidden_layers)
+        return rotary_flags([int(i not in bare) for i in range(self.num_hidden_layers)], 1, self.num_hidden_layers)
 
     def sparse(self) -> Sequence[bool]:
         dense = set(self.mlp_only_layers or ())

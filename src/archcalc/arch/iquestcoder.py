@@ -25,7 +25,7 @@ class Schema(llama.Schema):
     clip_qkv: Any = None
     use_sliding_window: bool | None = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.clip_qkv is not None or self.use_sliding_window:
             raise UnsupportedError("clip_qkv or use_sliding_window is set: the reference implementation rejects both for this type")
-        return super().architecture(prefix)._replace(model_type="iquestcoder")
+        return super().architecture(prefix)

@@ -33,7 +33,7 @@ class Schema(llama.Schema):
         )
         return stack(join(prefix, "gate_projections"), "other", [make_layer(None, None, tuple(gate))] * self.num_hidden_layers)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks = tuple(s._replace(kinds=tuple(map(self.looped, s.kinds))) for s in a.stacks)
         more = (
@@ -41,7 +41,7 @@ class Schema(llama.Schema):
             f"{self.loop_num} loops; after the first, full attention and a window of {self.loop_window_size}, gated",
         )
         return a._replace(
-            model_type="iquestloopcoder", stacks=(*stacks, *([self.gates(prefix)] if self.loop_num > 1 else [])),
+            stacks=(*stacks, *([self.gates(prefix)] if self.loop_num > 1 else [])),
             facts=a.facts._replace(more=(*a.facts.more, more)),
             notes=("FLOPs count the matrices of a layer once, however often it runs",),
         )  # fmt: skip

@@ -19,8 +19,6 @@ class PixelShuffleSiglip2(Siglip2):
     """Isaac's vision tower: SigLIP 2 without a head.
     Source: vLLM 0.33, models/isaac.py (`Siglip2VisionTransformer`)."""
 
-    name = "pixel_shuffle_siglip2"
-
     pixel_shuffle_scale_factor: Size = 1
 
     def pooled(self) -> bool:
@@ -36,9 +34,10 @@ class PixelShuffleSiglip2(Siglip2):
 class Schema(VisionSchema):
     text_name = "text_model"
     inert_keys = (
-        "vision_patch_size", "vision_max_num_patches", "vision_min_num_patches", "max_sequence_length", "vision_token", "video_patch_size",
-        "vision_attn_implementation", "vision_rescale_factor", "pixel_shuffle_scale",
+        "vision_patch_size", "vision_max_num_patches", "vision_min_num_patches", "max_sequence_length", "vision_token",
+        "video_patch_size", "vision_attn_implementation", "vision_rescale_factor", "pixel_shuffle_scale",
     )  # fmt: skip
+    ties = "stated"
 
     text_config: Annotated[ConfigSchema, nested("qwen3", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("pixel_shuffle_siglip2", fixed=True), DEFAULT]
@@ -50,9 +49,6 @@ class Schema(VisionSchema):
         own = {key: value for key, value in config.items() if key not in (*cls.model_fields, *cls.inert_keys, "architectures")}
         return {**config, "text_config": own}
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
-
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         root, vision = f"{prefix}.vision_embedding", self.vision_config
         groups, stacks = vision.tower(f"{root}.0")
@@ -60,6 +56,6 @@ class Schema(VisionSchema):
         groups.append(group("vision", prefixed(root, self.joined(self.tower_width() * factor**2, text.facts.hidden_size))))
         return groups, stacks
 
-    def joined(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from linear("1", 4 * wide, wide, "other")
-        yield from linear("3", hidden, 4 * wide, "other")
+    def joined(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from linear("1", 4 * width, width, "other")
+        yield from linear("3", hidden, 4 * width, "other")

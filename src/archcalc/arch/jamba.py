@@ -24,8 +24,7 @@ from archcalc.model import NOPE, Architecture, Layer, Moe
 class Schema(DecoderSchema):
     whole_heads = False
     inert_keys = (
-        "calc_logits_for_entire_prompt", "mamba_inner_layernorms", "num_logits_to_keep", "use_associative_scan", "use_mamba_kernels",
-        "use_mambapy",
+        "calc_logits_for_entire_prompt", "mamba_inner_layernorms", "num_logits_to_keep", "use_associative_scan", "use_mambapy",
     )  # fmt: skip
 
     vocab_size: Size = 65536
@@ -56,17 +55,17 @@ class Schema(DecoderSchema):
         )  # fmt: skip
 
     def layer(self, kind: str, sparse: bool) -> Layer:
-        h, wide = self.hidden_size, self.intermediate_size
-        ffn: Block = GatedFeedForward(h, wide, self.hidden_act)
+        h, width = self.hidden_size, self.intermediate_size
+        ffn: Block = GatedFeedForward(h, width, self.hidden_act)
         if sparse:
-            ffn = MixtureOfExperts(h, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, router="router")
+            ffn = MixtureOfExperts(h, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, router="router")
         norms = (rms_norm("input_layernorm", h), rms_norm("pre_ff_layernorm", h))
         if kind == LINEAR:
             return make_layer(self.mamba(), ffn, norms, mixer_name="mamba", ffn_name="feed_forward")
         attention = GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, rope=False)
         return make_layer(attention, ffn, norms, ffn_name="feed_forward")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
         for what in ("attn", "expert"):
             period, offset = getattr(self, f"{what}_layer_period"), getattr(self, f"{what}_layer_offset")
@@ -85,4 +84,4 @@ class Schema(DecoderSchema):
             more=(("Mamba state", f"{mamba.inner} channels x {mamba.state}"), ("convolution", f"{mamba.kernel} tokens")),
         )
         norm = [rms_norm("final_layernorm", self.hidden_size)]
-        return decoder("jamba", [built[pair] for pair in pairs], facts, computes=self.computes(), prefix=prefix, final_norm=norm)
+        return decoder([built[pair] for pair in pairs], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

@@ -14,9 +14,9 @@ from archcalc.blocks.vision import projector, table
 from archcalc.model import Architecture, Tensor
 
 
-def aligner(name: str, wide: int, out: int, depth: int) -> Iterable[Tensor]:
+def aligner(name: str, width: int, out: int, depth: int) -> Iterable[Tensor]:
     """`depth` linear layers from a tower's or a code's width."""
-    yield from projector((f"{name}.fc1",), (wide, out))
+    yield from projector((f"{name}.fc1",), (width, out))
     for i in range(depth - 1):
         yield from projector((f"{name}.hidden_layers.{i}",), (out, out))
 

@@ -23,7 +23,7 @@ class Jet(ConfigSchema):
     """The block's sizes."""
 
     name = "jet_block"
-    inert_keys = ("mode", "norm_eps", "dconv_implementation")
+    inert_keys = ("mode",)
 
     expand_v: float
     num_heads: Size
@@ -72,7 +72,7 @@ class Schema(DecoderSchema):
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         return make_layer(self.mixer(kind), GatedFeedForward(h, self.intermediate_size, self.hidden_act), norms)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         kinds = per_layer(self.layer_types, self.num_hidden_layers, "layer_types")
         built = {kind: self.layer(kind) for kind in dict.fromkeys(kinds)}
         sharing = head_sharing(self.num_attention_heads, self.kv_heads)
@@ -83,7 +83,7 @@ class Schema(DecoderSchema):
             sliding_window=efficient.swa.window_size if efficient and efficient.swa and "swa" in kinds else None,
         )  # fmt: skip
         return decoder(
-            self.name, [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix,
+            [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", self.hidden_size)],
         )  # fmt: skip
 
@@ -92,7 +92,7 @@ class JetVlm(VisionSchema):
     """JetVLM: Jet-Nemotron with SigLIP, whose patches are joined by four and pass a norm and two linear layers.
     Source: SGLang 0.5.23, srt/models/jet_vlm.py (`JetVLMForConditionalGeneration`) and srt/configs/jet_vlm.py."""
 
-    name = "jet_vlm"
+    ties = "stated"
     inert_keys = ("image_token_id", "video_token_id")
 
     text_config: Annotated[ConfigSchema, nested("jet_nemotron", fixed=True), DEFAULT]
@@ -103,12 +103,9 @@ class JetVlm(VisionSchema):
         heads = (g._replace(tensors=tuple(prefixed("llm", g.tensors))) if g.part == "head" else g for g in text.groups)
         return text._replace(groups=tuple(heads))
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from layer_norm("layers.1", 4 * wide)
-        yield from linear("layers.2", hidden, 4 * wide, "other", bias=True)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("layers.1", 4 * width)
+        yield from linear("layers.2", hidden, 4 * width, "other", bias=True)
         yield from linear("layers.4", hidden, hidden, "other", bias=True)
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:

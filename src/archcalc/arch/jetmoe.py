@@ -17,7 +17,7 @@ from archcalc.model import Experts, Layer, Shard, Tensor
 
 class Schema(PlainSchema):
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
-    inert_keys = ("aux_loss_coef", "applied_layers", "glu", "num_layers")
+    inert_keys = ("applied_layers", "glu", "num_layers")
 
     vocab_size: Size = 32000
     hidden_size: Size = 2048
@@ -64,13 +64,13 @@ class Schema(PlainSchema):
         yield from linear(f"{name}.router.layer", experts.total, h, "router")
 
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
-        h, wide, heads = self.hidden_size, self.intermediate_size, self.num_key_value_heads
+        h, width, heads = self.hidden_size, self.intermediate_size, self.num_key_value_heads
         keys = heads * self.head_dim
         base = make_layer(self.gqa(), self.experts())
         tensors = (
             *prefixed("self_attention", self.pools("experts", keys, keys, heads)),
             *linear("self_attention.kv_proj", 2 * keys, h, "attention", shard=Shard(0, heads)),
-            *self.pools("mlp", 2 * wide, wide, wide),
+            *self.pools("mlp", 2 * width, width, width),
             *self.norm("input_layernorm"),
             *self.norm("post_attention_layernorm"),
         )

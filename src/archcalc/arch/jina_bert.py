@@ -23,7 +23,7 @@ from archcalc.model import ALIBI, Layer, Tensor
 
 class Schema(BertSchema):
     root = "bert"
-    inert_keys = (*BertSchema.inert_keys, "emb_pooler", "attn_implementation", "feed_forward_type", "model_max_length")
+    inert_keys = (*BertSchema.inert_keys, "emb_pooler", "feed_forward_type")
 
     vocab_size: Size = 30528
     max_position_embeddings: Size = 8192
@@ -42,12 +42,12 @@ class Schema(BertSchema):
         yield from layer_norm("LayerNorm", self.embedding_width)
 
     def layer(self) -> Layer:
-        h, heads, wide = self.hidden_size, self.num_attention_heads, self.intermediate_size
+        h, heads, width = self.hidden_size, self.num_attention_heads, self.intermediate_size
         attention = GroupedQueryAttention(h, heads, heads, self.head_size, True, True, names=NAMES, rope=False)
         norms = (*layer_norm("attention.output.LayerNorm", h), *layer_norm("mlp.layernorm", h))
-        layer = encoder_layer(attention, GatedFeedForward(h, wide, self.hidden_act), norms, attention_name="attention")
+        layer = encoder_layer(attention, GatedFeedForward(h, width, self.hidden_act), norms, attention_name="attention")
         kept = tuple(t for t in layer.tensors if t.role != "mlp")
-        ways = (*linear("mlp.gated_layers", 2 * wide, h, "mlp"), *linear("mlp.wo", h, wide, "mlp", bias=True))
+        ways = (*linear("mlp.gated_layers", 2 * width, h, "mlp"), *linear("mlp.wo", h, width, "mlp", bias=True))
         return layer._replace(tensors=(*kept, *ways))
 
     def more(self) -> dict[str, Any]:

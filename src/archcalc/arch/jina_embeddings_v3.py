@@ -51,19 +51,11 @@ class JinaColbertV2(Schema):
     """Jina ColBERT v2: XLM-RoBERTa with rotary positions whose tokens one linear layer turns into short vectors.
     Source: vLLM 0.33, models/colbert.py (`ColBERTJinaRobertaModel`)."""
 
-    name = "jina_colbert_v2"
-    inert_keys = (
-        *Schema.inert_keys,
-        "use_flash_attn",
-        "lora_adaptations",
-        "rotary_emb_base",
-        "emb_pooler",
-        "matryoshka_dimensions",
-    )
+    inert_keys = (*Schema.inert_keys, "lora_adaptations", "emb_pooler", "matryoshka_dimensions")
 
     colbert_dim: Size = named(128, "colbert_dim", "dim", "projection_dim")
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         head = _heads.Head(lambda s: linear("linear", self.colbert_dim, s.width, "head"))
         a = self.built(head, _heads.Sizes(self.colbert_dim, self.hidden_size, {}), prefix)
         return a._replace(facts=a.facts._replace(more=(("head", f"vectors of {self.colbert_dim}"),)))

@@ -5,10 +5,8 @@ Source: mlx-lm 0.32, mlx_lm/utils.py (`MODEL_REMAPPING`: read as deepseek_v3).
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from archcalc.arch import deepseek_v3
 
 
 class Schema(deepseek_v3.Schema):
-    name: ClassVar[str] = "joyai_llm_flash"
+    name = "joyai_llm_flash"

@@ -18,9 +18,8 @@ from archcalc.model import Experts, Layer, Shard, Tensor
 class Schema(PlainSchema):
     core_keys = (*PlainSchema.core_keys, "intermediate_size")
     inert_keys = (
-        "layernorm_num_groups", "rope_head_dim", "norm_topk_prob", "router_score_func", "router_scaling_factor",
-        "dual_chunk_attention_config", "attn_gate_func", "num_dense_layers", "router_aux_loss_coef", "output_router_logits",
-        "expert_shard_format", "ffn_hidden_shards",
+        "layernorm_num_groups", "rope_head_dim", "router_score_func", "router_scaling_factor", "dual_chunk_attention_config",
+        "attn_gate_func", "num_dense_layers", "expert_shard_format", "ffn_hidden_shards",
     )  # fmt: skip
     norm_label = "RMSNorm in groups (pre)"
 
@@ -60,9 +59,9 @@ class Schema(PlainSchema):
 
     def values(self) -> Iterator[Tensor]:
         """Projections of values, of which a token visits a few, and their router."""
-        experts, wide = Experts(self.mova_num_experts, self.mova_num_experts_per_tok or self.mova_num_experts), self.kv_heads
-        shape = (self.mova_num_experts, wide * self.head_size, self.hidden_size)
-        yield Tensor("self_attn.v_experts.{}.weight", shape, "attention", Shard(1, wide), experts)
+        experts, width = Experts(self.mova_num_experts, self.mova_num_experts_per_tok or self.mova_num_experts), self.kv_heads
+        shape = (self.mova_num_experts, width * self.head_size, self.hidden_size)
+        yield Tensor("self_attn.v_experts.{}.weight", shape, "attention", Shard(1, width), experts)
         yield Tensor("self_attn.v_router.weight", (self.mova_num_experts, self.hidden_size), "router")
         if self.moe_gate_bias:
             yield Tensor("self_attn.v_router.bias", (self.mova_num_experts,), "router")
@@ -83,5 +82,3 @@ class Schema(PlainSchema):
 class Xllm(Schema):
     """xLLM: K2 Horizon's structure under the keys that it had first.
     Source: SGLang 0.5.23, srt/models/xllm.py (`XllmForCausalLM`) and srt/configs/k2_horizon.py."""
-
-    name = "xllm"

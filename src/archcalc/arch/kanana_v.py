@@ -21,7 +21,7 @@ from archcalc.model import Architecture, Group, Stack, Tensor
 class Vision(qwen2_vl_vision.Schema):
     """Qwen2-VL's tower without its merger."""
 
-    inert_keys = (*qwen2_vl_vision.Schema.inert_keys, "num_queries_vis_abstractor", "model_name")
+    inert_keys = (*qwen2_vl_vision.Schema.inert_keys, "num_queries_vis_abstractor")
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         groups, stacks = super().tower(prefix)
@@ -43,13 +43,13 @@ class Projector(ConfigSchema):
 
     def block(self, inner: int) -> Iterator[Tensor]:
         """RegNet's bottleneck."""
-        wide, squeezed = self.hidden_size, round(inner * 0.25)
-        shapes = (("conv1", wide, inner, 1), ("conv2", wide, 1, 3), ("conv3", wide, wide, 1))
-        for name, outer, source, kernel in (*shapes, *((("downsample", wide, inner, 1),) if inner != wide else ())):
+        width, squeezed = self.hidden_size, round(inner * 0.25)
+        shapes = (("conv1", width, inner, 1), ("conv2", width, 1, 3), ("conv3", width, width, 1))
+        for name, outer, source, kernel in (*shapes, *((("downsample", width, inner, 1),) if inner != width else ())):
             yield from conv(f"{name}.conv", outer, source, kernel, kernel, bias=False, role="other")
             yield from layer_norm(f"{name}.bn", outer)
-        yield from conv("se.fc1", squeezed, wide, 1, 1, role="other")
-        yield from conv("se.fc2", wide, squeezed, 1, 1, role="other")
+        yield from conv("se.fc1", squeezed, width, 1, 1, role="other")
+        yield from conv("se.fc2", width, squeezed, 1, 1, role="other")
 
     def tensors(self) -> Iterator[Tensor]:
         if self.pos_emb:
@@ -65,14 +65,15 @@ class Projector(ConfigSchema):
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("text_config", "vision_config", "projector_config")
 
     text_config: Annotated[ConfigSchema, nested("llama", "kanana-1.5-v", "kanana")]
     vision_config: Vision
     projector_config: Projector
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text = under(self.text_config.architecture(), join(prefix, "language_model"))
+    def architecture(self, prefix: str) -> Architecture:
+        text = under(self.text_config.standalone(), join(prefix, "language_model"))
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         groups.append(group("vision", prefixed(join(prefix, "abstractor"), self.projector_config.tensors())))
-        return with_tower(text, "kanana_v", groups, stacks)
+        return with_tower(text, groups, stacks)

@@ -13,7 +13,7 @@ from archcalc.arch._vlm import flat
 from archcalc.arch.siglip_vision_model import Schema as Siglip
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector, table
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 _OWN = (
     "model_type", "architectures", "auto_map", "dtype", "torch_dtype", "vision_config", "vision_start_token_id", "vision_end_token_id",
@@ -26,7 +26,6 @@ class KeyeVision(Siglip):
     """The vision tower of Keye-VL: SigLIP, pooling head and all.
     Source: vLLM 0.33, models/keye.py (`KeyeSiglipVisionModel`)."""
 
-    name = "keye_vision"
     whole = False
     inert_keys = ("projection_dim", "spatial_merge_size", "temporal_patch_size", "tokens_per_second", "in_channels")
 
@@ -37,6 +36,7 @@ class Schema(VisionSchema):
     tower_name = "visual.vision_model"
     projector_name = "mlp_AR"
     renames = (("model.language_model.", "model."), ("model.visual.", "visual."), ("model.mlp_AR.", "mlp_AR."))
+    ties = "text"
 
     text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
     vision_config: Annotated[KeyeVision, nested("keye_vision", fixed=True), DEFAULT]
@@ -46,16 +46,13 @@ class Schema(VisionSchema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, _OWN, model_type="qwen3")
 
-    def tied(self, text: Architecture) -> bool | None:
-        return None
-
-    def joined(self, wide: int) -> int:
+    def joined(self, width: int) -> int:
         """The width of the norm before the projector: a patch's, before four are joined."""
-        return wide
+        return width
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from layer_norm("pre_norm", self.joined(wide))
-        yield from projector(("linear_1", "linear_2"), (4 * wide, 4 * wide, hidden))
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("pre_norm", self.joined(width))
+        yield from projector(("linear_1", "linear_2"), (4 * width, 4 * width, hidden))
 
     def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
         yield table(f"{self.tower_name}.embeddings.packing_position_embedding", PACKED, self.tower_width())
@@ -65,7 +62,5 @@ class Keyevl15(Schema):
     """Keye-VL 1.5: the norm before the projector follows the joining of patches.
     Source: vLLM 0.33, models/keye_vl1_5.py (`KeyeVL1_5Projector`)."""
 
-    name = "keyevl1_5"
-
-    def joined(self, wide: int) -> int:
-        return 4 * wide
+    def joined(self, width: int) -> int:
+        return 4 * width

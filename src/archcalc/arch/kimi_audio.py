@@ -29,6 +29,7 @@ class Schema(AudioSchema):
     inert_keys = _OWN
     projector_name = "vq_adaptor"
     renames = (("model.language_model.", "model."), ("model.vq_adaptor.", "model.vq_adaptor."))
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("qwen2", "kimi_audio"), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("qwen2_audio_encoder"), DEFAULT]
@@ -39,14 +40,11 @@ class Schema(AudioSchema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return {"audio_config": LARGE_V3, **flat(config, _OWN)}
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
-
     def projection(self, hidden: int) -> Iterable[Tensor]:
         yield from linear("layers.0", hidden, self.kimia_adaptor_input_dim, "other", bias=True)
         yield from linear("layers.3", hidden, hidden, "other", bias=True)
         yield from layer_norm("layers.4", hidden)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what speaks is not counted, nor the detokenizer beside it"))

@@ -26,7 +26,7 @@ class Schema(ConfigSchema):
     projection_hidden_size: Size | None = None
     tie_word_embeddings: Flag = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         vision = self.vision_config
         groups, stacks = vision.tower(f"{prefix}.vision_tower")
@@ -53,4 +53,4 @@ class Schema(ConfigSchema):
             (".attn.proj.", ".wo."),
             *((f".attn.{name}_proj.", ".wqkv.") for name in "qkv"),
         )
-        return with_tower(text, "kimi_k25", groups, stacks, renames=renames, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, renames=renames, tied=self.tie_word_embeddings)

@@ -21,8 +21,8 @@ from archcalc.model import Encoder, Group, Stack, Tensor, stack
 class Schema(TowerSchema):
     # Positions in time are computed, and frames are pooled: neither has weights.
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "pos_emb_time", "init_pos_emb_time", "pos_emb_type", "merge_type", "video_attn_type", "mm_projector_type",
-        "projector_hidden_act", "text_hidden_size",
+        "pos_emb_time", "pos_emb_type", "merge_type", "video_attn_type", "mm_projector_type", "projector_hidden_act",
+        "text_hidden_size",
     )  # fmt: skip
 
     patch_size: Size = 14
@@ -55,11 +55,11 @@ class Schema(TowerSchema):
 
     def encoders(self) -> tuple[Encoder, ...]:
         """The square image of 3,000 pixels that engines profile, scaled down to the processor's limit of patches and filled up."""
-        (high, wide), p = self.merge_kernel_size, self.patch_size
+        (high, width), p = self.merge_kernel_size, self.patch_size
         side = 3000 * min(128, 3000 // p) // max(3000 // p, 1)
-        tokens = -(-side // (p * high)) * -(-side // (p * wide))
+        tokens = -(-side // (p * high)) * -(-side // (p * width))
         source = (
             "transformers 5.24, models/kimi_k25/image_processing_kimi_k25.py `navit_resize`, `max_patches` (128 x 128); "
             "vLLM 0.33, models/kimi_k25.py `MaxImageTokenMeta`"
         )
-        return (encoder(self, tokens * high * wide, tokens, 3 * p**2, source, rotated=True),)
+        return (encoder(self, tokens * high * width, tokens, 3 * p**2, source, rotated=True),)

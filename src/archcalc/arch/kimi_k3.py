@@ -23,5 +23,5 @@ class Schema(VisionSchema):
     text_config: Annotated[ConfigSchema, nested("kimi_k3_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("kimi_k3_vision", fixed=True), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         return self.vision_config.merged(hidden)

@@ -60,9 +60,7 @@ class DeltaConfig(LinearConfig):
 
 
 class Schema(kimi_linear.Schema):
-    inert_keys = (
-        *kimi_linear.Schema.inert_keys, "activation_situ_beta", "activation_situ_linear_beta", "topk_method", "model_type",
-    )  # fmt: skip
+    inert_keys = (*kimi_linear.Schema.inert_keys, "activation_situ_beta", "activation_situ_linear_beta")
 
     linear_attn_config: DeltaConfig = Field(default=DeltaConfig())
     mla_use_output_gate: Flag = False
@@ -93,7 +91,7 @@ class Schema(kimi_linear.Schema):
         kind = LINEAR if isinstance(mixer, KimiDeltaAttention) else ""
         return self.finished(make_layer(mixer, ffn, self.extra_tensors(kind), extra=extra))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h = super().architecture(prefix), self.hidden_size
         if not self.attn_res_block_size:
             return a

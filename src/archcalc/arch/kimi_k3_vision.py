@@ -21,10 +21,7 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(moonvit.Schema):
-    inert_keys = (
-        *moonvit.Schema.inert_keys, "activation_func", "pos_emb_interpolation_mode", "projector_ln_eps", "mm_hidden_size",
-        "_attn_implementation",
-    )  # fmt: skip
+    inert_keys = (*moonvit.Schema.inert_keys, "activation_func", "pos_emb_interpolation_mode")
 
     num_attention_heads: Size = named(12, "num_attention_heads", "vt_num_attention_heads")
     hidden_size: Size = named(1024, "hidden_size", "vt_hidden_size")
@@ -54,6 +51,6 @@ class Schema(moonvit.Schema):
         return [group("vision", prefixed(prefix, outside))], [layers]
 
     def merged(self, hidden: int) -> Iterator[Tensor]:
-        wide = self.hidden_size * self.merge_kernel_size[0] * self.merge_kernel_size[1]
-        yield from projector(("proj.0", "proj.2"), (wide, wide, hidden), bias=False)
+        width = self.hidden_size * self.merge_kernel_size[0] * self.merge_kernel_size[1]
+        yield from projector(("proj.0", "proj.2"), (width, width, hidden), bias=False)
         yield rms_norm("post_norm", hidden)

@@ -38,5 +38,5 @@ class Schema(VisionSchema):
 
         return a._replace(stacks=tuple(map(with_buffer, a.stacks)))
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         return self.vision_config.merged(hidden)

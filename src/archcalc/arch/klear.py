@@ -13,9 +13,7 @@ from archcalc.model import Layer
 
 
 class Schema(BiasedSchema):
-    core_keys = (
-        *BiasedSchema.core_keys, "num_experts", "num_experts_per_tok", "moe_intermediate_size", "n_shared_experts",
-    )  # fmt: skip
+    core_keys = (*BiasedSchema.core_keys, "num_experts", "num_experts_per_tok", "moe_intermediate_size", "n_shared_experts")
     qk_norm = "head"
 
     mlp_only_layers: list[int] = []  # noqa: RUF012
@@ -30,9 +28,9 @@ class Schema(BiasedSchema):
         return [i not in self.mlp_only_layers and (i + 1) % step == 0 for i in range(n)]
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.moe_intermediate_size, self.n_shared_experts
+        width, shared = self.moe_intermediate_size, self.n_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             correction_bias="expert_bias",
         )  # fmt: skip
 

@@ -25,8 +25,6 @@ RENAMES = (
 
 
 class Schema(DecoderSchema):
-    inert_keys = ("intermediate_size",)
-
     vocab_size: Size = 128000
     hidden_size: Size = 2560
     intermediate_size: int | None = None  # type: ignore[assignment]
@@ -54,7 +52,7 @@ class Schema(DecoderSchema):
         )  # fmt: skip
         return make_layer(attention, experts, (rms_norm(norm, h) for norm in NORMS))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
         kinds = [SLIDING if (i + 1) % 5 else FULL for i in range(n)] if self.layer_types is None else self.layer_types
         windows = attention_pattern(kinds, n, self.sliding_window)
@@ -68,4 +66,4 @@ class Schema(DecoderSchema):
             more=(("QK-norm", "RMSNorm per head"),),
         )
         layers, norm = [built[window] for window in windows], [rms_norm("norm", self.hidden_size)]
-        return decoder("kolibri1", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=RENAMES)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=RENAMES)

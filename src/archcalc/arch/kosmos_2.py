@@ -19,15 +19,15 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(CompositeSchema):
+    prefix = "model"
+    prefix = ""
     text_name = "text_model"
+    ties = "either"
 
     text_config: Annotated[Text, nested("kosmos_2_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("kosmos_2_vision_model", fixed=True), DEFAULT]
     latent_query_num: Size = 64
     tie_word_embeddings: Flag | None = True
-
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings) or text.facts.tied_embeddings
 
     def text(self, prefix: str) -> Architecture:
         return self.text_config.architecture(join(prefix, "text_model"))
@@ -41,9 +41,6 @@ class Schema(CompositeSchema):
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         return [*groups, group("vision", prefixed(join(prefix, "image_to_text_projection"), self.projection()))], stacks
-
-    def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """One image, read by the queries."""

@@ -23,14 +23,16 @@ NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 class Schema(PlainSchema):
+    prefix = ""
     reads_head_dim = False
-    inert_keys = ("scale_embedding", "layerdrop")
+    inert_keys = ("scale_embedding",)
     layer_norms = True
     norms = ("self_attn_layer_norm", "final_layer_norm")
     norm_label = "LayerNorm (pre, and within attention and FFN)"
     last_norm = "layer_norm"
     gated = False
     ffn_name = "ffn"
+    grouped = False
     inner_norm: ClassVar[bool] = True
 
     vocab_size: Size = 65037
@@ -45,10 +47,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         h, heads = self.hidden_size, self.num_attention_heads
@@ -70,5 +68,5 @@ class Schema(PlainSchema):
     def more(self) -> dict[str, Any]:
         return {"position": SINUSOIDAL}
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return head_below(super().architecture(join(prefix, "model")), prefix)

@@ -36,7 +36,7 @@ class Schema(Moshi):
     def more(self) -> dict[str, Any]:
         return {}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if task_of(self.architectures) == "bare":
             return PlainSchema.architecture(self, prefix)
-        return with_tower(PlainSchema.architecture(self, prefix), self.name, *self.codec_config.tower("codec_model"))
+        return with_tower(PlainSchema.architecture(self, prefix), *self.codec_config.tower("codec_model"))

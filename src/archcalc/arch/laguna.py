@@ -63,10 +63,10 @@ class Schema(GatedSchema):
             self.shared_expert_intermediate_size, correction_bias="gate.e_score_correction_bias", correction_kind="param",
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.moe_apply_router_weight_on_input:
             raise UnsupportedError("moe_apply_router_weight_on_input is true: the reference implementation has no such router")
         layers = self.layers()
         facts = self.gated_facts(rope_label({"rope_parameters": _ROPE, **(self.model_extra or {})}))
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder("laguna", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=RENAMES)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=RENAMES)

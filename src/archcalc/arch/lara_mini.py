@@ -59,15 +59,15 @@ class Schema(DecoderSchema):
         )  # fmt: skip
 
     def layer(self, kind: str) -> Layer:
-        h, wide = self.hidden_size, self.shared_expert_intermediate_size
+        h, width = self.hidden_size, self.shared_expert_intermediate_size
         experts = MixtureOfExperts(
-            h, self.moe_intermediate_size, self.num_experts, self.num_experts_per_tok, self.hidden_act, 1, wide,
+            h, self.moe_intermediate_size, self.num_experts, self.num_experts_per_tok, self.hidden_act, 1, width,
             shared_name="shared_expert",
         )  # fmt: skip
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         return make_layer(self.mixer(kind), experts, norms, mixer_name="linear_attn" if kind == LINEAR else "self_attn")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, turn = self.num_hidden_layers, (LINEAR, SLIDING, LINEAR, FULL, SLIDING)
         stated = [turn[i % 5] for i in range(n)] if self.layer_types is None else per_layer(self.layer_types, n, "layer_types")
         kinds = known_kinds(stated, "layer_types", LINEAR, SLIDING, FULL)
@@ -89,7 +89,7 @@ class Schema(DecoderSchema):
             ),
         )  # fmt: skip
         return decoder(
-            "lara_mini", [built[kind] for kind in kinds], facts, computes=self.computes(),
+            [built[kind] for kind in kinds], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)],
             renames=RENAMES,
         )  # fmt: skip

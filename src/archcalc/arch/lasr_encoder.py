@@ -18,9 +18,11 @@ from archcalc.model import Architecture, Layer, Tensor, stack
 
 
 class Schema(parakeet_encoder.Schema):
+    prefix = ""
     alone = "a model without text: it keeps no cache"
-    inert_keys = (*parakeet_encoder.Schema.inert_keys, "feed_forward_residual_weights", "conv_residual_weights", "batch_norm_momentum",
-                  "subsampling_conv_stride", "subsampling_factor", "projection_hidden_size", "projection_bias")  # fmt: skip
+    inert_keys = (
+        *parakeet_encoder.Schema.inert_keys, "feed_forward_residual_weights", "conv_residual_weights", "batch_norm_momentum",
+    )  # fmt: skip
 
     hidden_size: Size = 512
     num_hidden_layers: Layers = 17
@@ -55,7 +57,7 @@ class Schema(parakeet_encoder.Schema):
         layers = stack(join(prefix, "layers"), "audio", [self.layer()] * self.num_hidden_layers)
         return [group("audio", below(prefix, self.front()))], [layers]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")
 
 
@@ -63,7 +65,6 @@ class LasrCtc(TowerSchema):
     """LASR with a row for each token (CTC).
     Source: transformers 5.24, models/lasr/modeling_lasr.py (`LasrForCTC`) and configuration_lasr.py (defaults)."""
 
-    name = "lasr_ctc"
     alone = "a model without text: it keeps no cache"
     inert_keys = ("ctc_loss_reduction", "ctc_zero_infinity")
 

@@ -22,16 +22,16 @@ NAMES = ("self.query", "self.key", "self.value", "output.dense")
 FFN = ("intermediate.dense", "output.dense")
 
 
-def bert_layer(h: int, heads: int, wide: int, activation: str) -> Layer:
+def bert_layer(h: int, heads: int, width: int, activation: str) -> Layer:
     """BERT's layer."""
     norms = (*layer_norm("attention.output.LayerNorm", h), *layer_norm("output.LayerNorm", h))
     attention = GroupedQueryAttention(h, heads, heads, head_width(h, heads), True, True, names=NAMES)
-    return encoder_layer(attention, FeedForward(h, wide, activation, names=FFN), norms, attention_name="attention", ffn_name="")
+    return encoder_layer(attention, FeedForward(h, width, activation, names=FFN), norms, attention_name="attention", ffn_name="")
 
 
 class Schema(AloneSchema):
     alone = "an encoder of pages: it keeps no cache"
-    inert_keys = ("max_rel_pos", "max_rel_2d_pos", "classifier_dropout", "second_input_size")
+    inert_keys = ("max_rel_pos", "max_rel_2d_pos", "second_input_size")
     root = "layoutlmv3"
 
     vocab_size: Size = 50265
@@ -61,13 +61,13 @@ class Schema(AloneSchema):
         yield table("embeddings.token_type_embeddings", self.type_vocab_size, h)
         yield from layer_norm("embeddings.LayerNorm", h)
         yield table("embeddings.position_embeddings", self.max_position_embeddings, h)
-        for axis, wide in (
+        for axis, width in (
             ("x", self.coordinate_size),
             ("y", self.coordinate_size),
             ("h", self.shape_size),
             ("w", self.shape_size),
         ):
-            yield table(f"embeddings.{axis}_position_embeddings", self.max_2d_position_embeddings, wide)
+            yield table(f"embeddings.{axis}_position_embeddings", self.max_2d_position_embeddings, width)
 
     def patches(self) -> Iterator[Tensor]:
         h = self.hidden_size

@@ -20,7 +20,7 @@ NAMES = (f"{INNER}.query", f"{INNER}.key", f"{INNER}.value", "output")
 
 
 class Schema(BartSchema):
-    inert_keys = (*BartSchema.inert_keys, "attention_window", "num_beams")
+    inert_keys = (*BartSchema.inert_keys, "attention_window")
     root = "led"
 
     max_encoder_position_embeddings: Size = 16384

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/lfm2/modeling_lfm2.py and configuration_lfm2.py (defaults; the FFN's width is adjusted).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label, known_kinds
@@ -24,10 +22,7 @@ CONV = "conv"
 class Schema(DecoderSchema):
     whole_heads = False
     # Published configs repeat widths and counts under the names of the first implementation, which is not read any more.
-    inert_keys = (
-        "block_dim", "block_mlp_init_scale", "block_norm_eps", "block_out_init_scale", "block_use_swiglu", "block_use_xavier_init",
-        "conv_dim", "conv_dim_out", "conv_use_xavier_init", "num_heads", "theta", "use_pos_enc",
-    )  # fmt: skip
+    inert_keys = ("block_dim", "block_use_swiglu", "conv_dim", "conv_dim_out", "num_heads", "theta", "use_pos_enc")
 
     vocab_size: Size = 65536
     hidden_size: Size = 2560
@@ -79,7 +74,7 @@ class Schema(DecoderSchema):
         conv = ShortConvolution(h, self.conv_tokens, self.conv_bias)
         return make_layer(conv, ffn, norms, mixer_name="conv", ffn_name="feed_forward")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         kinds = self.kinds()
         built = {kind: self.layer(kind) for kind in set(kinds)}
         names = [LINEAR if kind == CONV else kind for kind in kinds]
@@ -90,19 +85,18 @@ class Schema(DecoderSchema):
             more=(("QK-norm", "RMSNorm per head"), ("convolution", f"{self.conv_tokens} tokens")),
         )
         norm = [rms_norm("embedding_norm", self.hidden_size)]
-        return decoder(self.name, [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)
+        return decoder([built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)
 
 
 class Lfm2Bidirec(Schema):
     """LFM2 that sees both ways, as an embedding model: it has no head and caches nothing.
     Source: vLLM 0.33, models/lfm2.py (`Lfm2BidirectionalModel`, `Lfm2BidirectionalShortConv`)."""
 
-    name = "lfm2_bidirec"
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
         facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
         groups = tuple(g for g in a.groups if g.part != "head")
-        return unrooted(a._replace(model_type=self.name, groups=groups, stacks=stacks, facts=facts))
+        return unrooted(a._replace(groups=groups, stacks=stacks, facts=facts))

@@ -33,7 +33,7 @@ class Schema(lfm2.Schema):
             correction_bias="expert_bias" if self.use_expert_bias else "", stored=("w1", "w3", "w2"),
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.layer_types is None:
             raise ConfigError("layer_types is missing", "give it: one of conv and full_attention for each layer", "layer_types")
         a, dense, n = super().architecture(prefix), self.num_dense_layers, self.num_hidden_layers

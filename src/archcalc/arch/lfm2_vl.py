@@ -17,9 +17,9 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 class Schema(VisionSchema):
     inert_keys = (
-        "projector_hidden_act", "do_image_splitting", "encoder_patch_size", "max_image_tokens", "min_image_tokens", "max_num_patches",
-        "max_pixels_tolerance", "max_tiles", "min_tiles", "tile_size", "use_image_special_tokens", "use_thumbnail",
-        "vision_feature_layer",
+        "projector_hidden_act", "do_image_splitting", "encoder_patch_size", "max_image_tokens", "min_image_tokens",
+        "max_num_patches", "max_pixels_tolerance", "max_tiles", "min_tiles", "tile_size", "use_image_special_tokens",
+        "use_thumbnail", "vision_feature_layer",
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("lfm2"), DEFAULT]
@@ -34,8 +34,8 @@ class Schema(VisionSchema):
     def tied(self, text: Architecture) -> bool:
         return bool(self.tie_word_embeddings if self.tie_embedding is None else self.tie_embedding)
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * self.downsample_factor**2
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * self.downsample_factor**2
         if self.projector_use_layernorm:
             yield from layer_norm("layer_norm", merged)
         widths = (merged, self.projector_hidden_size, hidden)

@@ -53,7 +53,7 @@ class Schema(lfm2.Schema):
         after = ("post_operator_norm", "post_ffn_norm") if self.use_sandwich_norm else ()
         return (*super().norms(), *after)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         built = super().architecture(prefix)
         facts = built.facts._replace(
             position=rope_label({"rope_parameters": _ROPE, **(self.model_extra or {})}),

@@ -23,7 +23,7 @@ class Schema(VisionSchema):
     projector_bias: Flag = True
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * self.vision_config.spatial_merge_size**2
-        yield from layer_norm("layer_norm", wide)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * self.vision_config.spatial_merge_size**2
+        yield from layer_norm("layer_norm", width)
         yield from projector(("linear_1", "linear_2"), (merged, self.projector_hidden_size, hidden), bias=self.projector_bias)

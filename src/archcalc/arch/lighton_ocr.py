@@ -34,10 +34,10 @@ class Schema(VisionSchema):
     spatial_merge_size: Size = 2
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield rms_norm("norm", wide)
-        yield from linear("patch_merger.merging_layer", wide, wide * self.spatial_merge_size**2, "other")
-        yield from projector(("linear_1", "linear_2"), (wide, hidden, hidden), bias=False)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield rms_norm("norm", width)
+        yield from linear("patch_merger.merging_layer", width, width * self.spatial_merge_size**2, "other")
+        yield from projector(("linear_1", "linear_2"), (width, hidden, hidden), bias=False)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """The tower's image, its patches merged."""

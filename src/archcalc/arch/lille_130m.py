@@ -11,7 +11,6 @@ from archcalc.blocks._tensor import Mixer
 
 
 class Schema(PlainSchema):
-    inert_keys = ("rope_theta", "layer_norm_eps", "dropout")
     norms = ("attention.norm", "feed_forward.norm")
     mixer_name = "attention"
     ffn_name = "feed_forward"

@@ -30,7 +30,7 @@ def narrow(name: str) -> str:
 
 class Schema(AloneSchema):
     alone = "an encoder of pages: it keeps no cache"
-    inert_keys = ("classifier_dropout", "position_embedding_type")
+    inert_keys = ("position_embedding_type",)
     root = "lilt"
 
     vocab_size: Size = 30522
@@ -46,9 +46,9 @@ class Schema(AloneSchema):
 
     def layer(self) -> Layer:
         n, shrink = self.num_attention_heads, self.channel_shrink_ratio
-        wide = bert_layer(self.hidden_size, n, self.intermediate_size, self.hidden_act)
+        width = bert_layer(self.hidden_size, n, self.intermediate_size, self.hidden_act)
         small = bert_layer(self.hidden_size // shrink, n, self.intermediate_size // shrink, self.hidden_act)
-        return wide._replace(tensors=(*wide.tensors, *(t._replace(name=narrow(t.name)) for t in small.tensors)))
+        return width._replace(tensors=(*width.tensors, *(t._replace(name=narrow(t.name)) for t in small.tensors)))
 
     def outside(self, named: str) -> Iterator[Tensor]:
         h = self.hidden_size

@@ -22,8 +22,10 @@ from archcalc.model import Architecture
 
 
 class Schema(DecoderSchema):
+    prefix = "model.transformer"
+
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *Olmo.inert_keys, "attention_layer_norm_with_affine", "input_emb_norm", "layer_norm_with_affine", "mask_token_id", "max_position",
+        *Olmo.inert_keys, "attention_layer_norm_with_affine", "input_emb_norm", "layer_norm_with_affine", "max_position",
         "mlp_ratio", "multi_query_attention",
     )  # fmt: skip
 
@@ -41,7 +43,7 @@ class Schema(DecoderSchema):
     attention_layer_norm: Flag = False
     block_type: Literal["llama"] = "llama"
 
-    def architecture(self, prefix: str = "model.transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.attention_layer_norm or self.include_bias:
             key = "attention_layer_norm" if self.attention_layer_norm else "include_bias"
             raise UnsupportedError(f"{key} is true: no published LLaDA has it, and archcalc does not model it")
@@ -52,7 +54,7 @@ class Schema(DecoderSchema):
         layer = make_layer(attention, ffn, (rms_norm("attn_norm", h), rms_norm("ff_norm", h)), mixer_name="", ffn_name="")
         return uncached(
             decoder(
-                "llada", [layer] * self.num_hidden_layers, self.facts(), computes=self.computes(), prefix=prefix, embed="wte",
+                [layer] * self.num_hidden_layers, self.facts(), computes=self.computes(), prefix=prefix, embed="wte",
                 layers_name="blocks", final_norm=[rms_norm("ln_f", h)], embed_rows=self.embedding_size or self.vocab_size,
                 head=f"{prefix}.ff_out",
             )

@@ -14,8 +14,8 @@ NOTE = (
 
 
 class Schema(bailing_moe.Schema):
-    inert_keys = (*bailing_moe.Schema.inert_keys, "block_size", "mask_token_id")
+    inert_keys = (*bailing_moe.Schema.inert_keys, "block_size")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, NOTE))

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from archcalc.arch._both_ways import uncached
 from archcalc.arch._plain import PlainSchema, named
-from archcalc.arch._schema import Flag, Size, Tokens
+from archcalc.arch._schema import Size, Tokens
 from archcalc.arch.qwen3 import QK_NORM
 from archcalc.blocks.attention import QkNorm
 from archcalc.blocks.experts import MixtureOfExperts
@@ -19,14 +19,7 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "llada_moe"
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "clip_qkv",
-        "moe_layer_freq",
-        "moe_router_score_function",
-        "qk_layernorm",
-        "mask_token_id",
-    )
+    inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv", "moe_layer_freq", "moe_router_score_function", "qk_layernorm")
     qk_norm: ClassVar[QkNorm] = "head"
 
     intermediate_size: Size = named(8192, "dense_intermediate_size", "intermediate_size")
@@ -35,7 +28,6 @@ class Schema(PlainSchema):
     num_experts_per_tok: Size
     shared_expert_intermediate_size: Size | None = None
     max_position_embeddings: Tokens = 8192
-    tie_word_embeddings: Flag = False
 
     def sparse(self) -> list[bool]:
         return [True] * self.num_hidden_layers
@@ -45,11 +37,11 @@ class Schema(PlainSchema):
             raise UnsupportedError(
                 "shared_expert_intermediate_size: no published LLaDA-MoE has shared experts, and archcalc knows none"
             )
-        wide = self.expert_intermediate_size
-        return MixtureOfExperts(self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act)
+        width = self.expert_intermediate_size
+        return MixtureOfExperts(self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act)
 
     def more(self) -> dict[str, Any]:
         return QK_NORM
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return uncached(super().architecture(prefix))

@@ -5,6 +5,7 @@ Source: transformers 5.23, models/llama/modeling_llama.py and configuration_llam
 
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch.llada2_moe import NOTE
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -22,7 +23,7 @@ class Schema(DecoderSchema):
     attention_bias: Flag = False
     mlp_bias: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, bias = self.hidden_size, self.attention_bias
         layer = make_layer(
             GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, bias=bias, output_bias=bias),
@@ -30,7 +31,7 @@ class Schema(DecoderSchema):
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
         )
         layers = [layer] * self.num_hidden_layers
-        return decoder("llama", layers, self.facts(), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])
+        return decoder(layers, self.facts(), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])
 
 
 class Solar(Schema):
@@ -38,53 +39,44 @@ class Solar(Schema):
     Source: upstage/solar-pro-preview-instruct, modeling_solar.py and configuration_solar.py; vLLM 0.33, models/solar.py (`bskcn_*`).
     """
 
-    name = "solar"
-    inert_keys = (
-        "bskcn_1",
-        "bskcn_2",
-        "bskcn_3",
-        "bskcn_4",
-        "bskcn_tv",
-        "pretraining_tp",
-        "sliding_window",
-    )
+    inert_keys = ("bskcn_1", "bskcn_2", "bskcn_3", "bskcn_4", "bskcn_tv", "sliding_window")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         more = ("skips", "hidden states of earlier layers mixed into later ones")
-        return a._replace(model_type="solar", facts=a.facts._replace(more=(*a.facts.more, more)))
+        return a._replace(facts=a.facts._replace(more=(*a.facts.more, more)))
 
 
 class Kormo(Schema):
     """KORMo: Llama's layers, whose norms have other names.
     Source: llama.cpp 0c1e57098, conversion/qwen.py (`KORMoForCausalLM`) and gguf-py/gguf/tensor_mapping.py."""
 
-    name = "kormo"
-
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         renames = (
             (".input_layernorm.", ".pre_attention_layernorm."),
             (".post_attention_layernorm.", ".pre_mlp_layernorm."),
         )
-        return super().architecture(prefix)._replace(model_type="kormo", renames=renames)
+        return super().architecture(prefix)._replace(renames=renames)
 
 
 class Telechat3(Schema):
     """TeleChat 3: Llama's layers.
     Source: vLLM 0.33, models/registry.py (`TeleChat3ForCausalLM` is read by llama.py)."""
 
-    name = "telechat3"
-
-    def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="telechat3")
-
 
 class Teleflm(Schema):
     """Tele-FLM: Llama's layers, logits and embeddings scaled by fixed numbers.
     Source: CofeAI/Tele-FLM, modeling_teleflm.py and configuration_teleflm.py; vLLM 0.33, models/teleflm.py."""
 
-    name = "teleflm"
     inert_keys = ("use_mup", "mup_scale_factor", "output_mult", "input_mult", "mup_base")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="teleflm")
+
+class NemotronLabsDiffusion(Schema):
+    """Nemotron-Labs-Diffusion: Ministral 3's layers, which also fill blocks of tokens that see both ways.
+    Source: nvidia/Nemotron-Labs-Diffusion-8B, its model card and the sizes in its config; transformers 5.23,
+    models/ministral3/modeling_ministral3.py (the layers)."""
+
+    inert_keys = ("block_size",)
+
+    def architecture(self, prefix: str) -> Architecture:
+        return super().architecture(prefix)._replace(notes=(NOTE,))

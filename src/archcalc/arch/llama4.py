@@ -17,6 +17,7 @@ from archcalc.model import Architecture, Encoder
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("text_config", "vision_config")
     # The text model, which has the head, goes by its own flag.
     inert_keys = ("tie_word_embeddings", "image_processor_config")
@@ -24,12 +25,12 @@ class Schema(ConfigSchema):
     text_config: Annotated[Text, nested("llama4_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[Vision, nested("llama4_vision_model"), Field(default={}, validate_default=True)]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(join(prefix, "language_model.model"))
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
         widths = (self.vision_config.vision_output_dim, text.facts.hidden_size)
         last = projector((join(prefix, "multi_modal_projector.linear_1"),), widths, bias=False)
-        return with_tower(text, "llama4", [*groups, group("vision", last)], stacks)
+        return with_tower(text, [*groups, group("vision", last)], stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Sixteen tiles and the whole image."""

@@ -47,7 +47,7 @@ class Schema(DecoderSchema):
             raise ConfigError(f"layer_types holds {json_text(kind)}", f"one of {CHUNKED}, {FULL}", "layer_types")
         if kind == CHUNKED and self.attention_chunk_size is None:
             raise ConfigError(f"attention_chunk_size is null, and layer_types has {CHUNKED!r}", "give it", "attention_chunk_size")
-        h, bias, wide = self.hidden_size, self.attention_bias, self.intermediate_size
+        h, bias, width = self.hidden_size, self.attention_bias, self.intermediate_size
         window = self.attention_chunk_size if kind == CHUNKED else None
         attention = GroupedQueryAttention(
             h, self.num_attention_heads, self.kv_heads, self.head_size, bias, bias, window, window is not None, rope=rope
@@ -58,12 +58,12 @@ class Schema(DecoderSchema):
                 attention, GatedFeedForward(h, self.intermediate_size_mlp, self.hidden_act), norms, ffn_name="feed_forward"
             )
         experts = MixtureOfExperts(
-            h, wide, self.num_local_experts, self.num_experts_per_tok, self.hidden_act, 1, wide, "shared_expert",
+            h, width, self.num_local_experts, self.num_experts_per_tok, self.hidden_act, 1, width, "shared_expert",
             router="router", transposed=True, stored=(),
         )  # fmt: skip
         return make_layer(attention, experts, norms, ffn_name="feed_forward")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, step = self.num_hidden_layers, self.interleave_moe_layer_step
         moe = set(range(step - 1, n, step) if self.moe_layers is None else self.moe_layers).intersection(range(n))
         # Published configs write an empty list for the default pattern.
@@ -90,7 +90,6 @@ class Schema(DecoderSchema):
         head = join(outer, "lm_head") if inner == "model" else "lm_head"
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            "llama4_text",
             [layers[what] for what in order],
             facts,
             computes=self.computes(),

@@ -14,9 +14,7 @@ from archcalc.model import Group, Shard, Stack, Tensor, stack
 
 class Schema(TowerSchema):
     # The reference implementation takes the last layer, shuffles by a ratio that changes no width, and has no biases there.
-    inert_keys = (
-        "vision_feature_layer", "vision_feature_select_strategy", "pixel_shuffle_ratio", "multi_modal_projector_bias",
-    )  # fmt: skip
+    inert_keys = ("vision_feature_layer", "vision_feature_select_strategy", "pixel_shuffle_ratio", "multi_modal_projector_bias")
 
     hidden_size: Size = 768
     hidden_act: str = "gelu"
@@ -31,7 +29,7 @@ class Schema(TowerSchema):
     projector_output_dim: Size = 4096
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
-        h, heads, wide, p = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.patch_size
+        h, heads, width, p = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.patch_size
         divided(h, heads, "hidden_size", "num_attention_heads")
         inner, outer = self.projector_input_dim, self.projector_output_dim
         outside = [
@@ -40,12 +38,12 @@ class Schema(TowerSchema):
             Tensor("positional_embedding_vlm", (grid(self.image_size, p) + 1, h), "embedding"),
             *layer_norm("layernorm_pre", h),
             *layer_norm("layernorm_post", h),
-            *linear("vision_adapter.mlp.fc1", inner, wide, "mlp", shard=Shard(0, inner)),
+            *linear("vision_adapter.mlp.fc1", inner, width, "mlp", shard=Shard(0, inner)),
             *linear("vision_adapter.mlp.fc2", outer, outer, "mlp", shard=Shard(1, outer)),
         ]
         layer = encoder_layer(
             vit_attention(h, heads, names=("q_proj", "k_proj", "v_proj", "o_proj")),
-            FeedForward(h, wide, self.hidden_act),
+            FeedForward(h, width, self.hidden_act),
             (*layer_norm("input_layernorm", h), *layer_norm("post_attention_layernorm", h)),
         )
         layers = stack(join(prefix, "model.layers"), "vision", [layer] * self.num_hidden_layers)

@@ -4,8 +4,6 @@ Source: nvidia/llama-nemotron-embed-1b-v2, llama_bidirectional_model.py (`LlamaB
 (`LlamaBidirectionalModel`, `LlamaBidirectionalForSequenceClassification`).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import llama
 from archcalc.arch._decoder import group
 from archcalc.arch._heads import labels_of, task_of, unrooted
@@ -14,18 +12,16 @@ from archcalc.model import Architecture
 
 
 class Schema(llama.Schema):
-    inert_keys = ("pooling", "temperature", "pretraining_tp")
-    own_heads: ClassVar[bool] = True
+    inert_keys = ("pooling",)
+    own_heads = True
 
     architectures: list[str] | None = None
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
         facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
-        a = a._replace(
-            model_type="llama_bidirec", groups=tuple(g for g in a.groups if g.part != "head"), stacks=stacks, facts=facts
-        )
+        a = a._replace(groups=tuple(g for g in a.groups if g.part != "head"), stacks=stacks, facts=facts)
         if task_of(self.architectures) != "sequence":
             return unrooted(a)
         labels = labels_of(self.model_extra or {}, 1)

@@ -24,12 +24,13 @@ class Projector(ConfigSchema):
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("llm_cfg", "vision_tower_cfg", "mm_projector_cfg")
     inert_keys = (
         "image_aspect_ratio", "interpolate_mode", "mm_hidden_size", "mm_projector_lr", "mm_use_im_patch_token",
-        "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "model_dtype", "num_video_frames", "resume_path",
-        "s2_max_split_size", "s2_scales", "tune_language_model", "tune_mm_projector", "tune_vision_tower", "vision_resolution",
-        "drop_path_rate",
+        "mm_use_im_start_end", "mm_vision_select_feature", "mm_vision_select_layer", "model_dtype", "num_video_frames",
+        "resume_path", "s2_max_split_size", "s2_scales", "tune_language_model", "tune_mm_projector", "tune_vision_tower",
+        "vision_resolution", "drop_path_rate",
     )  # fmt: skip
 
     llm_cfg: Annotated[ConfigSchema, nested("llama")]
@@ -37,16 +38,16 @@ class Schema(ConfigSchema):
     mm_projector_cfg: Projector
     s2: Flag = False
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         kind = self.mm_projector_cfg.mm_projector_type
         if kind != "mlp_downsample" or self.s2:
             raise UnsupportedError(f"mm_projector_type is {kind!r}{', with s2' if self.s2 else ''}: only mlp_downsample is known")
-        text = under(self.llm_cfg.architecture(), "llm")
+        text = under(self.llm_cfg.standalone(), "llm")
         groups, stacks = self.vision_tower_cfg.tower("vision_tower.vision_tower.vision_model")
         joined, hidden = 4 * self.vision_tower_cfg.hidden_size, text.facts.hidden_size
         tensors = (*layer_norm("1", joined), *projector(("2", "4"), (joined, hidden, hidden)))
         groups.append(group("vision", prefixed("mm_projector.layers", tensors)))
-        return with_tower(text, "llava_llama", groups, stacks)
+        return with_tower(text, groups, stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """One image, two by two patches a token."""

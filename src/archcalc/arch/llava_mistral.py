@@ -14,7 +14,7 @@ from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
 from archcalc.arch._vlm import flat
 from archcalc.blocks.vision import projector
 from archcalc.errors import UnsupportedError, json_text
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 _OWN = (
     "model_type", "architectures", "auto_map", "dtype", "torch_dtype", "mm_vision_tower", "mm_projector_type", "mm_hidden_size",
@@ -25,6 +25,7 @@ TOWERS = {"openai/clip-vit-large-patch14-336": llava.CLIP, "openai/clip-vit-larg
 
 class Schema(VisionSchema):
     core_keys = ("hidden_size", "mm_vision_tower")
+    ties = "outer or text"
     inert_keys: ClassVar[tuple[str, ...]] = _OWN
     tower_name = "vision_tower.vision_tower.vision_model"
     projector_name = "mm_projector"
@@ -46,10 +47,7 @@ class Schema(VisionSchema):
             raise UnsupportedError(f"mm_vision_tower is {json_text(tower)}: of towers by name archcalc knows {known}")
         return {"vision_config": cls.towers.get(str(tower), {}), **flat(config, cls.inert_keys)}
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         deep = re.fullmatch(r"mlp([1-9])x_gelu", self.mm_projector_type)
         if deep is None and self.mm_projector_type != "linear":
             raise UnsupportedError(
@@ -67,13 +65,13 @@ class LlavaQwen(Schema):
     Source: LLaVA-VL/LLaVA-NeXT, llava/model/multimodal_encoder/siglip_encoder.py (`SigLipVisionTower.load_model`) and llava_arch.py;
     SGLang 0.5.23, srt/models/llava.py (`LlavaQwenForCausalLM`)."""
 
-    name = "llava_qwen"
     inert_keys = (
-        *_OWN, "image_crop_resolution", "image_split_resolution", "mm_newline_position", "mm_resampler_type", "mm_spatial_pool_mode",
-        "mm_spatial_pool_stride", "mm_tunable_parts", "mm_vision_tower_lr", "pos_skipping_range", "tokenizer_truncation_side",
-        "vision_tower_pretrained", "add_faster_video", "add_time_instruction", "faster_token_stride", "force_sample", "_name_or_path",
-        "mm_spatial_pool_out_channels", "use_pos_skipping", "mm_use_im_patch_token", "image_aspect_ratio", "image_grid_pinpoints",
-        "transformers_version", "projector_hidden_act", "vision_feature_layer", "vision_feature_select_strategy", "image_token_index",
+        *_OWN, "image_crop_resolution", "image_split_resolution", "mm_newline_position", "mm_resampler_type",
+        "mm_spatial_pool_mode", "mm_spatial_pool_stride", "mm_tunable_parts", "mm_vision_tower_lr", "pos_skipping_range",
+        "tokenizer_truncation_side", "vision_tower_pretrained", "add_faster_video", "add_time_instruction", "faster_token_stride",
+        "force_sample", "_name_or_path", "mm_spatial_pool_out_channels", "use_pos_skipping", "mm_use_im_patch_token",
+        "image_aspect_ratio", "image_grid_pinpoints", "transformers_version", "projector_hidden_act", "vision_feature_layer",
+        "vision_feature_select_strategy", "image_token_index",
     )  # fmt: skip
     towers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "google/siglip-so400m-patch14-384": {"model_type": "siglip_vision_model", **llava_onevision.SIGLIP}
@@ -91,7 +89,6 @@ class LlavaVid(Schema):
     """LLaVA-NeXT-Video in its first library's form: Llama with CLIP, whose patches of each frame are averaged.
     Source: SGLang 0.5.23, srt/models/llavavid.py (`LlavaVidForCausalLM`)."""
 
-    name = "llava_vid"
     inert_keys = (
         *_OWN, "mm_resampler_type", "mm_spatial_pool_mode", "mm_spatial_pool_stride", "mm_spatial_pool_out_channels", "num_frames",
         "mm_newline_position", "mm_tunable_parts", "mm_use_im_patch_token", "image_crop_resolution", "image_split_resolution",

@@ -12,7 +12,7 @@ from archcalc.arch._encoder import pinpoints
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Encoder, Tensor
+from archcalc.model import Encoder, Tensor
 
 # What an absent vision_config stands for.
 SIGLIP = {
@@ -22,12 +22,11 @@ SIGLIP = {
 
 
 class Schema(llava_next.Schema):
+    ties = "either"
+
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model", absent=SIGLIP), DEFAULT]
     vision_feature_layer: int | list[int] = -1
-
-    def tied(self, text: Architecture) -> bool:
-        return llava.Schema.tied(self, text)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Tiles of the largest shape of the config's list, and the whole image."""
@@ -44,19 +43,17 @@ class Bee(Schema):
     """Bee: LLaVA-OneVision with a norm before the projector, which is four times as wide inside.
     Source: vLLM 0.33, models/bee.py (`BeeMultiModalProjector`)."""
 
-    name = "bee"
     wider: ClassVar[int] = 4
 
     text_config: Annotated[ConfigSchema, nested("qwen3"), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from layer_norm("pre_norm", wide)
-        yield from projector(("linear_1", "linear_2"), (wide, hidden * self.wider, hidden))
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("pre_norm", width)
+        yield from projector(("linear_1", "linear_2"), (width, hidden * self.wider, hidden))
 
 
 class Rvl(Bee):
     """R-4B: LLaVA-OneVision with a norm before the projector.
     Source: vLLM 0.33, models/rvl.py (`RVLMultiModalProjector`)."""
 
-    name = "rvl"
     wider = 1

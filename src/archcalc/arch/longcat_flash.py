@@ -24,8 +24,7 @@ from archcalc.model import Architecture, Group, Moe, Shard, Stack, Tensor, stack
 class Schema(LatentSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_attention_heads", "vocab_size", "kv_lora_rank")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *LatentSchema.inert_keys, "head_dim", "mla_scale_kv_lora", "mla_scale_q_lora", "moe_impl", "attention_method",
-        "zero_expert_type",
+        *LatentSchema.inert_keys, "mla_scale_kv_lora", "mla_scale_q_lora", "attention_method", "zero_expert_type",
     )  # fmt: skip
 
     vocab_size: Size = 131072
@@ -54,17 +53,17 @@ class Schema(LatentSchema):
         h, n, rows = self.hidden_size, self.num_nextn_predict_layers, self.vocab_size
         if not n:
             return [], []
-        beside = [rms_norm(name, h) for name in ("input_layernorm", "post_attention_layernorm", "enorm.m", "hnorm.m")]
-        beside += linear("eh_proj", h, 2 * h, "other")
+        others = [rms_norm(name, h) for name in ("input_layernorm", "post_attention_layernorm", "enorm.m", "hnorm.m")]
+        others += linear("eh_proj", h, 2 * h, "other")
         dense = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
-        layer = make_layer(self.attention(), dense, beside, ffn_name="transformer_layer.mlp")
+        layer = make_layer(self.attention(), dense, others, ffn_name="transformer_layer.mlp")
         outside = (
             Tensor(f"{prefix}.mtp.embed_tokens.weight", (rows, h), "embedding", Shard(0, rows)),
             rms_norm(f"{prefix}.mtp.norm", h),
         )
         return [stack(f"{prefix}.mtp.layers", "mtp", [layer] * n)], [Group("mtp", outside)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, zero = self.hidden_size, self.zero_expert_num or 0
         n = self.num_layers if self.num_hidden_layers is None else divided(self.num_hidden_layers, 2, "num_hidden_layers", "two")
         dense = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
@@ -86,7 +85,6 @@ class Schema(LatentSchema):
         note = f"the total holds projections of {zero} experts that do nothing, as the reference implementation does; checkpoints do not"
         norm, notes, (mtp, mtp_groups) = [rms_norm("norm", h)], (note,) if zero else (), self.mtp(prefix)
         return decoder(
-            "longcat_flash",
             [layer] * n,
             facts,
             computes=self.computes(),

@@ -14,13 +14,7 @@ from archcalc.model import Architecture, Shard, Tensor
 
 
 class Schema(longcat_flash.Schema):
-    core_keys = (
-        *longcat_flash.Schema.core_keys,
-        "ngram_vocab_size_ratio",
-        "emb_neighbor_num",
-        "emb_split_num",
-    )
-    inert_keys = (*longcat_flash.Schema.inert_keys, "oe_ignored_token_ids")
+    core_keys = (*longcat_flash.Schema.core_keys, "ngram_vocab_size_ratio", "emb_neighbor_num", "emb_split_num")
 
     ngram_vocab_size_ratio: Size
     emb_neighbor_num: Size
@@ -28,15 +22,15 @@ class Schema(longcat_flash.Schema):
 
     def ngrams(self) -> Iterator[Tensor]:
         h, tables = self.hidden_size, self.emb_split_num * (self.emb_neighbor_num - 1)
-        wide = divided(h, max(tables, 1), "hidden_size", "emb_split_num x (emb_neighbor_num - 1)")
+        width = divided(h, max(tables, 1), "hidden_size", "emb_split_num x (emb_neighbor_num - 1)")
         for i in range(tables):
             rows = self.ngram_vocab_size_ratio * self.vocab_size + 2 * i + 1
-            yield Tensor(f"embedders.{i}.weight", (rows, wide), "embedding", Shard(0, rows), rows_read=1)
-            yield from linear(f"post_projs.{i}", h, wide, "embedding")
+            yield Tensor(f"embedders.{i}.weight", (rows, width), "embedding", Shard(0, rows), rows_read=1)
+            yield from linear(f"post_projs.{i}", h, width, "embedding")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         tables = group("embedding", prefixed(join(prefix, "ngram_embeddings"), self.ngrams()))
         said = ("n-grams", f"of 2 to {self.emb_neighbor_num} tokens, {self.emb_split_num} tables for each length")
         facts = a.facts._replace(more=(*a.facts.more, said))
-        return a._replace(model_type="longcat_flash_ngram", groups=(*a.groups, tables), facts=facts)
+        return a._replace(groups=(*a.groups, tables), facts=facts)

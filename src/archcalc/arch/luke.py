@@ -24,10 +24,10 @@ class Schema(roberta.Schema):
     use_entity_aware_attention: Flag = True
 
     def entities(self) -> Iterator[Tensor]:
-        h, wide = self.hidden_size, self.entity_emb_size
-        yield table("entity_embeddings", self.entity_vocab_size, wide)._replace(rows_read=1)
-        if wide != h:
-            yield from linear("entity_embedding_dense", h, wide, "embedding")
+        h, width = self.hidden_size, self.entity_emb_size
+        yield table("entity_embeddings", self.entity_vocab_size, width)._replace(rows_read=1)
+        if width != h:
+            yield from linear("entity_embedding_dense", h, width, "embedding")
         yield table("position_embeddings", self.max_position_embeddings, h)
         yield table("token_type_embeddings", self.type_vocab_size, h)
         yield from layer_norm("LayerNorm", h)
@@ -43,16 +43,16 @@ class Schema(roberta.Schema):
                     f"attention.self.{name}_query", self.hidden_size, self.hidden_size, "attention", bias=True, shard=rows
                 )
 
-    def matrix(self, name: str, wide: int) -> Iterator[Tensor]:
+    def matrix(self, name: str, width: int) -> Iterator[Tensor]:
         """The words' matrix, which this class leaves untied; its bias is that of the head."""
         rows = Shard(0, self.vocab_size)
-        yield Tensor(f"{name}.weight", (self.vocab_size, wide), "head", rows)
+        yield Tensor(f"{name}.weight", (self.vocab_size, width), "head", rows)
         yield Tensor(f"{name}.bias", (self.vocab_size,), "head", rows, kind=self.tied())
 
     def head(self) -> Iterator[Tensor]:
-        v, wide = self.entity_vocab_size, self.entity_emb_size
+        v, width = self.entity_vocab_size, self.entity_emb_size
         yield from super().head()
         yield Tensor("entity_predictions.bias", (v,), "head", Shard(0, v))
-        yield from linear("entity_predictions.transform.dense", wide, self.hidden_size, "head", bias=True)
-        yield from layer_norm("entity_predictions.transform.LayerNorm", wide)
-        yield Tensor("entity_predictions.decoder.weight", (v, wide), "head", Shard(0, v), kind=self.tied())
+        yield from linear("entity_predictions.transform.dense", width, self.hidden_size, "head", bias=True)
+        yield from layer_norm("entity_predictions.transform.LayerNorm", width)
+        yield Tensor("entity_predictions.decoder.weight", (v, width), "head", Shard(0, v), kind=self.tied())

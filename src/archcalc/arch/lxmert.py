@@ -31,8 +31,8 @@ class Schema(BertAlone):
     alone = "a model of images and text that writes nothing: it keeps no cache"
     root = "lxmert"
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *BertAlone.inert_keys, "num_qa_labels", "num_object_labels", "num_attr_labels", "visual_loss_normalizer", "task_matched",
-        "task_mask_lm", "task_obj_predict", "task_qa", "visual_obj_loss", "visual_attr_loss", "visual_feat_loss",
+        *BertAlone.inert_keys, "num_qa_labels", "num_object_labels", "num_attr_labels", "task_matched", "task_mask_lm",
+        "task_obj_predict", "task_qa",
     )  # fmt: skip
 
     # The reference writes it, and builds by the three below.

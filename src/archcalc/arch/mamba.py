@@ -15,12 +15,13 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
+    prefix = "backbone"
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     # `d_inner` and its like are those of the first release.
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "d_inner", "d_model", "fused_add_norm", "n_layer", "rescale_prenorm_residual", "residual_in_fp32",
-        "rms_norm", "ssm_cfg", "time_step_floor", "time_step_init_scheme", "time_step_limit", "time_step_max", "time_step_min",
-        "time_step_scale", "use_associative_scan", "use_falcon_mambapy", "use_mambapy", "chunk_size",
+        "d_inner", "d_model", "fused_add_norm", "n_layer", "rescale_prenorm_residual", "residual_in_fp32", "rms_norm", "ssm_cfg",
+        "time_step_floor", "time_step_limit", "time_step_max", "time_step_min", "time_step_scale", "use_associative_scan",
+        "use_falcon_mambapy", "use_mambapy", "chunk_size",
     )  # fmt: skip
 
     vocab_size: Size = 50280
@@ -57,16 +58,14 @@ class Schema(ConfigSchema):
             tied_embeddings=self.tie_word_embeddings, more=self.more(),
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "backbone") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         layer = make_layer(self.mixer(), None, (rms_norm("norm", h),), mixer_name="mixer")
         facts = self.facts("Mamba-2" if self.name == "mamba2" else "Mamba")
         layers, norm = [layer] * self.num_hidden_layers, [rms_norm("norm_f", h)]
-        return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=norm)
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=norm)
 
 
 class FalconMamba(Schema):
     """Falcon Mamba: Mamba with norms that have no weights.
     Source: transformers 5.23, models/falcon_mamba/modeling_falcon_mamba.py and configuration_falcon_mamba.py (defaults)."""
-
-    name = "falcon_mamba"

@@ -16,9 +16,8 @@ from archcalc.errors import UnsupportedError
 
 
 class Schema(WindowedSchema):
-    name: ClassVar[str] = "maple"
     core_keys: ClassVar[tuple[str, ...]] = (*WindowedSchema.core_keys, "num_experts", "moe_intermediate_size", "layer_types")
-    bare: ClassVar[bool] = True
+    bare = True
     qk_norm: ClassVar[QkNorm] = "head"
 
     intermediate_size: Size | None = None  # type: ignore[assignment]
@@ -39,5 +38,5 @@ class Schema(WindowedSchema):
     def experts(self) -> MixtureOfExperts:
         if self.num_shared_experts or not self.nope_on_global_attention:
             raise UnsupportedError("num_shared_experts or nope_on_global_attention is not what the published Maple has")
-        wide = self.moe_intermediate_size
-        return MixtureOfExperts(self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act)
+        width = self.moe_intermediate_size
+        return MixtureOfExperts(self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act)

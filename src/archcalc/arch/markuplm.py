@@ -16,7 +16,7 @@ from archcalc.model import Tensor
 
 class Schema(BertAlone):
     root = "markuplm"
-    inert_keys: ClassVar[tuple[str, ...]] = (*BertAlone.inert_keys, "tag_pad_id", "subs_pad_id", "use_cache")
+    inert_keys: ClassVar[tuple[str, ...]] = (*BertAlone.inert_keys, "tag_pad_id", "subs_pad_id")
 
     max_xpath_tag_unit_embeddings: Size = 256
     max_xpath_subs_unit_embeddings: Size = 1024

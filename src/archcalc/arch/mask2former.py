@@ -32,8 +32,8 @@ class Schema(MaskSchema):
     root = "model"
     inert_keys: ClassVar[tuple[str, ...]] = (
         "ignore_value", "no_object_weight", "class_weight", "mask_weight", "dice_weight", "train_num_points", "oversample_ratio",
-        "importance_sample_ratio", "use_auxiliary_loss", "output_auxiliary_logits", "init_xavier_std", "pre_norm", "num_hidden_layers",
-        *BACKBONES, "hidden_size",
+        "importance_sample_ratio", "use_auxiliary_loss", "output_auxiliary_logits", "init_xavier_std", "pre_norm",
+        "num_hidden_layers", *BACKBONES, "hidden_size",
     )  # fmt: skip
 
     backbone_config: Annotated[TowerSchema, nested("swin", absent=SWIN), DEFAULT]

@@ -18,8 +18,6 @@ class PpFormulanetText(Schema):
     Source: transformers 5.23, models/pp_formulanet/modeling_pp_formulanet.py (`PPFormulaNetTextModel`) and configuration_pp_formulanet.py
     (defaults)."""
 
-    name = "pp_formulanet_text"
-    inert_keys = (*Schema.inert_keys, "decoder_layerdrop")
     alone_tied = False
 
     vocab_size: Size = 50000

@@ -48,10 +48,10 @@ class Schema(WindowedSchema):
         return sparse_layers(self.mlp_layer_types, [True] * self.num_hidden_layers)
 
     def experts(self) -> MixtureOfExperts:
-        wide, active = self.moe_intermediate_size, self.num_experts_per_tok
-        return MixtureOfExperts(self.hidden_size, wide, self.num_experts, active, self.hidden_act)
+        width, active = self.moe_intermediate_size, self.num_experts_per_tok
+        return MixtureOfExperts(self.hidden_size, width, self.num_experts, active, self.hidden_act)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, number = super().architecture(prefix), self.num_mtp_layers or 0
         if number > 1:
             raise UnsupportedError(f"num_mtp_layers is {number}: the reference implementation knows one at most")

@@ -22,7 +22,6 @@ class MidashenglmDashengEncoder(TowerSchema):
     """Dasheng: a ViT over spectrograms, with positions for time and for pitch.
     Source: vLLM 0.33, models/midashenglm.py (`DashengAudioTransformer`)."""
 
-    name = "midashenglm_dasheng_encoder"
     inert_keys = ("outputdim", "drop_rate", "attn_drop_rate", "f_min", "f_max", "center", "win_length", "hop_length", "sample_rate",
                   "n_fft")  # fmt: skip
 
@@ -66,6 +65,8 @@ class MidashenglmDashengEncoder(TowerSchema):
 
 
 class Schema(CompositeSchema):
+    ties = "stated"
+
     text_config: Annotated[ConfigSchema, nested("qwen2_5_omni_text", fixed=True), DEFAULT]
     audio_encoder_config: Annotated[MidashenglmDashengEncoder, nested("midashenglm_dasheng_encoder", fixed=True), DEFAULT]
     subsample_factor: Size = 5
@@ -75,14 +76,11 @@ class Schema(CompositeSchema):
         heads = (g._replace(tensors=tuple(prefixed("decoder", g.tensors))) if g.part == "head" else g for g in text.groups)
         return text._replace(groups=tuple(heads))
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
-
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         audio, hidden = self.audio_encoder_config, text.facts.hidden_size
         groups, stacks = audio.tower("audio_encoder")
-        beside = (
+        others = (
             *linear("audio_projector.net.0", hidden, audio.embed_dim * self.subsample_factor, "other", bias=True),
             *linear("audio_projector.net.2", hidden, hidden, "other", bias=True),
         )
-        return [*groups, group("audio", beside)], stacks
+        return [*groups, group("audio", others)], stacks

@@ -24,20 +24,20 @@ class Half(ConfigSchema):
 
     language = False
     inert_keys = (
-        "attention_bias", "audio_channels", "codebook_dim", "codebook_size", "compress", "dilation_growth_rate", "frame_rate", "head_dim",
-        "hidden_size", "intermediate_size", "kernel_size", "last_kernel_size", "layer_scale_initial_scale", "num_attention_heads",
-        "num_filters", "num_hidden_layers", "num_key_value_heads", "num_quantizers", "num_residual_layers", "num_semantic_quantizers",
-        "pad_mode", "residual_kernel_size", "sampling_rate", "sliding_window", "tie_word_embeddings", "trim_right_ratio",
-        "upsample_groups", "upsampling_ratios", "use_causal_conv", "use_conv_shortcut", "use_streaming",
+        "attention_bias", "audio_channels", "codebook_dim", "codebook_size", "compress", "dilation_growth_rate", "frame_rate",
+        "head_dim", "hidden_size", "intermediate_size", "kernel_size", "last_kernel_size", "layer_scale_initial_scale",
+        "num_attention_heads", "num_filters", "num_hidden_layers", "num_key_value_heads", "num_quantizers", "num_residual_layers",
+        "num_semantic_quantizers", "pad_mode", "residual_kernel_size", "sampling_rate", "sliding_window", "tie_word_embeddings",
+        "trim_right_ratio", "upsample_groups", "upsampling_ratios", "use_causal_conv", "use_conv_shortcut", "use_streaming",
         "vector_quantization_hidden_dimension", "downsampling_ratios", "base_config_key",
     )  # fmt: skip
 
 
 class Schema(SeanetTower):
     inert_keys = (
-        "codebook_dim", "codebook_size", "dilation_growth_rate", "layer_scale_initial_scale", "max_position_embeddings", "norm_eps",
-        "num_quantizers", "num_semantic_quantizers", "pad_mode", "sliding_window", "trim_right_ratio", "use_causal_conv",
-        "use_streaming", "normalize", "_frame_rate",
+        "codebook_dim", "codebook_size", "dilation_growth_rate", "layer_scale_initial_scale", "num_quantizers",
+        "num_semantic_quantizers", "pad_mode", "sliding_window", "trim_right_ratio", "use_causal_conv", "use_streaming",
+        "normalize", "_frame_rate",
     )  # fmt: skip
 
     sampling_rate: Size = 24000

@@ -22,7 +22,7 @@ class Schema(qwen2.Schema):
             self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size, bias=self.attention_bias, window=window
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h, n = super().architecture(prefix), self.hidden_size, self.num_nextn_predict_layers
         if not n:
             return a

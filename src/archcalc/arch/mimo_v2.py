@@ -58,7 +58,7 @@ class Schema(mimo_v2_flash.Schema):
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         return mimo_v2_flash.without_query(make_layer(attention, ffn, norms))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
         kinds = [SLIDING if slides else FULL for slides in per_layer(self.hybrid_layer_pattern, n, "hybrid_layer_pattern")]
         ffns = [bool(sparse) for sparse in per_layer(self.moe_layer_freq, n, "moe_layer_freq")]
@@ -76,12 +76,12 @@ class Schema(mimo_v2_flash.Schema):
         )  # fmt: skip
         norm, renames = [rms_norm("norm", self.hidden_size)], ((".self_attn.sinks", ".self_attn.attention_sink_bias"),)
         layers, mtp = [built[what] for what in order], self.mtp(prefix)
-        a = decoder("mimo_v2", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=renames, mtp=mtp)
+        a = decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=renames, mtp=mtp)
         vision, audio = self.vision_config, self.audio_config
         if vision is None:
             return a
         groups, stacks = vision.tower("visual")
         heard: Pieces = audio.tower("audio_encoder") if audio else ([], [])
-        a = with_tower(a, self.name, (*groups, *heard[0]), (*stacks, *heard[1]))
+        a = with_tower(a, (*groups, *heard[0]), (*stacks, *heard[1]))
         # No checkpoint of it was at hand to compare with.
         return a._replace(status="partial", notes=(*a.notes, "what sees and hears follows vLLM's code: no checkpoint was compared"))

@@ -32,8 +32,8 @@ class Schema(DecoderSchema):
     # The first implementation's keys for what the reference implementation takes as given.
     inert_keys: ClassVar[tuple[str, ...]] = (
         "add_full_attention_sink_bias", "add_swa_attention_sink_bias", "attention_chunk_size", "attention_value_scale",
-        "hybrid_block_size", "hybrid_layer_pattern", "moe_layer_freq", "n_shared_experts", "swa_head_dim", "swa_num_attention_heads",
-        "swa_num_key_value_heads", "swa_rope_theta", "swa_v_head_dim",
+        "hybrid_block_size", "hybrid_layer_pattern", "moe_layer_freq", "n_shared_experts", "swa_head_dim",
+        "swa_num_attention_heads", "swa_num_key_value_heads", "swa_v_head_dim",
     )  # fmt: skip
 
     vocab_size: Size = 152576
@@ -85,7 +85,7 @@ class Schema(DecoderSchema):
         layer = layer._replace(tensors=(*kept, *norms, *linear("eh_proj", h, 2 * h, "other")))
         return [stack(f"{prefix}.mtp.layers", "mtp", [layer] * n)] if n else []
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, kinds = self.num_hidden_layers, self.layer_types
         if kinds is None:
             kinds = [FULL if i == 0 or (i + 1) % 6 == 0 else SLIDING for i in range(n)]
@@ -107,6 +107,4 @@ class Schema(DecoderSchema):
         )
         norm, renames = [rms_norm("norm", self.hidden_size)], ((".self_attn.sinks", ".self_attn.attention_sink_bias"),)
         layers, mtp = [built[what] for what in order], self.mtp(prefix)
-        return decoder(
-            "mimo_v2_flash", layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=renames, mtp=mtp
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm, renames=renames, mtp=mtp)

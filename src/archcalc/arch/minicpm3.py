@@ -44,13 +44,11 @@ class Schema(LatentSchema):
             self.head_size, self.q_lora_rank, self.attention_bias,
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         divided(h, self.num_attention_heads, "hidden_size", "num_attention_heads")
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act, self.mlp_bias)
         layer = make_layer(self.attention(), ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
         facts: dict[str, Any] = {"attention": "MLA", "more": self.more()}
         layers = [layer] * self.num_hidden_layers
-        return decoder(
-            "minicpm3", layers, self.facts(**facts), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)]
-        )
+        return decoder(layers, self.facts(**facts), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])

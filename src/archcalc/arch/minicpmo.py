@@ -22,8 +22,9 @@ from archcalc.model import Architecture
 class Schema(minicpmv.Schema):
     core_keys = ("hidden_size",)
     inert_keys: ClassVar[tuple[str, ...]] = (
-        *minicpmv.OWN, "audio_pool_step", "audio_chunk_length", "tts_config", "init_audio", "init_tts", "init_vision", "listen_speak_type",
-        "chunk_input", "stream_input", "stream_config", "vision_config", "audio_config", "architectures", "dtype", "torch_dtype",
+        *minicpmv.OWN, "audio_pool_step", "audio_chunk_length", "tts_config", "init_audio", "init_tts", "init_vision",
+        "listen_speak_type", "chunk_input", "stream_input", "stream_config", "vision_config", "audio_config", "architectures",
+        "dtype", "torch_dtype",
     )  # fmt: skip
 
     audio_config: Annotated[WhisperTower, nested("qwen2_audio_encoder", fixed=True), DEFAULT]
@@ -39,10 +40,12 @@ class Schema(minicpmv.Schema):
             raise UnsupportedError(f"version is {version}: of MiniCPM-o, 2.6, 4.0 and 4.5 are known")
         return flat(config, cls.inert_keys, model_type=minicpmv.TEXT[version])
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, audio = super().architecture(prefix), self.audio_config
-        wide, hidden = audio.encoder_ffn_dim // 4, a.facts.hidden_size
+        width, hidden = audio.encoder_ffn_dim // 4, a.facts.hidden_size
         groups, stacks = audio.tower("apm")
-        groups.append(group("audio", prefixed("audio_projection_layer", projector(("linear1", "linear2"), (wide, hidden, hidden)))))
+        groups.append(
+            group("audio", prefixed("audio_projection_layer", projector(("linear1", "linear2"), (width, hidden, hidden))))
+        )
         notes = ("what speaks (tts) is not counted",)
-        return with_tower(a, self.name, groups, stacks, notes=notes)
+        return with_tower(a, groups, stacks, notes=notes)

@@ -41,6 +41,8 @@ class Timm(_timm_vit.Schema):
 
 
 class Schema(ConfigSchema):
+    prefix = ""
+
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "query_num")
     inert_keys: ClassVar[tuple[str, ...]] = OWN
 
@@ -81,8 +83,8 @@ class Schema(ConfigSchema):
             == "2.0"
         )
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text = under(self.text_config.architecture(), "llm")
+    def architecture(self, prefix: str) -> Architecture:
+        text = under(self.text_config.standalone(), "llm")
         groups, stacks = self.seen()
         source = Timm().width if self.old else self.vision_config.hidden_size
         hidden = text.facts.hidden_size
@@ -93,7 +95,7 @@ class Schema(ConfigSchema):
             Tensor("proj", (hidden, hidden), "other"),
         )
         groups.append(group("vision", prefixed("resampler", tensors)))
-        return with_tower(text, "minicpmv", groups, stacks)
+        return with_tower(text, groups, stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Nine tiles and the whole image; since 2.6 a video of 16 frames too."""

@@ -26,10 +26,10 @@ class Schema(VisionSchema):
     vision_config: Annotated[TowerSchema, nested("minicpmv4_6_vision", fixed=True), DEFAULT]
     merger_times: Layers = 1
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged, last = 4 * wide, self.merger_times - 1  # two by two patches each time
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged, last = 4 * width, self.merger_times - 1  # two by two patches each time
         for i in range(self.merger_times):
-            out = hidden if i == last else wide
+            out = hidden if i == last else width
             yield from prefixed(f"{i}", layer_norm("pre_norm", merged))
             yield from prefixed(f"{i}", projector(("linear_1", "linear_2"), (merged, merged, out)))
 
@@ -45,12 +45,9 @@ class MinicpmOcr(Schema):
     """MiniCPM-OCR: MiniCPM-V 4.6 with a tied head.
     Source: transformers 5.23, models/minicpm_ocr/modeling_minicpm_ocr.py and configuration_minicpm_ocr.py (defaults)."""
 
-    name = "minicpm_ocr"
     tie_word_embeddings: Flag | None = True
 
 
 class Minicpmv47(Schema):
     """MiniCPM-V 4.7: MiniCPM-V 4.6 with positions over the whole canvas.
     Source: transformers 5.23, models/minicpmv4_7/modeling_minicpmv4_7.py and configuration_minicpmv4_7.py (defaults)."""
-
-    name = "minicpmv4_7"

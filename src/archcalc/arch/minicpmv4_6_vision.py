@@ -14,7 +14,7 @@ from archcalc.blocks.vision import projector, vit_attention
 
 
 class Schema(siglip_vision_model.Schema):
-    inert_keys = ("insert_layer_id", "projection_dim", "vision_use_head")
+    inert_keys = ("insert_layer_id", "projection_dim")
 
     window_kernel_size: tuple[Size, Size] = (2, 2)
 

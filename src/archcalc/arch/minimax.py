@@ -48,7 +48,7 @@ class Schema(mixtral.Schema):
     def position(self) -> Position:
         return rope_label(self.model_extra or {})
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, kinds = self.hidden_size, self.kinds()
         built = {kind: self.of_kind(kind) for kind in set(kinds)}
         facts = self.facts()
@@ -61,7 +61,7 @@ class Schema(mixtral.Schema):
             more=(("linear heads", f"{self.num_attention_heads} x {self.head_size}, fixed decay by head and layer"),),
         )
         made = decoder(
-            self.name, [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
+            [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             renames=((".mlp.", ".block_sparse_moe."),),
         )  # fmt: skip
         # Its own cache is made without the config, and so knows no window (modeling_minimax.py, `MiniMaxCache()`).

@@ -20,7 +20,7 @@ class Schema(DecoderSchema):
     inert_keys = (
         "attn_type_list", "layernorm_full_attention_beta", "layernorm_linear_attention_beta", "layernorm_mlp_beta",
         "mlp_intermediate_size", "mtp_transformer_layers", "num_mtp_modules", "qk_norm_type", "shared_intermediate_size",
-        "shared_moe_mode", "sliding_window", "swa_rope_theta", "use_mtp", "use_qk_norm", "use_routing_bias",
+        "shared_moe_mode", "sliding_window", "use_qk_norm", "use_routing_bias",
     )  # fmt: skip
 
     vocab_size: Size = 200064
@@ -39,7 +39,7 @@ class Schema(DecoderSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(joined=True, routing="normalized")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, routed, active = self.hidden_size, self.num_hidden_layers, self.num_local_experts, self.num_experts_per_tok
         experts = MixtureOfExperts(
             h, self.intermediate_size, routed, active, self.hidden_act,
@@ -56,6 +56,6 @@ class Schema(DecoderSchema):
             more=(("QK-norm", "RMSNorm over all heads of a layer"),),
         )
         return decoder(
-            "minimax_m2", [layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
+            [layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             renames=((".mlp.", ".block_sparse_moe."),),
         )  # fmt: skip

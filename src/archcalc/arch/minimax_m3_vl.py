@@ -12,7 +12,7 @@ from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.arch.minimax_m3_vl_text import RENAMES
 from archcalc.arch.minimax_m3_vl_vision import Schema as Vision
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
@@ -30,15 +30,13 @@ class Schema(VisionSchema):
         ("model.", ""),
         *RENAMES,
     )
+    ties = "either"
 
     text_config: Annotated[ConfigSchema, nested("minimax_m3_vl_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("minimax_m3_vl_vision", fixed=True), DEFAULT]
     projector_hidden_size: Size = 6144
 
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings) or text.facts.tied_embeddings
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         inner, merged = self.projector_hidden_size, hidden * self.vision_config.spatial_merge_size**2
-        yield from projector(("linear_1", "linear_2"), (wide, inner, hidden))
+        yield from projector(("linear_1", "linear_2"), (width, inner, hidden))
         yield from projector(("merge_linear_1", "merge_linear_2"), (merged, inner, hidden))

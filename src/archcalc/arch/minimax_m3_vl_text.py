@@ -39,8 +39,8 @@ class Schema(BlockSparseSchema):
                 h, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, act, 1,
                 correction_bias="gate.e_score_correction_bias", stored=("w1", "w3", "w2"),
             )  # fmt: skip
-            wide = self.shared_intermediate_size
-            shared = GatedFeedForward(h, wide, act, fused="gate_up_proj", apart=True, role="shared_experts")
+            width = self.shared_intermediate_size
+            shared = GatedFeedForward(h, width, act, fused="gate_up_proj", apart=True, role="shared_experts")
             ffn = Together((("", moe), ("shared_experts", shared)), moe.label())
         if kind == FULL:
             return make_layer(GroupedQueryAttention(h, heads, kv_heads, dim, qk_norm="head"), ffn, norms)
@@ -48,7 +48,7 @@ class Schema(BlockSparseSchema):
         attention = GroupedQueryAttention(h, heads, kv_heads, dim, qk_norm="head", topk=topk)
         return make_layer(MixersTogether((("", attention), ("indexer", KeyIndex(h, index_heads, index_dim)))), ffn, norms)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         order = self.kinds()
         built = {what: self.layer(*what) for what in dict.fromkeys(order)}
         chosen, sparse = sum(kind == SPARSE for kind, _ in order), sum(sparse for _, sparse in order)
@@ -65,7 +65,6 @@ class Schema(BlockSparseSchema):
         )
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            "minimax_m3_vl_text",
             [built[what] for what in order],
             facts,
             computes=self.computes(),
@@ -81,7 +80,6 @@ class MinimaxM3(Schema):
     `use_routing_bias`, `attention_output_gate`). The checkpoint holds no layers of multi-token prediction, though the config counts some.
     """
 
-    name = "minimax_m3"
     core_keys = ("hidden_size", "num_hidden_layers", "num_local_experts", "vocab_size")
     inert_keys = (
         *BlockSparseSchema.inert_keys, "first_k_dense_replace", "moe_intermediate_size", "n_shared_experts", "num_mtp_modules",
@@ -92,7 +90,7 @@ class MinimaxM3(Schema):
     use_routing_bias: Flag = True
     attention_output_gate: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.attention_output_gate or not (self.use_qk_norm and self.use_routing_bias):
             raise UnsupportedError("MiniMax-M3 is known with use_qk_norm, with use_routing_bias and without attention_output_gate")
-        return super().architecture(prefix)._replace(model_type="minimax_m3")
+        return super().architecture(prefix)

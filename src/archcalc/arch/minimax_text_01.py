@@ -43,5 +43,3 @@ class Schema(minimax.Schema):
 class MinimaxM1(Schema):
     """MiniMax-M1: Text-01's structure.
     Source: MiniMaxAI/MiniMax-M1-80k, configuration_minimax_m1.py."""
-
-    name = "minimax_m1"

@@ -22,7 +22,7 @@ class Schema(DecoderSchema):
     max_position_embeddings: Tokens = 131072
     sliding_window: Size | None = 4096
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, window = self.hidden_size, self.sliding_window
         layer = make_layer(
             GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, window=window),
@@ -31,7 +31,6 @@ class Schema(DecoderSchema):
         )
         facts = self.facts(sliding_window=window)
         return decoder(
-            "mistral",
             [layer] * self.num_hidden_layers,
             facts,
             computes=self.computes(),
@@ -44,7 +43,6 @@ class Ministral3(Schema):
     """Ministral 3 and Devstral 2: Mistral's layers with YaRN unless the config says otherwise.
     Source: transformers 5.23, models/ministral3/modeling_ministral3.py and configuration_ministral3.py (defaults)."""
 
-    name = "ministral3"
     vocab_size: Size = 131072
     num_hidden_layers: Layers = 34
     num_key_value_heads: Size = 8
@@ -52,9 +50,9 @@ class Ministral3(Schema):
     max_position_embeddings: Tokens = 262144
     sliding_window: Size | None = None
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = super().architecture(prefix)
         extra = self.model_extra or {}
         if not (extra.get("rope_parameters") or extra.get("rope_scaling")):
             text = text._replace(facts=text.facts._replace(position=ROPE._replace(said="RoPE (YaRN)")))
-        return text._replace(model_type="ministral3")
+        return text

@@ -39,15 +39,15 @@ class Schema(ConfigSchema):
     spatial_merge_size: Size = 2
     tie_word_embeddings: Flag = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_tower")
-        wide, hidden = self.vision_config.hidden_size, text.facts.hidden_size
+        width, hidden = self.vision_config.hidden_size, text.facts.hidden_size
         features = 1 if isinstance(self.vision_feature_layer, int) else len(self.vision_feature_layer)
         tensors = (
-            rms_norm("norm", wide),
-            *linear("patch_merger.merging_layer", wide, wide * self.spatial_merge_size**2, "other"),
-            *projector(("linear_1", "linear_2"), (wide * features, hidden, hidden), bias=self.multimodal_projector_bias),
+            rms_norm("norm", width),
+            *linear("patch_merger.merging_layer", width, width * self.spatial_merge_size**2, "other"),
+            *projector(("linear_1", "linear_2"), (width * features, hidden, hidden), bias=self.multimodal_projector_bias),
         )
         groups.append(group("vision", prefixed(f"{prefix}.multi_modal_projector", tensors)))
         renames = (
@@ -56,7 +56,7 @@ class Schema(ConfigSchema):
             (f"{prefix}.vision_tower.", "vision_tower."),
             (f"{prefix}.multi_modal_projector.", "multi_modal_projector."),
         )
-        return with_tower(text, "mistral3", groups, stacks, renames=renames, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, renames=renames, tied=self.tie_word_embeddings)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """The tower's image, its patches merged."""

@@ -12,7 +12,6 @@ from archcalc.model import ROPE, Architecture
 
 
 class Schema(deepseek_v3.Schema):
-    inert_keys = (*deepseek_v3.Schema.inert_keys, "head_dim")
     correction_bias = ""
 
     vocab_size: Size = 131072
@@ -33,7 +32,7 @@ class Schema(deepseek_v3.Schema):
         # Its groups are of experts weighed in the model's own dtype.
         return super().computes()._replace(routing="softmax")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = super().architecture(prefix)
         extra = self.model_extra or {}
         if not (extra.get("rope_parameters") or extra.get("rope_scaling")):

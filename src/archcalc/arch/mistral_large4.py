@@ -25,5 +25,5 @@ class Schema(mistral3.Schema):
     vision_config: Annotated[Pixtral, nested("pixtral", absent=VISION), DEFAULT]
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="mistral_large4", renames=())
+    def architecture(self, prefix: str) -> Architecture:
+        return super().architecture(prefix)._replace(renames=())

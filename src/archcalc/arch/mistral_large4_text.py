@@ -11,7 +11,7 @@ from pydantic import AliasChoices, Field
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._indexers import IndexedSchema
-from archcalc.arch._plain import partly, sparse_layers, turned_layers
+from archcalc.arch._plain import partly, rotary_flags, sparse_layers
 from archcalc.arch._schema import Count, Layers, Size, Tokens, per_layer, rope_label
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.experts import MixtureOfExperts
@@ -26,7 +26,7 @@ STRETCHED = {"rope_scaling": {"rope_type": "yarn"}}
 
 class Schema(IndexedSchema):
     fp32_modules = ("indexer.weights_proj",)
-    inert_keys = ("qk_head_dim", "head_dim", "layer_types")
+    inert_keys = ("qk_head_dim", "layer_types")
 
     vocab_size: Size = 204800
     hidden_size: Size = 6144
@@ -72,18 +72,18 @@ class Schema(IndexedSchema):
             yield Tensor(f"{prefix}softmax_scaling.{name}", (heads,), "attention")
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.moe_intermediate_size, self.n_shared_experts
+        width, shared = self.moe_intermediate_size, self.n_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             stored=("w1", "w3", "w2"),
         )  # fmt: skip
 
-    def layer(self, turned: bool, own: bool, indexed: bool, sparse: bool) -> Layer:
+    def layer(self, rotary: bool, own: bool, indexed: bool, sparse: bool) -> Layer:
         h, n, rope = self.hidden_size, self.num_attention_heads, self.qk_rope_head_dim
-        nope = self.qk_nope_head_dim + (0 if turned else rope)
+        nope = self.qk_nope_head_dim + (0 if rotary else rope)
         index = Indexer(h, h, self.index_n_heads, self.index_head_dim, self.index_topk) if indexed else None
         attention = LatentAttention(
-            h, n, self.kv_lora_rank, nope, rope if turned else 0, self.v_head_dim, None, self.attention_bias, index, self.index_topk
+            h, n, self.kv_lora_rank, nope, rope if rotary else 0, self.v_head_dim, None, self.attention_bias, index, self.index_topk
         )
         ffn = self.experts() if sparse else GatedFeedForward(h, self.intermediate_size, self.hidden_act)
         extra = [t._replace(shard=Shard(0, n)) for t in self.scaling("self_attn.", n)]
@@ -95,14 +95,14 @@ class Schema(IndexedSchema):
         kept = tuple(t for t in layer.tensors if not t.name.startswith("self_attn.kv_a_"))
         return layer._replace(tensors=kept, caches=layer.caches[1:], mixer=f"{layer.mixer}, shared KV")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
-        turned = turned_layers(self.no_rope_layers, self.no_rope_layer_interval, self.num_hidden_layers, longer=True)
+    def architecture(self, prefix: str) -> Architecture:
+        rotary = rotary_flags(self.no_rope_layers, self.no_rope_layer_interval, self.num_hidden_layers, longer=True)
         e, sparse = self.experts(), self.sparse()
-        keys = list(zip(turned, self.own_kv(), self.own_indexers(), sparse, strict=True))
+        keys = list(zip(rotary, self.own_kv(), self.own_indexers(), sparse, strict=True))
         built = {key: self.layer(*key) for key in dict.fromkeys(keys)}
         facts = self.facts(
             attention="sparse MLA",
-            position=partly(rope_label(STRETCHED | {k: v for k, v in (self.model_extra or {}).items() if v}), turned),
+            position=partly(rope_label(STRETCHED | {k: v for k, v in (self.model_extra or {}).items() if v}), rotary),
             moe=Moe(e.experts, e.active, e.shared, sum(sparse), e.intermediate) if any(sparse) else None,
             more=(
                 *self.more(),
@@ -111,4 +111,4 @@ class Schema(IndexedSchema):
         )
         stretch = Tensor("rotary_emb.alpha", ((self.qk_rope_head_dim + 1) // 2,), "other")  # of each frequency, learned
         final = [rms_norm("norm", self.hidden_size), stretch]
-        return decoder(self.name, [built[key] for key in keys], facts, computes=self.computes(), prefix=prefix, final_norm=final)
+        return decoder([built[key] for key in keys], facts, computes=self.computes(), prefix=prefix, final_norm=final)

@@ -54,10 +54,10 @@ class Schema(DecoderSchema):
     def moe(self) -> Moe:
         return Moe(self.num_local_experts, self.num_experts_per_tok, 0, self.num_hidden_layers, self.intermediate_size)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         facts = self.facts(sliding_window=self.sliding_window, moe=self.moe())
         norm = [rms_norm("norm", self.hidden_size)]
         return decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm,
+            [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm,
             renames=((".mlp.", ".block_sparse_moe."),),
         )  # fmt: skip

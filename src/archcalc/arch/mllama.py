@@ -28,13 +28,13 @@ class Schema(ConfigSchema):
     text_config: Annotated[ConfigSchema, nested("mllama_text_model"), Field(default={}, validate_default=True)]
     vision_config: Annotated[Vision, nested("mllama_vision_model"), Field(default={}, validate_default=True)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_model")
-        wide, hidden = self.vision_config.vision_output_dim, text.facts.hidden_size
-        projector = linear(f"{prefix}.multi_modal_projector", hidden, wide, "other", bias=True, shard=Shard(0, hidden))
+        width, hidden = self.vision_config.vision_output_dim, text.facts.hidden_size
+        projector = linear(f"{prefix}.multi_modal_projector", hidden, width, "other", bias=True, shard=Shard(0, hidden))
         groups.append(group("vision", projector))
-        return with_tower(text, "mllama", groups, stacks, renames=RENAMES)
+        return with_tower(text, groups, stacks, renames=RENAMES)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """As many tiles as the config allows."""

@@ -18,7 +18,6 @@ EXTRA_ROWS = 8
 
 class Schema(DecoderSchema):
     whole_heads = False
-    inert_keys = ("dropout", "head_dim")
 
     vocab_size: Size = 128256
     hidden_size: Size = 4096
@@ -45,7 +44,7 @@ class Schema(DecoderSchema):
         # It attends to the image's patches, of which there are as many as the image has tiles for, and to no text.
         return layer._replace(mixer=f"cross-attention to the image ({heads}/{kv_heads} x {self.head_size})", caches=(), attends=())
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         cross = set(CROSS if self.cross_attention_layers is None else self.cross_attention_layers)
         built = {kind: self.layer(kind) for kind in (False, True)}
         layers = [built[i in cross] for i in range(self.num_hidden_layers)]
@@ -58,7 +57,6 @@ class Schema(DecoderSchema):
             ("caches and FLOPs are those of the text; what cross-attention keeps of an image is not among them",) if reading else ()
         )
         return decoder(
-            "mllama_text_model",
             layers,
             facts,
             computes=self.computes(),

@@ -74,10 +74,10 @@ class Schema(BertSchema):
             if self.key_query_shared_bottleneck:
                 extra += dense("bottleneck.attention", self.intra_bottleneck_size, h)
         made = make_layer(attention, ffn, mixer_name="attention", ffn_name="", extra=extra)
-        wide = narrow if self.use_bottleneck_attention else h
+        width = narrow if self.use_bottleneck_attention else h
         # Values read the whole width unless the bottleneck is theirs too; the output, what the heads need not fill.
         shapes = {
-            "attention.self.value.weight": (self.head_size * heads, wide),
+            "attention.self.value.weight": (self.head_size * heads, width),
             "attention.output.dense.weight": (narrow, narrow),
         }
         tensors = (t._replace(shape=shapes.get(t.name, t.shape)) for t in made.tensors)
@@ -89,10 +89,10 @@ class Schema(BertSchema):
         return super().built(spec._replace(pooled=spec.pooled and self.classifier_activation), sizes, prefix)
 
     def head(self) -> Iterator[Tensor]:
-        h, rows, wide = self.hidden_size, self.vocab_size, self.embedding_size
+        h, rows, width = self.hidden_size, self.vocab_size, self.embedding_size
         yield Tensor("cls.predictions.bias", (rows,), "head", Shard(0, rows))
         yield from linear("cls.predictions.transform.dense", h, h, "head", bias=True)
         yield from layer_norm("cls.predictions.transform.LayerNorm", h)
         # The rest of the matrix beside the embedding, turned.
-        yield Tensor("cls.predictions.dense.weight", (h - wide, rows), "head", Shard(1, rows))
-        yield from self.matrix("cls.predictions.decoder", wide)
+        yield Tensor("cls.predictions.dense.weight", (h - width, rows), "head", Shard(1, rows))
+        yield from self.matrix("cls.predictions.decoder", width)

@@ -32,7 +32,7 @@ class MobileSchema(ImageSchema):
     depth_multiplier: float = 1.0
     min_depth: Size = 8
 
-    inert_keys = ("image_size", "tf_padding", "classifier_dropout_prob", "output_stride")
+    inert_keys = ("image_size", "tf_padding", "output_stride")
 
     def bare(self, named: str) -> bool:
         return not named.endswith(("ForImageClassification", "ForSemanticSegmentation"))

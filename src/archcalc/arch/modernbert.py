@@ -4,7 +4,6 @@ Source: transformers 5.23, models/modernbert/modeling_modernbert.py and configur
 """
 
 from collections.abc import Iterator, Sequence
-from typing import ClassVar
 
 from archcalc.arch import modernbert_decoder
 from archcalc.arch._alternating import FULL, SLIDING
@@ -16,7 +15,7 @@ from archcalc.model import Architecture, Group, Layer, Tensor
 
 class Schema(modernbert_decoder.Schema):
     reads_head_dim = False
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     architectures: list[str] | None = None
 
@@ -37,7 +36,7 @@ class Schema(modernbert_decoder.Schema):
         h = self.hidden_size
         yield from prefixed("head", (*linear("dense", h, h, "head", bias=self.classifier_bias), *self.norm("norm")))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, task = super().architecture(prefix), task_of(self.architectures)
         body = tuple(g for g in a.groups if g.part != "head")
         facts = a.facts._replace(attention=a.facts.attention.replace("MHA", "MHA, bidirectional"))

@@ -21,12 +21,13 @@ class Schema(PlainSchema):
     reads_head_dim = False
     name = "modernbert-decoder"
     inert_keys = (
-        "classifier_activation", "deterministic_flash_attn", "global_rope_theta", "initializer_cutoff_factor", "local_rope_theta",
-        "position_embedding_type", "reference_compile", "repad_logits_with_grad", "sparse_pred_ignore_index", "sparse_prediction",
-        "sliding_window", "classifier_pooling", "causal_mask",
+        "classifier_activation", "deterministic_flash_attn", "position_embedding_type", "reference_compile",
+        "repad_logits_with_grad", "sparse_pred_ignore_index", "sparse_prediction", "sliding_window", "classifier_pooling",
+        "causal_mask",
     )  # fmt: skip
     layer_norms = True
     norm_label = "LayerNorm (pre)"
+    grouped = False
 
     vocab_size: Size = 50368
     hidden_size: Size = 768
@@ -44,10 +45,6 @@ class Schema(PlainSchema):
     layer_types: list[str] | None = None
     global_attn_every_n_layers: Size = 3
     tie_word_embeddings: Flag = True
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def norm(self, name: str) -> Iterable[Tensor]:
         return layer_norm(name, self.hidden_size, bias=self.norm_bias_key)
@@ -79,7 +76,7 @@ class Schema(PlainSchema):
             "head_bias": self.decoder_bias, "final_norm": self.norm("final_norm"),
         }  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h = super().architecture(prefix), self.hidden_size
         head = (*linear("lm_head.dense", h, h, "head", bias=self.classifier_bias), *self.norm("lm_head.norm"))
         return a._replace(groups=(*a.groups, Group("head", head)))

@@ -16,10 +16,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "classifier_pooling",
-        "classifier_bias",
-    )
+    inert_keys: ClassVar[tuple[str, ...]] = ("classifier_pooling", "classifier_bias")
     text_name = "text_model"
     tower_name = "vision_model"
     projector_name = "connector"
@@ -42,8 +39,8 @@ class Schema(VisionSchema):
         groups = (g._replace(tensors=tuple(map(renamed, g.tensors))) if g.part == "head" else g for g in a.groups)
         return a._replace(groups=tuple(groups))
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("modality_projection",), (wide * self.pixel_shuffle_factor**2, hidden), bias=False)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("modality_projection",), (width * self.pixel_shuffle_factor**2, hidden), bias=False)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Sixteen tiles and the whole image."""
@@ -56,12 +53,11 @@ class Ultravbert(Schema):
     Source: transformers 5.24, models/ultravbert/modeling_ultravbert.py (`UltraVBertForMaskedLM`) and configuration_ultravbert.py
     (defaults)."""
 
-    name = "ultravbert"
-    inert_keys = (*Schema.inert_keys, "initializer_cutoff_factor", "classifier_dropout")
     head_names = (("head.decoder.", "lm_head."), ("head.", "projection_head."))
+    inert_keys = (*Schema.inert_keys, "initializer_cutoff_factor", "classifier_dropout")
 
     text_config: Annotated[ConfigSchema, nested("ultrabert"), DEFAULT]
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from super().projection(wide, hidden)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from super().projection(width, hidden)
         yield rms_norm("norm", hidden)

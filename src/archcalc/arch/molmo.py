@@ -18,7 +18,8 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(PlainSchema):
-    inert_keys = ("clip_qkv", "use_position_ids", "tie_word_embeddings", "max_sequence_length")
+    prefix = "model.transformer"
+    inert_keys = ("clip_qkv", "use_position_ids")
     norms = ("attn_norm", "ff_norm")
     last_norm = "ln_f"
     mixer_name = ""
@@ -65,7 +66,7 @@ class Schema(PlainSchema):
         kind = "RMSNorm" if self.layer_norm_type == "rms" else "LayerNorm"
         return {"norm": f"{kind} ({'post' if self.norm_after else 'pre'})", "tied_embeddings": self.weight_tying}
 
-    def architecture(self, prefix: str = "model.transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.layer_norm_type not in ("rms", "default"):
             raise UnsupportedError(f"layer_norm_type is {self.layer_norm_type!r}: only rms and default are known")
         a = super().architecture(prefix)

@@ -17,14 +17,12 @@ from archcalc.model import Architecture, Encoder
 
 class Schema(CompositeSchema):
     inert_keys = ("image_patch_id", "use_frame_special_tokens")
+    ties = "never"
 
     text_config: Annotated[ConfigSchema, nested("molmo2_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("molmo2_vision", fixed=True), DEFAULT]
     vit_config: Annotated[Vision | None, nested("molmo2_vision", fixed=True, optional=True)] = None
     adapter_config: Annotated[Adapter, nested("molmo2_adapter", fixed=True), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool:
-        return False
 
     def tower(self) -> Vision:
         read = self.adapter_config.layers_read()

@@ -13,7 +13,7 @@ from archcalc.model import Shard
 
 
 class Schema(TowerSchema):
-    inert_keys = ("image_feature_dropout", "pooling_attention_mask", "float32_attention")
+    inert_keys = ("pooling_attention_mask", "float32_attention")
 
     vision_feature_layer: list[int] | None = named(None, "vit_layers", "vision_feature_layer")
     hidden_size: Size = 1152
@@ -30,15 +30,15 @@ class Schema(TowerSchema):
         return [24, 18] if self.vision_feature_layer is None else self.vision_feature_layer
 
     def tower(self, prefix: str) -> Pieces:
-        h, wide, bias = self.hidden_size, self.intermediate_size, self.attention_bias
-        source, rows = h * len(self.layers_read()), Shard(0, wide)
+        h, width, bias = self.hidden_size, self.intermediate_size, self.attention_bias
+        source, rows = h * len(self.layers_read()), Shard(0, width)
         pooling = GroupedQueryAttention(
             source, self.num_attention_heads, self.num_key_value_heads, self.head_dim, bias, bias, output_width=h
         )
         tensors = (
             *prefixed("image_pooling_2d", pooling.tensors()),
-            *linear("image_projector.gate_proj", wide, h, "other", bias=self.mlp_bias, shard=rows),
-            *linear("image_projector.up_proj", wide, h, "other", bias=self.mlp_bias, shard=rows),
-            *linear("image_projector.down_proj", self.text_hidden_size, wide, "other", shard=Shard(1, wide)),
+            *linear("image_projector.gate_proj", width, h, "other", bias=self.mlp_bias, shard=rows),
+            *linear("image_projector.up_proj", width, h, "other", bias=self.mlp_bias, shard=rows),
+            *linear("image_projector.down_proj", self.text_hidden_size, width, "other", shard=Shard(1, width)),
         )
         return [group("vision", prefixed(prefix, tensors))], []

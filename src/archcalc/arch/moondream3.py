@@ -25,7 +25,6 @@ class Moondream3Vision(TowerSchema):
     """The vision tower of Moondream 3: SigLIP's layers over patches that a linear layer reads.
     Source: vLLM 0.33, models/moondream3.py (`Moondream3VisionEncoder`) and transformers_utils/configs/moondream3.py (defaults)."""
 
-    name = "moondream3_vision"
     inert_keys = ("max_crops", "overlap_margin", "in_channels", "proj_out_dim")
 
     hidden_size: Size = named(1152, "enc_dim")
@@ -53,6 +52,7 @@ class Moondream3Vision(TowerSchema):
 class Schema(CompositeSchema):
     inert_keys = ("config", "tokenizer", "region")
     text_name = "text"
+    ties = "text"
 
     text_config: Annotated[ConfigSchema, nested("moondream3_text", fixed=True), DEFAULT]
     vision_config: Annotated[Moondream3Vision, nested("moondream3_vision", fixed=True), DEFAULT]
@@ -63,9 +63,6 @@ class Schema(CompositeSchema):
         parts = held if isinstance(held, Mapping) else {}
         return {**{f"{name}_config": parts[name] for name in ("text", "vision") if name in parts}, **config}
 
-    def tied(self, text: Architecture) -> bool | None:
-        return None
-
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         vision, hidden = self.vision_config, text.facts.hidden_size
         groups, stacks = vision.tower(f"{prefix}.vision")
@@ -73,6 +70,6 @@ class Schema(CompositeSchema):
         groups.append(group("vision", prefixed(f"{prefix}.vision.proj_mlp", projector(("fc1", "fc2"), widths))))
         return groups, stacks
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what points and draws boxes (region) is not counted"))

@@ -38,8 +38,9 @@ class Mixture(ConfigSchema):
 
 
 class Schema(DecoderSchema):
+    prefix = "model.text"
     core_keys = ()
-    inert_keys = ("prefix_attn", "group_size", "moe")
+    inert_keys = ("prefix_attn", "group_size")
 
     vocab_size: Size = 51200
     hidden_size: Size = named(2048, "dim")
@@ -57,14 +58,14 @@ class Schema(DecoderSchema):
         m = self.moe or Mixture()
         experts = Fused(h, m.expert_inner_dim, m.num_experts, m.experts_per_token, self.hidden_act)
         ffn = experts if sparse else FeedForward(h, self.intermediate_size, self.hidden_act)
-        wide = h + 2 * self.kv_heads * self.head_size
+        width = h + 2 * self.kv_heads * self.head_size
         scales = (
             Tensor("attn.tau.alpha", (heads,), "attention"),
-            *(Tensor(f"attn.tau.{name}", (heads, wide), "attention") for name in ("wq", "wv")),
+            *(Tensor(f"attn.tau.{name}", (heads, width), "attention") for name in ("wq", "wv")),
         )
         return make_layer(mixer, ffn, layer_norm("ln", h), mixer_name="attn", ffn_name="mlp", extra=scales)
 
-    def architecture(self, prefix: str = "model.text") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n, m = self.num_hidden_layers, self.moe
         sparse = [m is not None and i >= m.start_layer for i in range(n)]
         built = {kind: self.layer(kind) for kind in set(sparse)}
@@ -72,7 +73,7 @@ class Schema(DecoderSchema):
         if m is not None and any(sparse):
             facts = facts._replace(moe=Moe(m.num_experts, m.experts_per_token, 0, sum(sparse), m.expert_inner_dim))
         a = decoder(
-            self.name, [built[kind] for kind in sparse], facts, prefix=prefix, embed="wte", layers_name="blocks",
+            [built[kind] for kind in sparse], facts, prefix=prefix, embed="wte", layers_name="blocks",
             final_norm=layer_norm("post_ln", self.hidden_size), head=join(prefix, "lm_head"), head_bias=True, computes=self.computes(),
         )  # fmt: skip
         # The embedding is a parameter itself, not a module with one.

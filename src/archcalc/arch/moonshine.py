@@ -22,7 +22,7 @@ from archcalc.model import Architecture, Group, Layer, Tensor, stack
 
 class Schema(DecoderSchema):
     core_keys = ("hidden_size", "vocab_size")
-    inert_keys = ("pad_head_dim_to_multiple_of", "decoder_start_token_id")
+    inert_keys = ("pad_head_dim_to_multiple_of",)
     whole_heads = False
 
     vocab_size: Size = 32768
@@ -72,13 +72,13 @@ class Schema(DecoderSchema):
         yield from layer_norm("groupnorm", h)
         yield from self.norms("layer_norm")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.encoder_num_hidden_layers
         facts = self.facts(
             attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)", more=(("encoder", f"{n} layers"),)
         )
         a = decoder(
-            self.name, [self.decoder_layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True,
+            [self.decoder_layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True,
             prefix=f"{prefix}.decoder",
             final_norm=self.norms("norm"), head="proj_out",
         )  # fmt: skip

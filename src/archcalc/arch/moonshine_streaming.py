@@ -24,7 +24,6 @@ class MoonshineStreamingEncoder(TowerSchema):
     """The encoder of Moonshine as it streams.
     Source: transformers 5.24, models/moonshine_streaming/modeling_moonshine_streaming.py (`MoonshineStreamingEncoder`)."""
 
-    name = "moonshine_streaming_encoder"
     inert_keys = ("sliding_windows",)
 
     hidden_size: Size = 320
@@ -86,19 +85,19 @@ class Schema(DecoderSchema):
         norms = (t for name in names for t in layer_norm(name, h, bias=False))
         return make_layer(attention, ffn, (*norms, *prefixed("encoder_attn", attention.tensors())))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, e = self.hidden_size, self.encoder_config
         facts = self.facts(
             attention=f"{self.facts().attention} + cross-attention", norm="LayerNorm (pre)",
             more=(("encoder", f"{e.num_hidden_layers} layers of {e.hidden_size}"),),
         )  # fmt: skip
         # Positions of what the encoder made.
-        beside = [table("pos_emb", self.max_position_embeddings, e.hidden_size)]
+        others = [table("pos_emb", self.max_position_embeddings, e.hidden_size)]
         if e.hidden_size != h:
-            beside += linear("proj", h, e.hidden_size, "other")
+            others += linear("proj", h, e.hidden_size, "other")
         a = decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True,
-            prefix=f"{prefix}.decoder", final_norm=layer_norm("norm", h, bias=False), head="proj_out", extra=beside,
+            [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), crosses=True,
+            prefix=f"{prefix}.decoder", final_norm=layer_norm("norm", h, bias=False), head="proj_out", extra=others,
         )  # fmt: skip
         groups, stacks = e.tower(f"{prefix}.encoder")
         return a._replace(groups=(*a.groups, *groups), stacks=(*a.stacks, *stacks))

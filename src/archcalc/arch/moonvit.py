@@ -5,7 +5,6 @@ transformers_utils/configs/moonvit.py (defaults).
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import kimi_k25_vision
 from archcalc.arch._composite import Pieces
@@ -19,8 +18,6 @@ from archcalc.model import Tensor, stack
 
 
 class Schema(kimi_k25_vision.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*kimi_k25_vision.Schema.inert_keys, "attn_implementation")
-
     def tower(self, prefix: str) -> Pieces:
         h, heads, p = self.hidden_size, self.num_attention_heads, self.patch_size
         outside = [
@@ -41,6 +38,6 @@ class Schema(kimi_k25_vision.Schema):
 
     def merged(self, hidden: int) -> Iterator[Tensor]:
         """Into a text model of this width: a norm over each patch, then two layers over those that are merged."""
-        wide = self.hidden_size * self.merge_kernel_size[0] * self.merge_kernel_size[1]
+        width = self.hidden_size * self.merge_kernel_size[0] * self.merge_kernel_size[1]
         yield from layer_norm("pre_norm", self.hidden_size)
-        yield from projector(("linear_1", "linear_2"), (wide, wide, hidden))
+        yield from projector(("linear_1", "linear_2"), (width, width, hidden))

@@ -54,7 +54,7 @@ class Schema(PlainSchema):
         # The reference ties no head, whatever the config says.
         return {"tied_embeddings": False}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if any(c.endswith("ConditionalGeneration") for c in self.architectures or ()):
             raise UnsupportedError("MoshiForConditionalGeneration is not modelled: only its text model, MoshiForCausalLM, is")
         return super().architecture(prefix)

@@ -16,9 +16,7 @@ from archcalc.model import ALIBI
 class Attention(ConfigSchema):
     """`attn_config`: the reference has heads of their own keys and values, and no norms of either."""
 
-    inert_keys = (
-        "alibi", "alibi_bias_max", "attn_impl", "attn_uses_sequence_id", "clip_qkv", "prefix_lm", "softmax_scale",
-    )  # fmt: skip
+    inert_keys = ("alibi", "alibi_bias_max", "attn_uses_sequence_id", "clip_qkv", "prefix_lm", "softmax_scale")
 
     attn_type: Literal["multihead_attention"] = "multihead_attention"
     qk_ln: Literal[False] = False
@@ -27,9 +25,8 @@ class Attention(ConfigSchema):
 class Schema(ClassicSchema):
     # The reference implementation's FFN is four times as wide whatever expansion_ratio says, and it has no learned positions.
     inert_keys = (
-        "embedding_fraction", "expansion_ratio", "init_config", "init_device", "learned_pos_emb", "no_bias",
-        "norm_type", "verbose", "attn_impl", "attn_uses_sequence_id", "alibi", "alibi_bias_max", "clip_qkv", "prefix_lm", "qk_ln",
-        "softmax_scale", "max_position_embeddings",
+        "embedding_fraction", "expansion_ratio", "learned_pos_emb", "no_bias", "norm_type", "verbose", "attn_uses_sequence_id",
+        "alibi", "alibi_bias_max", "clip_qkv", "prefix_lm", "qk_ln", "softmax_scale",
     )  # fmt: skip
     norms = ("norm_1", "norm_2")
     norm_bias = False

@@ -36,7 +36,7 @@ class Params(ConfigSchema):
 
     name = "multi_modality_part"
 
-    inert_keys = ("select_feature", "select_layers", "pixel_mean", "pixel_std", "ckpt_path", "cls")
+    inert_keys = ("select_feature", "select_layers", "ckpt_path", "cls")
 
     model_name: str = "siglip_large_patch16_384"
     image_size: Size = 336
@@ -53,7 +53,7 @@ class Part(ConfigSchema):
     """A part: the class that makes it, and its parameters."""
 
     name = "multi_modality_part"
-    inert_keys = ("cls", "model_type")
+    inert_keys = ("cls",)
 
     params: Params
 
@@ -75,6 +75,7 @@ PART: Any = Field(default={}, validate_default=True)
 
 class Schema(CompositeSchema):
     core_keys = ("language_config",)
+    ties = "stated"
 
     vision_config: Annotated[Part, PART]
     aligner_config: Annotated[Part, PART]
@@ -87,9 +88,6 @@ class Schema(CompositeSchema):
 
     def text(self, prefix: str) -> Architecture:
         return head_below(self.text_config.architecture("language_model.model"), "language_model")
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def tokenizer(self) -> Iterator[Tensor]:
         tensors = [t for g in Vqgan().tower("gen_vision_model")[0] for t in g.tensors]
@@ -111,10 +109,10 @@ class Schema(CompositeSchema):
         layers = min(most, cut if cut > 0 else most + cut + 1)
         tower = _timm_vit.Schema(**{**sizes, "image_size": vision.image_size, "layers": layers})
         groups, stacks = tower.tower("vision_model.vision_tower")
-        beside = (
+        others = (
             *self.aligner_config.projector("aligner"), *self.gen_aligner_config.projector("gen_aligner"), *self.tokenizer(),
             table("gen_embed", drawn.image_token_size, drawn.n_embed),
             *linear("gen_head.output_mlp_projector", head.image_token_embed, head.n_embed, "other", bias=True),
             *linear("gen_head.vision_head", head.image_token_size, head.image_token_embed, "other", bias=True),
         )  # fmt: skip
-        return [*groups, group("vision", beside)], stacks
+        return [*groups, group("vision", others)], stacks

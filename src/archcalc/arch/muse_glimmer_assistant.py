@@ -17,8 +17,9 @@ from archcalc.model import Architecture, Layer, stack
 
 
 class Schema(DecoderSchema):
+    prefix = ""
     core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads")
-    inert_keys = ("block_size", "mask_token_id", "vocab_size", "tie_word_embeddings")
+    inert_keys = ("block_size",)
 
     vocab_size: Size = 202_048
     hidden_size: Size = 6656
@@ -38,7 +39,7 @@ class Schema(DecoderSchema):
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         return make_layer(attention, GatedFeedForward(h, self.intermediate_size, self.hidden_act), norms)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, read = self.hidden_size, self.num_hidden_layers, len(self.target_layer_ids)
         if not read:
             raise ConfigError("target_layer_ids is empty", "list the layers of the target that are read", "target_layer_ids")

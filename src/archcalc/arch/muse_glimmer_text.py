@@ -58,7 +58,7 @@ class Schema(DecoderSchema):
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
         return make_layer(self.attention(window, rope), ffn, (rms_norm(n, h) for n in NORMS))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n = self.hidden_size, self.num_hidden_layers
         # The reference implementation rejects such a width although head_dim does not depend on it.
         divided(h, self.num_attention_heads, "hidden_size", "num_attention_heads")
@@ -83,7 +83,6 @@ class Schema(DecoderSchema):
         )
         norm = [rms_norm("norm", h)]
         return decoder(
-            self.name,
             [built[what] for what in order],
             facts,
             computes=self.computes(),

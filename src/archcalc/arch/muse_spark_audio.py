@@ -38,9 +38,9 @@ class Schema(TowerSchema):
             yield from prefixed(f"{name}.mlp", FeedForward(h, int(h * self.mlp_ratio), self.hidden_act).tensors())
 
     def layer(self, i: int) -> Layer:
-        h, blocks, wide = self.hidden_sizes[i], self.depths[i], int(self.hidden_sizes[i] * self.mlp_ratio)
-        ffn = f"{blocks} x {activation_name(self.hidden_act, gated=False)} {wide}"
-        return Layer(f"{blocks} x convolution {self.conv_kernel_size}", ffn, tuple(self.tensors(i)), (), (), 0, h, 2 * wide)
+        h, blocks, width = self.hidden_sizes[i], self.depths[i], int(self.hidden_sizes[i] * self.mlp_ratio)
+        ffn = f"{blocks} x {activation_name(self.hidden_act, gated=False)} {width}"
+        return Layer(f"{blocks} x convolution {self.conv_kernel_size}", ffn, tuple(self.tensors(i)), (), (), 0, h, 2 * width)
 
     def tower(self, prefix: str) -> Pieces:
         n = self.num_hidden_layers

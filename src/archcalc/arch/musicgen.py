@@ -17,27 +17,28 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("text_encoder", "audio_encoder", "decoder")
-    own_heads: ClassVar[bool] = True
+    own_heads = True
     inert_keys: ClassVar[tuple[str, ...]] = ("initializer_factor", "sampling_rate", "tie_encoder_decoder")
 
     text_encoder: Annotated[T5Schema, nested("t5")]
     audio_encoder: Annotated[TowerSchema, nested("encodec")]
     decoder: Annotated[Decoder, nested("musicgen_decoder", fixed=True)]
 
-    def between(self, prefix: str, wide: int, hidden: int) -> Iterator[Tensor]:
+    def between(self, prefix: str, width: int, hidden: int) -> Iterator[Tensor]:
         """What leads from the text to the decoder."""
-        if wide != hidden:
-            yield from linear(join(prefix, "enc_to_dec_proj"), hidden, wide, "other", bias=True)
+        if width != hidden:
+            yield from linear(join(prefix, "enc_to_dec_proj"), hidden, width, "other", bias=True)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = under(
-            self.text_encoder.model_copy(update={"architectures": ["T5EncoderModel"]}).architecture(), join(prefix, "text_encoder")
+            self.text_encoder.model_copy(update={"architectures": ["T5EncoderModel"]}).standalone(), join(prefix, "text_encoder")
         )
         groups, stacks = self.audio_encoder.tower(join(prefix, "audio_encoder"))
         groups += [group("other", g.tensors) for g in text.groups]
         stacks += [s._replace(part="other") for s in text.stacks]
         a = self.decoder.architecture(join(prefix, "decoder"))
         groups.append(group("other", self.between(prefix, text.facts.hidden_size, a.facts.hidden_size)))
-        a = with_tower(a, self.name, groups, stacks)
+        a = with_tower(a, groups, stacks)
         return a._replace(facts=a.facts._replace(more=(*a.facts.more, ("encoder", f"T5, {len(text.stacks[0].pattern)} layers"))))

@@ -22,14 +22,9 @@ NAMES = ("q_proj", "k_proj", "v_proj", "out_proj")
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
-    inert_keys = (
-        "audio_channels",
-        "scale_embedding",
-        "layerdrop",
-        "initializer_factor",
-        "cross_attention_hidden_size",
-    )
+    inert_keys = ("audio_channels", "scale_embedding")
     crosses: ClassVar[bool] = True
 
     vocab_size: Size = 2048
@@ -55,7 +50,7 @@ class Schema(ConfigSchema):
         attention = GroupedQueryAttention(h, heads, heads, dim, rope=False, names=NAMES)
         return make_layer(attention, FeedForward(h, self.ffn_dim, self.activation_function, False), ffn_name="", extra=extra)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.tie_word_embeddings:
             raise UnsupportedError("tie_word_embeddings is true: each stream's table has a row more than its head")
         h, heads, rows, n = self.hidden_size, self.num_attention_heads, self.vocab_size, range(self.num_codebooks)

@@ -21,7 +21,7 @@ class Schema(musicgen.Schema):
     decoder: Annotated[Decoder, nested("musicgen_melody_decoder", fixed=True)]
     num_chroma: Size = 12
 
-    def between(self, prefix: str, wide: int, hidden: int) -> Iterator[Tensor]:
-        yield from super().between(prefix, wide, hidden)
+    def between(self, prefix: str, width: int, hidden: int) -> Iterator[Tensor]:
+        yield from super().between(prefix, width, hidden)
         if self.num_chroma != hidden:
             yield from linear(join(prefix, "audio_enc_to_dec_proj"), hidden, self.num_chroma, "other", bias=True)

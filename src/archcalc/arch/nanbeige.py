@@ -18,13 +18,13 @@ class Schema(llama.Schema):
     loop_share_kv: Flag = False
     enable_depth_attention: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         for key in ("enable_double_loop_split", "loop_share_kv", "enable_depth_attention"):
             if getattr(self, key):
                 raise UnsupportedError(f"{key} is true: archcalc does not model it, as mlx-lm does not")
         # One weight for each loop after the first.
         loops = len(self.loop_loss_weights) + 1 if self.loop_loss_weights else self.num_loops
-        a = super().architecture(prefix)._replace(model_type="nanbeige")
+        a = super().architecture(prefix)
         if loops == 1:
             return a
         stacks = tuple(

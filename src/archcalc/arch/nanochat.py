@@ -58,7 +58,7 @@ class Schema(DecoderSchema):
             out.setdefault("intermediate_size", 4 * width)
         return out
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, bias = self.hidden_size, self.attention_bias
         layer = make_layer(
             GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, bias=bias, output_bias=bias),
@@ -69,4 +69,4 @@ class Schema(DecoderSchema):
             norm="RMSNorm without weights (pre, and after the embedding)",
             more=(("QK-norm", "RMSNorm without weights"),),
         )
-        return decoder("nanochat", [layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix)
+        return decoder([layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix)

@@ -34,14 +34,12 @@ NEMO = (
 
 class Schema(CompositeSchema):
     renames = NEMO
+    ties = "never"
 
     architectures: list[str] | None = None
     text_config: Annotated[ConfigSchema, nested("nemotron_h", absent=TEXT), DEFAULT]
     audio_config: Annotated[Audio, nested("nemotron3_5_transcribe_audio", fixed=True), DEFAULT]
     word_timestamp_config: Annotated[Words, nested("nemotron3_5_transcribe_word_timestamp", fixed=True), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool:
-        return False
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         words = self.word_timestamp_config

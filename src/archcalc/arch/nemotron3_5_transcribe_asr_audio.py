@@ -18,7 +18,6 @@ from archcalc.model import Group, Layer, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("max_position_embeddings", "partial_rotary_factor")
     qk_norms: ClassVar[bool] = True
 
     hidden_size: Size = 1280

@@ -13,7 +13,7 @@ from archcalc.model import Tensor
 
 
 class Schema(Audio):
-    inert_keys = (*Audio.inert_keys, "blank_token_id", "residual_scale")
+    inert_keys = (*Audio.inert_keys, "residual_scale")
 
     intermediate_size: Size = 640
     num_hidden_layers: Layers = 2

@@ -28,7 +28,8 @@ class Head(TowerSchema):
 class Schema(TowerSchema):
     whole = False
     inert_keys = (
-        "streaming_config", "chunk_length", "chunk_right_context", "chunk_left_context", "fifo_length", "speaker_cache_update_period",
+        "streaming_config", "chunk_length", "chunk_right_context", "chunk_left_context", "fifo_length",
+        "speaker_cache_update_period",
     )  # fmt: skip
 
     audio_config: Annotated[Audio, nested("nemotron3_diarization_audio", fixed=True), DEFAULT]
@@ -39,11 +40,11 @@ class Schema(TowerSchema):
         return self.head_config or Head()
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
-        head, wide = self.head, self.audio_config.hidden_size
+        head, width = self.head, self.audio_config.hidden_size
         h = head.hidden_size
         outside = (
-            Tensor("silence_embeds", (wide,), "embedding"),
-            *linear("model.proj", h, wide, "other", bias=True),
+            Tensor("silence_embeds", (width,), "embedding"),
+            *linear("model.proj", h, width, "other", bias=True),
             *conv("model.upsampler.conv", h * head.subsampling_factor, h, 3),
             *linear("classifier.dense", h, h, "other", bias=True),
             *linear("classifier.out_proj", head.num_speakers, h, "other", bias=True),

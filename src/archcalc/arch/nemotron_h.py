@@ -4,8 +4,6 @@ Source: transformers 5.23, models/nemotron_h/modeling_nemotron_h.py, conversion_
 step's layers as `mtp.layers.*`, with the projection in the first and a norm in the last).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
@@ -19,8 +17,6 @@ _NAMES = {LINEAR: "Mamba-2", FULL: "attention", MOE: "experts", MLP: "FFN"}
 
 
 class Schema(PatternSchema):
-    name: ClassVar[str] = "nemotron_h"
-
     def computes(self) -> Computes:
         return super().computes()._replace(norm="rms-cast-gain", routing="grouped")
 
@@ -34,7 +30,7 @@ class Schema(PatternSchema):
             layers.append(self.layer(kind, (*(() if i else start), *end)))
         return [stack("mtp.layers", "mtp", layers * self.num_nextn_predict_layers)]
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, kinds, heads = self.hidden_size, self.kinds(), self.mamba_num_heads
         mixers = [kind for kind in kinds if kind in (LINEAR, FULL)]
         more = [("Mamba-2 heads", f"{heads} x {self.mamba_head_dim}, state {self.ssm_state_size}, {self.n_groups} groups")]
@@ -51,7 +47,7 @@ class Schema(PatternSchema):
             more=tuple(more),
         )
         made = decoder(
-            self.name, self.layers(kinds), facts, computes=self.computes(),
+            self.layers(kinds), facts, computes=self.computes(),
             prefix=prefix, embed="embeddings", final_norm=[rms_norm("norm_f", h)],
             mtp=self.mtp() if self.num_nextn_predict_layers else (), renames=((f"{prefix}.", "backbone."),),
         )  # fmt: skip

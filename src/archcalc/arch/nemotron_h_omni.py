@@ -31,16 +31,17 @@ def former(name: str, old: str) -> Any:
     return Field(default=None, validate_default=True, validation_alias=AliasChoices(name, old))
 
 
-def relu_mlp(wide: int, inner: int, out: int, bias: bool = False) -> Iterator[Tensor]:
-    yield rms_norm("layer_norm", wide)
-    yield from projector(("linear_1", "linear_2"), (wide, inner, out), bias=bias)
+def relu_mlp(width: int, inner: int, out: int, bias: bool = False) -> Iterator[Tensor]:
+    yield rms_norm("layer_norm", width)
+    yield from projector(("linear_1", "linear_2"), (width, inner, out), bias=bias)
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     inert_keys = (
-        "force_image_size", "video_pruning_rate", "tie_word_embeddings", "template", "ps_version", "image_tag_type", "max_sequence_length",
-        "img_context_token", "img_start_token", "img_end_token", "norm_mean", "norm_std", "patch_size", "use_thumbnail",
-        "video_context_token", "sound_context_token", "min_num_patches", "max_num_patches",
+        "force_image_size", "video_pruning_rate", "tie_word_embeddings", "template", "ps_version", "image_tag_type",
+        "max_sequence_length", "img_context_token", "img_start_token", "img_end_token", "norm_mean", "norm_std", "patch_size",
+        "use_thumbnail", "video_context_token", "sound_context_token", "min_num_patches", "max_num_patches",
     )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("nemotron_h")] = former("text_config", "llm_config")
@@ -56,9 +57,9 @@ class Schema(ConfigSchema):
     video_temporal_patch_size: Size = 2
 
     def parts(self, prefix: str, hidden: int) -> Pieces:
-        wide = self.vision_hidden_size * int(1 / self.downsample_ratio) ** 2
+        width = self.vision_hidden_size * int(1 / self.downsample_ratio) ** 2
         groups, stacks = self.vision_config.tower(join(prefix, "vision_model"))
-        outside = list(prefixed(join(prefix, "multi_modal_projector"), relu_mlp(wide, self.projector_hidden_size, hidden)))
+        outside = list(prefixed(join(prefix, "multi_modal_projector"), relu_mlp(width, self.projector_hidden_size, hidden)))
         if getattr(self.text_config, "num_nextn_predict_layers", 0):
             outside += layer_norm(join(prefix, "vision_final_layernorm"), self.vision_hidden_size)
         groups.append(group("vision", outside))
@@ -70,13 +71,13 @@ class Schema(ConfigSchema):
             stacks += layers
         return groups, stacks
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.vision_config.video_temporal_patch_size != self.video_temporal_patch_size:
             key = "vision_config.video_temporal_patch_size"
             raise ConfigError(f"{key} is not video_temporal_patch_size ({self.video_temporal_patch_size})", "make them equal", key)
         name = join(prefix, "language_model")
         text = head_below(self.text_config.architecture(f"{name}.model"), name)
-        return with_tower(text, "nemotron_h_omni", *self.parts(prefix, text.facts.hidden_size))
+        return with_tower(text, *self.parts(prefix, text.facts.hidden_size))
 
     def encoders(self) -> tuple[Encoder, ...]:
         """An image of as many patches as the processor allows, and a video of square frames."""
@@ -96,15 +97,13 @@ class NemotronhNanoVlV2(Schema):
     """Nemotron Nano 2 VL: what Nemotron 3 Nano Omni grew from, with C-RADIO as its publisher describes it and no second embedding of video.
     Source: vLLM 0.33, models/nano_nemotron_vl.py (`NemotronH_Nano_VL_V2`); SGLang 0.5.23, srt/configs/nano_nemotron_vl.py."""
 
-    name = "nemotronh_nano_vl_v2"
-
     vision_config: Annotated[CRadio, nested("c_radio", fixed=True)]
     video_temporal_patch_size: Size | None = None  # type: ignore[assignment]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         name = join(prefix, "language_model")
         text = head_below(self.text_config.architecture(f"{name}.model"), name)
-        return with_tower(text, self.name, *self.parts(prefix, text.facts.hidden_size))
+        return with_tower(text, *self.parts(prefix, text.facts.hidden_size))
 
     def encoders(self) -> tuple[Encoder, ...]:
         return ()

@@ -26,8 +26,6 @@ _OWN = frozenset(
 class Schema(nemotron_h.Schema):
     core_keys: ClassVar[tuple[str, ...]] = (*nemotron_h.Schema.core_keys, "block_configs")
 
-    name: ClassVar[str] = "nemotron_h_puzzle"
-
     block_configs: list[dict[str, Any]]
     mtp_block_configs: list[dict[str, Any]] | None = None
 

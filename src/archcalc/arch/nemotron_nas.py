@@ -25,7 +25,7 @@ class Attention(ConfigSchema):
 
 
 class FeedForward(ConfigSchema):
-    inert_keys = ("sparsify", "moe", "hidden_act")
+    inert_keys = ("sparsify", "moe")
 
     no_op: Flag = False
     replace_with_linear: Flag = False
@@ -39,6 +39,7 @@ class Block(ConfigSchema):
 
 
 class Schema(DecoderSchema):
+    name = "nemotron-nas"
     core_keys = (*DecoderSchema.core_keys, "block_configs")
 
     intermediate_size: Derived = 0  # each block has its own
@@ -75,7 +76,7 @@ class Schema(DecoderSchema):
                 ffn = GatedFeedForward(h, self.ffn_size(block.ffn), self.hidden_act, self.mlp_bias)
         return make_layer(attention, ffn, tensors)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         blocks = per_layer(self.block_configs, self.num_hidden_layers, "block_configs")
         built: dict[str, Layer] = {}
         layers = [built.setdefault(key, built.get(key) or self.layer(b)) for b in blocks for key in (b.model_dump_json(),)]
@@ -88,6 +89,4 @@ class Schema(DecoderSchema):
             intermediate_size=max(widths, default=0),
             more=(("layers without attention", f"{bare} of {len(blocks)}"), ("FFN", f"{min(widths)} to {max(widths)}")),
         )
-        return decoder(
-            "nemotron-nas", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])

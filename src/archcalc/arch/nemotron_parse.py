@@ -24,15 +24,7 @@ class NemotronParseDecoder(BartSchema):
     """The decoder of Nemotron Parse: MBart's, without positions.
     Source: vLLM 0.33, models/nemotron_parse.py (`MBartDecoderNoPos`)."""
 
-    name = "nemotron_parse_decoder"
-    inert_keys = (
-        *BartSchema.inert_keys,
-        "encoder_layers",
-        "encoder_ffn_dim",
-        "encoder_attention_heads",
-        "use_cache",
-        "scale_embedding",
-    )
+    inert_keys = (*BartSchema.inert_keys, "scale_embedding")
     norm_label = "LayerNorm (pre)"
     position = NOPE
     last_norm = True
@@ -48,6 +40,7 @@ class NemotronParseDecoder(BartSchema):
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     inert_keys = ("max_sequence_length", "image_size", "decoder_start_token_id", "is_encoder_decoder")
     core_keys = ("encoder", "decoder")
 
@@ -55,18 +48,18 @@ class Schema(ConfigSchema):
     decoder: Annotated[NemotronParseDecoder, nested("nemotron_parse_decoder", fixed=True)]
     tie_word_embeddings: Flag = False
 
-    def neck(self, wide: int, summary: int) -> Iterator[Tensor]:
-        yield from conv("conv1", NECK, wide, 1, role="other")
+    def neck(self, width: int, summary: int) -> Iterator[Tensor]:
+        yield from conv("conv1", NECK, width, 1, role="other")
         yield from conv("conv2", NECK, NECK, 1, 4, bias=False, role="other")
         yield from linear("sum_proj", NECK, summary, "other", bias=True)
         for i in (1, 2, 3):
             yield from layer_norm(f"layer_norm{i}", NECK)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.decoder.causal_vision_prefix:
             raise UnsupportedError("decoder.causal_vision_prefix is true: the form that reads an image as a prefix is not known")
         tied = self.tie_word_embeddings or bool((self.decoder.model_extra or {}).get("tie_word_embeddings"))
-        text = self.decoder.model_copy(update={"tie_word_embeddings": tied}).architecture()
+        text = self.decoder.model_copy(update={"tie_word_embeddings": tied}).standalone()
         text = text._replace(
             groups=tuple(
                 g._replace(tensors=tuple(t._replace(name=t.name.removeprefix("model.")) for t in g.tensors)) for g in text.groups
@@ -74,6 +67,6 @@ class Schema(ConfigSchema):
             stacks=tuple(s._replace(prefix=s.prefix.removeprefix("model.")) for s in text.stacks),
         )
         groups, stacks = self.encoder.tower("encoder.model_encoder")
-        wide = self.encoder.hidden_size
-        groups.append(group("vision", prefixed("encoder", self.neck(wide, wide * self.encoder.num_cls_tokens))))
-        return with_tower(text, self.name, groups, stacks)
+        width = self.encoder.hidden_size
+        groups.append(group("vision", prefixed("encoder", self.neck(width, width * self.encoder.num_cls_tokens))))
+        return with_tower(text, groups, stacks)

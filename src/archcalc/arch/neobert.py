@@ -5,11 +5,10 @@ conversion/bert.py (`NeoBert`: the FFN's width) and gguf-py/gguf/constants.py (t
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import _heads
 from archcalc.arch._decoder import DecoderSchema, group, join
-from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.arch._schema import Layers, Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -21,8 +20,9 @@ MULTIPLE = 8  # the width of the FFN is rounded up to one
 
 
 class Schema(DecoderSchema):
-    inert_keys = ("embedding_init_range", "decoder_init_range", "norm_eps", "max_length", "pad_token_id", "trust_remote_code")
-    own_heads: ClassVar[bool] = True
+    prefix = ""
+    inert_keys = ("trust_remote_code",)
+    own_heads = True
 
     hidden_size: Size = 768
     num_hidden_layers: Layers = 28
@@ -30,7 +30,6 @@ class Schema(DecoderSchema):
     intermediate_size: Size = 3072
     vocab_size: Size = 30522
     max_position_embeddings: Size = 4096
-    tie_word_embeddings: Flag = False
     architectures: list[str] | None = None
 
     @property
@@ -52,7 +51,7 @@ class Schema(DecoderSchema):
         elif named != "NeoBERT":
             yield from linear("decoder", v, h, "head", bias=True, shard=Shard(0, v))
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, v = self.hidden_size, self.vocab_size
         named = self.architectures[0] if self.architectures else None
         root = "" if named == "NeoBERT" else "model"

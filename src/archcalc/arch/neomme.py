@@ -21,7 +21,7 @@ from archcalc.model import Architecture, Group, Kind, Layer, Shard, Tensor
 
 
 class Schema(BiasedSchema):
-    inert_keys = ("residual_multiplier", "embedding_dim", "document_token_id", "image_token_id")
+    inert_keys = ("embedding_dim",)
     gated = False
     norm_label = "RMSNorm (no weights)"
 
@@ -85,7 +85,7 @@ class Schema(BiasedSchema):
             "more": (("attention output", "gated by its input"),),
         }
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h, v, rank = super().architecture(prefix), self.hidden_size, self.vocab_size, self.embedding_rank
         kind: Kind = "tied" if self.tie_word_embeddings else "param"
         patch = 3 * self.patch_size**2

@@ -15,9 +15,9 @@ _NAMES = (("encoder_attn", "cross_attention"), ("final_layer_norm", "ff_layer_no
 
 class Schema(m2m_100.Schema):
     inert_keys = (
-        *m2m_100.Schema.inert_keys, "batch_prioritized_routing", "expert_capacity", "moe_eval_capacity_token_fraction", "moe_token_dropout",
-        "normalize_router_prob_before_dropping", "router_dtype", "router_ignore_padding_tokens", "router_z_loss_coef",
-        "second_expert_policy", "router_type", "num_selected_experts",
+        *m2m_100.Schema.inert_keys, "batch_prioritized_routing", "expert_capacity", "moe_eval_capacity_token_fraction",
+        "normalize_router_prob_before_dropping", "router_dtype", "router_ignore_padding_tokens", "second_expert_policy",
+        "router_type", "num_selected_experts",
     )  # fmt: skip
 
     num_experts: Size = 128
@@ -25,12 +25,12 @@ class Schema(m2m_100.Schema):
     decoder_sparse_step: Count = 4
     router_bias: Flag = False
 
-    def experts(self, wide: int) -> ApartExperts:
+    def experts(self, width: int) -> ApartExperts:
         return ApartExperts(
-            self.d_model, wide, self.num_experts, 2, self.activation_function, ("fc1", "fc2"), True, self.router_bias
+            self.d_model, width, self.num_experts, 2, self.activation_function, ("fc1", "fc2"), True, self.router_bias
         )  # fmt: skip
 
-    def mixed(self, layer: Layer, wide: int, sparse: bool) -> Layer:
+    def mixed(self, layer: Layer, width: int, sparse: bool) -> Layer:
         """The layer under this type's names, with experts in place of its FFN where it is sparse."""
         tensors = []
         for t in layer.tensors:
@@ -38,18 +38,18 @@ class Schema(m2m_100.Schema):
             tensors.append(t._replace(name=new + t.name.removeprefix(old)))
         if not sparse:
             return layer._replace(tensors=tuple(tensors))
-        experts = self.experts(wide)
+        experts = self.experts(width)
         tensors = [*(t for t in tensors if not t.name.startswith("ffn.")), *prefixed("ffn", experts.tensors())]
         steps = (*layer.steps, *experts.steps())
         return layer._replace(tensors=tuple(tensors), ffn=experts.label(), ffn_width=experts.width(), steps=steps)
 
     def half(self, half: Stack) -> Stack:
-        name, wide = ("decoder", self.decoder_ffn_dim) if half.part == "decoder" else ("encoder", self.encoder_ffn_dim)
+        name, width = ("decoder", self.decoder_ffn_dim) if half.part == "decoder" else ("encoder", self.encoder_ffn_dim)
         step: int = getattr(self, f"{name}_sparse_step")
-        layers = (self.mixed(half.kinds[kind], wide, step > 0 and (i + 1) % step == 0) for i, kind in enumerate(half.pattern))
+        layers = (self.mixed(half.kinds[kind], width, step > 0 and (i + 1) % step == 0) for i, kind in enumerate(half.pattern))
         return stack(half.prefix, half.part, layers)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, step = super().architecture(prefix), self.decoder_sparse_step
         sparse = self.decoder_layers // step if step else 0
         moe = Moe(self.num_experts, 2, 0, sparse, self.decoder_ffn_dim) if sparse else None

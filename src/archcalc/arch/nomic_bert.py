@@ -40,9 +40,9 @@ class Schema(BertSchema):
     }  # fmt: skip
     inert_keys = (
         *BertSchema.inert_keys, "causal", "dense_seq_output", "fused_bias_fc", "fused_dropout_add_ln", "last_layer_subset",
-        "max_trained_positions", "pad_vocab_size_multiple", "parallel_block", "parallel_block_tied_norm", "rotary_emb_base",
-        "rotary_emb_fraction", "rotary_emb_interleaved", "rotary_emb_scale_base", "rotary_scaling_factor", "use_flash_attn",
-        "use_xentropy", "reorder_and_upcast_attn", "scale_attn_by_inverse_layer_idx", "scale_attn_weights",
+        "max_trained_positions", "pad_vocab_size_multiple", "parallel_block", "parallel_block_tied_norm", "rotary_emb_fraction",
+        "rotary_emb_interleaved", "rotary_emb_scale_base", "rotary_scaling_factor", "use_xentropy", "reorder_and_upcast_attn",
+        "scale_attn_by_inverse_layer_idx", "scale_attn_weights",
     )  # fmt: skip
     reads_head_dim = True
     whole_heads = False
@@ -74,7 +74,7 @@ class Schema(BertSchema):
         for t in super().head():
             yield t._replace(name=t.name.replace("LayerNorm", "layer_norm"))
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture(prefix)._replace(renames=RENAMES if self.name == "nomic_bert" else ())
 
     def more(self) -> dict[str, Any]:

@@ -12,27 +12,25 @@ from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Encoder, Tensor
+from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
-    inert_keys = ("image_token_id", "video_token_id")
     tower_name = "vision_tower.vision_model"
     projector_name = "mm_projector.layers"
     text_name = "llm.model"
     renames = (("lm_head.", "llm.lm_head."), ("model.", ""))
+    ties = "outer or text"
+    inert_keys = ("image_token_id", "video_token_id")
     side: ClassVar[int] = 2
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]
     tie_word_embeddings: Flag | None = None
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        joined = wide * self.side**2
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        joined = width * self.side**2
         yield from layer_norm("1", joined)
         yield from projector(("2", "4"), (joined, hidden, hidden))
 
@@ -44,11 +42,10 @@ class NvilaLite(Schema):
     """NVILA Lite: three by three patches joined, and a third linear layer.
     Source: SGLang 0.5.23, srt/models/nvila_lite.py (`NVILALiteMultiModalProjector`)."""
 
-    name = "nvila_lite"
     side = 3
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        joined, middle = wide * self.side**2, 3 * wide
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        joined, middle = width * self.side**2, 3 * width
         yield from layer_norm("1", joined)
         yield from linear("2", middle, joined, "other", bias=True)
         yield from layer_norm("4", middle)

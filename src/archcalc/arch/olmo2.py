@@ -4,7 +4,7 @@ Source: transformers 5.23, models/olmo2/modeling_olmo2.py and configuration_olmo
 """
 
 from archcalc.arch._computes import Computes
-from archcalc.arch._decoder import DecoderSchema, decoder
+from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -37,9 +37,28 @@ class Schema(DecoderSchema):
             (rms_norm("post_attention_layernorm", h), rms_norm("post_feedforward_layernorm", h)),
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         facts = self.facts(norm="RMSNorm (post, inside the residual)", more=(("QK-norm", "RMSNorm over all heads"),))
         layers = [self.layer()] * self.num_hidden_layers
-        return decoder(
-            "olmo2", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])
+
+
+class Olmo3(Schema):
+    """OLMo 3: OLMo 2 with three sliding-window layers to one that sees all.
+    Source: transformers 5.23, models/olmo3/modeling_olmo3.py and configuration_olmo3.py (defaults, `layer_types`)."""
+
+    sliding_window: Size | None = 4096
+    layer_types: list[str] | None = None
+
+    def architecture(self, prefix: str) -> Architecture:
+        n = self.num_hidden_layers
+        default = ["full_attention" if (i + 1) % 4 == 0 else "sliding_attention" for i in range(n)]
+        windows = attention_pattern(self.layer_types or default, n, self.sliding_window)
+        by_window = {window: self.layer(window) for window in set(windows)}
+        facts = self.facts(
+            norm="RMSNorm (post, inside the residual)",
+            sliding_window=self.sliding_window,
+            more=(("QK-norm", "RMSNorm over all heads"),),
         )
+        layers = [by_window[window] for window in windows]
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])

@@ -18,9 +18,7 @@ from archcalc.model import Architecture, Layer
 
 class Schema(DecoderSchema):
     whole_heads = False
-    inert_keys = (
-        "linear_a_log_max", "linear_a_log_min", "linear_allow_neg_eigval", "linear_dt_init_floor", "linear_dt_max", "linear_dt_min",
-    )  # fmt: skip
+    inert_keys = ("linear_a_log_max", "linear_a_log_min", "linear_allow_neg_eigval", "linear_dt_max", "linear_dt_min")
 
     vocab_size: Size = 100352
     hidden_size: Size = 3840
@@ -68,7 +66,7 @@ class Schema(DecoderSchema):
         heads, kv_heads = self.num_attention_heads, self.kv_heads
         return make_layer(GroupedQueryAttention(h, heads, kv_heads, self.head_size, bias, bias, qk_norm="full"), ffn, norms)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         kinds, delta = self.kinds(), self.delta()
         built = {kind: self.layer(kind) for kind in set(kinds)}
         facts = self.facts(
@@ -81,6 +79,4 @@ class Schema(DecoderSchema):
             ),
         )
         norm = [rms_norm("norm", self.hidden_size)]
-        return decoder(
-            "olmo_hybrid", [built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm
-        )
+        return decoder([built[kind] for kind in kinds], facts, computes=self.computes(), prefix=prefix, final_norm=norm)

@@ -52,7 +52,6 @@ class FlexOlmo(Schema):
     """FlexOlmo: OLMo 2's layer, norms behind the blocks, with experts trained apart.
     Source: transformers 5.23, models/flex_olmo/modeling_flex_olmo.py and configuration_flex_olmo.py (defaults)."""
 
-    name = "flex_olmo"
     norms = ("post_attention_layernorm", "post_feedforward_layernorm")
     norm_label = "RMSNorm (post, inside the residual)"
 

@@ -21,12 +21,10 @@ LLAMA = {
 class Schema(CompositeSchema):
     core_keys = ("text_config", "audio_config")
     inert_keys = ("num_special_tokens", "language_token_id", "language_mapping", "num_languages")
+    ties = "never"
 
     text_config: Annotated[ConfigSchema, nested("llama", absent=LLAMA), DEFAULT]
     audio_config: Annotated[Audio, nested("omniasr_audio", fixed=True), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool | None:
-        return False
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = self.audio_config.tower(f"{prefix}.audio_tower")

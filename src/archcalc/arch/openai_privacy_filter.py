@@ -4,8 +4,6 @@ Source: transformers 5.23, models/openai_privacy_filter/modeling_openai_privacy_
 (`OpenAIPrivacyFilterForTokenClassification`) and configuration_openai_privacy_filter.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import gpt_oss
 from archcalc.arch._alternating import SLIDING
 from archcalc.arch._decoder import group
@@ -18,8 +16,8 @@ LABELS = 33
 
 
 class Schema(gpt_oss.Schema):
-    inert_keys = ("layer_types", "classifier_dropout", "tie_word_embeddings")
-    own_heads: ClassVar[bool] = True
+    inert_keys = ()
+    own_heads = True
 
     architectures: list[str] | None = None
     vocab_size: Size = 200064
@@ -35,13 +33,13 @@ class Schema(gpt_oss.Schema):
     def layer(self, window: int | None) -> Layer:
         return super().layer(window)._replace(caches=())
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, labels = super().architecture(prefix), labels_of(self.model_extra or {}, LABELS)
         facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
         body = tuple(g for g in a.groups if g.part != "head")
         if task_of(self.architectures) == "bare":
             facts = facts._replace(more=(*facts.more, ("head", "none")))
-            return unrooted(a._replace(model_type="openai_privacy_filter", groups=body, facts=facts))
+            return unrooted(a._replace(groups=body, facts=facts))
         head = group("head", linear("score", labels, self.hidden_size, "head", bias=True))
         facts = facts._replace(more=(*facts.more, ("head", f"{labels} labels")))
-        return a._replace(model_type="openai_privacy_filter", groups=(*body, head), facts=facts)
+        return a._replace(groups=(*body, head), facts=facts)

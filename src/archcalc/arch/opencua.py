@@ -19,15 +19,13 @@ NAMES = (
 
 class Schema(CompositeSchema):
     core_keys = ("text_config", "vision_config")
+    ties = "outer or text"
     inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index", "media_placeholder_token_id", "vocab_size")
     renames = (*NAMES[:2], ("model.visual.", "vision_tower."), *NAMES[2:])
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("qwen2_5_vl_vision", "qwen2_5_vl"), DEFAULT]
     tie_word_embeddings: Flag | None = None
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         return self.vision_config.tower(f"{prefix}.visual")
@@ -37,7 +35,6 @@ class Sarashina2Vision(Schema):
     """Sarashina 2 Vision: Llama with Qwen2-VL's tower and a norm behind it.
     Source: SGLang 0.5.23, srt/models/sarashina2_vision.py; llama.cpp 0c1e57098, conversion/sarashina2.py."""
 
-    name = "sarashina2_vision"
     inert_keys = (*Schema.inert_keys, "image_token_index", "start_image_token_index", "end_image_token_index")
 
     text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]

@@ -21,13 +21,8 @@ def make_divisible(value: float, by: int) -> int:
 
 
 class Schema(ConfigSchema):
-    core_keys = (
-        "model_dim",
-        "num_transformer_layers",
-        "num_query_heads",
-        "num_kv_heads",
-        "ffn_multipliers",
-    )
+    prefix = "transformer"
+    core_keys = ("model_dim", "num_transformer_layers", "num_query_heads", "num_kv_heads", "ffn_multipliers")
     # What the numbers of heads were computed from.
     inert_keys = ("num_gqa_groups", "qkv_multipliers", "rope_freq_constant", "rope_max_length")
 
@@ -55,32 +50,32 @@ class Schema(ConfigSchema):
         rms = self.normalization_layer_name == "rms_norm"
         return (rms_norm(name, self.model_dim),) if rms else tuple(layer_norm(name, self.model_dim))
 
-    def layer(self, heads: int, kv_heads: int, wide: int) -> Layer:
+    def layer(self, heads: int, kv_heads: int, width: int) -> Layer:
         h = self.model_dim
         divided(heads, kv_heads, "num_query_heads", "num_kv_heads")
         attention = GroupedQueryAttention(
             h, heads, kv_heads, self.head_dim, fused="qkv_proj", names=("", "", "", "out_proj"),
             qk_norm="head" if self.normalize_qk_projections else "none",
         )  # fmt: skip
-        ffn: Any = GatedFeedForward(h, wide, self.activation_fn_name, fused="proj_1", names=("", "", "proj_2"))
+        ffn: Any = GatedFeedForward(h, width, self.activation_fn_name, fused="proj_1", names=("", "", "proj_2"))
         if not self.ffn_with_glu:
-            ffn = FeedForward(h, wide, self.activation_fn_name, bias=False, names=("proj_1", "proj_2"))
+            ffn = FeedForward(h, width, self.activation_fn_name, bias=False, names=("proj_1", "proj_2"))
         norms = (*self.norm("attn_norm"), *self.norm("ffn_norm"))
         return make_layer(attention, ffn, norms, mixer_name="attn", ffn_name="ffn")
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
-        n, queries, keys, wide = self.num_transformer_layers, self.num_query_heads, self.num_kv_heads, self.widths()
+    def architecture(self, prefix: str) -> Architecture:
+        n, queries, keys, width = self.num_transformer_layers, self.num_query_heads, self.num_kv_heads, self.widths()
         per_layer(queries, n, "num_query_heads", "num_transformer_layers")
         per_layer(keys, n, "num_kv_heads", "num_transformer_layers")
         facts = Facts(
             self.model_dim, self.vocab_size, self.max_context_length, "GQA", max(queries), max(keys), self.head_dim,
             "RMSNorm (pre)" if self.normalization_layer_name == "rms_norm" else "LayerNorm (pre)",
-            activation_name(self.activation_fn_name, gated=self.ffn_with_glu), ROPE, max(wide),
-            more=(("heads", f"{queries[0]} to {queries[-1]}"), ("FFN", f"{wide[0]} to {wide[-1]}")),
+            activation_name(self.activation_fn_name, gated=self.ffn_with_glu), ROPE, max(width),
+            more=(("heads", f"{queries[0]} to {queries[-1]}"), ("FFN", f"{width[0]} to {width[-1]}")),
         )  # fmt: skip
         shared = self.share_input_output_layers
-        layers = [self.layer(*sizes) for sizes in zip(queries, keys, wide, strict=True)]
+        layers = [self.layer(*sizes) for sizes in zip(queries, keys, width, strict=True)]
         return decoder(
-            "openelm", layers, facts._replace(tied_embeddings=shared), computes=self.computes(), prefix=prefix, embed="token_embeddings",
+            layers, facts._replace(tied_embeddings=shared), computes=self.computes(), prefix=prefix, embed="token_embeddings",
             final_norm=self.norm("norm"), head="" if shared else "lm_head",
         )  # fmt: skip

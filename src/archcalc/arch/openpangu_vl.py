@@ -22,7 +22,6 @@ class OpenpanguVlVision(QwenVision):
     """The vision tower of openPangu VL.
     Source: vLLM 0.33, models/openpangu_vl.py (`OpenPanguVisionTransformer`)."""
 
-    name = "openpangu_vl_vision"
     core_keys = ("depth", "hidden_size", "num_heads", "intermediate_size", "out_hidden_size", "patch_size")
     inert_keys = (*QwenVision.inert_keys, "tokens_per_second")
 
@@ -34,12 +33,12 @@ class OpenpanguVlVision(QwenVision):
     mm_unit_vision_select_layer: tuple[int, ...] = (-1, -3)
 
     def layer(self, window: int | None) -> Layer:
-        h, n, wide = self.hidden_size, self.num_heads, self.intermediate_size
+        h, n, width = self.hidden_size, self.num_heads, self.intermediate_size
         attention = GroupedQueryAttention(
             h, n, n, head_width(h, n), True, True, window, window is not None, fused="qkv", names=("", "", "", "proj")
         )
-        plain = FeedForward(h, wide, self.hidden_act, True, ("up_proj", "down_proj"))
-        ffn: Block = GatedFeedForward(h, wide, self.hidden_act, True) if self.hidden_act == "silu" else plain
+        plain = FeedForward(h, width, self.hidden_act, True, ("up_proj", "down_proj"))
+        ffn: Block = GatedFeedForward(h, width, self.hidden_act, True) if self.hidden_act == "silu" else plain
         return encoder_layer(attention, ffn, (rms_norm("norm1", h), rms_norm("norm2", h)), attention_name="attn")
 
     def outside(self) -> Iterator[Tensor]:
@@ -60,6 +59,7 @@ class OpenpanguVlVision(QwenVision):
 
 class Schema(VisionSchema):
     tower_name = "visual"
+    ties = "stated"
 
     text_config: Annotated[ConfigSchema, nested("panguembedded", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("openpangu_vl_vision", fixed=True), DEFAULT]
@@ -74,9 +74,6 @@ class Schema(VisionSchema):
             "text_config": own,
             **{key: config[key] for key in ("vision_config", "architectures", "model_type") if key in config},
         }
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = super().parts(prefix, text)

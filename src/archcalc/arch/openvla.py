@@ -8,12 +8,11 @@ transformers_utils/configs/openvla.py; timm 0.9.10, models/vision_transformer.py
 """
 
 from collections.abc import Iterator
-from typing import Annotated
 
 from archcalc.arch import _timm_vit
-from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
+from archcalc.arch._composite import CompositeSchema, Pieces
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import ConfigSchema, Count, Flag, Size, nested
+from archcalc.arch._schema import Count, Flag, Size
 from archcalc.arch.minicpmv import Timm
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.vision import projector
@@ -52,25 +51,23 @@ class Pooled(_timm_vit.Schema):
 class Schema(CompositeSchema):
     core_keys = ("text_config",)
     inert_keys = (
-        "arch_specifier", "hf_llm_id", "image_resize_strategy", "image_token_index", "llm_backbone_id", "llm_max_length", "n_action_bins",
-        "norm_stats", "output_projector_states", "pad_to_multiple_of", "pad_token_id", "timm_override_act_layers", "vision_backbone_id",
+        "arch_specifier", "hf_llm_id", "image_resize_strategy", "image_token_index", "llm_backbone_id", "llm_max_length",
+        "n_action_bins", "norm_stats", "output_projector_states", "pad_to_multiple_of", "pad_token_id",
+        "timm_override_act_layers", "vision_backbone_id",
     )  # fmt: skip
     renames = (
         ("lm_head.", "language_model.lm_head."), ("model.language_model.", "language_model.model."), ("model.", ""),
     )  # fmt: skip
+    ties = "outer or text"
 
-    text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
     timm_model_ids: list[str] = TOWERS
     image_sizes: tuple[Size, Size] = (224, 224)
     use_fused_vision_backbone: Flag = True
     tie_word_embeddings: Flag | None = None
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
-
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         if self.timm_model_ids != TOWERS or not self.use_fused_vision_backbone:
-            raise UnsupportedError(f"timm_model_ids is {json_text(self.timm_model_ids)}: {' beside '.join(TOWERS)} is known here")
+            raise UnsupportedError(f"timm_model_ids is {json_text(self.timm_model_ids)}: {' others '.join(TOWERS)} is known here")
         first, second = Dino(image_size=self.image_sizes[0]), Pooled(image_size=self.image_sizes[1])
         root, hidden = join(prefix, "vision_backbone"), text.facts.hidden_size
         groups, stacks = first.tower(f"{root}.featurizer")

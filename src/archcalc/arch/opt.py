@@ -21,6 +21,7 @@ class Schema(PlainSchema):
     last_norm = "final_layer_norm"
     gated = False
     ffn_name = ""
+    grouped = False
 
     vocab_size: Size = 50272
     hidden_size: Size = 768
@@ -36,10 +37,6 @@ class Schema(PlainSchema):
     layer_norm_elementwise_affine: Flag = True
     tie_word_embeddings: Flag = True
 
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
-
     def norm(self, name: str) -> Iterable[Tensor]:
         return layer_norm(name, self.hidden_size) if self.layer_norm_elementwise_affine else ()
 
@@ -54,20 +51,20 @@ class Schema(PlainSchema):
         return {"position": LEARNED, "norm": f"LayerNorm ({'pre' if self.do_layer_norm_before else 'post'})"}
 
     def decoder_options(self) -> dict[str, Any]:
-        h, wide = self.hidden_size, self.word_embed_proj_dim or self.hidden_size
+        h, width = self.hidden_size, self.word_embed_proj_dim or self.hidden_size
         # Positions start at 2: the first two rows are never looked up.
         tensors = [Tensor("embed_positions.weight", (self.max_position_embeddings + 2, h), "embedding")]
-        if wide != h:
-            tensors += [*linear("project_out", wide, h, "other"), *linear("project_in", h, wide, "other")]
+        if width != h:
+            tensors += [*linear("project_out", width, h, "other"), *linear("project_in", h, width, "other")]
         last = self.do_layer_norm_before and not self.remove_final_layer_norm
         return {"extra_embedding": tensors, "final_norm": self.norm(self.last_norm) if last else ()}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
-        wide, a = self.word_embed_proj_dim or self.hidden_size, super().architecture(join(prefix, "decoder"))
+    def architecture(self, prefix: str) -> Architecture:
+        width, a = self.word_embed_proj_dim or self.hidden_size, super().architecture(join(prefix, "decoder"))
         # The vocabulary's tables have the embedding's width.
         tables = ("embed_tokens.weight", "lm_head.weight")
         groups = (
-            Group(g.part, tuple(t._replace(shape=(t.shape[0], wide)) if t.name.endswith(tables) else t for t in g.tensors))
+            Group(g.part, tuple(t._replace(shape=(t.shape[0], width)) if t.name.endswith(tables) else t for t in g.tensors))
             for g in a.groups
         )
-        return a if wide == self.hidden_size else a._replace(groups=tuple(groups))
+        return a if width == self.hidden_size else a._replace(groups=tuple(groups))

@@ -22,11 +22,11 @@ from archcalc.model import Architecture, Encoder, Tensor
 INDICATORS = 5
 
 
-def spoken(prefix: str, wide: int, vocabulary: int) -> Iterator[Tensor]:
+def spoken(prefix: str, width: int, vocabulary: int) -> Iterator[Tensor]:
     """A patch as a mixture of visual words."""
     if vocabulary <= INDICATORS:
         raise ConfigError(f"the visual vocabulary has {vocabulary} words, {INDICATORS} of which are no patches", "correct it")
-    yield from linear(f"{prefix}.0", vocabulary - INDICATORS, wide, "other")
+    yield from linear(f"{prefix}.0", vocabulary - INDICATORS, width, "other")
     yield from layer_norm(f"{prefix}.1", vocabulary - INDICATORS)
 
 
@@ -40,6 +40,7 @@ class Tokenizer(ConfigSchema):
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("llm_config", "visual_tokenizer_config")
     inert_keys = (
         "hidden_size", "multimodal_max_length", "conversation_formatter_class", "llm_attn_implementation", "disable_tie_weight",
@@ -49,15 +50,15 @@ class Schema(ConfigSchema):
     llm_config: Annotated[ConfigSchema, nested("qwen2")]
     visual_tokenizer_config: Tokenizer
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text, seen = under(self.llm_config.architecture(), "llm"), self.visual_tokenizer_config
+    def architecture(self, prefix: str) -> Architecture:
+        text, seen = under(self.llm_config.standalone(), "llm"), self.visual_tokenizer_config
         tower = seen.backbone_config
         if isinstance(tower, Siglip):
             tower = tower.model_copy(update={"vision_use_head": False})
         groups, stacks = tower.tower("visual_tokenizer.backbone")
-        wide = width_of(tower) * seen.hidden_stride**2
-        words = (*spoken("visual_tokenizer.head", wide, seen.vocab_size), table("vte", seen.vocab_size, text.facts.hidden_size))
-        return with_tower(text, self.name, [*groups, group("vision", words)], stacks)
+        width = width_of(tower) * seen.hidden_stride**2
+        words = (*spoken("visual_tokenizer.head", width, seen.vocab_size), table("vte", seen.vocab_size, text.facts.hidden_size))
+        return with_tower(text, [*groups, group("vision", words)], stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         seen = self.visual_tokenizer_config
@@ -68,10 +69,7 @@ class Siglip2Navit(Siglip):
     """SigLIP 2 with rotary positions beside its own and windows in its attention, for images of any size.
     Source: vLLM 0.33, models/siglip2navit.py (`Siglip2NavitModel`)."""
 
-    name = "siglip2_navit"
-    inert_keys = (
-        *Siglip.inert_keys, "fullatt_block_indexes", "window_size", "use_rope", "layer_norm_eps", "temporal_patch_size", "hidden_stride",
-    )  # fmt: skip
+    inert_keys = (*Siglip.inert_keys, "fullatt_block_indexes", "window_size", "use_rope", "temporal_patch_size")
 
     num_patches: int = -1
     preserve_original_pe: Flag = True
@@ -96,7 +94,7 @@ class Ovis25(ConfigSchema):
     """Ovis 2.5 and 2.6: Qwen 3, dense or with experts, with SigLIP 2 for images of any size.
     Source: vLLM 0.33, models/ovis2_5.py (`VisualTokenizer`, `Ovis2_5`)."""
 
-    name = "ovis2_5"
+    prefix = ""
     core_keys = ("llm_config", "vit_config")
     inert_keys = ("hidden_size", "conversation_formatter_class", "multimodal_max_length", "tie_word_embeddings")
 
@@ -104,12 +102,12 @@ class Ovis25(ConfigSchema):
     vit_config: Annotated[Siglip2Navit, nested("siglip2_navit", fixed=True)]
     visual_vocab_size: Count = 65536
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        text, tower = under(self.llm_config.architecture(), "llm"), self.vit_config
+    def architecture(self, prefix: str) -> Architecture:
+        text, tower = under(self.llm_config.standalone(), "llm"), self.vit_config
         groups, stacks = tower.tower("visual_tokenizer.vit.vision_model")
-        wide, vocabulary = tower.hidden_size * tower.hidden_stride**2, self.visual_vocab_size
-        words = (*spoken("visual_tokenizer.head", wide, vocabulary), table("vte", vocabulary, text.facts.hidden_size))
-        return with_tower(text, "ovis2_5", [*groups, group("vision", words)], stacks)
+        width, vocabulary = tower.hidden_size * tower.hidden_stride**2, self.visual_vocab_size
+        words = (*spoken("visual_tokenizer.head", width, vocabulary), table("vte", vocabulary, text.facts.hidden_size))
+        return with_tower(text, [*groups, group("vision", words)], stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """An image of the largest size that engines profile."""

@@ -62,8 +62,7 @@ class Aimv2Alone(Schema):
     """AIMv2 without a head, as Ovis 2 holds it.
     Source: vLLM 0.33, models/aimv2.py (`AIMv2Model`)."""
 
-    name = "aimv2_alone"
-    inert_keys = (*Schema.inert_keys, "use_bias", "attention_dropout", "projection_dropout", "is_native", "use_head")
+    inert_keys = (*Schema.inert_keys, "use_bias", "is_native", "use_head")
 
     def tower(self, prefix: str) -> Pieces:
         groups, stacks = super().tower(prefix)

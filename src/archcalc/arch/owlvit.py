@@ -20,21 +20,17 @@ class OwlvitTextModel(clip_text_model.Schema):
     """The text tower of OWL-ViT: CLIP's, for 16 tokens.
     Source: transformers 5.24, models/owlvit/configuration_owlvit.py (defaults)."""
 
-    name = "owlvit_text_model"
     max_position_embeddings: Size = 16
 
 
 class Owlv2TextModel(OwlvitTextModel):
     """The text tower of OWLv2. Source: transformers 5.24, models/owlv2/configuration_owlv2.py (defaults)."""
 
-    name = "owlv2_text_model"
-
 
 class OwlvitVisionModel(clip_vision_model.Schema):
     """The vision tower of OWL-ViT: CLIP's.
     Source: transformers 5.24, models/owlvit/modeling_owlvit.py (`OwlViTVisionModel`) and configuration_owlvit.py (defaults)."""
 
-    name = "owlvit_vision_model"
     image_size: Size = 768
 
     def tower(self, prefix: str) -> Pieces:
@@ -49,7 +45,6 @@ class OwlvitVisionModel(clip_vision_model.Schema):
 class Owlv2VisionModel(OwlvitVisionModel):
     """The vision tower of OWLv2. Source: transformers 5.24, models/owlv2/configuration_owlv2.py (defaults)."""
 
-    name = "owlv2_vision_model"
     patch_size: Size = 16
 
 
@@ -84,7 +79,6 @@ class Owlv2(Schema):
     Source: transformers 5.24, models/owlv2/modeling_owlv2.py (`Owlv2Model`, `Owlv2ForObjectDetection`) and configuration_owlv2.py
     (defaults); Minderer et al. 2023, arXiv:2306.09683."""
 
-    name = "owlv2"
     root = "owlv2"
     asked = (("box_head", 4), ("objectness_head", 1))
 

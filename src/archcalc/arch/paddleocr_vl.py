@@ -11,7 +11,7 @@ from archcalc.arch._composite import DEFAULT, VisionSchema, width_of
 from archcalc.arch._schema import ConfigSchema, Flag, TowerSchema, nested
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
@@ -21,15 +21,13 @@ class Schema(VisionSchema):
     )  # fmt: skip
     tower_name = "visual"
     projector_name = "projector"
+    ties = "either"
 
     text_config: Annotated[ConfigSchema, nested("paddleocr_vl_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("paddleocr_vl_vision", fixed=True), DEFAULT]
     tie_word_embeddings: Flag | None = True
 
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings) or text.facts.tied_embeddings
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        merged = wide * width_of(self.vision_config, "spatial_merge_size") ** 2
-        yield from layer_norm("pre_norm", wide)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        merged = width * width_of(self.vision_config, "spatial_merge_size") ** 2
+        yield from layer_norm("pre_norm", width)
         yield from projector(("linear_1", "linear_2"), (merged, merged, hidden))

@@ -12,9 +12,7 @@ from archcalc.model import Encoder
 
 
 class Schema(idefics2_vision.Schema):
-    inert_keys = (
-        *idefics2_vision.Schema.inert_keys, "pad_token_id", "tokens_per_second", "temporal_patch_size",
-    )  # fmt: skip
+    inert_keys = (*idefics2_vision.Schema.inert_keys, "tokens_per_second", "temporal_patch_size")
 
     hidden_size: Size = 1152
     intermediate_size: Size = 4304

@@ -33,5 +33,5 @@ class Schema(VisionSchema):
     projection_dim: Size = 2048
     tie_word_embeddings: Flag | None = True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("linear",), (wide, self.projection_dim))
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("linear",), (width, self.projection_dim))

@@ -14,16 +14,16 @@ from archcalc.model import Architecture, Layer, Routing, Shard, Tensor
 
 
 class Schema(deepseek_v3.Schema):
-    inert_keys = (*deepseek_v3.Schema.inert_keys, "head_dim", "num_dense_layers", "param_sink_number")
+    inert_keys = (*deepseek_v3.Schema.inert_keys, "num_dense_layers", "param_sink_number")
 
     sandwich_norm: Flag = False
     router_enable_expert_bias: Flag = False
 
     def experts(self) -> MixtureOfExperts:
         correction = "gate.e_score_correction_bias" if self.router_enable_expert_bias else ""
-        shared, wide, routed = self.n_shared_experts or 0, self.moe_intermediate_size, self.n_routed_experts or 0
+        shared, width, routed = self.n_shared_experts or 0, self.moe_intermediate_size, self.n_routed_experts or 0
         return MixtureOfExperts(
-            self.hidden_size, wide, routed, self.num_experts_per_tok or routed, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, routed, self.num_experts_per_tok or routed, self.hidden_act, shared, shared * width,
             correction_bias=correction,
         )  # fmt: skip
 
@@ -39,10 +39,7 @@ class PanguProMoeV2(Schema):
     """Pangu Pro MoE 2: grouped attention whose keys have a norm and whose layers keep a few learned keys before every sequence.
     Source: vLLM 0.33, models/openpangu.py (`OpenPanguSinkAttention`, `PanguProMoEV2ForCausalLM`)."""
 
-    name = "pangu_pro_moe_v2"
-    inert_keys = (
-        *deepseek_v3.Schema.inert_keys, "num_dense_layers", "param_sink_scalar", "param_sink_of_head_dim", "interleaved_sliding_window",
-    )  # fmt: skip
+    inert_keys = (*deepseek_v3.Schema.inert_keys, "num_dense_layers", "param_sink_scalar", "param_sink_of_head_dim")
 
     core_keys = tuple(key for key in deepseek_v3.Schema.core_keys if key not in _LATENT)
     # There is no latent.
@@ -53,7 +50,6 @@ class PanguProMoeV2(Schema):
     qk_nope_dim: Size
     qk_rope_dim: Size
     v_channels: Size
-    attention_bias: Flag = False
     qkv_bias: Flag | None = None
     param_sink_number: Count = 0
     param_sink_with_value: Flag = False
@@ -80,7 +76,7 @@ class PanguProMoeV2(Schema):
             steps=(*attention.steps(), *(s for s in made.steps if isinstance(s, Routing))), mixer_width=attention.width(),
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         kv = self.num_key_value_heads or self.num_attention_heads
         sharing = head_sharing(self.num_attention_heads, kv)

@@ -10,10 +10,12 @@ from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._schema import Size, TowerSchema, nested
 from archcalc.arch._whisper import conv
 from archcalc.arch.parakeet_encoder import Schema as Encoder
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
 class Schema(TowerSchema):
+    prefix = "model"
+    prefix = "encoder"
     inert_keys = ("ctc_loss_reduction", "ctc_zero_infinity")
 
     encoder_config: Annotated[Encoder, nested("parakeet_encoder", fixed=True), DEFAULT]
@@ -32,6 +34,3 @@ class Schema(TowerSchema):
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         return conv("ctc_head", self.vocab_size, self.hidden_size, 1, role="head") if name.endswith("ForCTC") else None
-
-    def architecture(self, prefix: str = "encoder") -> Architecture:
-        return super().architecture(prefix)

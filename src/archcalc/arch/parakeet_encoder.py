@@ -21,12 +21,7 @@ NORMS = ("norm_feed_forward1", "norm_self_att", "norm_conv", "norm_feed_forward2
 
 
 class Schema(TowerSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "scale_input",
-        "dropout_positions",
-        "layerdrop",
-        "sampling_rate",
-    )
+    inert_keys: ClassVar[tuple[str, ...]] = ("scale_input", "dropout_positions", "sampling_rate")
 
     hidden_size: Size = 1024
     num_hidden_layers: Layers = 24
@@ -55,10 +50,10 @@ class Schema(TowerSchema):
         yield from conv("pointwise_conv2", h, h, 1, bias=bias)
 
     def layer(self) -> Layer:
-        h, n, wide, bias = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.attention_bias
+        h, n, width, bias = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.attention_bias
         dim = self.head_dim or h // n
         attention = GroupedQueryAttention(h, n, self.num_key_value_heads or n, dim, bias, bias)
-        ffn = FeedForward(h, wide, self.hidden_act, bias, ("linear1", "linear2"))
+        ffn = FeedForward(h, width, self.hidden_act, bias, ("linear1", "linear2"))
         tensors = (
             *prefixed("feed_forward1", ffn.tensors()),
             *prefixed("self_attn", attention.tensors()),

@@ -12,7 +12,7 @@ from archcalc.arch._decoder import group
 from archcalc.arch._schema import Layers, Size, TowerSchema, nested
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.vision import table
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
 def lstm(name: str, hidden: int, inner: int, layers: int) -> Iterator[Tensor]:
@@ -24,6 +24,8 @@ def lstm(name: str, hidden: int, inner: int, layers: int) -> Iterator[Tensor]:
 
 
 class Schema(TowerSchema):
+    prefix = "model"
+    prefix = ""
     alone = "it keeps no cache of keys and values: of the tokens so far an LSTM keeps a state of a fixed size"
     inert_keys = ("blank_token_id", "max_symbols_per_step", "hidden_act", "is_encoder_decoder")
 
@@ -56,16 +58,11 @@ class Schema(TowerSchema):
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         return linear("joint.head", self.rows(), self.decoder_hidden_size, "head", bias=True)
 
-    def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)
-
 
 class ParakeetTdt(Schema):
     """Parakeet with a transducer that also says how long a token lasts.
     Source: transformers 5.24, models/parakeet/modeling_parakeet.py (`ParakeetForTDT`) and configuration_parakeet.py (defaults); Xu et al.
     2023, arXiv:2304.06795."""
-
-    name = "parakeet_tdt"
 
     durations: tuple[int, ...] = (0, 1, 2, 3, 4)
 

@@ -23,8 +23,8 @@ from archcalc.model import Layer, Tensor, stack
 class Schema(SeriesSchema):
     alone = "a time series model: it writes no text and keeps no cache"
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "norm_eps", "pre_norm", "scaling", "do_mask_input", "mask_type", "random_mask_ratio", "num_forecast_mask_patches",
-        "channel_consistent_masking", "unmasked_channel_indices", "mask_value", "output_range", "num_parallel_samples",
+        "pre_norm", "scaling", "do_mask_input", "mask_type", "random_mask_ratio", "num_forecast_mask_patches",
+        "channel_consistent_masking", "unmasked_channel_indices", "mask_value", "num_parallel_samples",
         "positional_encoding_type",
     )  # fmt: skip
 

@@ -24,5 +24,4 @@ class PeagleQwen3(Schema):
     Source: vLLM 0.33, models/qwen3_eagle3.py (`Eagle3Qwen3ForCausalLM`) and transformers_utils/configs/speculators/algos.py
     (`update_peagle`)."""
 
-    name = "peagle_qwen3"
     qk_norm = "head"

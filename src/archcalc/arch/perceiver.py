@@ -5,7 +5,6 @@ Source: Jaegle et al. 2021, arXiv:2107.14795; transformers 5.24, models/perceive
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import _heads
 from archcalc.arch._decoder import group
@@ -21,12 +20,13 @@ HEADS, WIDTH = 8, 8 * 32  # what the class for masked words gives its decoder, w
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("d_latents", "d_model", "num_latents")
     inert_keys = (
-        "image_size", "train_size", "num_frames", "audio_samples_per_frame", "samples_per_patch", "output_shape", "output_num_channels",
-        "_label_trainable_num_channels", "use_query_residual", "layer_norm_eps", "num_blocks", "tie_word_embeddings",
+        "image_size", "train_size", "num_frames", "audio_samples_per_frame", "samples_per_patch", "output_shape",
+        "output_num_channels", "_label_trainable_num_channels", "use_query_residual", "num_blocks", "tie_word_embeddings",
     )  # fmt: skip
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     num_latents: Size = 256
     d_latents: Size = 1280
@@ -71,25 +71,25 @@ class Schema(ConfigSchema):
             )
         keys = self.qk_channels or (model if shape == "kv" else h)
         values = self.v_channels or keys
-        for key, wide in (("qk_channels", keys), ("v_channels", values)):
-            divided(wide, heads, key, "num_cross_attention_heads")
+        for key, width in (("qk_channels", keys), ("v_channels", values)):
+            divided(width, heads, key, "num_cross_attention_heads")
         read = self.block(h, model, keys, values, heads, self.cross_attention_widening_factor, h)
         yield from prefixed("encoder.cross_attention", read)
         yield Tensor("decoder.output_position_encodings.position_embeddings", (self.max_position_embeddings, model), "embedding")
         yield from prefixed("decoder.decoding_cross_attention", self.block(model, h, WIDTH, model, HEADS, 1, model))
 
     def layer(self) -> Layer:
-        h, heads, wide = self.d_latents, self.num_self_attention_heads, self.self_attention_widening_factor
+        h, heads, width = self.d_latents, self.num_self_attention_heads, self.self_attention_widening_factor
         for key in ("num_self_attention_heads", "num_cross_attention_heads"):
             divided(h, getattr(self, key), "d_latents", key)
         keys = self.qk_channels or h
         values = self.v_channels or keys
         wide_key, value = divided(keys, heads, "qk_channels", "num_self_attention_heads"), values // heads
-        tensors = tuple(self.block(h, None, keys, values, heads, wide, values))
-        mixer, ffn = f"MHA ({heads}/{heads} x {wide_key})", f"{activation_name(self.hidden_act, gated=False)} {wide * h}"
-        return Layer(mixer, ffn, tensors, (), (Attend(heads, wide_key, value),), 0, 2 * (keys + values), wide * h)
+        tensors = tuple(self.block(h, None, keys, values, heads, width, values))
+        mixer, ffn = f"MHA ({heads}/{heads} x {wide_key})", f"{activation_name(self.hidden_act, gated=False)} {width * h}"
+        return Layer(mixer, ffn, tensors, (), (Attend(heads, wide_key, value),), 0, 2 * (keys + values), width * h)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, model, vocab, root = self.d_latents, self.d_model, self.vocab_size, "perceiver"
         tables = (
             Tensor("input_preprocessor.embeddings.weight", (vocab, model), "embedding", Shard(0, vocab)),

@@ -25,8 +25,8 @@ class Schema(VisionSchema):
     def tied(self, text: Architecture) -> bool:
         return text.facts.tied_embeddings if self.tie_word_embeddings is None else self.tie_word_embeddings
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("linear_1", "linear_2"), (wide, hidden, hidden))
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("linear_1", "linear_2"), (width, hidden, hidden))
 
     def encoders(self) -> tuple[Encoder, ...]:
         return pooled(super().encoders(), self.projector_pooling_ratio**2)

@@ -18,6 +18,7 @@ class Schema(PlainSchema):
     norm_label = "LayerNorm (pre)"
     last_norm = "final_layernorm"
     gated = False
+    grouped = False
 
     vocab_size: Size = 262144
     hidden_size: Size = 4096
@@ -31,10 +32,6 @@ class Schema(PlainSchema):
 
     def computes(self) -> Computes:
         return super().computes()._replace(joined=True)
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return self.gqa(

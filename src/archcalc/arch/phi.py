@@ -27,7 +27,7 @@ class Schema(DecoderSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(parallel=True, joined=True)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         attention = GroupedQueryAttention(
             h, self.num_attention_heads, self.kv_heads, self.head_size, bias=True, output_bias=True,
@@ -43,7 +43,6 @@ class Schema(DecoderSchema):
             position=rope_label(self.model_extra or {}, self.partial_rotary_factor),
         )
         return decoder(
-            "phi",
             [layer] * self.num_hidden_layers,
             facts,
             computes=self.computes(),

@@ -30,7 +30,7 @@ class Schema(DecoderSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(joined=True)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         attention = GroupedQueryAttention(
             h, self.num_attention_heads, self.kv_heads, self.head_size, window=self.sliding_window, fused="qkv_proj"
@@ -44,7 +44,6 @@ class Schema(DecoderSchema):
             sliding_window=self.sliding_window, position=rope_label(self.model_extra or {}, self.partial_rotary_factor)
         )
         return decoder(
-            "phi3",
             [layer] * self.num_hidden_layers,
             facts,
             computes=self.computes(),

@@ -14,7 +14,7 @@ from archcalc.arch._vlm import flat
 from archcalc.arch.clip_vision_model import Schema as Clip
 from archcalc.blocks.vision import projector
 from archcalc.errors import UnsupportedError, json_text
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 _OWN = ("model_type", "architectures", "auto_map", "dtype", "torch_dtype", "img_processor", "embd_layer", "_name_or_path")
 TOWER = "openai/clip-vit-large-patch14-336"
@@ -42,6 +42,7 @@ class Schema(VisionSchema):
     tower_name = "vision_embed_tokens.img_processor.vision_model"
     projector_name = "vision_embed_tokens"
     renames = (("model.language_model.", "model."),)
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("phi3", "phi3_v"), DEFAULT]
     vision_config: Annotated[Clip, nested("clip_vision_model", fixed=True, absent=llava.CLIP), DEFAULT]
@@ -53,11 +54,8 @@ class Schema(VisionSchema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, _OWN)
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        if self.img_processor.model_name != TOWER or self.img_processor.image_dim_out != wide:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        if self.img_processor.model_name != TOWER or self.img_processor.image_dim_out != width:
             raise UnsupportedError(
                 f"img_processor.model_name is {json_text(self.img_processor.model_name)}: only {TOWER} is known here"
             )
@@ -66,7 +64,7 @@ class Schema(VisionSchema):
             raise UnsupportedError(
                 "embd_layer is not that of the published models: an MLP with hd_transform and learned separators"
             )
-        joined = 4 * wide
+        joined = 4 * width
         yield from projector(("img_projection.0", "img_projection.2"), (joined, hidden, hidden))
         yield Tensor("glb_GN", (1, 1, joined), "embedding")
         yield Tensor("sub_GN", (1, 1, 1, joined), "embedding")

@@ -16,8 +16,8 @@ from archcalc.model import Tensor
 
 class Schema(PlainSchema):
     inert_keys = (
-        "attention_bias", "blocksparse_homo_head_pattern", "blocksparse_triton_kernel_block_size",
-        "ff_dim_multiplier", "gegelu_limit", "gegelu_pad_to_256", "mup_attn_multiplier", "mup_embedding_multiplier", "mup_use_scaling",
+        "attention_bias", "blocksparse_homo_head_pattern", "blocksparse_triton_kernel_block_size", "ff_dim_multiplier",
+        "gegelu_limit", "gegelu_pad_to_256", "mup_attn_multiplier", "mup_embedding_multiplier", "mup_use_scaling",
         "mup_width_multiplier", "pad_sequence_to_multiple_of_64", "reorder_and_upcast_attn", "rope_embedding_base",
         "rope_position_scale", "dummy_token_indices",
     )  # fmt: skip

@@ -18,9 +18,7 @@ from archcalc.model import Architecture, Encoder, Tensor
 
 
 class Schema(phi3.Schema):
-    inert_keys = (
-        *phi3.Schema.inert_keys, "embd_layer", "img_processor", "audio_processor", "vision_lora", "speech_lora",
-    )  # fmt: skip
+    inert_keys = (*phi3.Schema.inert_keys, "embd_layer", "img_processor", "audio_processor", "vision_lora", "speech_lora")
     whole_heads = False
 
     vision_config: Annotated[Vision, nested("phi4_multimodal_vision", fixed=True), DEFAULT]
@@ -29,12 +27,12 @@ class Schema(phi3.Schema):
     num_key_value_heads: Size | None = 8
     max_position_embeddings: Tokens = 131072
 
-    def architecture(self, prefix: str = "model") -> Architecture:
-        h, wide, name = self.hidden_size, self.vision_config.hidden_size, f"{prefix}.embed_tokens_extend"
+    def architecture(self, prefix: str) -> Architecture:
+        h, width, name = self.hidden_size, self.vision_config.hidden_size, f"{prefix}.embed_tokens_extend"
         image = [
-            Tensor("global_img_feature_extensor", (1, 1, wide), "embedding"),
-            Tensor("sub_img_feature_extensor", (1, 1, 1, wide), "embedding"),
-            *projector(("img_projection_up", "img_projection_down"), (wide, h, h)),
+            Tensor("global_img_feature_extensor", (1, 1, width), "embedding"),
+            Tensor("sub_img_feature_extensor", (1, 1, 1, width), "embedding"),
+            *projector(("img_projection_up", "img_projection_down"), (width, h, h)),
         ]
         audio: list[Tensor] = []
         for kind in ("speech", "vision_speech"):
@@ -44,7 +42,7 @@ class Schema(phi3.Schema):
         more_groups, more_stacks = self.audio_config.tower(f"{name}.audio_embed.encoder")
         groups += [group("vision", prefixed(f"{name}.image_embed", image)), *more_groups]
         groups.append(group("audio", prefixed(f"{name}.audio_embed", audio)))
-        return with_tower(super().architecture(prefix), "phi4_multimodal", groups, stacks + more_stacks)
+        return with_tower(super().architecture(prefix), groups, stacks + more_stacks)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """36 tiles and the whole image, two by two patches a token."""

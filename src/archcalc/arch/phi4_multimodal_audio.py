@@ -20,9 +20,7 @@ from archcalc.model import Attend, Encoder, Layer, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = (
-        "chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "nemo_activation", "feature_layer",
-    )  # fmt: skip
+    inert_keys = ("chunk_size", "left_chunk", "conv_activation", "conv_glu_type", "nemo_activation", "feature_layer")
 
     hidden_size: Size = 1024
     intermediate_size: Size = 1536
@@ -62,7 +60,7 @@ class Schema(TowerSchema):
         yield from conv("ext_pw_conv_1d", out, h, 1)
 
     def layer(self) -> Layer:
-        h, n, wide = self.hidden_size, self.num_attention_heads, self.intermediate_size
+        h, n, width = self.hidden_size, self.num_attention_heads, self.intermediate_size
         dim = self.head_dim or h // n
         attention = GroupedQueryAttention(h, n, n, dim, True, True)
         tensors = (
@@ -71,7 +69,7 @@ class Schema(TowerSchema):
             *prefixed("feed_forward_out", self.ffn()), *layer_norm("layer_norm_att", h), *layer_norm("layer_norm", h),
         )  # fmt: skip
         mixer = f"MHA ({n}/{n} x {dim}), convolution {self.kernel_size}"
-        return Layer(mixer, f"2 x SwiGLU {wide}", tensors, (), (Attend(n, dim, dim),), 0, attention.width(), 6 * wide)
+        return Layer(mixer, f"2 x SwiGLU {width}", tensors, (), (Attend(n, dim, dim),), 0, attention.width(), 6 * width)
 
     def tower(self, prefix: str) -> Pieces:
         channels, bins, halvings = self.nemo_conv_channels, self.input_size, self.time_reduction.bit_length() - 1

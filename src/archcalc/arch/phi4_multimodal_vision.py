@@ -10,7 +10,7 @@ from archcalc.arch._schema import Layers, Size
 
 
 class Schema(siglip_vision_model.Schema):
-    inert_keys = ("crop_size", "feature_layer", "vision_use_head")
+    inert_keys = ("crop_size", "feature_layer")
 
     hidden_size: Size = 1152
     intermediate_size: Size = 4304

@@ -11,7 +11,7 @@ from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, Size, TowerSchema, nested
 from archcalc.arch._vlm import flat
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 _OWN = (
     "model_type", "architectures", "auto_map", "vision_config", "mm_projector_type", "mm_hidden_size", "dtype", "torch_dtype",
@@ -29,6 +29,7 @@ class Schema(VisionSchema):
     tower_name = "vision_tower.vision_tower.vision_model"
     projector_name = "mm_projector"
     renames = (("model.language_model.", "model."),)
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("phi3", "phi4-siglip"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip2_vision_model", absent=TOWER, merged=True), DEFAULT]
@@ -40,8 +41,5 @@ class Schema(VisionSchema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return flat(config, _OWN)
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         return projector(("0", "2"), (self.mm_hidden_size, hidden, hidden))

@@ -74,7 +74,7 @@ class Schema(phi4_multimodal.Schema):
                     yield Tensor(f"{stem}.lora_A.{kind}.weight", (rank, inner), t.role)
                     yield Tensor(f"{stem}.lora_B.{kind}.weight", (out, rank), t.role)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         stacks = tuple(
             s._replace(kinds=tuple(layer._replace(tensors=(*layer.tensors, *self.adapters(layer))) for layer in s.kinds))
@@ -84,4 +84,4 @@ class Schema(phi4_multimodal.Schema):
         )
         name, bins = f"{prefix}.embed_tokens_extend.audio_embed.encoder.encoder_embedding", self.audio_config.input_size
         measured = group("audio", (Tensor(f"{name}.{part}", (bins,), "other") for part in ("global_mean", "global_invstd")))
-        return a._replace(model_type=self.name, groups=(*a.groups, measured), stacks=stacks, renames=_RENAMES)
+        return a._replace(groups=(*a.groups, measured), stacks=stacks, renames=_RENAMES)

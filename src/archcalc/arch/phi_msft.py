@@ -18,6 +18,7 @@ from archcalc.model import Architecture, Layer, Moe, Position
 
 
 class Schema(PlainSchema):
+    prefix = "transformer"
     inert_keys = ("flash_rotary", "fused_dense", "img_processor")
     name = "phi-msft"
     norms = ("ln",)
@@ -72,7 +73,7 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embd.wte", "layers_name": "h", "final_norm": (), "head": "lm_head.linear", "head_bias": True}
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         head = a.groups[-1]
         return a._replace(groups=(*a.groups[:-1], head._replace(tensors=(*head.tensors, *self.norm("lm_head.ln")))))

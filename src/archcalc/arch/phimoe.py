@@ -26,11 +26,11 @@ class Schema(mixtral.Schema):
         norms = (*layer_norm("input_layernorm", h), *layer_norm("post_attention_layernorm", h))
         return make_layer(self.attention(bias=bias, output_bias=bias), self.experts(router="router"), norms)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         facts = self.facts(norm="LayerNorm (pre)", sliding_window=self.sliding_window, moe=self.moe())
         norm = layer_norm("norm", self.hidden_size)
         return decoder(
-            self.name, [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm,
+            [self.layer()] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, final_norm=norm,
             head_bias=self.lm_head_bias, renames=((".mlp.router.", ".block_sparse_moe.gate."), (".mlp.", ".block_sparse_moe.")),
         )  # fmt: skip
 
@@ -39,6 +39,5 @@ class Grinmoe(Schema):
     """GRIN-MoE: the layers of Phi-3.5-MoE.
     Source: microsoft/GRIN-MoE, modeling_grinmoe.py and configuration_grinmoe.py."""
 
-    name = "grinmoe"
     attention_bias: Flag = True
     lm_head_bias: Flag = True

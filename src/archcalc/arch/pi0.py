@@ -24,6 +24,7 @@ DIT = {
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     inert_keys = (
         "chunk_size", "num_inference_steps", "time_sampling_beta_alpha", "time_sampling_beta_beta", "time_sampling_scale",
         "time_sampling_offset", "min_period", "max_period", "loss_reduction", "tie_word_embeddings",
@@ -35,7 +36,7 @@ class Schema(ConfigSchema):
     max_state_dim: Size = 32
     max_action_dim: Size = 32
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         vlm = self.vlm_config.architecture(join(prefix, "model.vlm"))
         vlm = vlm._replace(groups=tuple(g for g in vlm.groups if g.part != "head"))
         update = {"vocab_size": vlm.facts.vocab_size}
@@ -53,4 +54,4 @@ class Schema(ConfigSchema):
         outside += [t for g in dit.groups if g.part != "head" for t in g.tensors]
         # The actions see the prompt's keys and values, and keep none of their own.
         stacks = [s._replace(part="other", kinds=tuple(k._replace(caches=()) for k in s.kinds)) for s in dit.stacks]
-        return with_tower(vlm, "pi0", [Group("other", tuple(outside))], stacks)
+        return with_tower(vlm, [Group("other", tuple(outside))], stacks)

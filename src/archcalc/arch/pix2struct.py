@@ -13,6 +13,8 @@ from archcalc.model import Architecture
 
 
 class Schema(CompositeSchema):
+    prefix = "model"
+    prefix = ""
     inert_keys = ("is_vqa",)
 
     text_config: Annotated[ConfigSchema, nested("pix2struct_text_model", fixed=True), DEFAULT]
@@ -23,6 +25,3 @@ class Schema(CompositeSchema):
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         return self.vision_config.tower(join(prefix, "encoder"))
-
-    def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)

@@ -18,6 +18,7 @@ NAMES = ("query", "key", "value", "output")
 
 
 class Schema(DecoderSchema):
+    prefix = ""
     reads_head_dim = False
     inert_keys = ("relative_attention_max_distance", "d_kv", "encoder_hidden_size")
 
@@ -46,7 +47,7 @@ class Schema(DecoderSchema):
         norms = [rms_norm(f"{name}.layer_norm", h) for name in ("self_attention", "encoder_decoder_attention", "mlp")]
         return make_layer(attention, ffn, norms, mixer_name="self_attention.attention", ffn_name="mlp.DenseReluDense", extra=extra)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         first, rest = self.layer(True), self.layer(False)
         layers = [first, *[rest] * (self.num_hidden_layers - 1)]
         final = [rms_norm("final_layer_norm", self.hidden_size)]
@@ -54,7 +55,6 @@ class Schema(DecoderSchema):
             context_tokens=None, position=Position("relative", "relative"), more=(("cross-attention", "in all layers"),)
         )
         return decoder(
-            "pix2struct_text_model",
             layers,
             facts,
             computes=self.computes(),

@@ -19,7 +19,7 @@ from archcalc.model import Encoder, stack
 class Schema(TowerSchema):
     inert_keys = (
         "relative_attention_num_buckets", "relative_attention_max_distance", "projection_dim", "image_size", "patch_size",
-        "num_channels", "hidden_dropout_prob",
+        "num_channels",
     )  # fmt: skip
 
     hidden_size: Size = 768
@@ -58,7 +58,6 @@ class Kosmos25VisionModel(Schema):
     Source: transformers 5.23, models/kosmos2_5/modeling_kosmos2_5.py (`Kosmos2_5VisionModel`) and configuration_kosmos2_5.py (defaults).
     """
 
-    name = "kosmos_2_5_vision_model"
     hidden_size: Size = 1536
     d_ff: Size = named(3968, "intermediate_size")
     d_kv: Size = named(64, "head_dim")

@@ -57,7 +57,7 @@ class Gained(GroupedQueryAttention):
 class Schema(DecoderSchema):
     inert_keys = (
         "mamba_chunk_size", "use_predefined_initial_state", "linear_type", "eval_attention_n_bit", "eval_mlp_n_bit",
-        "capped_attention_logit", "image_token_id", "image_feature_size", "image_proj_type", "rope_theta",
+        "capped_attention_logit", "image_feature_size", "image_proj_type",
     )  # fmt: skip
 
     vocab_size: Size = 32000
@@ -88,7 +88,7 @@ class Schema(DecoderSchema):
         norms = (rms_norm(name, h) for name in ("pre_mixer_norm", "post_mixer_norm", "pre_mlp_norm", "post_mlp_norm"))
         return make_layer(mixer, GatedFeedForward(h, self.intermediate_size, fused="gate_up_proj"), norms, mixer_name="mixer")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads, kv, dim = self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size
         recurrent = self.layer(Projected(h, self.mamba_num_heads, dim, self.mamba_d_state, 1, self.mamba_d_conv))
         windows = (None, self.attention_window_size)
@@ -104,5 +104,5 @@ class Schema(DecoderSchema):
             sliding_window=self.attention_window_size,
         )  # fmt: skip
         return decoder(
-            self.name, layers, facts, computes=self.computes(), prefix=prefix, layers_name="layers.layers", final_norm=[rms_norm("norm", h)]
+            layers, facts, computes=self.computes(), prefix=prefix, layers_name="layers.layers", final_norm=[rms_norm("norm", h)]
         )  # fmt: skip

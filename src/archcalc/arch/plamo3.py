@@ -16,7 +16,7 @@ class Schema(PlainSchema):
     core_keys = (*PlainSchema.core_keys, "layer_types", "window_size")
     inert_keys = (
         "rope_local_theta", "interleaved_sliding_window", "sliding_window_pattern", "use_predefined_initial_state", "linear_type",
-        "image_token_id", "image_feature_size", "image_proj_type", "linear_proj_type",
+        "image_feature_size", "image_proj_type", "linear_proj_type",
     )  # fmt: skip
     mixer_name = "mixer"
     norms = ("pre_mixer_norm", "post_mixer_norm", "pre_mlp_norm", "post_mlp_norm")

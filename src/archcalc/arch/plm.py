@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
-from archcalc.arch._schema import Flag, Layers, Size, Tokens
+from archcalc.arch._schema import Flag, Size, Tokens
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.latent import LatentAttention
@@ -20,12 +20,6 @@ from archcalc.model import Architecture
 class Schema(LatentSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (*LatentSchema.inert_keys, "use_sliding_window", "sliding_window", "max_window_layers")
 
-    vocab_size: Size
-    hidden_size: Size
-    intermediate_size: Size
-    num_hidden_layers: Layers
-    num_attention_heads: Size
-    num_key_value_heads: Size | None = None
     max_position_embeddings: Tokens = 4096
     tie_word_embeddings: Flag = True
     hidden_act: str = "relu2"
@@ -41,7 +35,7 @@ class Schema(LatentSchema):
             self.q_lora_rank,
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         ffn = FeedForward(h, self.intermediate_size, self.hidden_act, False, ("up_proj", "down_proj"))
         layer = make_layer(self.attention(), ffn, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
@@ -51,6 +45,6 @@ class Schema(LatentSchema):
             "activation": activation_name(self.hidden_act, gated=False),
         }
         return decoder(
-            "plm", [layer] * self.num_hidden_layers, self.facts(**facts), computes=self.computes(), prefix=prefix,
+            [layer] * self.num_hidden_layers, self.facts(**facts), computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", h)],
         )  # fmt: skip

@@ -21,6 +21,7 @@ WIDE = 1280
 
 class Schema(CompositeSchema):
     core_keys = ("llm_config", "vision_config")
+    ties = "stated"
 
     text_config: Annotated[
         ConfigSchema, nested("qwen2", fixed=True), Field(validation_alias=AliasChoices("llm_config", "text_config"))
@@ -29,9 +30,6 @@ class Schema(CompositeSchema):
 
     def text(self, prefix: str) -> Architecture:
         return head_below(self.text_config.architecture("llm.model"), "llm")
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = self.vision_config.tower("vision_encoder")

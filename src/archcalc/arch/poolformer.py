@@ -18,8 +18,7 @@ from archcalc.model import Encoder, Layer, Tensor, stack
 
 class Schema(ImageSchema):
     root = "poolformer"
-    inert_keys: ClassVar[tuple[str, ...]] = ("patch_size", "stride", "pool_size", "strides", "padding", "drop_path_rate",
-                                             "layer_scale_init_value")  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = ("patch_size", "stride", "pool_size", "strides", "padding", "drop_path_rate")
 
     num_channels: Size = 3
     mlp_ratio: float = 4.0

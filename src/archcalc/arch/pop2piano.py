@@ -12,13 +12,11 @@ from archcalc.model import Architecture
 
 
 class Schema(t5.Schema):
-    inert_keys = (*t5.Schema.inert_keys, "tie_word_embeddings")
-
     vocab_size: Size = 2400
     composer_vocab_size: Size = 21
     feed_forward_proj: str = "gated-gelu"
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         heads = tuple(
             g._replace(tensors=tuple(t._replace(kind="param") for t in g.tensors)) if g.part == "head" else g for g in a.groups

@@ -12,17 +12,15 @@ from archcalc.model import Architecture
 
 
 class Schema(CompositeSchema):
+    prefix = "model"
+    prefix = ""
+    ties = "never"
+
     text_config: Annotated[ConfigSchema, nested("pp_formulanet_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("pp_formulanet_vision", fixed=True), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool:
-        return False
 
     def text(self, prefix: str) -> Architecture:
         return self.text_config.architecture(prefix)
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         return self.vision_config.tower(join(prefix, "model.encoder"))
-
-    def architecture(self, prefix: str = "") -> Architecture:
-        return super().architecture(prefix)

@@ -21,9 +21,7 @@ NAMES = ("query_proj", "key_proj", "value_proj", "out_proj")
 
 class Schema(BartSchema):
     core_keys = ("hidden_size", "num_decoder_layers", "num_decoder_attention_heads", "vocab_size")
-    inert_keys = (
-        *BartSchema.inert_keys, "relative_max_distance", "disable_ngram_loss", "eps", "is_decoder",
-    )  # fmt: skip
+    inert_keys = (*BartSchema.inert_keys, "relative_max_distance")
 
     vocab_size: Size = 30522
     encoder_layers: Layers = named(12, "num_encoder_layers")
@@ -35,11 +33,11 @@ class Schema(BartSchema):
     num_buckets: Size = 32
     add_cross_attention: Flag = True
 
-    def layer(self, heads: int, wide: int, *, decodes: bool) -> Layer:
+    def layer(self, heads: int, width: int, *, decodes: bool) -> Layer:
         h = self.d_model
         dim = divided(h, heads, "hidden_size", "attention_heads")
         attention = GroupedQueryAttention(h, heads, heads, dim, True, True, rope=False, names=NAMES)
-        ffn = FeedForward(h, wide, self.activation_function, names=("feed_forward.intermediate", "feed_forward.output"))
+        ffn = FeedForward(h, width, self.activation_function, names=("feed_forward.intermediate", "feed_forward.output"))
         extra = [*layer_norm("self_attn_layer_norm", h), *layer_norm("feed_forward_layer_norm", h)]
         if decodes:
             extra += linear("self_attn.relative_pos_embeddings", self.num_buckets * heads, h, "attention", bias=True)
@@ -56,7 +54,7 @@ class Schema(BartSchema):
             yield table("ngram_embeddings", self.ngram, h)
         yield from layer_norm("embeddings_layer_norm", h)
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, kind = super().architecture(prefix), "tied" if self.tie_word_embeddings else "param"
         tied: Kind = "tied" if kind == "tied" else "param"
         v, half = self.vocab_size, [] if self.alone else ["encoder"]

@@ -15,15 +15,16 @@ from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
+    prefix = "transformer"
     inert_keys = (
-        "activation", "apply_residual_connection_post_layernorm", "bf16", "bias_dropout_fusion", "fp16", "fp32", "n_inner", "onnx_safe",
-        "padded_vocab_size", "params_dtype", "pos_emb", "rotary_emb_base", "rotary_pct", "scale_attn_weights", "tokenizer_type",
-        "seq_length",
-        "use_dynamic_ntk", "use_flash_attn", "use_logn_attn", "use_cache_kernel", "use_cache_quantization", "softmax_in_fp32",
+        "activation", "apply_residual_connection_post_layernorm", "bf16", "fp16", "fp32", "n_inner", "onnx_safe",
+        "padded_vocab_size", "params_dtype", "pos_emb", "rotary_pct", "scale_attn_weights", "seq_length", "use_cache_kernel",
+        "use_cache_quantization",
     )  # fmt: skip
     norms = ("ln_1", "ln_2")
     last_norm = "ln_f"
     mixer_name = "attn"
+    grouped = False
 
     vocab_size: Size = 151936
     hidden_size: Size = named(4096, "hidden_size", "n_embd")
@@ -34,10 +35,6 @@ class Schema(PlainSchema):
     max_position_embeddings: Tokens = named(8192, "max_position_embeddings", "n_positions", "seq_length")
     no_bias: Flag = True
     visual: Visual | None = None
-
-    @property
-    def kv_heads(self) -> int:
-        return self.num_attention_heads
 
     @property
     def ffn_size(self) -> int:
@@ -53,6 +50,6 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "h"}
 
-    def architecture(self, prefix: str = "transformer") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = super().architecture(prefix)
-        return text if self.visual is None else with_tower(text, "qwen", *self.visual.tower(f"{prefix}.visual"))
+        return text if self.visual is None else with_tower(text, *self.visual.tower(f"{prefix}.visual"))

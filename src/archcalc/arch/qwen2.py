@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/qwen2/modeling_qwen2.py and configuration_qwen2.py (defaults, `layer_types`).
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._alternating import mixed_label
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder
@@ -18,7 +18,6 @@ from archcalc.model import Architecture, Moe
 
 class Schema(DecoderSchema):
     whole_heads = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("use_mrope",)
 
     vocab_size: Size = 151936
     hidden_size: Size = 4096
@@ -76,7 +75,7 @@ class Schema(DecoderSchema):
         """Facts beyond the usual ones."""
         return {}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n = self.hidden_size, self.num_hidden_layers
         kinds, notes = self.kinds(), []
         if not self.windowed and "sliding_attention" in kinds:
@@ -93,14 +92,12 @@ class Schema(DecoderSchema):
             **self.more(),
         )
         layers, final = [built[pair] for pair in pairs], [rms_norm("norm", h)]
-        return decoder(self.name, layers, facts, computes=self.computes(), prefix=prefix, final_norm=final, notes=tuple(notes))
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=final, notes=tuple(notes))
 
 
 class Qwen25OmniText(Schema):
     """The text model of Qwen2.5-Omni's thinker: Qwen 2.5's.
     Source: transformers 5.23, models/qwen2_5_omni/configuration_qwen2_5_omni.py (`Qwen2_5OmniTextConfig`, defaults)."""
-
-    name = "qwen2_5_omni_text"
 
     vocab_size: Size = 152064
     hidden_size: Size = 3584

@@ -36,14 +36,14 @@ class Schema(TowerSchema):
     upsample_kernel_sizes: tuple[Size, ...] = (11, 7, 4, 4, 4, 4)
 
     def outside(self) -> Iterator[Tensor]:
-        wide, last = self.upsample_initial_channel, len(self.upsample_rates)
-        yield from conv("conv_pre", wide, self.mel_dim, 7, role="other")
+        width, last = self.upsample_initial_channel, len(self.upsample_rates)
+        yield from conv("conv_pre", width, self.mel_dim, 7, role="other")
         for i, (_, kernel) in enumerate(zip(self.upsample_rates, self.upsample_kernel_sizes, strict=False)):
-            outer = wide // 2 ** (i + 1)
-            yield Tensor(f"ups.{i}.0.weight", (wide // 2**i, outer, kernel), "other")
+            outer = width // 2 ** (i + 1)
+            yield Tensor(f"ups.{i}.0.weight", (width // 2**i, outer, kernel), "other")
             yield Tensor(f"ups.{i}.0.bias", (outer,), "other")
-        yield from snake("activation_post.act", wide // 2**last)
-        yield from conv("conv_post", 1, wide // 2**last, 7, bias=False, role="other")
+        yield from snake("activation_post.act", width // 2**last)
+        yield from conv("conv_post", 1, width // 2**last, 7, bias=False, role="other")
 
     def tower(self, prefix: str) -> Pieces:
         """The residual blocks' parts as layers: there are hundreds of tensors, most of them alike."""

@@ -43,21 +43,21 @@ class Schema(TowerSchema):
         channels, kernels, se, scale = self.enc_channels, self.enc_kernel_sizes, self.enc_se_channels, self.enc_res2net_scale
         yield from conv("blocks.0.conv", channels[0], self.mel_dim, kernels[0])
         for i in range(1, len(channels) - 1):
-            wide = channels[i]
-            yield from conv(f"blocks.{i}.tdnn1.conv", wide, channels[i - 1], 1)
+            width = channels[i]
+            yield from conv(f"blocks.{i}.tdnn1.conv", width, channels[i - 1], 1)
             for j in range(scale - 1):
-                yield from conv(f"blocks.{i}.res2net_block.blocks.{j}.conv", wide // scale, wide // scale, kernels[i])
-            yield from conv(f"blocks.{i}.tdnn2.conv", wide, wide, 1)
-            yield from conv(f"blocks.{i}.se_block.conv1", se, wide, 1)
-            yield from conv(f"blocks.{i}.se_block.conv2", wide, se, 1)
-        wide, attention = channels[-1], self.enc_attention_channels
-        yield from conv("mfa.conv", wide, wide, kernels[-1])
-        yield from conv("asp.tdnn.conv", attention, 3 * wide, 1)
-        yield from conv("asp.conv", wide, attention, 1)
-        yield from conv("fc", self.enc_dim, 2 * wide, 1)
+                yield from conv(f"blocks.{i}.res2net_block.blocks.{j}.conv", width // scale, width // scale, kernels[i])
+            yield from conv(f"blocks.{i}.tdnn2.conv", width, width, 1)
+            yield from conv(f"blocks.{i}.se_block.conv1", se, width, 1)
+            yield from conv(f"blocks.{i}.se_block.conv2", width, se, 1)
+        width, attention = channels[-1], self.enc_attention_channels
+        yield from conv("mfa.conv", width, width, kernels[-1])
+        yield from conv("asp.tdnn.conv", attention, 3 * width, 1)
+        yield from conv("asp.conv", width, attention, 1)
+        yield from conv("fc", self.enc_dim, 2 * width, 1)
 
     def tower(self, prefix: str) -> Pieces:
-        h, n, wide = self.hidden_size, self.num_attention_heads, self.hidden_size * self.ff_mult
+        h, n, width = self.hidden_size, self.num_attention_heads, self.hidden_size * self.ff_mult
         inputs = self.mel_dim + self.enc_dim + self.enc_emb_dim + self.emb_dim
         outside = [
             *linear("time_embed.time_mlp.0", h, 256, "embedding", bias=True),
@@ -70,6 +70,6 @@ class Schema(TowerSchema):
         ]
         attention = GroupedQueryAttention(h, n, n, self.head_dim, True, True, names=("to_q", "to_k", "to_v", "to_out.0"))
         norm = linear("attn_norm.linear", 6 * h, h, "norm", bias=True)  # shift, scale and gate of both halves
-        layer = encoder_layer(attention, FeedForward(h, wide, names=("ff.0", "ff.3")), norm, attention_name="attn", ffn_name="ff")
+        layer = encoder_layer(attention, FeedForward(h, width, names=("ff.0", "ff.3")), norm, attention_name="attn", ffn_name="ff")
         layers = stack(join(prefix, "transformer_blocks"), "audio", [layer] * self.num_hidden_layers)
         return [group("audio", prefixed(prefix, outside))], [layers]

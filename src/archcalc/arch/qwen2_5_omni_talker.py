@@ -14,8 +14,7 @@ from archcalc.model import Architecture
 
 
 class Schema(qwen2.Schema):
-    name = "qwen2"
-    inert_keys = ("position_id_per_seconds", "seconds_per_chunk", "spatial_merge_size", "use_mrope")
+    inert_keys = ("position_id_per_seconds", "seconds_per_chunk", "spatial_merge_size")
 
     vocab_size: Size = 8448
     embedding_size: Size = 3584
@@ -27,15 +26,15 @@ class Schema(qwen2.Schema):
     head_dim: Size | None = 128
     sliding_window: Size | None = 32768
 
-    def architecture(self, prefix: str = "model") -> Architecture:
-        a, h, wide, root = super().architecture(prefix), self.hidden_size, self.embedding_size, prefix.removesuffix("model")
+    def architecture(self, prefix: str) -> Architecture:
+        a, h, width, root = super().architecture(prefix), self.hidden_size, self.embedding_size, prefix.removesuffix("model")
         return a._replace(
             groups=(
-                group("embedding", (table(f"{prefix}.embed_tokens", self.vocab_size, wide),)),
+                group("embedding", (table(f"{prefix}.embed_tokens", self.vocab_size, width),)),
                 *(g for g in a.groups if g.part == "decoder"),
                 # The projection stands beside the head, outside the model that has neither.
                 group("head", (
-                    *linear(f"{root}thinker_to_talker_proj", h, wide, "other", bias=True),
+                    *linear(f"{root}thinker_to_talker_proj", h, width, "other", bias=True),
                     *linear(f"{root}codec_head", self.vocab_size, h, "head"),
                 )),
             ),

@@ -29,7 +29,6 @@ class Qwen3OmniMoeThinker(Schema):
     Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qwen3OmniMoeThinkerForConditionalGeneration`) and
     configuration_qwen3_omni_moe.py (defaults)."""
 
-    name = "qwen3_omni_moe_thinker"
     text_config: Annotated[ConfigSchema, nested("qwen3_omni_moe_text", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("qwen3_omni_moe_vision_encoder", fixed=True), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("qwen3_omni_moe_audio_encoder", fixed=True), DEFAULT]

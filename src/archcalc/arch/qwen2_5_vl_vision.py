@@ -44,7 +44,6 @@ class Exaone45Vision(Schema):
     Source: transformers 5.23, models/exaone4_5/modeling_exaone4_5.py (`Exaone4_5_VisionModel`) and configuration_exaone4_5.py (defaults).
     """
 
-    name = "exaone4_5_vision"
     num_key_value_heads: Size = 8
 
     def attention(self, window: int | None = None) -> GroupedQueryAttention:
@@ -59,8 +58,6 @@ class Qwen25OmniVisionEncoder(Schema):
     """The vision tower of Qwen2.5-Omni: Qwen2.5-VL's with queries, keys and values apart.
     Source: transformers 5.23, models/qwen2_5_omni/modeling_qwen2_5_omni.py (`Qwen2_5OmniVisionEncoder`) and configuration_qwen2_5_omni.py
     (defaults)."""
-
-    name = "qwen2_5_omni_vision_encoder"
 
     def attention(self, window: int | None = None) -> GroupedQueryAttention:
         h, n = self.hidden_size, self.num_heads

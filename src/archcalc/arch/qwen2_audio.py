@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from archcalc.arch._composite import DEFAULT, AudioSchema, width_of
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 RENAMES = (
     ("lm_head.", "language_model.lm_head."),
@@ -20,14 +20,13 @@ RENAMES = (
 
 
 class Schema(AudioSchema):
+    ties = "never"
+
     inert_keys: ClassVar[tuple[str, ...]] = ("ignore_index",)
     renames = RENAMES
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("qwen2_audio_encoder"), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool:
-        return False
 
     def projection(self, hidden: int) -> Iterable[Tensor]:
         return projector(("linear",), (width_of(self.audio_config), hidden))

@@ -43,10 +43,10 @@ class Schema(qwen2.Schema):
         return not dense and (index + 1) % self.decoder_sparse_step == 0
 
     def experts(self) -> MixtureOfExperts:
-        shared, wide = self.shared_expert_intermediate_size, self.moe_intermediate_size
+        shared, width = self.shared_expert_intermediate_size, self.moe_intermediate_size
         # One wide FFN stands for several experts where its width says so: Qwen1.5-MoE's 5632 for 4 of 1408.
-        count = shared // wide if shared % wide == 0 else 1
+        count = shared // width if shared % width == 0 else 1
         return MixtureOfExperts(
-            self.hidden_size, wide, self.num_experts, self.num_experts_per_tok, self.hidden_act,
+            self.hidden_size, width, self.num_experts, self.num_experts_per_tok, self.hidden_act,
             count, shared, shared_name="shared_expert", shared_gate="shared_expert_gate",
         )  # fmt: skip

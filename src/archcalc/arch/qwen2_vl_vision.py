@@ -57,12 +57,12 @@ class Schema(TowerSchema):
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         p, (h, out) = self.patch_size, self.widths()
-        wide = h * self.spatial_merge_size**2
+        width = h * self.spatial_merge_size**2
         outside = [
             *patch_conv("patch_embed.proj", h, self.in_channels, self.temporal_patch_size, p, p, bias=False),
             *self.norm("merger.ln_q"),
-            *linear("merger.mlp.0", wide, wide, "other", bias=True, shard=Shard(0, wide)),
-            *linear("merger.mlp.2", out, wide, "other", bias=True, shard=Shard(1, wide)),
+            *linear("merger.mlp.0", width, width, "other", bias=True, shard=Shard(0, width)),
+            *linear("merger.mlp.2", out, width, "other", bias=True, shard=Shard(1, width)),
         ]
         return [group("vision", prefixed(prefix, outside))], [stack(join(prefix, "blocks"), "vision", self.layers())]
 

@@ -30,5 +30,11 @@ class Qwen3VlText(Schema):
     """The text model of Qwen3-VL: Qwen 3's.
     Source: transformers 5.23, models/qwen3_vl/modeling_qwen3_vl.py and configuration_qwen3_vl.py (defaults)."""
 
-    name = "qwen3_vl_text"
     max_position_embeddings: Tokens = 128000
+
+
+class Maincoder(Schema):
+    """Maincoder: Qwen 3's layer.
+    Source: llama.cpp (llama-cpp-python 0.3.36), conversion/llama.py and maincoder.py, src/models/maincoder.cpp."""
+
+    head_dim: Size | None = None

@@ -20,10 +20,10 @@ class Schema(ConfigSchema):
     vision_config: Annotated[TowerSchema, nested("qwen3_5_vision", "qwen3_5"), Field(default={}, validate_default=True)]
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.visual")
-        return with_tower(text, self.name, groups, stacks, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, tied=self.tie_word_embeddings)
 
 
 class CohereCompass(Schema):
@@ -31,7 +31,6 @@ class CohereCompass(Schema):
     Source: transformers 5.23, models/cohere_compass/modeling_cohere_compass.py and configuration_cohere_compass.py (defaults).
     """
 
-    name = "cohere_compass"
     core_keys = ()
 
     text_config: Annotated[ConfigSchema, nested("cohere_compass_text"), Field(default={}, validate_default=True)]
@@ -51,7 +50,6 @@ class Qwen35Moe(Schema):
     """Qwen 3.5, 3.6 and 3.8 with experts and their vision tower.
     Source: transformers 5.23, models/qwen3_5_moe/modeling_qwen3_5_moe.py and configuration_qwen3_5_moe.py."""
 
-    name = "qwen3_5_moe"
     text_config: Annotated[ConfigSchema, nested("qwen3_5_moe_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_5_moe_vision", "qwen3_5_moe"), Field(default={}, validate_default=True)]
 
@@ -60,7 +58,6 @@ class Qwen3Vl(Schema):
     """Qwen3-VL, dense.
     Source: transformers 5.23, models/qwen3_vl/modeling_qwen3_vl.py and configuration_qwen3_vl.py."""
 
-    name = "qwen3_vl"
     text_config: Annotated[ConfigSchema, nested("qwen3_vl_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_vl_vision", "qwen3_vl"), Field(default={}, validate_default=True)]
 
@@ -69,7 +66,6 @@ class Qwen3VlMoe(Schema):
     """Qwen3-VL with experts.
     Source: transformers 5.23, models/qwen3_vl_moe/modeling_qwen3_vl_moe.py and configuration_qwen3_vl_moe.py."""
 
-    name = "qwen3_vl_moe"
     text_config: Annotated[ConfigSchema, nested("qwen3_vl_moe_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_vl_moe_vision", "qwen3_vl_moe"), Field(default={}, validate_default=True)]
 
@@ -78,7 +74,6 @@ class Qwen4Exp(Schema):
     """Qwen4, experimental, with its vision tower.
     Source: transformers 5.23, models/qwen4_exp/modeling_qwen4_exp.py and configuration_qwen4_exp.py."""
 
-    name = "qwen4_exp"
     text_config: Annotated[ConfigSchema, nested("qwen4_exp_text"), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen4_exp_vision", "qwen4_exp"), Field(default={}, validate_default=True)]
 
@@ -87,14 +82,13 @@ class Colqwen3(Qwen3Vl):
     """ColQwen3: Qwen3-VL whose tokens are projected to short vectors, in place of the vocabulary's head.
     Source: vLLM 0.33, models/colqwen3.py (`ColQwen3Model`) and transformers_utils/configs/colqwen3.py."""
 
-    name = "colqwen3"
     inert_keys = ("pooling", "initializer_range", "padding_side")
-    own_heads: ClassVar[bool] = True
+    own_heads = True
 
     embed_dim: Size | None = Field(None, validation_alias=AliasChoices("embed_dim", "dims", "dim", "projection_dim", "colbert_dim"))
     projected: ClassVar[str] = "embedding_proj_layer"
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         kept = tuple(g for g in a.groups if g.part != "head")
         notes = a.notes
@@ -109,7 +103,6 @@ class OpsColqwen3(Colqwen3):
     """Ops-Colqwen3: ColQwen3 under ColPali's name for the projection.
     Source: vLLM 0.33, transformers_utils/configs/colqwen3.py (`OpsColQwen3Config`)."""
 
-    name = "ops_colqwen3"
     projected = "custom_text_proj"
 
 
@@ -117,18 +110,15 @@ class Qwen3VlNemotronEmbed(Colqwen3):
     """Nemotron ColEmbed: Qwen3-VL whose hidden states are the vectors.
     Source: vLLM 0.33, transformers_utils/configs/colqwen3.py (`Qwen3VLNemotronEmbedConfig`)."""
 
-    name = "qwen3_vl_nemotron_embed"
-
 
 class InternS2Preview(Qwen35Moe):
     """Intern-S2 Preview: Qwen 3.5 with experts. What reads time series is not counted.
     Source: vLLM 0.33, models/interns2_preview.py (`InternS2PreviewForConditionalGeneration`: the weights below `time_series` are not
     loaded)."""
 
-    name = "intern_s2_preview"
     inert_keys = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, "what reads time series is not counted"))
 
@@ -137,7 +127,6 @@ class Colqwen35(Colqwen3):
     """ColQwen3.5: Qwen 3.5 whose tokens are projected to short vectors.
     Source: vLLM 0.33, models/colqwen3_5.py (`ColQwen3_5Model`)."""
 
-    name = "colqwen3_5"
     projected = "custom_text_proj"
 
     text_config: Annotated[ConfigSchema, nested("qwen3_5_text"), Field(default={}, validate_default=True)]

@@ -36,6 +36,6 @@ class Schema(qwen3_next.Schema):
     def stored_mtp_layers(self) -> int:
         return 0 if self.cut_out() else self.mtp_layers
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = super().architecture(prefix)
         return text._replace(renames=((f"{prefix}.", f"{prefix}.language_model."),)) if self.cut_out() else text

@@ -34,12 +34,8 @@ _THINKER = (
 
 class Schema(AudioSchema):
     inert_keys = (
-        "support_languages",
-        "thinker_config",
-        "token_classification_bias",
-        "timestamp_token_id",
-        "timestamp_segment_time",
-    )
+        "support_languages", "thinker_config", "token_classification_bias", "timestamp_token_id", "timestamp_segment_time",
+    )  # fmt: skip
 
     text_config: Annotated[ConfigSchema, nested("qwen3", "qwen3_asr_text", absent=TEXT), DEFAULT]
     audio_config: Annotated[TowerSchema, nested("qwen3_asr_encoder", "qwen3_asr_audio_encoder"), DEFAULT]
@@ -57,10 +53,10 @@ class Schema(AudioSchema):
         return {**tied, **config, **inner}
 
     def projection(self, hidden: int) -> Iterable[Tensor]:
-        wide = width_of(self.audio_config)
-        return projector(("linear_1", "linear_2"), (wide, wide, width_of(self.audio_config, "output_dim")))
+        width = width_of(self.audio_config)
+        return projector(("linear_1", "linear_2"), (width, width, width_of(self.audio_config, "output_dim")))
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         if self.classify_num is not None:
             # The forced aligner says of each token where in time it stands, by a head of that many places.

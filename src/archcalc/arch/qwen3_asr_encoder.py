@@ -27,18 +27,18 @@ class Schema(WhisperTower):
     downsample_hidden_size: Size = 480
 
     def front(self) -> Iterator[Tensor]:
-        wide, bins, inner = self.downsample_hidden_size, self.num_mel_bins, 1
+        width, bins, inner = self.downsample_hidden_size, self.num_mel_bins, 1
         for i in (1, 2, 3):
-            yield from conv(f"conv2d{i}", wide, inner, 3, 3)
-            bins, inner = (bins + 1) // 2, wide
-        yield from linear("conv_out", self.d_model, wide * bins, "embedding")
+            yield from conv(f"conv2d{i}", width, inner, 3, 3)
+            bins, inner = (bins + 1) // 2, width
+        yield from linear("conv_out", self.d_model, width * bins, "embedding")
 
     def behind(self) -> Iterator[Tensor]:
         yield from layer_norm("ln_post", self.d_model)
 
     def layer(self) -> Layer:
-        h, heads, wide = self.d_model, self.encoder_attention_heads, self.encoder_ffn_dim
-        return whisper_layer(h, heads, wide, self.activation_function, key_bias=True)
+        h, heads, width = self.d_model, self.encoder_attention_heads, self.encoder_ffn_dim
+        return whisper_layer(h, heads, width, self.activation_function, key_bias=True)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """Half a minute of sound."""
@@ -52,7 +52,6 @@ class Qwen3OmniMoeAudioEncoder(Schema):
     Source: transformers 5.23, models/qwen3_omni_moe/modeling_qwen3_omni_moe.py (`Qwen3OmniMoeAudioEncoder`) and
     configuration_qwen3_omni_moe.py (defaults)."""
 
-    name = "qwen3_omni_moe_audio_encoder"
     d_model: Size = Field(1280, validation_alias=AliasChoices("hidden_size", "d_model"))
     encoder_layers: Layers = Field(32, validation_alias=AliasChoices("num_hidden_layers", "encoder_layers"))
     encoder_attention_heads: Size = Field(20, validation_alias=AliasChoices("num_attention_heads", "encoder_attention_heads"))

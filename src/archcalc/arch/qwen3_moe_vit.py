@@ -14,7 +14,6 @@ from archcalc.model import Tensor
 
 class Schema(qwen3_vl_vision.Schema):
     whole = False
-    inert_keys = ("deepstack_visual_indexes", "out_hidden_size")
 
     def deepstack(self) -> int:
         return 0

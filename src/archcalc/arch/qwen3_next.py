@@ -89,13 +89,13 @@ class Schema(qwen2_moe.Schema):
             ),
         }
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n = self.hidden_size, self.num_hidden_layers
         pairs = list(zip(per_layer(self.kinds(), n, "layer_types"), map(self.sparse, range(n)), strict=True))
         built = {pair: self.layer(*pair) for pair in set(pairs)}
         behind = [self.layer(FULL, self.sparse(i)) for i in range(self.stored_mtp_layers())]
         stacks, groups = apart(behind, h, self.vocab_size if self.mtp_use_dedicated_embeddings else 0)
         return decoder(
-            self.name, [built[pair] for pair in pairs], self.facts(moe=self.moe(), **self.more()), computes=self.computes(), prefix=prefix,
+            [built[pair] for pair in pairs], self.facts(moe=self.moe(), **self.more()), computes=self.computes(), prefix=prefix,
             final_norm=[rms_norm("norm", h)], mtp=stacks, mtp_groups=groups,
         )  # fmt: skip

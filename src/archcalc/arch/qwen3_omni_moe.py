@@ -13,8 +13,8 @@ from archcalc.arch.qwen3_omni_moe_talker import Schema as Talker
 
 
 class Schema(OmniSchema):
-    inert_keys = (*OmniSchema.inert_keys, "assistant_token_id", "im_end_token_id", "im_start_token_id")
     wave = "code2wav"
+    inert_keys = (*OmniSchema.inert_keys, "assistant_token_id", "im_end_token_id", "im_start_token_id")
 
     thinker_config: Annotated[ConfigSchema, nested("qwen3_omni_moe_thinker", fixed=True), DEFAULT]
     talker_config: Annotated[Talker, nested("qwen3_omni_moe_talker", fixed=True), DEFAULT]

@@ -55,7 +55,7 @@ class Schema(TowerSchema):
         return encoder_layer(attention, GatedFeedForward(h, self.intermediate_size, self.hidden_act), norms, extra=scales)
 
     def convolutions(self) -> Iterator[Tensor]:
-        h, wide = self.hidden_size, self.decoder_dim
+        h, width = self.hidden_size, self.decoder_dim
         for i, factor in enumerate(self.upsampling_ratios):
             yield from stretch(f"upsample.{i}.0", h, h, factor)
             name = f"upsample.{i}.1"
@@ -64,9 +64,9 @@ class Schema(TowerSchema):
             yield from layer_norm(f"{name}.norm", h)
             yield from linear(f"{name}.pwconv1", 4 * h, h, "other", bias=True)
             yield from linear(f"{name}.pwconv2", h, 4 * h, "other", bias=True)
-        yield from conv("decoder.0.conv", wide, h, 7)
+        yield from conv("decoder.0.conv", width, h, 7)
         for i, rate in enumerate(self.upsample_rates):
-            name, inner, outer = f"decoder.{i + 1}.block", wide // 2**i, wide // 2 ** (i + 1)
+            name, inner, outer = f"decoder.{i + 1}.block", width // 2**i, width // 2 ** (i + 1)
             yield from snake(f"{name}.0", inner)
             yield from stretch(f"{name}.1", inner, outer, 2 * rate)
             for j in (2, 3, 4):
@@ -74,8 +74,8 @@ class Schema(TowerSchema):
                     yield from snake(f"{name}.{j}.act{k}", outer)
                     yield from conv(f"{name}.{j}.conv{k}.conv", outer, outer, kernel)
         last = len(self.upsample_rates) + 1
-        yield from snake(f"decoder.{last}", wide // 2 ** (last - 1))
-        yield from conv(f"decoder.{last + 1}.conv", 1, wide // 2 ** (last - 1), 7)
+        yield from snake(f"decoder.{last}", width // 2 ** (last - 1))
+        yield from conv(f"decoder.{last + 1}.conv", 1, width // 2 ** (last - 1), 7)
 
     def tower(self, prefix: str) -> Pieces:
         h = self.hidden_size

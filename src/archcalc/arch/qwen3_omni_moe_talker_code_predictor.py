@@ -13,8 +13,6 @@ from archcalc.model import Architecture
 
 
 class Schema(qwen3.Schema):
-    inert_keys = ("use_sliding_window",)
-
     vocab_size: Size = 2048
     hidden_size: Size = 1024
     intermediate_size: Size = 3072
@@ -29,7 +27,7 @@ class Schema(qwen3.Schema):
         """The class has no `use_sliding_window`: a window holds wherever it is stated."""
         return True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h, v, codes = super().architecture(prefix), self.hidden_size, self.vocab_size, range(self.num_code_groups - 1)
         root = prefix.removesuffix("model")
         return a._replace(

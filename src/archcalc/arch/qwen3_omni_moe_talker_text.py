@@ -9,8 +9,6 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(OmniSchema):
-    inert_keys = (*OmniSchema.inert_keys, "decoder_sparse_step", "mlp_only_layers")
-
     vocab_size: Size = 3072
     hidden_size: Size = 1024
     intermediate_size: Size = 2048

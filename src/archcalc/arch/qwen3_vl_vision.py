@@ -46,10 +46,10 @@ class Schema(TowerSchema):
 
     def merger(self, norm: int) -> Iterator[Tensor]:
         """A norm, then two linear layers over `spatial_merge_size` squared patches at once."""
-        wide = self.hidden_size * self.spatial_merge_size**2
+        width = self.hidden_size * self.spatial_merge_size**2
         yield from layer_norm("norm", norm)
-        yield from linear("linear_fc1", wide, wide, "other", bias=True, shard=Shard(0, wide))
-        yield from linear("linear_fc2", self.out_hidden_size, wide, "other", bias=True, shard=Shard(1, wide))
+        yield from linear("linear_fc1", width, width, "other", bias=True, shard=Shard(0, width))
+        yield from linear("linear_fc2", self.out_hidden_size, width, "other", bias=True, shard=Shard(1, width))
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         h, p = self.hidden_size, self.patch_size

@@ -34,7 +34,7 @@ class Schema(StreamSchema):
             caches = tuple(c._replace(states=(*c.states, *grams.states())) for c in caches)
         return widened(layer._replace(tensors=tuple(tensors), caches=caches), h, streams)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, streams, kinds, marked = self.hidden_size, self.hc_count, self.kinds(), sorted(set(self.ple_layer_ids or ()))
         for i in marked:
             if i > len(kinds) or kinds[i - 1] != LINEAR:
@@ -50,6 +50,4 @@ class Schema(StreamSchema):
             said["more"] += (("n-gram embeddings", f"{self.grams(0).rows():,} rows, in {len(marked)} layers"),)
         end = gated_residual("hyper_connection_mixer", h, streams, self.hc_lowrank, writes=False)
         facts = self.facts(moe=self.moe(), **said)
-        return decoder(
-            self.name, [built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[], extra=end
-        )
+        return decoder([built[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[], extra=end)

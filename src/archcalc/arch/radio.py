@@ -19,7 +19,7 @@ from archcalc.model import Tensor, stack
 
 class Schema(TowerSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "drop_path_rate", "image_size", "layerscale_value", "patch_dim", "video_patch_dim", "summary_idxs", "norm_mean", "norm_std",
+        "drop_path_rate", "image_size", "layerscale_value", "patch_dim", "video_patch_dim", "norm_mean",
     )  # fmt: skip
 
     hidden_size: Size = 1280
@@ -38,11 +38,11 @@ class Schema(TowerSchema):
     video_temporal_patch_size: Size | None = None
 
     def ffn(self) -> Block:
-        h, wide = self.hidden_size, int(self.hidden_size * self.mlp_ratio)
+        h, width = self.hidden_size, int(self.hidden_size * self.mlp_ratio)
         if not self.use_swiglu_ffn:
-            return FeedForward(h, wide, self.hidden_act)
+            return FeedForward(h, width, self.hidden_act)
         # Two thirds of the width, rounded up to a multiple of eight.
-        return GatedFeedForward(h, (wide * 2 // 3 + 7) // 8 * 8, "silu", bias=True)
+        return GatedFeedForward(h, (width * 2 // 3 + 7) // 8 * 8, "silu", bias=True)
 
     def scales(self) -> Iterable[Tensor]:
         """What the residuals are scaled by."""

@@ -20,7 +20,6 @@ from archcalc.model import Architecture, Layer
 
 class Schema(DecoderSchema):
     whole_heads = False
-    inert_keys = ("final_w_init_variance_scale", "w_init_variance_scale")
 
     num_hidden_layers: Layers = 26
     vocab_size: Size = 256000
@@ -54,7 +53,7 @@ class Schema(DecoderSchema):
         )
         return make_layer(attention, ffn, norms, mixer_name="temporal_block", ffn_name="mlp_block")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         names = {"recurrent": LINEAR, "attention": SLIDING}
         if unknown := set(self.block_types) - names.keys():
             raise UnsupportedError(f'block_types holds "{min(unknown)}": only {", ".join(names)} are known here')
@@ -73,7 +72,6 @@ class Schema(DecoderSchema):
         )
         norm = [rms_norm("final_norm", self.hidden_size)]
         return decoder(
-            "recurrent_gemma",
             [built[kind] for kind in kinds],
             facts,
             computes=self.computes(),

@@ -20,11 +20,11 @@ from archcalc.model import LEARNED, Architecture, Attend, Cache, Facts, Layer, S
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("hidden_size", "attn_layers", "vocab_size")
     inert_keys = (
-        "axial_norm_std", "chunk_size_lm_head", "hash_seed", "num_buckets", "num_hashes", "num_hidden_layers",
-        "local_attention_probs_dropout_prob", "lsh_attention_probs_dropout_prob", "num_chunks_after", "num_chunks_before",
-        "sinusoidal_pos_embds", "max_embeddings", "seed", "feed_forward_chunk_size",
+        "chunk_size_lm_head", "hash_seed", "num_buckets", "num_hashes", "num_hidden_layers", "num_chunks_after",
+        "num_chunks_before", "sinusoidal_pos_embds", "max_embeddings", "feed_forward_chunk_size",
     )  # fmt: skip
 
     vocab_size: Size = 320
@@ -83,11 +83,11 @@ class Schema(ConfigSchema):
                 "give a width for each axis of axial_pos_shape",
                 "axial_pos_embds_dim",
             )
-        for i, (rows, wide) in enumerate(zip(self.axial_pos_shape, self.axial_pos_embds_dim, strict=True)):
+        for i, (rows, width) in enumerate(zip(self.axial_pos_shape, self.axial_pos_embds_dim, strict=True)):
             shape = tuple(rows if axis == i else 1 for axis in range(len(self.axial_pos_shape)))
-            yield Tensor(f"position_embeddings.weights.{i}", (*shape, wide), "embedding")
+            yield Tensor(f"position_embeddings.weights.{i}", (*shape, width), "embedding")
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, v, heads = self.hidden_size, self.vocab_size, self.num_attention_heads
         rows = Shard(0, v)
         words = Tensor("word_embeddings.weight", (v, h), "embedding", rows)

@@ -5,16 +5,11 @@ Source: llama.cpp (llama-cpp-python 0.3.36), conversion/qwen.py `RND1Model` and 
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from archcalc.arch import qwen3_moe
 from archcalc.arch._both_ways import uncached
 from archcalc.model import Architecture
 
 
 class Schema(qwen3_moe.Schema):
-    name: ClassVar[str] = "rnd1"
-    inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_moe.Schema.inert_keys, "mask_token_id", "moe_backend")
-
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return uncached(super().architecture(prefix))

@@ -37,11 +37,11 @@ class Schema(bert.Schema):
         yield from layer_norm("LayerNorm", self.embedding_width)
 
     def extra_tensors(self) -> Iterable[Tensor]:
-        wide = self.embedding_width
+        width = self.embedding_width
         # The sines and cosines are registered as a parameter.
         yield table("encoder.embed_positions", self.max_position_embeddings, self.head_size)
-        if wide != self.hidden_size:
-            yield from linear("embeddings_project", self.hidden_size, wide, "other", bias=True)
+        if width != self.hidden_size:
+            yield from linear("embeddings_project", self.hidden_size, width, "other", bias=True)
 
     def more(self) -> dict[str, Any]:
         return {"position": ROPE}

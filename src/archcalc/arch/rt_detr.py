@@ -24,7 +24,6 @@ RESNET = {"model_type": "rt_detr_resnet", "out_indices": [2, 3, 4]}
 
 
 class Schema(deformable_detr.Schema):
-    name = "rt_detr"
     inert_keys: ClassVar[tuple[str, ...]] = (
         *deformable_detr.Schema.inert_keys, "batch_norm_eps", "feat_strides", "positional_encoding_temperature", "eval_size",
         "normalize_before", "label_noise_ratio", "box_noise_scale", "with_box_refine", "matcher_alpha", "matcher_gamma",

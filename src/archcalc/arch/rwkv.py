@@ -14,6 +14,7 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
+    prefix = "rwkv"
     fp32_modules = ("time_decay", "time_first")
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     inert_keys = ("rescale_every",)
@@ -26,25 +27,24 @@ class Schema(ConfigSchema):
     intermediate_size: Size | None = None
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "rwkv") -> Architecture:
-        h, wide, inner = (
+    def architecture(self, prefix: str) -> Architecture:
+        h, width, inner = (
             self.hidden_size,
             self.intermediate_size or 4 * self.hidden_size,
             self.attention_hidden_size or self.hidden_size,
         )
         norms = (*layer_norm("ln1", h), *layer_norm("ln2", h))
-        mixers = TimeMixing(h, inner), ChannelMixing(h, wide)
+        mixers = TimeMixing(h, inner), ChannelMixing(h, width)
         layer = make_layer(*mixers, norms, mixer_name="attention", ffn_name="feed_forward")
         first = layer._replace(tensors=(*layer_norm("pre_ln", h), *layer.tensors))
         facts = Facts(
             hidden_size=h, vocab_size=self.vocab_size, context_tokens=self.context_length, attention="RWKV-4", heads=0, kv_heads=0,
-            head_dim=0, norm="LayerNorm (pre)", activation="ReLU², gated", position=NO_POSITIONS, intermediate_size=wide,
+            head_dim=0, norm="LayerNorm (pre)", activation="ReLU², gated", position=NO_POSITIONS, intermediate_size=width,
             tied_embeddings=self.tie_word_embeddings,
             more=(("state", f"{inner} channels x 3 numbers in fp32, 2 x {h} inputs"),),
         )  # fmt: skip
         layers = [first] + [layer] * (self.num_hidden_layers - 1)
         return decoder(
-            "rwkv",
             layers,
             facts,
             computes=self.computes(),

@@ -16,6 +16,7 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 
 
 class Schema(ConfigSchema):
+    prefix = "rwkv"
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = ("rescale_every", "model_version", "num_attention_heads")
 
@@ -28,23 +29,23 @@ class Schema(ConfigSchema):
     intermediate_size: Size | None = None
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "rwkv") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, inner = self.hidden_size, self.attention_hidden_size or self.hidden_size
         # Three and a half times the width, down to a multiple of 32.
-        wide = self.intermediate_size or int(h * 3.5) // 32 * 32
+        width = self.intermediate_size or int(h * 3.5) // 32 * 32
         heads = divided(inner, self.head_size, "attention_hidden_size", "head_size")
         norms = (*layer_norm("ln1", h), *layer_norm("ln2", h))
-        mixers = MatrixTimeMixing(h, heads, self.head_size), ChannelMixing(h, wide)
+        mixers = MatrixTimeMixing(h, heads, self.head_size), ChannelMixing(h, width)
         layer = make_layer(*mixers, norms, mixer_name="attention", ffn_name="feed_forward")
         first = layer._replace(tensors=(*layer_norm("pre_ln", h), *layer.tensors))
         facts = Facts(
             h, self.vocab_size, self.context_length, "RWKV-5", heads, heads, self.head_size, "LayerNorm (pre)", "ReLU², gated",
             NO_POSITIONS,
-            wide, tied_embeddings=self.tie_word_embeddings,
+            width, tied_embeddings=self.tie_word_embeddings,
             more=(("state", f"{heads} matrices of {self.head_size} x {self.head_size} in fp32, 2 x {h} inputs"),),
         )  # fmt: skip
         return decoder(
-            "rwkv5", [first] + [layer] * (self.num_hidden_layers - 1), facts, computes=self.computes(),
+            [first] + [layer] * (self.num_hidden_layers - 1), facts, computes=self.computes(),
             prefix=prefix, embed="embeddings", layers_name="blocks",
             final_norm=layer_norm("ln_out", h), head="head",
         )  # fmt: skip

@@ -72,22 +72,22 @@ class Schema(rwkv5.Schema):
     time_mix_extra_dim: Size | None = None
     time_decay_extra_dim: Size | None = None
 
-    def architecture(self, prefix: str = "rwkv") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, inner = self.hidden_size, self.attention_hidden_size or self.hidden_size
-        wide = self.intermediate_size or int(h * 3.5) // 32 * 32
+        width = self.intermediate_size or int(h * 3.5) // 32 * 32
         heads = divided(inner, self.head_size, "attention_hidden_size", "head_size")
         large = 2 if h >= _WIDE else 1
         mix, decay = self.time_mix_extra_dim or 32 * large, self.time_decay_extra_dim or 64 * large
         norms = (*layer_norm("ln1", h), *layer_norm("ln2", h))
-        mixers = DependentTimeMixing(h, heads, self.head_size, mix, decay), Mixed(h, wide)
+        mixers = DependentTimeMixing(h, heads, self.head_size, mix, decay), Mixed(h, width)
         layer = make_layer(*mixers, norms, mixer_name="attention", ffn_name="feed_forward")
         first = layer._replace(tensors=(*layer_norm("pre_ln", h), *layer.tensors))
         facts = Facts(
             h, self.vocab_size, self.context_length, "RWKV-6", heads, heads, self.head_size, "LayerNorm (pre)", "ReLU², gated",
-            NO_POSITIONS, wide, tied_embeddings=self.tie_word_embeddings,
+            NO_POSITIONS, width, tied_embeddings=self.tie_word_embeddings,
             more=(("state", f"{heads} matrices of {self.head_size} x {self.head_size} in fp32, 2 x {h} inputs"),),
         )  # fmt: skip
         return decoder(
-            "rwkv6", [first] + [layer] * (self.num_hidden_layers - 1), facts, computes=self.computes(), prefix=prefix,
+            [first] + [layer] * (self.num_hidden_layers - 1), facts, computes=self.computes(), prefix=prefix,
             embed="embeddings", layers_name="blocks", final_norm=layer_norm("ln_out", h), head="head",
         )  # fmt: skip

@@ -16,11 +16,12 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts, Layer
 
 class Schema(ConfigSchema):
     core_keys = (
-        "hidden_size", "num_hidden_layers", "vocab_size", "decay_low_rank_dim", "a_low_rank_dim", "v_low_rank_dim", "gate_low_rank_dim",
+        "hidden_size", "num_hidden_layers", "vocab_size", "decay_low_rank_dim", "a_low_rank_dim", "v_low_rank_dim",
+        "gate_low_rank_dim",
     )  # fmt: skip
     inert_keys = (
-        "attn_mode", "norm_first", "norm_bias", "norm_eps", "fuse_norm", "fuse_cross_entropy", "use_l2warp", "fuse_linear_cross_entropy",
-        "num_heads", "hidden_act", "hidden_ratio", "value_dim",
+        "attn_mode", "norm_first", "norm_bias", "fuse_norm", "fuse_cross_entropy", "use_l2warp", "fuse_linear_cross_entropy",
+        "num_heads", "hidden_ratio", "value_dim",
     )  # fmt: skip
 
     vocab_size: Size = 65536
@@ -44,7 +45,7 @@ class Schema(ConfigSchema):
         ffn = SquaredMixing(h, self.intermediate_size or 4 * h)
         return make_layer(mixer, ffn, norms, mixer_name="attn", ffn_name="ffn")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.attn:
             raise UnsupportedError("attn asks for attention in some layers: archcalc knows RWKV-7 without any")
         h, heads, dim = self.hidden_size, self.hidden_size // self.head_dim, self.head_dim
@@ -54,6 +55,4 @@ class Schema(ConfigSchema):
             more=(("state", f"{heads} matrices of {dim} x {dim} in fp32, 2 x {h} inputs"),),
         )  # fmt: skip
         layers = [self.layer(True)] + [self.layer(False)] * (self.num_hidden_layers - 1)
-        return decoder(
-            "rwkv7", layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=layer_norm("norm", h)
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, embed="embeddings", final_norm=layer_norm("norm", h))

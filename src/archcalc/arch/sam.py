@@ -23,9 +23,8 @@ from archcalc.model import Architecture, Kind, Tensor, stack
 class SamPromptEncoder(ConfigSchema):
     """What is asked for. Source: transformers 5.24, models/sam/modeling_sam.py (`SamPromptEncoder`)."""
 
-    name = "sam_prompt_encoder"
     language = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("image_size", "patch_size", "hidden_act", "image_embedding_size")
+    inert_keys: ClassVar[tuple[str, ...]] = ("patch_size", "image_embedding_size")
 
     hidden_size: Size = 256
     image_size: Sides = 1024
@@ -33,18 +32,19 @@ class SamPromptEncoder(ConfigSchema):
     num_point_embeddings: Layers = 4
 
     def tensors(self, feats: int, kind: Kind) -> Iterator[Tensor]:
-        h, wide = self.hidden_size, self.mask_input_channels
+        h, width = self.hidden_size, self.mask_input_channels
         yield Tensor("shared_embedding.positional_embedding", (2, feats), "embedding", kind=kind)
-        yield from conv("mask_embed.conv1", wide // 4, 1, 2, 2, role="other")
-        yield from conv("mask_embed.conv2", wide, wide // 4, 2, 2, role="other")
-        yield from conv("mask_embed.conv3", h, wide, 1, 1, role="other")
-        yield from layer_norm("mask_embed.layer_norm1", wide // 4)
-        yield from layer_norm("mask_embed.layer_norm2", wide // 4 * 4)
+        yield from conv("mask_embed.conv1", width // 4, 1, 2, 2, role="other")
+        yield from conv("mask_embed.conv2", width, width // 4, 2, 2, role="other")
+        yield from conv("mask_embed.conv3", h, width, 1, 1, role="other")
+        yield from layer_norm("mask_embed.layer_norm1", width // 4)
+        yield from layer_norm("mask_embed.layer_norm2", width // 4 * 4)
         for name in ("no_mask_embed", "not_a_point_embed", *(f"point_embed.{i}" for i in range(self.num_point_embeddings))):
             yield table(name, 1, h)
 
 
 class Schema(TowerSchema):
+    prefix = ""
     alone = "a model without text: it keeps no cache"
 
     vision_config: Annotated[SamVisionModel, nested("sam_vision_model", fixed=True), DEFAULT]
@@ -59,7 +59,7 @@ class Schema(TowerSchema):
     def tower(self, prefix: str) -> Pieces:
         vision, decoder = self.vision_config, self.mask_decoder_config
         groups, stacks = got_ocr2_vision.Schema.tower(vision, "vision_encoder")
-        beside = (
+        others = (
             Tensor("shared_image_embedding.positional_embedding", (2, vision.num_pos_feats), "embedding"),
             *prefixed(
                 "prompt_encoder",
@@ -68,7 +68,7 @@ class Schema(TowerSchema):
             *prefixed("mask_decoder", decoder.outside()),
         )
         layers = stack("mask_decoder.transformer.layers", "vision", [decoder.layer()] * decoder.num_hidden_layers)
-        return [*groups, group("vision", beside)], [*stacks, layers]
+        return [*groups, group("vision", others)], [*stacks, layers]
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         return super().architecture("")

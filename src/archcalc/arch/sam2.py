@@ -27,7 +27,6 @@ Sizes = Annotated[tuple[Size, ...], Field(min_length=1)]
 class Sam2PromptEncoder(sam.SamPromptEncoder):
     """What is asked for. Source: transformers 5.24, models/sam2/modeling_sam2.py (`Sam2PromptEncoder`)."""
 
-    name = "sam2_prompt_encoder"
     inert_keys: ClassVar[tuple[str, ...]] = (*sam.SamPromptEncoder.inert_keys, "scale")
 
     def asked(self) -> Iterator[Tensor]:

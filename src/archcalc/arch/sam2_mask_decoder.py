@@ -29,7 +29,7 @@ def renamed(t: Tensor) -> Tensor:
 
 class Schema(sam_mask_decoder.Schema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "hidden_act", "dynamic_multimask_via_stability", "dynamic_multimask_stability_delta", "dynamic_multimask_stability_thresh",
+        "dynamic_multimask_via_stability", "dynamic_multimask_stability_delta", "dynamic_multimask_stability_thresh",
     )  # fmt: skip
 
     def outside(self) -> Iterator[Tensor]:

@@ -25,14 +25,9 @@ class Sam2HieraDetModel(TowerSchema):
     Source: transformers 5.24, models/sam2/modeling_sam2.py (`Sam2HieraDetModel`, `Sam2MultiScaleBlock`) and configuration_sam2.py
     (defaults); Ryali et al. 2023, arXiv:2306.00989."""
 
-    name = "sam2_hiera_det_model"
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "patch_stride",
-        "patch_padding",
-        "query_stride",
-        "num_query_pool_stages",
-        "num_attention_heads",
-    )
+        "patch_stride", "patch_padding", "query_stride", "num_query_pool_stages", "num_attention_heads",
+    )  # fmt: skip
 
     hidden_size: Size = 96
     num_channels: Size = 3

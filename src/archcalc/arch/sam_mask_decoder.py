@@ -16,7 +16,7 @@ from archcalc.model import Layer, Tensor
 
 class Schema(ConfigSchema):
     language = False
-    inert_keys: ClassVar[tuple[str, ...]] = ("hidden_act",)
+    inert_keys: ClassVar[tuple[str, ...]] = ()
 
     hidden_size: Size = 256
     mlp_dim: Size = 2048
@@ -39,13 +39,13 @@ class Schema(ConfigSchema):
         return 2
 
     def layer(self) -> Layer:
-        h, wide, rate = self.hidden_size, self.mlp_dim, self.crossing()
+        h, width, rate = self.hidden_size, self.mlp_dim, self.crossing()
         tensors = (
             *self.attention("self_attn", 1), *self.attention("cross_attn_token_to_image", rate),
-            *self.attention("cross_attn_image_to_token", rate), *linear("mlp.lin1", wide, h, "mlp", bias=True),
-            *linear("mlp.lin2", h, wide, "mlp", bias=True), *(t for i in (1, 2, 3, 4) for t in layer_norm(f"layer_norm{i}", h)),
+            *self.attention("cross_attn_image_to_token", rate), *linear("mlp.lin1", width, h, "mlp", bias=True),
+            *linear("mlp.lin2", h, width, "mlp", bias=True), *(t for i in (1, 2, 3, 4) for t in layer_norm(f"layer_norm{i}", h)),
         )  # fmt: skip
-        return Layer(f"MHA both ways ({self.num_attention_heads})", f"FFN {wide}", tensors, (), (), 0, 4 * h, 2 * wide)
+        return Layer(f"MHA both ways ({self.num_attention_heads})", f"FFN {width}", tensors, (), (), 0, 4 * h, 2 * width)
 
     def network(self, name: str, depth: int, inside: int, out: int) -> Iterator[Tensor]:
         yield from linear(f"{name}.proj_in", inside, self.hidden_size, "head", bias=True)

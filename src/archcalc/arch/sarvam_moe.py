@@ -21,8 +21,8 @@ RENAMES = (
 
 class Schema(glm4_moe.Schema):
     inert_keys = (
-        "score_function", "moe_router_enable_expert_bias", "moe_shared_expert_intermediate_size", "moe_router_enable_routed_scaling",
-        "output_router_logits",
+        "score_function", "moe_router_enable_expert_bias", "moe_shared_expert_intermediate_size",
+        "moe_router_enable_routed_scaling",
     )  # fmt: skip
 
     vocab_size: Size = 262144
@@ -39,5 +39,5 @@ class Schema(glm4_moe.Schema):
     n_shared_experts: Count = named(1, "num_shared_experts", "n_shared_experts")
     n_routed_experts: Size = named(128, "num_local_experts", "num_experts", "n_routed_experts")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="sarvam_moe", renames=RENAMES)
+    def architecture(self, prefix: str) -> Architecture:
+        return super().architecture(prefix)._replace(renames=RENAMES)

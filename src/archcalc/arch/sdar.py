@@ -15,9 +15,8 @@ OWN = ("block_size", "block_length", "mask_token_id", "debug", "fuse_cross_entro
 
 
 class Schema(qwen3.Schema):
-    name: ClassVar[str] = "sdar"
     inert_keys: ClassVar[tuple[str, ...]] = (*qwen3.Schema.inert_keys, *OWN)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, NOTE))

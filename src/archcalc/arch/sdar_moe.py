@@ -14,9 +14,8 @@ from archcalc.model import Architecture
 
 
 class Schema(qwen3_moe.Schema):
-    name: ClassVar[str] = "sdar_moe"
     inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_moe.Schema.inert_keys, *OWN)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         return a._replace(notes=(*a.notes, NOTE))

@@ -27,8 +27,6 @@ class SeamlessM4tV2(SeamlessSchema):
     Source: transformers 5.24, models/seamless_m4t_v2/modeling_seamless_m4t_v2.py and configuration_seamless_m4t_v2.py (defaults);
     Seamless Communication 2023, arXiv:2312.05187."""
 
-    name = "seamless_m4t_v2"
-
     char_vocab_size: Size = 10943
     max_position_embeddings: Size = 4096
     position_embeddings_type: str | None = "relative_key"

@@ -24,10 +24,7 @@ Sizes = tuple[Size, ...]
 
 
 class Schema(AloneSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "strides", "semantic_loss_ignore_index", "reshape_last_stage", "drop_path_rate", "image_size", "downsampling_rates",
-        "classifier_dropout_prob",
-    )  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = ("strides", "reshape_last_stage", "drop_path_rate", "image_size", "downsampling_rates")
     root = "segformer"
 
     num_channels: Size = 3
@@ -45,14 +42,14 @@ class Schema(AloneSchema):
     def hidden_size(self) -> int:
         return self.hidden_sizes[self.num_encoder_blocks - 1]
 
-    def layer(self, h: int, heads: int, ratio: int, wide: int) -> Layer:
+    def layer(self, h: int, heads: int, ratio: int, width: int) -> Layer:
         attention = GroupedQueryAttention(h, heads, heads, divided(h, heads, "hidden_sizes", "num_attention_heads"), True, True)
-        extra = list(conv("mlp.dwconv.dwconv", wide, 1, 3, 3, role="mlp"))
+        extra = list(conv("mlp.dwconv.dwconv", width, 1, 3, 3, role="mlp"))
         if ratio > 1:
             thin = (*conv("sequence_reduction", h, h, ratio, ratio, role="attention"), *layer_norm("layer_norm", h))
             extra += prefixed("attention.sequence_reduction", thin)
         norms = (*layer_norm("layernorm_before", h), *layer_norm("layernorm_after", h))
-        return encoder_layer(attention, FeedForward(h, wide, self.hidden_act), norms, attention_name="attention", extra=extra)
+        return encoder_layer(attention, FeedForward(h, width, self.hidden_act), norms, attention_name="attention", extra=extra)
 
     def bare(self, named: str) -> bool:
         return not named or named.endswith("Model")
@@ -64,26 +61,26 @@ class Schema(AloneSchema):
         names = ("depths", "hidden_sizes", "num_attention_heads", "sr_ratios", "patch_sizes", "mlp_ratios")
         checked = [per_layer(values[:n], n, key, "num_encoder_blocks") for values, key in zip(lists, names, strict=True)]
         inner = self.num_channels
-        for depth, h, heads, ratio, patch, wide in zip(*checked, strict=True):
-            yield int(depth), int(h), inner, int(heads), int(ratio), int(patch), int(h * wide)
+        for depth, h, heads, ratio, patch, width in zip(*checked, strict=True):
+            yield int(depth), int(h), inner, int(heads), int(ratio), int(patch), int(h * width)
             inner = int(h)
 
     def body(self, prefix: str, named: str) -> Pieces:
         outside: list[Tensor] = []
         stacks: list[Stack] = []
-        for i, (depth, h, inner, heads, ratio, patch, wide) in enumerate(self.stages()):
+        for i, (depth, h, inner, heads, ratio, patch, width) in enumerate(self.stages()):
             outside += patch_conv(f"stages.{i}.patch_embeddings.proj", h, inner, patch, patch)
             outside += (*layer_norm(f"stages.{i}.patch_embeddings.layer_norm", h), *layer_norm(f"stages.{i}.layer_norm", h))
-            stacks.append(stack(join(prefix, f"stages.{i}.blocks"), "vision", [self.layer(h, heads, ratio, wide)] * depth))
+            stacks.append(stack(join(prefix, f"stages.{i}.blocks"), "vision", [self.layer(h, heads, ratio, width)] * depth))
         return [group("vision", below(prefix, outside))], stacks
 
     def segments(self) -> Iterator[Tensor]:
-        wide, n = self.decoder_hidden_size, self.num_encoder_blocks
+        width, n = self.decoder_hidden_size, self.num_encoder_blocks
         for i, h in enumerate(self.hidden_sizes[:n]):
-            yield from linear(f"decode_head.linear_projections.{i}.proj", wide, h, "head", bias=True)
-        yield from conv("decode_head.linear_fuse", wide, wide * n, 1, 1, bias=False, role="head")
-        yield from layer_norm("decode_head.batch_norm", wide)
-        yield from conv("decode_head.classifier", labels_of(self.model_extra or {}), wide, 1, 1, role="head")
+            yield from linear(f"decode_head.linear_projections.{i}.proj", width, h, "head", bias=True)
+        yield from conv("decode_head.linear_fuse", width, width * n, 1, 1, bias=False, role="head")
+        yield from layer_norm("decode_head.batch_norm", width)
+        yield from conv("decode_head.classifier", labels_of(self.model_extra or {}), width, 1, 1, role="head")
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         if name.endswith("ForImageClassification"):

@@ -29,8 +29,8 @@ class Schema(Wav2Vec2Schema):
     def tower(self, prefix: str) -> Pieces:
         groups, stacks = super().tower(prefix)
         h, last = self.hidden_size, self.conv_dim[-1]
-        beside = [
+        others = [
             *layer_norm("layer_norm", last), *linear("encoder.upsample.projection", h * self.squeeze_factor, h, "other", bias=True),
             *(linear("feature_projection", h, last, "embedding", bias=True) if last != h else ()),
         ]  # fmt: skip
-        return [*groups, group("audio", below(prefix, beside))], stacks
+        return [*groups, group("audio", below(prefix, others))], stacks

@@ -15,6 +15,6 @@ class Schema(gemma3.Schema):
 
     tie_word_embeddings: Flag | None = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         tied = bool(self.tie_word_embeddings) or bool(getattr(self.text_config, "tie_word_embeddings", True))
         return super(Schema, self.model_copy(update={"tie_word_embeddings": tied})).architecture(prefix)

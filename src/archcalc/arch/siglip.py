@@ -26,6 +26,5 @@ class Siglip2(Schema):
     """SigLIP 2 for images of any shape.
     Source: transformers 5.23, models/siglip2/modeling_siglip2.py (`Siglip2Model`) and configuration_siglip2.py (defaults)."""
 
-    name = "siglip2"
     text_config: Annotated[TextTower, nested("siglip2_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip2_vision_model", fixed=True), DEFAULT]

@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/siglip2/modeling_siglip2.py (`Siglip2VisionModel`) and configuration_siglip2.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch import siglip_vision_model
 from archcalc.arch._composite import Pieces, both
 from archcalc.arch._encoder import within
@@ -13,8 +11,6 @@ from archcalc.model import Encoder, Group, Tensor
 
 
 class Schema(siglip_vision_model.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim", "image_size")
-
     num_patches: Size = 256
 
     def tower(self, prefix: str) -> Pieces:

@@ -33,7 +33,7 @@ class Schema(TowerSchema):
         return self.vision_use_head
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
-        h, heads, wide, act = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.hidden_act
+        h, heads, inner, act = self.hidden_size, self.num_attention_heads, self.intermediate_size, self.hidden_act
         divided(h, heads, "hidden_size", "num_attention_heads")
         (height, width), patch = both(self.image_size), both(self.patch_size)
         patches = (height // patch[0]) * (width // patch[1])
@@ -43,7 +43,7 @@ class Schema(TowerSchema):
             *layer_norm("post_layernorm", h),
         ]
         if self.pooled():
-            outside += prefixed("head", attention_pooling(h, heads, wide, act))
-        layer = clip_layer(h, heads, wide, act)
+            outside += prefixed("head", attention_pooling(h, heads, inner, act))
+        layer = clip_layer(h, heads, inner, act)
         layers = stack(join(prefix, "encoder.layers"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]

@@ -16,10 +16,9 @@ from archcalc.errors import ConfigError, UnsupportedError
 
 
 class Schema(PlainSchema):
-    name: ClassVar[str] = "smallthinker"
     core_keys: ClassVar[tuple[str, ...]] = (*PlainSchema.core_keys, "moe_num_primary_experts", "moe_ffn_hidden_size")
     inert_keys: ClassVar[tuple[str, ...]] = ("moe_primary_router_apply_softmax", "moe_enable_early_router")
-    ffn_name: ClassVar[str] = "block_sparse_moe"
+    ffn_name = "block_sparse_moe"
 
     intermediate_size: Size = named(None, "moe_ffn_hidden_size", "intermediate_size")
     hidden_act: str = "relu"

@@ -5,7 +5,7 @@ Source: transformers 5.23, models/smollm3/modeling_smollm3.py and configuration_
 """
 
 from archcalc.arch._decoder import DecoderSchema, attention_pattern, decoder, every
-from archcalc.arch._plain import turned_layers
+from archcalc.arch._plain import rotary_flags
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, rope_label
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -44,9 +44,9 @@ class Schema(DecoderSchema):
             (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
         )
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         n = self.num_hidden_layers
-        ropes = turned_layers(self.no_rope_layers, self.no_rope_layer_interval, n)
+        ropes = rotary_flags(self.no_rope_layers, self.no_rope_layer_interval, n)
         slides = self.use_sliding_window and self.sliding_window is not None
         default = ["sliding_attention" if slides and not rope else "full_attention" for rope in ropes]
         windows = attention_pattern(self.layer_types or default, n, self.sliding_window)
@@ -57,6 +57,4 @@ class Schema(DecoderSchema):
             sliding_window=self.sliding_window if slides else None,
         )
         layers = [kinds[kind] for kind in zip(windows, ropes, strict=True)]
-        return decoder(
-            "smollm3", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)]
-        )
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", self.hidden_size)])

@@ -42,8 +42,8 @@ class Schema(PlainSchema):
         return [True] * self.num_hidden_layers
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.moe_intermediate_size, self.n_shared_experts
+        width, shared = self.moe_intermediate_size, self.n_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             correction_bias="gate.e_score_correction_bias",
         )  # fmt: skip

@@ -46,7 +46,7 @@ class Schema(WindowedSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embedding"}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.hidden_act != "gelu":
             raise UnsupportedError(f"hidden_act is {self.hidden_act!r}: the reference implementation knows only gelu")
         return super().architecture(prefix)

@@ -16,14 +16,16 @@ from archcalc.model import SINUSOIDAL, Architecture, Facts, Group, Kind, Part, T
 
 
 class Schema(SpeechT5Schema):
-    def architecture(self, prefix: str = "") -> Architecture:
+    prefix = ""
+
+    def architecture(self, prefix: str) -> Architecture:
         h, n, named = self.hidden_size, self.decoder_attention_heads, (self.architectures or [""])[0]
         source, _, target = named.partition("For")[2].partition("To")
         root = "speecht5" if target else ""
         encoder, own = join(root, "encoder"), join(root, "decoder")
         heard: Part = "audio" if source == "Speech" else "other"
         before = self.hears() if source == "Speech" else self.reads() if source == "Text" else iter(())
-        beside = (
+        others = (
             *layer_norm("layer_norm", h),
             Tensor(
                 "embed_positions.pe_k.weight",
@@ -32,7 +34,7 @@ class Schema(SpeechT5Schema):
             ),
         )
         groups = [
-            Group(heard, (*prefixed(f"{encoder}.prenet", before), *prefixed(f"{encoder}.wrapped_encoder", beside))),
+            Group(heard, (*prefixed(f"{encoder}.prenet", before), *prefixed(f"{encoder}.wrapped_encoder", others))),
         ]
         rows = 0
         if target == "Text":

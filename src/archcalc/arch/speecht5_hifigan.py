@@ -52,7 +52,5 @@ class Fastspeech2ConformerHifigan(Schema):
     Source: transformers 5.24, models/fastspeech2_conformer/modeling_fastspeech2_conformer.py (`FastSpeech2ConformerHifiGan`) and
     configuration_fastspeech2_conformer.py (defaults)."""
 
-    name = "fastspeech2_conformer_hifigan"
-
     upsample_rates: Sizes = (8, 8, 2, 2)
     upsample_kernel_sizes: Sizes = (16, 16, 4, 4)

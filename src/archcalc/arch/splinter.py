@@ -14,7 +14,7 @@ from archcalc.model import Tensor
 
 class Schema(BertAlone):
     root = "splinter"
-    inert_keys = (*BertAlone.inert_keys, "question_token_id", "use_cache")
+    inert_keys = (*BertAlone.inert_keys,)
 
     def pooled(self, named: str) -> bool:
         return False

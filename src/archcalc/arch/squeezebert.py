@@ -32,13 +32,13 @@ class Schema(BertSchema):
         yield Tensor(f"{name}.bias", (outer,), role)
 
     def projections(self) -> Iterator[Tensor]:
-        h, wide = self.hidden_size, self.intermediate_size
+        h, width = self.hidden_size, self.intermediate_size
         for name in ("query", "key", "value"):
             yield from self.convolution(f"attention.{name}", h, h, f"{name[0]}_groups", "attention")
         yield from self.convolution("post_attention.conv1d", h, h, "post_attention_groups", "attention")
         yield from layer_norm("post_attention.layernorm", h)
-        yield from self.convolution("intermediate.conv1d", wide, h, "intermediate_groups", "mlp")
-        yield from self.convolution("output.conv1d", h, wide, "output_groups", "mlp")
+        yield from self.convolution("intermediate.conv1d", width, h, "intermediate_groups", "mlp")
+        yield from self.convolution("output.conv1d", h, width, "output_groups", "mlp")
         yield from layer_norm("output.layernorm", h)
 
     def layer(self) -> Layer:

@@ -59,7 +59,6 @@ class StablelmEpoch(Schema):
     """StableLM 3B as first published (`stablelm_epoch`).
     Source: llama.cpp 0c1e57098, conversion/stablelm.py."""
 
-    name = "stablelm_epoch"
-    inert_keys = ("num_heads", "rotary_scaling_factor", "norm_eps", "rope_theta", "rope_pct")
+    inert_keys = ("num_heads", "rotary_scaling_factor", "rope_pct")
 
     partial_rotary_factor: Fraction = named(0.25, "rope_pct", "partial_rotary_factor")

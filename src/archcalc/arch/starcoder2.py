@@ -13,8 +13,7 @@ from archcalc.blocks.feedforward import FeedForward
 
 class Schema(PlainSchema):
     # The reference implementation reads use_bias, and has norms of one kind.
-    inert_keys = ("attention_bias", "mlp_bias", "mlp_type", "norm_type", "attention_softmax_in_fp32",
-        "scale_attention_softmax_in_fp32", "scale_attn_weights")  # fmt: skip
+    inert_keys = ("attention_bias", "mlp_bias", "mlp_type", "norm_type", "scale_attn_weights")
     whole_heads = False
     layer_norms = True
     norm_label = "LayerNorm (pre)"

@@ -35,13 +35,7 @@ class FactorizedAttention(GroupedQueryAttention):
 
 
 class Schema(PlainSchema):
-    inert_keys = (
-        "norm_expert_weight",
-        "max_position_embedding",
-        "use_moe",
-        "moe_layer_offset",
-        "moe_every_n_layer",
-    )
+    inert_keys = ("norm_expert_weight", "max_position_embedding", "use_moe", "moe_layer_offset", "moe_every_n_layer")
 
     vocab_size: Size = 128815
     hidden_size: Size = 7168

@@ -12,15 +12,12 @@ from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, TowerSchema, nested
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.vision import clip_layer, grid, patch_conv, table
-from archcalc.model import Architecture, Tensor, stack
+from archcalc.model import Tensor, stack
 
 
 class Step3VisionEncoder(TowerSchema):
     """The vision tower of Step 3: CLIP's layers over patches and a class token, without norms outside them.
     Source: vLLM 0.33, models/step3_vl.py (`Step3VisionTransformer`) and transformers_utils/configs/step3_vl.py (defaults)."""
-
-    name = "step3_vision_encoder"
-    inert_keys = ("layer_norm_eps",)
 
     hidden_size: Size = 1792
     intermediate_size: Size = 3072
@@ -47,14 +44,10 @@ class Step3VisionEncoder(TowerSchema):
 class Schema(VisionSchema):
     core_keys = ("text_config", "vision_config")
     inert_keys = (
-        "understand_projector_stride",
-        "image_token_id",
-        "image_token_len",
-        "patch_token_len",
-        "hidden_size",
-        "vocab_size",
-    )
+        "understand_projector_stride", "image_token_id", "image_token_len", "patch_token_len", "hidden_size", "vocab_size",
+    )  # fmt: skip
     tower_name = "vision_model"
+    ties = "outer or text"
 
     text_config: Annotated[ConfigSchema, nested("step3_text"), DEFAULT]
     vision_config: Annotated[Step3VisionEncoder, nested("step3_vision_encoder", fixed=True), DEFAULT]
@@ -62,10 +55,7 @@ class Schema(VisionSchema):
     tie_word_embeddings: Flag | None = None
 
     def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
-        wide = self.vision_config.output_hidden_size
-        yield from patch_conv("vit_downsampler", wide, self.vision_config.hidden_size, 2, 2)
-        yield from patch_conv("vit_downsampler2", 2 * wide, wide, 3, 3)
-        yield from linear("vit_large_projector", hidden, 2 * wide, "other", bias=self.projector_bias)
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
+        width = self.vision_config.output_hidden_size
+        yield from patch_conv("vit_downsampler", width, self.vision_config.hidden_size, 2, 2)
+        yield from patch_conv("vit_downsampler2", 2 * width, width, 3, 3)
+        yield from linear("vit_large_projector", hidden, 2 * width, "other", bias=self.projector_bias)

@@ -102,7 +102,7 @@ class Schema(GatedSchema):
             self.share_expert_dim, shared_bias=self.mlp_bias, correction_bias="gate.e_score_correction_bias", stored=(),
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n, rows = self.hidden_size, self.num_hidden_layers, self.vocab_size
         head = Tensor("shared_head.output.weight", (rows, h), "head", Shard(0, rows), kind="copy")
 
@@ -111,6 +111,4 @@ class Schema(GatedSchema):
 
         mtp = behind_decoder(layer, self.num_nextn_predict_layers, prefix=prefix, start=n, hidden=h, vocab=rows, copies=False)
         facts = self.gated_facts(rope_label(self.model_extra or {}))
-        return decoder(
-            "step3p5", self.layers(), facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp
-        )
+        return decoder(self.layers(), facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)], mtp=mtp)

@@ -15,7 +15,7 @@ from archcalc.model import Group, Stack, Tensor, stack
 
 
 class Schema(TowerSchema):
-    inert_keys = ("intermediate_size", "layer_scale_init_value", "ls_init_value", "use_cls_token")
+    inert_keys = ("intermediate_size", "use_cls_token")
 
     hidden_size: Size = Field(1536, validation_alias=AliasChoices("width", "hidden_size"))
     num_hidden_layers: Layers = Field(47, validation_alias=AliasChoices("layers", "num_hidden_layers"))

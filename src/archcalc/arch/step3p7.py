@@ -34,14 +34,14 @@ class Schema(ConfigSchema):
     projector_bias: Flag = False
     tie_word_embeddings: Flag = False
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_model")
-        wide, hidden = 4 * self.vision_config.hidden_size, text.facts.hidden_size
+        width, hidden = 4 * self.vision_config.hidden_size, text.facts.hidden_size
         name = f"{prefix}.multi_modal_projector"
-        projector = linear(name, hidden, wide, "other", bias=self.projector_bias, shard=Shard(1, wide))
+        projector = linear(name, hidden, width, "other", bias=self.projector_bias, shard=Shard(1, width))
         groups.append(group("vision", projector))
-        return with_tower(text, "step3p7", groups, stacks, renames=RENAMES, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, renames=RENAMES, tied=self.tie_word_embeddings)
 
     def encoders(self) -> tuple[Encoder, ...]:
         """The whole image, and 36 windows of 504 pixels of one of 3,024; two convolutions halve each side of both twice."""

@@ -12,7 +12,7 @@ from archcalc.arch import step3p5, step3p7
 from archcalc.arch._schema import ConfigSchema, Count, Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm, rms_norm
-from archcalc.model import Architecture, Cache, Layer, Shard, Tensor
+from archcalc.model import Cache, Layer, Shard, Tensor
 
 
 class Sparse(ConfigSchema):
@@ -20,7 +20,7 @@ class Sparse(ConfigSchema):
 
     inert_keys = (
         "sparse_indexer_rope_dim", "sparse_indexer_use_rope", "sparse_indexer_q_norm_type", "sparse_indexer_k_norm_type",
-        "sparse_indexer_csa_z_norm_type", "index_tp_size", "num_provider_groups", "topk", "compression_method", "attention_impl",
+        "sparse_indexer_csa_z_norm_type", "index_tp_size", "num_provider_groups", "topk", "compression_method",
         "sparse_indexer_softmax_variant", "sparse_indexer_ssmax_s_granularity", "apply_to_layer_types",
     )  # fmt: skip
 
@@ -34,8 +34,8 @@ class Sparse(ConfigSchema):
 class Schema(step3p5.Schema):
     inert_keys = (
         *step3p5.Schema.inert_keys, "norm_dtype", "norm_expert_weight", "moe_router_activation", "moe_router_scaling_factor",
-        "need_fp32_gate", "use_moe", "use_rope_layers", "yarn_only_types", "max_seq_len", "zero_centered", "fp32_residual_connection",
-        "layer_types_with_mtp", "att_impl_type", "swa_num_attention_heads", "moe_layer_list",
+        "need_fp32_gate", "use_moe", "use_rope_layers", "yarn_only_types", "max_seq_len", "zero_centered",
+        "fp32_residual_connection", "layer_types_with_mtp", "att_impl_type", "swa_num_attention_heads", "moe_layer_list",
     )  # fmt: skip
 
     vocab_size: Size = 65536
@@ -54,14 +54,14 @@ class Schema(step3p5.Schema):
     def index(self, heads: int) -> Iterator[Tensor]:
         """What chooses blocks, and what weighs the tokens of one into its summary."""
         made, h = self.sparse_config or Sparse(), self.hidden_size
-        count, wide = made.sparse_indexer_num_heads, made.proxy_dim
-        yield from linear("sparse_indexer_q", count * wide, h, "attention", shard=Shard(0, count))
-        yield from linear("sparse_indexer_k", made.sparse_indexer_num_k_heads * wide, h, "attention")
-        yield from linear("sparse_indexer_z", made.sparse_indexer_num_k_heads * wide, h, "attention")
+        count, width = made.sparse_indexer_num_heads, made.proxy_dim
+        yield from linear("sparse_indexer_q", count * width, h, "attention", shard=Shard(0, count))
+        yield from linear("sparse_indexer_k", made.sparse_indexer_num_k_heads * width, h, "attention")
+        yield from linear("sparse_indexer_z", made.sparse_indexer_num_k_heads * width, h, "attention")
         yield from linear("sparse_indexer_w", count, h, "attention")
         yield Tensor("ssmax_s", (heads,), "attention")
-        yield rms_norm("sparse_indexer_q_norm", wide)
-        yield from layer_norm("sparse_indexer_k_norm", wide)
+        yield rms_norm("sparse_indexer_q_norm", width)
+        yield from layer_norm("sparse_indexer_k_norm", width)
 
     def layer(self, window: int | None, heads: int, sparse: bool, extra: tuple[Tensor, ...] = ()) -> Layer:
         made = super().layer(window, heads, sparse, extra)
@@ -74,18 +74,10 @@ class Schema(step3p5.Schema):
         kept = Cache("index", chooses.sparse_indexer_num_k_heads, chooses.proxy_dim, 0, compress=chooses.region_block_size)
         return made._replace(tensors=(*made.tensors, *own), caches=(*made.caches, kept), mixer=f"{made.mixer}, chosen blocks")
 
-    def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="step5")
-
 
 class Step5Vl(step3p7.Schema):
     """Step 5 with vision: Step 3.7's tower.
     Source: vLLM 0.33, models/step5/nvidia/vl.py (`Step5ForConditionalGeneration`) and transformers_utils/configs/step5.py
     (`Step5VLConfig`)."""
 
-    name = "step5_vl"
-
     text_config: Schema = Field(default=Schema(), validate_default=True)
-
-    def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)._replace(model_type="step5_vl")

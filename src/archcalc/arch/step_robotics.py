@@ -31,15 +31,15 @@ class Schema(ConfigSchema):
     projector_bias: Flag = False
     tie_word_embeddings: Flag | None = None
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text = self.text_config.architecture(f"{prefix}.language_model")
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_model")
-        wide, hidden = 4 * self.vision_config.hidden_size, text.facts.hidden_size
+        width, hidden = 4 * self.vision_config.hidden_size, text.facts.hidden_size
         projector = linear(
-            f"{prefix}.multi_modal_projector", hidden, wide, "other", bias=self.projector_bias, shard=Shard(1, wide)
+            f"{prefix}.multi_modal_projector", hidden, width, "other", bias=self.projector_bias, shard=Shard(1, width)
         )  # fmt: skip
         groups.append(group("vision", projector))
-        return with_tower(text, "step_robotics", groups, stacks, renames=RENAMES, tied=self.tie_word_embeddings)
+        return with_tower(text, groups, stacks, renames=RENAMES, tied=self.tie_word_embeddings)
 
     def encoders(self) -> tuple[Encoder, ...]:
         return step3p7.Schema(vision_config=self.vision_config).encoders()

@@ -21,7 +21,6 @@ class DonutSwin(SwinSchema):
     Source: transformers 5.24, models/donut/modeling_donut_swin.py (`DonutSwinModel`, `DonutSwinForImageClassification`) and
     configuration_donut_swin.py (defaults); Kim et al. 2021, arXiv:2111.15664."""
 
-    name = "donut_swin"
     root = "donut"
     names = SELF
     ffn_names = BERT_FFN
@@ -37,7 +36,6 @@ class MaskformerSwin(SwinSchema):
     Source: transformers 5.24, models/maskformer/modeling_maskformer_swin.py (`MaskFormerSwinModel`, `MaskFormerSwinBackbone`) and
     configuration_maskformer_swin.py (defaults)."""
 
-    name = "maskformer_swin"
     root = "model"
     names = SELF
     ffn_names = BERT_FFN

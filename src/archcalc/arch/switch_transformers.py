@@ -14,8 +14,7 @@ from archcalc.model import Architecture, Kind, Layer, Moe, Stack, Tensor, stack
 
 class Schema(t5.Schema):
     inert_keys = (
-        *t5.Schema.inert_keys, "add_router_probs", "expert_capacity", "router_dtype",
-        "router_ignore_padding_tokens", "router_jitter_noise", "router_z_loss_coef", "feed_forward_proj", "is_gated_act",
+        *t5.Schema.inert_keys, "add_router_probs", "expert_capacity", "router_dtype", "router_ignore_padding_tokens",
         "batch_prioritized_routing", "num_selected_experts", "router_type",
     )  # fmt: skip
 
@@ -63,7 +62,7 @@ class Schema(t5.Schema):
         order = zip(half.pattern, self.sparse(name, layers), strict=True)
         return stack(half.prefix, half.part, [self.mixed(half.kinds[kind], sparse) for kind, sparse in order])
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         sparse = sum(self.sparse("decoder", self.num_decoder_layers or self.num_layers))
         moe = Moe(self.num_experts, 1, 0, sparse, self.d_ff)

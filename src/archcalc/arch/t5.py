@@ -23,11 +23,12 @@ NAMES = ("q", "k", "v", "o")
 
 
 class Schema(ConfigSchema):
+    prefix = ""
+
     fp32_modules: ClassVar[tuple[str, ...]] = ("wo",)
     core_keys: ClassVar[tuple[str, ...]] = ("d_model", "num_layers", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "relative_attention_max_distance", "n_positions", "output_past", "dropout_rate", "gradient_checkpointing", "dense_act_fn",
-        "scale_decoder_outputs",
+        "relative_attention_max_distance", "n_positions", "output_past", "dense_act_fn", "scale_decoder_outputs",
     )  # fmt: skip
     # Whether each layer has its own relative positions, or the first alone.
     positions_everywhere: ClassVar[bool] = False
@@ -84,7 +85,7 @@ class Schema(ConfigSchema):
         first, rest = (self.layer(decodes=decodes, first=one) for one in (True, False))
         return stack(f"{name}.block", "decoder" if decodes else "other", [first, *[rest] * (layers - 1)])
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, v, tied, n = self.d_model, self.vocab_size, self.tie_word_embeddings, self.num_heads
         alone = self.alone()
         layers = self.num_layers if self.num_decoder_layers is None else self.num_decoder_layers

@@ -20,13 +20,13 @@ class Schema(ConfigSchema):
     decoder: Annotated[Half, nested("t5_gemma_module", fixed=True), DEFAULT]
     tie_word_embeddings: Flag = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         rows, tied = self.decoder.vocab_size, self.tie_word_embeddings
         kind: Kind = "tied" if tied else "param"
         head = Tensor("lm_head.out_proj.weight", (rows, self.decoder.hidden_size), "head", Shard(0, rows), kind=kind)
         read, layers = self.encoder.half(join(prefix, "encoder"))
         groups, own = self.decoder.half(join(prefix, "decoder"), self.encoder.hidden_size)
-        facts = self.decoder.architecture().facts._replace(tied_embeddings=tied)
+        facts = self.decoder.standalone().facts._replace(tied_embeddings=tied)
         facts = facts._replace(
             attention=f"{facts.attention} + cross-attention",
             more=(*facts.more, ("encoder", f"{self.encoder.num_hidden_layers} layers")),

@@ -22,7 +22,7 @@ class Schema(ConfigSchema):
     decoder: Annotated[Decoder, nested("t5gemma2_decoder", fixed=True), DEFAULT]
     tie_word_embeddings: Flag = True
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         text, decoder, tied = self.encoder.text_config, self.decoder, self.tie_word_embeddings
         for key in ("hidden_size", "vocab_size"):
             if getattr(text, key) != getattr(decoder, key):
@@ -34,6 +34,6 @@ class Schema(ConfigSchema):
         head = Tensor("lm_head.out_proj.weight", (rows, decoder.hidden_size), "head", Shard(0, rows), kind=kind)
         groups, layers = self.encoder.tower(join(prefix, "encoder"))
         own, own_layers = decoder.body(join(prefix, "decoder"), tied=tied)
-        facts = decoder.architecture().facts._replace(tied_embeddings=tied)
+        facts = decoder.standalone().facts._replace(tied_embeddings=tied)
         facts = facts._replace(more=(*facts.more, ("encoder", f"{text.num_hidden_layers} layers")))
         return Architecture("t5gemma2", (*groups, *own, Group("head", (head,))), (*own_layers, *layers), facts, crosses=True)

@@ -22,10 +22,10 @@ class Schema(TowerSchema):
 
     def tower(self, prefix: str) -> Pieces:
         groups, stacks = self.vision_config.tower(f"{prefix}.vision_tower")
-        name, wide = f"{prefix}.multi_modal_projector", width_of(self.vision_config)
+        name, width = f"{prefix}.multi_modal_projector", width_of(self.vision_config)
         projector = (
-            Tensor(f"{name}.mm_input_projection_weight", (wide, self.text_config.hidden_size), "other"),
-            rms_norm(f"{name}.mm_soft_emb_norm", wide),
+            Tensor(f"{name}.mm_input_projection_weight", (width, self.text_config.hidden_size), "other"),
+            rms_norm(f"{name}.mm_soft_emb_norm", width),
         )
         words, layers = self.text_config.body(f"{prefix}.text_model")
         # An encoder keeps nothing of the past.

@@ -15,7 +15,6 @@ from archcalc.model import Architecture, Shard, Tensor
 
 
 class Schema(PlainSchema):
-    inert_keys = ("rope_theta",)
     mixer_name = "attn"
     norm_label = "RMSNorm (pre, no weights)"
 
@@ -46,7 +45,7 @@ class Schema(PlainSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "embed", "layers_name": "blocks"}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
         head = a.groups[-1]
         gained = (Tensor("lm_head", t.shape, t.role, t.shard, kind=t.kind) for t in head.tensors)

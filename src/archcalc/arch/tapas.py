@@ -17,13 +17,11 @@ from archcalc.model import LEARNED, Tensor
 
 class Schema(BertSchema):
     inert_keys = (
-        *BertSchema.inert_keys, "aggregation_labels", "aggregation_loss_weight", "aggregation_temperature",
-        "allow_empty_column_selection", "answer_loss_cutoff", "answer_loss_importance", "average_approximation_function",
-        "average_logits_per_cell", "cell_selection_preference", "disable_per_token_loss", "huber_loss_delta",
-        "init_cell_selection_weights_to_zero", "max_num_columns", "max_num_rows", "no_aggregation_label_index",
-        "num_aggregation_labels", "positive_label_weight", "reset_position_index_per_cell", "select_one_column", "temperature",
-        "use_answer_as_supervision", "use_gumbel_for_aggregation", "use_gumbel_for_cells", "use_normalized_answer_loss",
-        "softmax_temperature",
+        *BertSchema.inert_keys, "aggregation_labels", "aggregation_temperature", "allow_empty_column_selection",
+        "average_approximation_function", "average_logits_per_cell", "cell_selection_preference", "max_num_columns",
+        "max_num_rows", "no_aggregation_label_index", "num_aggregation_labels", "positive_label_weight",
+        "reset_position_index_per_cell", "select_one_column", "use_answer_as_supervision", "use_gumbel_for_aggregation",
+        "use_gumbel_for_cells", "softmax_temperature",
     )  # fmt: skip
     root = "tapas"
 
@@ -31,11 +29,11 @@ class Schema(BertSchema):
     type_vocab_sizes: Annotated[tuple[Size, ...], Field(min_length=1)] = (3, 256, 256, 2, 256, 256, 10)
 
     def tables(self) -> Iterator[Tensor]:
-        wide = self.hidden_size
-        yield table("position_embeddings", self.max_position_embeddings, wide)
+        width = self.hidden_size
+        yield table("position_embeddings", self.max_position_embeddings, width)
         for i, rows in enumerate(self.type_vocab_sizes):
-            yield table(f"token_type_embeddings_{i}", rows, wide)
-        yield from layer_norm("LayerNorm", wide)
+            yield table(f"token_type_embeddings_{i}", rows, width)
+        yield from layer_norm("LayerNorm", width)
 
     def more(self) -> dict[str, Any]:
         return {"position": LEARNED.also(", in the text and in the table")}

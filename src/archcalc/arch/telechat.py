@@ -22,10 +22,10 @@ class Joined(GroupedQueryAttention):
     """Keys and values from one projection."""
 
     def _tensors(self) -> Iterator[Tensor]:
-        wide, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        yield from linear("query", wide, self.hidden, "attention", shard=Shard(0, self.heads))
+        width, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        yield from linear("query", width, self.hidden, "attention", shard=Shard(0, self.heads))
         yield from linear("key_value", 2 * kv, self.hidden, "attention", shard=Shard(0, self.kv_heads))
-        yield from linear("dense", self.hidden, wide, "attention", bias=True, shard=Shard(1, self.heads))
+        yield from linear("dense", self.hidden, width, "attention", bias=True, shard=Shard(1, self.heads))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,13 @@ class Biased(GatedFeedForward):
 
 
 class Schema(PlainSchema):
+    prefix = "model"
     inert_keys = (
-        "apply_residual_connection_post_layernorm", "base_seqlen", "training_seqlen", "logn", "embed_layernorm", "flash_attn",
-        "hidden_dropout", "attention_dropout", "unk_token_id", "layer_norm_epsilon", "seq_length", "offset_alibi", "semi_causal",
+        "apply_residual_connection_post_layernorm", "base_seqlen", "training_seqlen", "logn", "embed_layernorm", "seq_length",
+        "offset_alibi", "semi_causal",
     )  # fmt: skip
     mixer_name = "self_attention"
+    prefix = "transformer"
     last_norm = "ln_f"
 
     num_hidden_layers: Layers = named(30, "n_layer", "num_hidden_layers")
@@ -58,4 +60,4 @@ class Schema(PlainSchema):
         return Biased(self.hidden_size, self.ffn_size, self.hidden_act)
 
     def decoder_options(self) -> dict[str, Any]:
-        return {"embed": "word_embeddings", "layers_name": "h", "prefix": "transformer"}
+        return {"embed": "word_embeddings", "layers_name": "h"}

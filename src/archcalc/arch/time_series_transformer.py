@@ -21,8 +21,8 @@ from archcalc.model import Layer, Tensor, stack
 
 class Schema(SeriesSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "loss", "scaling", "num_parallel_samples", "encoder_layerdrop", "decoder_layerdrop", "attention_type", "sampling_factor",
-        "label_length", "moving_average", "autocorrelation_factor", "hidden_size", "num_hidden_layers", "num_attention_heads",
+        "scaling", "num_parallel_samples", "attention_type", "sampling_factor", "label_length", "moving_average",
+        "autocorrelation_factor", "hidden_size", "num_hidden_layers", "num_attention_heads",
     )  # fmt: skip
     last_norm: ClassVar[str] = "final_layer_norm"
 

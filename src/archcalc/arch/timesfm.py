@@ -24,8 +24,9 @@ class Schema(SeriesSchema):
     alone = "a time series model: it writes no text and keeps no cache"
     root = "decoder"
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "tolerance", "pad_val", "use_positional_embedding", "min_timescale", "max_timescale", "num_key_value_heads", "attention_bias",
-        "decode_index", "activation", "use_continuous_quantile_head", "force_flip_invariance", "infer_is_positive", "context_length",
+        "tolerance", "pad_val", "use_positional_embedding", "min_timescale", "max_timescale", "num_key_value_heads",
+        "attention_bias", "decode_index", "activation", "use_continuous_quantile_head", "force_flip_invariance",
+        "infer_is_positive",
     )  # fmt: skip
 
     patch_length: Size = 32
@@ -78,7 +79,6 @@ class Timesfm25(Schema):
     Source: transformers 5.24, models/timesfm2_5/modeling_timesfm2_5.py (`TimesFm2_5ModelForPrediction`) and
     configuration_timesfm2_5.py (defaults)."""
 
-    name = "timesfm2_5"
     root = "model"
 
     context_length: Size = 16384

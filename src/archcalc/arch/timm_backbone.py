@@ -55,8 +55,9 @@ def resnet(prefix: str, name: str, channels: int, stages: int) -> Pieces:
 class Schema(TowerSchema):
     alone = "a model without text: it keeps no cache"
     batch_norms = True
-    inert_keys = ("features_only", "use_pretrained_backbone", "freeze_batch_norm_2d", "output_stride", "out_features", "use_timm_backbone",
-                  "backbone_kwargs")  # fmt: skip
+    inert_keys = (
+        "features_only", "use_pretrained_backbone", "output_stride", "out_features", "use_timm_backbone", "backbone_kwargs",
+    )  # fmt: skip
 
     backbone: str = "resnet50"
     num_channels: Size = 3

@@ -36,9 +36,7 @@ HEADS, PATCH, IMAGE = 16, 14, 448
 
 
 class Schema(TowerSchema):
-    inert_keys = (
-        "do_pooling", "label_names", "num_classes", "global_pool", "pretrained_cfg", "num_features", "hidden_size",
-    )  # fmt: skip
+    inert_keys = ("do_pooling", "label_names", "num_classes", "global_pool", "pretrained_cfg", "num_features", "hidden_size")
 
     architecture_name: str = Field("resnet50", validation_alias="architecture")
     model_args: dict[str, Any] | None = None
@@ -69,7 +67,7 @@ class Schema(TowerSchema):
         return _fastvit.VARIANTS[name]
 
     def perception(self, prefix: str) -> Pieces:
-        h, depth, wide, classed = PERCEPTION[self.architecture_name]
+        h, depth, width, classed = PERCEPTION[self.architecture_name]
         own = {**_FIXED, "embed_dim": h, "depth": depth}
         for key, value in (self.model_args or {}).items():
             if key not in own or own[key] != value:
@@ -84,7 +82,7 @@ class Schema(TowerSchema):
         )
         norms = (*layer_norm("norm1", h), *layer_norm("norm2", h))
         scales = [Tensor(f"gamma_{i}", (h,), "other") for i in (1, 2)]
-        layer = encoder_layer(attention, FeedForward(h, wide), norms, attention_name="attn", extra=scales)
+        layer = encoder_layer(attention, FeedForward(h, width), norms, attention_name="attn", extra=scales)
         return [group("vision", prefixed(prefix, outside))], [stack(join(prefix, "blocks"), "vision", [layer] * depth)]
 
     def tower(self, prefix: str) -> Pieces:

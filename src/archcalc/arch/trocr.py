@@ -16,7 +16,6 @@ from archcalc.model import Tensor
 
 
 class Schema(BartSchema):
-    inert_keys = (*BartSchema.inert_keys, "activation_dropout", "cross_attention_hidden_size")
     other_names: ClassVar[Mapping[str, str]] = {
         "num_hidden_layers": "decoder_layers", "num_attention_heads": "decoder_attention_heads", "hidden_size": "d_model",
     }  # fmt: skip

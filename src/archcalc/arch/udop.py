@@ -14,13 +14,7 @@ from archcalc.model import Architecture, Kind, Shard, Tensor
 class Bias(ConfigSchema):
     """One of the relative biases."""
 
-    inert_keys = (
-        "type",
-        "scaling_factor",
-        "bidirectional",
-        "relative_attention_max_distance",
-        "max_distance",
-    )
+    inert_keys = ("type", "scaling_factor", "bidirectional", "relative_attention_max_distance", "max_distance")
 
     relative_attention_num_buckets: Size = 32
     prefix_bucket: Flag = False
@@ -29,7 +23,7 @@ class Bias(ConfigSchema):
 
 class Schema(Text):
     core_keys = ()
-    inert_keys = (*Text.inert_keys, "layer_norm_epsilon", "image_size", "max_bbox_length")
+    inert_keys = (*Text.inert_keys, "image_size", "max_bbox_length")
 
     vocab_size: Size = 33201
     d_model: Size = named(1024, "d_model", "hidden_size")
@@ -41,7 +35,7 @@ class Schema(Text):
     num_channels: Size = 3
     relative_bias_args: list[Bias] | None = None
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, p = self.d_model, self.patch_size
         alone = self.alone()
         # The first layer's biases: a tie that the model without a head does not have.

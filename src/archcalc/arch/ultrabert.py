@@ -17,7 +17,7 @@ from archcalc.model import Architecture, Group, Layer
 
 
 class Schema(BiasedSchema):
-    inert_keys = ("classifier_pooling", "classifier_dropout")
+    inert_keys = ("classifier_pooling",)
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096
@@ -56,7 +56,7 @@ class Schema(BiasedSchema):
     def decoder_options(self) -> dict[str, Any]:
         return {"head": "head.decoder"}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, h, narrow = super().architecture(prefix), self.hidden_size, self.prediction_head_size
         before = (*linear("head.linear1", narrow, h, "head"), *linear("head.linear2", h, narrow, "head"))
         return a._replace(groups=(*a.groups, Group("head", before)))

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from archcalc.arch._composite import DEFAULT, CompositeSchema, Pieces
 from archcalc.arch._decoder import group
-from archcalc.arch._schema import ConfigSchema, Count, Flag, Size, nested
+from archcalc.arch._schema import Count, Flag, Size, nested
 from archcalc.arch._whisper import WhisperTower, whisper_layer
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import rms_norm
@@ -25,8 +25,8 @@ class Schema(CompositeSchema):
         "ignore_index", "audio_token_index", "norm_init", "text_model_lora_config", "audio_model_lora_config", "custom_tokenizer",
         "audio_latency_block_size", "vocab_size", "pad_token_id", "initializer_range", "text_model_id", "audio_model_id",
     )  # fmt: skip
+    ties = "outer or text"
 
-    text_config: Annotated[ConfigSchema, nested("llama"), DEFAULT]
     audio_config: Annotated[WhisperTower, nested("qwen2_audio_encoder", fixed=True), DEFAULT]
     hidden_size: Size = 4096
     stack_factor: Size = 8
@@ -45,9 +45,6 @@ class Schema(CompositeSchema):
                     f'give its config as "{part}_config"',
                 )
         return config
-
-    def tied(self, text: Architecture) -> bool | None:
-        return self.tie_word_embeddings
 
     def projection(self, hidden: int) -> Iterable[Tensor]:
         audio = self.audio_config.d_model

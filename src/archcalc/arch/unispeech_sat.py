@@ -20,9 +20,9 @@ class Schema(Wav2Vec2Schema):
     num_clusters: Size = 504
 
     def pretraining(self) -> Iterator[Tensor]:
-        h, wide = self.hidden_size, self.codevector_dim
+        h, width = self.hidden_size, self.codevector_dim
         yield from self.quantizer(h)
         yield from linear("project_hid", self.proj_codevector_dim, h, "head", bias=True)
-        yield from linear("speaker_proj", wide, h, "head", bias=True)
-        yield Tensor("label_embeddings_concat", (self.num_clusters, wide), "head")
+        yield from linear("speaker_proj", width, h, "head", bias=True)
+        yield Tensor("label_embeddings_concat", (self.num_clusters, width), "head")
         yield from layer_norm("layer_norm_for_extract", h)

@@ -14,13 +14,7 @@ from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys = (
-        "language_config",
-        "sliding_window",
-        "candidate_resolutions",
-        "global_view_pos",
-        "tile_tag",
-    )
+    inert_keys = ("language_config", "sliding_window", "candidate_resolutions", "global_view_pos", "tile_tag")
 
     text_config: Annotated[ConfigSchema, nested("unlimited_ocr_text", fixed=True), DEFAULT]
     vision_config: Annotated[Vision, nested("unlimited_ocr_vision", fixed=True), DEFAULT]

@@ -19,8 +19,8 @@ from archcalc.model import Architecture
 class Schema(PlainSchema):
     # A head is the width split among them, whatever the config states; all layers see alike.
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "layer_types", "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "use_mla",
-        "rm_head", "lm_head", "moe_layer_freq",
+        "layer_types", "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "use_mla", "rm_head",
+        "lm_head", "moe_layer_freq",
     )  # fmt: skip
 
     vocab_size: Size = 129280
@@ -60,16 +60,16 @@ class Schema(PlainSchema):
         return sparse_layers(self.mlp_layer_types, n)
 
     def experts(self) -> MixtureOfExperts:
-        wide, shared = self.moe_intermediate_size, self.n_shared_experts
+        width, shared = self.moe_intermediate_size, self.n_shared_experts
         return MixtureOfExperts(
-            self.hidden_size, wide, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * wide,
+            self.hidden_size, width, self.n_routed_experts, self.num_experts_per_tok, self.hidden_act, shared, shared * width,
             shared_bias=self.mlp_bias,
         )  # fmt: skip
 
     def more(self) -> dict[str, Any]:
         return {"sliding_window": self.sliding_window}
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         a, window = super().architecture(prefix), self.sliding_window
         if window is None:
             return a

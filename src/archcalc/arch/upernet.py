@@ -26,9 +26,7 @@ def normed(name: str, outer: int, inner: int, kernel: int) -> Iterator[Tensor]:
 
 class Schema(MaskSchema):
     root = ""
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "auxiliary_loss_weight", "loss_ignore_index", *BACKBONES,
-    )  # fmt: skip
+    inert_keys: ClassVar[tuple[str, ...]] = ("auxiliary_loss_weight", "loss_ignore_index", *BACKBONES)
 
     backbone_config: Annotated[TowerSchema, nested("resnet", absent=RESNET), DEFAULT]
     hidden_size: Size = 512

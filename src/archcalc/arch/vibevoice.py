@@ -24,10 +24,9 @@ class VibevoiceDiffusion(ConfigSchema):
     Source: transformers 5.24, models/vibevoice/modeling_vibevoice.py (`VibeVoiceDiffusionHead`) and configuration_vibevoice.py
     (defaults)."""
 
-    name = "vibevoice_diffusion"
     inert_keys = (
-        "hidden_size", "latent_size", "diffusion_max_period", "speech_vae_dim", "diffusion_type", "prediction_type", "ddpm_batch_mul",
-        "ddpm_beta_schedule", "ddpm_num_inference_steps", "ddpm_num_steps",
+        "hidden_size", "latent_size", "diffusion_max_period", "speech_vae_dim", "diffusion_type", "prediction_type",
+        "ddpm_batch_mul", "ddpm_beta_schedule", "ddpm_num_inference_steps", "ddpm_num_steps",
     )  # fmt: skip
 
     num_hidden_layers: Layers = 4
@@ -50,6 +49,7 @@ class VibevoiceDiffusion(ConfigSchema):
 
 
 class Schema(CompositeSchema):
+    ties = "stated"
     inert_keys = ("diffusion_loss_weight", "audio_bos_token_id", "audio_eos_token_id")
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
@@ -62,12 +62,9 @@ class Schema(CompositeSchema):
         """As first published: tokenizers told by other keys, the text model as `decoder_config`."""
         return restated(config) if "acoustic_tokenizer_config" in config else config
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
-
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         h, head = text.facts.hidden_size, self.diffusion_head_config
-        groups, beside = [], [Tensor(f"latent_{name}_factor", (), "other") for name in ("scaling", "bias")]
+        groups, others = [], [Tensor(f"latent_{name}_factor", (), "other") for name in ("scaling", "bias")]
         sides = (
             ("audio_tower", "multi_modal_projector", self.audio_config),
             ("semantic_tokenizer_encoder", "semantic_connector", self.semantic_model_config),
@@ -75,9 +72,9 @@ class Schema(CompositeSchema):
         latents = [int(getattr(tower, "hidden_size", 0)) for _, _, tower in sides]
         for (name, connector, tower), latent in zip(sides, latents, strict=True):
             groups += tower.tower(join(prefix, name))[0]
-            beside += linear(f"{connector}.linear_1", h, latent, "other", bias=True)
-            beside += (rms_norm(f"{connector}.act", h), *linear(f"{connector}.linear_2", h, h, "other", bias=True))
+            others += linear(f"{connector}.linear_1", h, latent, "other", bias=True)
+            others += (rms_norm(f"{connector}.act", h), *linear(f"{connector}.linear_2", h, h, "other", bias=True))
         root = join(prefix, "diffusion_head")
-        groups.append(group("audio", prefixed(prefix, beside)))
+        groups.append(group("audio", prefixed(prefix, others)))
         groups.append(group("other", prefixed(root, head.outside(h, latents[0]))))
         return groups, [stack(f"{root}.layers", "other", [head.layer(h)] * head.num_hidden_layers)]

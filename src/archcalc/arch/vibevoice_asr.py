@@ -17,13 +17,11 @@ ENCODER = "vibevoice_acoustic_tokenizer_encoder"
 
 class Schema(CompositeSchema):
     inert_keys = ("acoustic_tokenizer_chunk_size",)
+    ties = "never"
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     acoustic_tokenizer_encoder_config: Annotated[TowerSchema, nested(ENCODER), DEFAULT]
     semantic_tokenizer_encoder_config: Annotated[TowerSchema, nested(ENCODER, absent={"hidden_size": 128}), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool:
-        return False
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         h, groups, stacks = text.facts.hidden_size, [], []

@@ -10,18 +10,16 @@ from typing import Annotated
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
 class Schema(VisionSchema):
     tower_name = "vision_model"
     projector_name = "projector"
+    ties = "either"
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("video_llama_3_vision", fixed=True), DEFAULT]
 
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings) or text.facts.tied_embeddings
-
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        return projector(("readout.0", "readout.2"), (wide, hidden, hidden))
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        return projector(("readout.0", "readout.2"), (width, hidden, hidden))

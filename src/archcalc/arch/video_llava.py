@@ -23,11 +23,9 @@ class Schema(llava.Schema):
         ("model.video_tower.", "video_tower.vision_model."),
         ("model.", ""),
     )
+    ties = "outer"
 
     vision_config: Annotated[TowerSchema, nested("clip_vision_model", absent=CLIP), DEFAULT]
-
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings)
 
     def parts(self, prefix: str, text: Architecture) -> Pieces:
         groups, stacks = super().parts(prefix, text)

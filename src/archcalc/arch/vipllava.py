@@ -9,22 +9,20 @@ from pydantic import AliasChoices, Field
 
 from archcalc.arch import llava
 from archcalc.blocks.norm import layer_norm
-from archcalc.model import Architecture, Tensor
+from archcalc.model import Tensor
 
 
 class Schema(llava.Schema):
+    ties = "outer"
     inert_keys = (*llava.Schema.inert_keys, "multimodal_projector_bias")
 
     vision_feature_layer: int | list[int] = Field(
         [-2, -5, -8, -11, 6], validation_alias=AliasChoices("vision_feature_layers", "vision_feature_layer")
     )
 
-    def tied(self, text: Architecture) -> bool:
-        return bool(self.tie_word_embeddings)
-
     def projector_bias(self) -> bool:
         return True
 
-    def projection(self, wide: int, hidden: int) -> Iterable[Tensor]:
-        yield from layer_norm("projector_layernorm", wide * self.features())
-        yield from super().projection(wide, hidden)
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("projector_layernorm", width * self.features())
+        yield from super().projection(width, hidden)

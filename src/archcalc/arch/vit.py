@@ -29,7 +29,6 @@ class Deit(PooledSchema):
     Source: transformers 5.24, models/deit/modeling_deit.py (`DeiTModel`, `DeiTForImageClassificationWithTeacher`) and
     configuration_deit.py (defaults); Touvron et al. 2020, arXiv:2012.12877."""
 
-    name = "deit"
     root = "deit"
     extra_tokens = 2
 
@@ -49,7 +48,6 @@ class VitMsn(ViTSchema):
     Source: transformers 5.24, models/vit_msn/modeling_vit_msn.py (`ViTMSNModel`, `ViTMSNForImageClassification`) and
     configuration_vit_msn.py (defaults)."""
 
-    name = "vit_msn"
     root = "vit"
 
 
@@ -58,7 +56,6 @@ class Ijepa(ViTSchema):
     Source: transformers 5.24, models/ijepa/modeling_ijepa.py (`IJepaModel`, `IJepaForImageClassification`) and
     configuration_ijepa.py (defaults); Assran et al. 2023, arXiv:2301.08243."""
 
-    name = "ijepa"
     root = "ijepa"
     extra_tokens = 0
 
@@ -70,7 +67,6 @@ class Pixio(ViTSchema):
     """Pixio: ViT with several tokens for the class.
     Source: transformers 5.24, models/pixio/modeling_pixio.py (`PixioModel`, `PixioBackbone`) and configuration_pixio.py (defaults)."""
 
-    name = "pixio"
     root = "pixio"
 
     hidden_size: Size = 1280

@@ -18,7 +18,7 @@ from archcalc.model import Encoder, Group, Layer, Tensor, stack
 
 class Schema(ViTSchema):
     root = "vit"
-    inert_keys = (*ViTSchema.inert_keys, "mask_ratio", "norm_pix_loss")
+    inert_keys = (*ViTSchema.inert_keys, "mask_ratio")
 
     decoder_num_attention_heads: Size = 16
     decoder_hidden_size: Size = 512
@@ -57,10 +57,9 @@ class Videomae(ViTSchema):
     `VideoMAEForVideoClassification`; positions are no parameters) and configuration_videomae.py (defaults); Tong et al. 2022,
     arXiv:2203.12602."""
 
-    name = "videomae"
     root = "videomae"
     layers_name = "encoder.layer"
-    inert_keys = (*ViTSchema.inert_keys, "norm_pix_loss", "num_frames")
+    inert_keys = (*ViTSchema.inert_keys, "num_frames")
 
     tubelet_size: Size = 2
     qkv_bias: Flag = named(True, "qkv_bias", "qv_bias")

@@ -26,7 +26,6 @@ class VitposeBackbone(ViTSchema):
     Source: transformers 5.24, models/vitpose_backbone/modeling_vitpose_backbone.py (`VitPoseBackbone`, `VitPoseBackboneMoeMLP`) and
     configuration_vitpose_backbone.py (defaults)."""
 
-    name = "vitpose_backbone"
     root = ""
     layers_name = "encoder.layer"
 
@@ -60,12 +59,8 @@ class Schema(AloneSchema):
     alone = "a model that estimates poses: it keeps no cache"
     root = ""
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "scale_factor",
-        "use_pretrained_backbone",
-        "use_timm_backbone",
-        "backbone",
-        "backbone_kwargs",
-    )
+        "scale_factor", "use_pretrained_backbone", "use_timm_backbone", "backbone", "backbone_kwargs",
+    )  # fmt: skip
 
     backbone_config: Annotated[TowerSchema, nested("vitpose_backbone"), DEFAULT]
     use_simple_decoder: Flag = True

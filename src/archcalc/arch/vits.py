@@ -29,7 +29,7 @@ class Schema(AloneSchema):
     alone = "a model that turns text into sound: it keeps no cache"
     root = ""
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "layerdrop", "leaky_relu_slope", "duration_predictor_tail_bound", "wavenet_dilation_rate", "speaking_rate", "noise_scale",
+        "leaky_relu_slope", "duration_predictor_tail_bound", "wavenet_dilation_rate", "speaking_rate", "noise_scale",
         "noise_scale_duration", "sampling_rate",
     )  # fmt: skip
 

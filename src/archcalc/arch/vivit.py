@@ -41,7 +41,6 @@ class Timesformer(ViTSchema):
     Source: transformers 5.24, models/timesformer/modeling_timesformer.py (`TimesformerModel`, `TimesformerForVideoClassification`) and
     configuration_timesformer.py (defaults); Bertasius et al. 2021, arXiv:2102.05095."""
 
-    name = "timesformer"
     root = "timesformer"
     layers_name = "encoder.layer"
 

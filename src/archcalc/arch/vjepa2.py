@@ -21,13 +21,7 @@ from archcalc.model import Encoder, Layer, Tensor, stack
 
 class Schema(ImageSchema):
     root = "vjepa2"
-    inert_keys: ClassVar[tuple[str, ...]] = (
-        "crop_size",
-        "frames_per_clip",
-        "drop_path_rate",
-        "pred_zero_init_mask_tokens",
-        "image_size",
-    )
+    inert_keys: ClassVar[tuple[str, ...]] = ("crop_size", "frames_per_clip", "drop_path_rate", "image_size")
 
     patch_size: Size = 16
     tubelet_size: Size = 2

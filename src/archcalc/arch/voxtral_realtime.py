@@ -21,9 +21,7 @@ TEXT = {
 
 
 class Schema(AudioSchema):
-    inert_keys = (
-        "projector_hidden_act", "audio_length_per_tok", "default_num_delay_tokens",
-    )  # fmt: skip
+    inert_keys = ("projector_hidden_act", "audio_length_per_tok", "default_num_delay_tokens")
     renames = qwen2_audio.RENAMES
 
     text_config: Annotated[ConfigSchema, nested("voxtral_realtime_text", absent=TEXT, merged=True), DEFAULT]

@@ -61,13 +61,13 @@ class Schema(DitSchema):
         yield from embedder(f"{at}.time_embedder", h, self.freq_dim)
         yield from linear(f"{at}.time_proj", 6 * h, h, "embedding", bias=True)
         yield from embedder(f"{at}.text_embedder", h, self.text_dim)
-        if wide := self.image_dim:
-            yield from layer_norm(f"{at}.image_embedder.norm1", wide)
-            yield from linear(f"{at}.image_embedder.ff.net.0.proj", wide, wide, "embedding", bias=True)
-            yield from linear(f"{at}.image_embedder.ff.net.2", h, wide, "embedding", bias=True)
+        if width := self.image_dim:
+            yield from layer_norm(f"{at}.image_embedder.norm1", width)
+            yield from linear(f"{at}.image_embedder.ff.net.0.proj", width, width, "embedding", bias=True)
+            yield from linear(f"{at}.image_embedder.ff.net.2", h, width, "embedding", bias=True)
             yield from layer_norm(f"{at}.image_embedder.norm2", h)
             if self.pos_embed_seq_len is not None:
-                yield Tensor(f"{at}.image_embedder.pos_embed", (1, self.pos_embed_seq_len, wide), "embedding")
+                yield Tensor(f"{at}.image_embedder.pos_embed", (1, self.pos_embed_seq_len, width), "embedding")
         yield from linear("proj_out", t * y * x * self.out_channels, h, "other", bias=True)
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:

@@ -23,7 +23,8 @@ from archcalc.model import Architecture, Layer, Tensor, stack
 
 
 class Schema(SpeechHeads):
-    inert_keys = (*INERT, "conformer_conv_dropout", "max_source_positions", "rotary_embedding_base", "adapter_act")
+    prefix = ""
+    inert_keys = (*INERT, "max_source_positions", "rotary_embedding_base", "adapter_act")
     alone = "a model without text: it keeps no cache"
 
     vocab_size: Size | None = None
@@ -86,6 +87,6 @@ class Schema(SpeechHeads):
             outside += prefixed("intermediate_ffn", self.feed_forward(h).tensors())
         return [group("audio", below(prefix, outside))], stacks
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         named = self.class_name()
         return super().architecture("" if not named or named.endswith("Model") else "wav2vec2_bert")

@@ -15,7 +15,7 @@ from archcalc.model import Layer, Tensor
 
 
 class Schema(Wav2Vec2Schema):
-    inert_keys = (*Wav2Vec2Schema.inert_keys, "conformer_conv_dropout", "max_source_positions", "rotary_embedding_base")
+    inert_keys = (*Wav2Vec2Schema.inert_keys, "max_source_positions", "rotary_embedding_base")
     root = "wav2vec2_conformer"
 
     vocab_size: Size | None = None

@@ -22,8 +22,7 @@ from archcalc.model import Tensor
 class Schema(SeanetTower):
     inert_keys: ClassVar[tuple[str, ...]] = (
         "adanorm_num_embeddings", "codebook_dim", "codebook_size", "decoder_attention_num_groups", "decoder_hidden_size",
-        "decoder_intermediate_size", "decoder_num_layers", "dilation_growth_rate", "norm_eps", "pad_mode", "use_causal_conv",
-        "sampling_rate", "audio_channels",
+        "decoder_intermediate_size", "decoder_num_layers", "dilation_growth_rate", "pad_mode", "use_causal_conv", "sampling_rate",
     )  # fmt: skip
 
     num_filters: Size = 32
@@ -47,19 +46,19 @@ class Schema(SeanetTower):
             yield t._replace(name=f"{weight}0", shape=(t.shape[0], 1, 1))
             yield t._replace(name=f"{weight}1")
 
-    def lstm(self, at: int, wide: int) -> Iterator[Tensor]:
+    def lstm(self, at: int, width: int) -> Iterator[Tensor]:
         for i in range(self.num_lstm_layers):
             for name in ("ih", "hh"):
-                yield Tensor(f"{at}.lstm.weight_{name}_l{i}", (4 * wide, wide), "other")
-                yield Tensor(f"{at}.lstm.bias_{name}_l{i}", (4 * wide,), "other")
+                yield Tensor(f"{at}.lstm.weight_{name}_l{i}", (4 * width, width), "other")
+                yield Tensor(f"{at}.lstm.bias_{name}_l{i}", (4 * width,), "other")
 
     def layers(self) -> Iterator[Tensor]:
         """SEANet's, with the LSTM and what follows it one place on."""
-        at, wide = len(self.ratios) * (self.num_residual_layers + 2) + 1, self.num_filters * 2 ** len(self.ratios)
+        at, width = len(self.ratios) * (self.num_residual_layers + 2) + 1, self.num_filters * 2 ** len(self.ratios)
         last = f"{at + 1}."
         for t in self.encoder():
             yield t._replace(name=f"{at + 2}.{t.name.removeprefix(last)}") if t.name.startswith(last) else t
-        yield from self.lstm(at, wide)
+        yield from self.lstm(at, width)
 
     def tower(self, prefix: str) -> Pieces:
         convolutions = (t for t in self.layers() if ".lstm." not in t.name)

@@ -55,7 +55,7 @@ class Schema(BartSchema):
     def encoders(self) -> tuple[Encoder, ...]:
         """Half a minute of sound."""
         # The projections of keys and values of a cross attention are the decoder's.
-        stacks = [s for s in self.architecture().stacks if s.part == "audio"]
+        stacks = [s for s in self.standalone().stacks if s.part == "audio"]
         layers = [layer for s in stacks for layer in s.kinds]
         rows, mels, source = self.max_source_positions, 2 * self.num_mel_bins, "the config's max_source_positions"
         return (through(layers, rows, rows, mels, source, modality="audio"),)

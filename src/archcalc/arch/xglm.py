@@ -9,10 +9,12 @@ from archcalc.arch import biogpt
 from archcalc.arch._computes import Computes
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Layers, Size
-from archcalc.model import SINUSOIDAL, Architecture
+from archcalc.model import SINUSOIDAL
 
 
 class Schema(biogpt.Schema):
+    prefix = "model"
+
     vocab_size: Size = 256008
     max_position_embeddings: Size = 2048
     hidden_size: Size = named(1024, "d_model", "hidden_size")
@@ -33,6 +35,3 @@ class Schema(biogpt.Schema):
 
     def decoder_options(self) -> dict[str, Any]:
         return {}
-
-    def architecture(self, prefix: str = "model") -> Architecture:
-        return super().architecture(prefix)

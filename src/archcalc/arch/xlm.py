@@ -19,10 +19,12 @@ from archcalc.model import LEARNED, Architecture, Facts, Group, Layer, Shard, Te
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("emb_dim", "n_layers", "n_heads", "vocab_size")
     inert_keys: ClassVar[tuple[str, ...]] = (
-        "sinusoidal_embeddings", "causal", "unk_index", "mask_index", "start_n_top", "end_n_top", "lang_id", "bos_index", "eos_index",
-        "pad_index", "id2lang", "lang2id", "max_vocab", "min_count", "same_enc_dec", "share_inout_emb", "encoder_only",
+        "sinusoidal_embeddings", "causal", "unk_index", "mask_index", "start_n_top", "end_n_top", "lang_id", "bos_index",
+        "eos_index", "pad_index", "id2lang", "lang2id", "max_vocab", "min_count", "same_enc_dec", "share_inout_emb",
+        "encoder_only",
     )  # fmt: skip
 
     vocab_size: Size = named(30145, "vocab_size", "n_words")
@@ -40,7 +42,7 @@ class Schema(ConfigSchema):
     def norm_label(self) -> str:
         return "LayerNorm (post)"
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         if self.asm or not self.is_encoder:
             raise UnsupportedError("asm is true or is_encoder is not: only XLM as an encoder with a plain head is modelled")
         h, heads, v, root = self.emb_dim, self.n_heads, self.vocab_size, join(prefix, "transformer")
@@ -86,8 +88,7 @@ class Flaubert(Schema):
     Source: transformers 5.23, models/flaubert/modeling_flaubert.py (`FlaubertWithLMHeadModel`) and configuration_flaubert.py (defaults).
     """
 
-    name = "flaubert"
-    inert_keys = (*Schema.inert_keys, "mask_token_id", "layerdrop", "attention_bias")
+    inert_keys = (*Schema.inert_keys, "attention_bias")
 
     pre_norm: Flag = False
 

@@ -18,10 +18,11 @@ from archcalc.model import Architecture, Facts, Group, Position, Shard, Tensor, 
 
 
 class Schema(ConfigSchema):
+    prefix = ""
     core_keys = ("d_model", "n_layer", "n_head", "vocab_size")
     inert_keys = (
-        "attn_type", "mem_len", "reuse_len", "use_mems_eval", "use_mems_train", "bi_data", "clamp_len", "same_length", "start_n_top",
-        "end_n_top", "untie_r", "use_mems",
+        "attn_type", "mem_len", "reuse_len", "use_mems_eval", "use_mems_train", "bi_data", "clamp_len", "same_length",
+        "start_n_top", "end_n_top", "untie_r", "use_mems",
     )  # fmt: skip
 
     vocab_size: Size = named(32000, "vocab_size", "n_token")
@@ -36,7 +37,7 @@ class Schema(ConfigSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
 
-    def architecture(self, prefix: str = "") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads, v, root = self.d_model, self.n_head, self.vocab_size, join(prefix, "transformer")
         dim = divided(h, heads, "d_model", "n_head")
         if self.d_head not in (None, dim):

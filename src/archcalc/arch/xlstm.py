@@ -22,6 +22,7 @@ def rounded(width: float, multiple: int) -> int:
 
 
 class Schema(ConfigSchema):
+    prefix = "backbone"
     core_keys = ("hidden_size", "vocab_size", "num_heads")
     inert_keys = (
         "add_out_norm", "autocast_kernel_dtype", "chunk_size", "chunkwise_kernel", "gate_soft_cap", "inference_state_dtype",
@@ -45,27 +46,26 @@ class Schema(ConfigSchema):
     def norm(self, name: str) -> Iterator[Tensor]:
         return layer_norm(name, self.hidden_size) if self.use_bias else iter((rms_norm(name, self.hidden_size),))
 
-    def architecture(self, prefix: str = "backbone") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, heads, bias, fused = self.hidden_size, self.num_heads, self.use_bias, self.weight_mode == "fused"
         if self.embedding_dim not in (None, h):
             raise UnsupportedError(f"embedding_dim is {self.embedding_dim} and hidden_size {h}: only equal ones are modelled")
         qk, v = int(h * self.qk_dim_factor), int(h * self.v_dim_factor)
         dims = rounded(h * self.qk_dim_factor, 64) // heads, rounded(h * self.v_dim_factor, 64) // heads
         memory = MatrixMemory(h, heads, qk, v, dims, bias, fused)
-        wide = rounded(h * self.ffn_proj_factor, self.ffn_round_up_to_multiple_of)
+        width = rounded(h * self.ffn_proj_factor, self.ffn_round_up_to_multiple_of)
         names = ("proj_up_gate", "proj_up", "proj_down")
-        ffn = GatedFeedForward(h, wide, "silu", bias, "proj_up_gate_z" if fused else "", names)
+        ffn = GatedFeedForward(h, width, "silu", bias, "proj_up_gate_z" if fused else "", names)
         norms = (*self.norm("norm_mlstm"), *self.norm("norm_ffn"))
         layer = make_layer(memory, ffn, norms, mixer_name="mlstm_layer", ffn_name="ffn")
         facts = Facts(
             hidden_size=h, vocab_size=self.vocab_size, context_tokens=None, attention="mLSTM", heads=heads, kv_heads=heads,
-            head_dim=dims[0], norm="RMSNorm (pre)", activation="SwiGLU", position=NO_POSITIONS, intermediate_size=wide,
+            head_dim=dims[0], norm="RMSNorm (pre)", activation="SwiGLU", position=NO_POSITIONS, intermediate_size=width,
             more=(("memory", f"{heads} matrices of {dims[0]} x {dims[1]}"),),
         )  # fmt: skip
         layers = [layer] * (self.num_blocks or self.num_hidden_layers)
         norm = [rms_norm("out_norm", h)]
         return decoder(
-            "xlstm",
             layers,
             facts,
             computes=self.computes(),

@@ -14,12 +14,7 @@ from archcalc.model import Tensor
 
 
 class Schema(roberta.Schema):
-    inert_keys = (
-        *roberta.Schema.inert_keys,
-        "default_language",
-        "adapter_reuse_layer_norm",
-        "ln_before_adapter",
-    )
+    inert_keys = (*roberta.Schema.inert_keys, "default_language", "adapter_reuse_layer_norm", "ln_before_adapter")
 
     vocab_size: Size = 30522
     pre_norm: Flag = False

@@ -26,9 +26,6 @@ class XverseMoe(Schema):
     """XVERSE with experts: routed and shared ones of one width in every layer.
     Source: SGLang 0.5.23, srt/models/xverse_moe.py (`XverseMoE`)."""
 
-    name = "xverse_moe"
-    inert_keys = (*Schema.inert_keys, "norm_topk_prob", "router_aux_loss_coef", "output_router_logits")
-
     num_experts: Size = 64
     num_experts_per_tok: Size = named(6, "moe_top_k", "num_experts_per_tok")
     num_shared_experts: Count | None = 2

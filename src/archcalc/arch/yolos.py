@@ -20,7 +20,7 @@ def perceptron(name: str, hidden: int, out: int) -> Iterator[Tensor]:
 
 
 class Schema(ViTSchema):
-    inert_keys = (*ViTSchema.inert_keys, "auxiliary_loss", "class_cost", "bbox_cost", "giou_cost")
+    inert_keys = (*ViTSchema.inert_keys, "class_cost", "bbox_cost", "giou_cost")
     root = "vit"
     layers_name = "encoder.layer"
 

@@ -28,10 +28,10 @@ class Schema(BertSchema):
     conv_window: Count | None = None
 
     def tables(self) -> Iterator[Tensor]:
-        wide = self.hidden_size
-        yield table("position_embeddings", self.max_position_embeddings + 2, wide)
-        yield table("token_type_embeddings", self.type_vocab_size, wide)
-        yield from layer_norm("LayerNorm", wide)
+        width = self.hidden_size
+        yield table("position_embeddings", self.max_position_embeddings + 2, width)
+        yield table("token_type_embeddings", self.type_vocab_size, width)
+        yield from layer_norm("LayerNorm", width)
 
     def convolution(self) -> int | None:
         """Tokens that a convolution over the values sees, where there is one."""
@@ -51,7 +51,6 @@ class Mra(Schema):
     Source: transformers 5.24, models/mra/modeling_mra.py (`MraForMaskedLM`) and configuration_mra.py (defaults); Zeng et al. 2022,
     arXiv:2207.10284."""
 
-    name = "mra"
     inert_keys = (
         *Schema.inert_keys, "block_per_row", "approx_mode", "initial_prior_first_n_blocks", "initial_prior_diagonal_n_blocks",
     )  # fmt: skip
@@ -69,10 +68,7 @@ class Nystromformer(Schema):
     Source: transformers 5.24, models/nystromformer/modeling_nystromformer.py (`NystromformerForMaskedLM`) and
     configuration_nystromformer.py (defaults); Xiong et al. 2021, arXiv:2102.03902."""
 
-    name = "nystromformer"
-    inert_keys = (
-        *Schema.inert_keys, "segment_means_seq_len", "num_landmarks", "inv_coeff_init_option",
-    )  # fmt: skip
+    inert_keys = (*Schema.inert_keys, "segment_means_seq_len", "num_landmarks")
     root = "nystromformer"
     way = "through landmarks"
 

@@ -25,14 +25,13 @@ class Schema(LatentSchema):
     def dense(self) -> GatedFeedForward:
         return GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h = self.hidden_size
         layer = make_layer(
             self.attention(), self.dense(), (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         )
         facts = self.facts(attention="MLA", more=self.more())
         return decoder(
-            self.name,
             [layer] * self.num_hidden_layers,
             facts,
             computes=self.computes(),
@@ -45,7 +44,6 @@ class YoutuLlm(Schema):
     """Youtu-LLM by its publisher's name.
     Source: mlx-lm 0.32, mlx_lm/models/youtu_llm.py (defaults and names)."""
 
-    name = "youtu_llm"
     inert_keys = (*LatentSchema.inert_keys, "rope_traditional")
 
     mlp_bias: Flag = False

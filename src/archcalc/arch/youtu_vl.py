@@ -20,9 +20,10 @@ class YoutuVlVision(Siglip2):
     """The vision tower of Youtu-VL: SigLIP 2 without a table of positions or a head.
     Source: llama.cpp (llama-cpp-python 0.3.36), tools/mtmd/models/youtuvl.cpp."""
 
-    name = "youtu_vl_vision"
-    inert_keys = (*Siglip2.inert_keys, "window_size", "fullatt_block_indexes", "num_patches", "out_hidden_size", "tokens_per_second",
-                  "temporal_patch_size")  # fmt: skip
+    inert_keys = (
+        *Siglip2.inert_keys, "window_size", "fullatt_block_indexes", "out_hidden_size", "tokens_per_second",
+        "temporal_patch_size",
+    )  # fmt: skip
 
     spatial_merge_size: Size = 2
 
@@ -36,6 +37,8 @@ class YoutuVlVision(Siglip2):
 
 
 class Schema(VisionSchema):
+    ties = "stated"
+
     text_config: Annotated[ConfigSchema, nested("youtu_llm", fixed=True), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("youtu_vl_vision", fixed=True), DEFAULT]
 
@@ -51,12 +54,9 @@ class Schema(VisionSchema):
     def text(self, prefix: str) -> Architecture:
         return self.text_config.architecture(prefix)
 
-    def tied(self, text: Architecture) -> bool | None:
-        return self.stated_tie()
-
-    def merger(self, wide: int, hidden: int) -> Iterator[Tensor]:
-        joined = wide * int(getattr(self.vision_config, "spatial_merge_size", 2)) ** 2
-        yield rms_norm("merger.ln_q", wide)
+    def merger(self, width: int, hidden: int) -> Iterator[Tensor]:
+        joined = width * int(getattr(self.vision_config, "spatial_merge_size", 2)) ** 2
+        yield rms_norm("merger.ln_q", width)
         yield from linear("merger.mlp.0", joined, joined, "other", bias=True)
         yield from linear("merger.mlp.2", hidden, joined, "other", bias=True)
 

@@ -21,7 +21,7 @@ from archcalc.model import NOPE, Architecture
 class Schema(SharedLayerSchema):
     inert_keys = (
         "hidden_mamba_act", "mamba_inner_layernorms", "num_logits_to_keep", "time_step_floor", "time_step_max", "time_step_min",
-        "use_associative_scan", "use_mamba_kernels",
+        "use_associative_scan",
     )  # fmt: skip
 
     vocab_size: Size = 32000
@@ -46,7 +46,7 @@ class Schema(SharedLayerSchema):
             self.mamba_conv_bias, heads=self.n_mamba_heads,
         )  # fmt: skip
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, mamba = self.hidden_size, self.mamba()
         after = range(self.num_hidden_layers - 3)
         turns = [HYBRID if i % self.attn_layer_period == self.attn_layer_offset else LINEAR for i in after]
@@ -62,4 +62,4 @@ class Schema(SharedLayerSchema):
                 ("Mamba state", f"{mamba.inner} channels x {mamba.state}"),
             ),
         )
-        return decoder("zamba", layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("final_layernorm", h)])
+        return decoder(layers, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("final_layernorm", h)])

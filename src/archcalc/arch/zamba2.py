@@ -22,8 +22,8 @@ class Schema(SharedLayerSchema):
     inert_keys = (
         "chunk_size", "ft_lora", "kv_channels", "lora_rank", "mamba_headdim", "num_logits_to_keep", "num_query_groups",
         "rescale_prenorm_residual", "time_step_floor", "time_step_limit", "time_step_max", "time_step_min", "use_conv_bias",
-        "use_long_context", "use_mamba_kernels", "use_mem_eff_path", "use_shared_block_lora", "use_shared_mlp_lora", "vocab_file",
-        "attn_layer_offset", "attn_layer_period", "mamba_dt_rank", "mamba_proj_bias", "mamba_conv_bias", "num_mem_heads",
+        "use_long_context", "use_mem_eff_path", "use_shared_block_lora", "use_shared_mlp_lora", "vocab_file", "attn_layer_offset",
+        "attn_layer_period", "mamba_dt_rank", "mamba_proj_bias", "mamba_conv_bias", "num_mem_heads",
     )  # fmt: skip
 
     vocab_size: Size = 32000
@@ -43,12 +43,12 @@ class Schema(SharedLayerSchema):
 
     def adapters(self, uses: range) -> Iterator[Tensor]:
         """Beside the FFN of a shared layer and, if wanted, its queries, keys and values."""
-        rank, wide = self.adapter_rank, self.shared_width
+        rank, width = self.adapter_rank, self.shared_width
         yield from adapter(
             "feed_forward.gate_up_proj_adapter_list", uses, self.hidden_size, 2 * self.ffn().intermediate, rank, "mlp"
         )
         for name in "qkv" if self.use_shared_attention_adapter else "":
-            yield from adapter(f"self_attn.linear_{name}_adapter_list", uses, wide, wide, rank, "attention")
+            yield from adapter(f"self_attn.linear_{name}_adapter_list", uses, width, width, rank, "attention")
 
     def ffn(self) -> GatedFeedForward:
         h = self.hidden_size
@@ -63,7 +63,7 @@ class Schema(SharedLayerSchema):
         adapters = self.adapters(range(block, uses, self.num_mem_blocks))
         return self.hybrid("shared_transformer", self.mamba(), self.ffn(), rope=self.use_mem_rope, adapters=adapters)
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         six = [*[LINEAR] * 5, HYBRID]
         kinds = self.known([LINEAR, *six * 7, *[LINEAR] * 4, HYBRID, *[LINEAR] * 3, HYBRID, *[LINEAR] * 2])
         number = kinds.count(HYBRID)
@@ -81,7 +81,6 @@ class Schema(SharedLayerSchema):
             ),
         )
         return decoder(
-            "zamba2",
             layers,
             facts,
             computes=self.computes(),

@@ -64,7 +64,7 @@ class Schema(DecoderSchema):
         norms = (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h))
         return make_layer(attention, DeeplyRouted(experts, self.router_hidden_size, carries), norms, extra=self.scales())
 
-    def architecture(self, prefix: str = "model") -> Architecture:
+    def architecture(self, prefix: str) -> Architecture:
         h, n = self.hidden_size, self.num_hidden_layers
         if self.num_experts_per_tok != 1:
             raise UnsupportedError("num_experts_per_tok is not 1: the reference implementation knows no more")
@@ -82,7 +82,6 @@ class Schema(DecoderSchema):
         scaled = [Tensor(f"input_hidden_states_{name}", (h,), "other") for name in ("scale", "bias")]
         layers, norm = [built[what] for what in order], [rms_norm("norm", h)]
         return decoder(
-            "zaya",
             layers,
             facts,
             computes=self.computes(),

@@ -31,18 +31,18 @@ class Compressor:
     overlap: bool
 
     @property
-    def wide(self) -> int:
+    def width(self) -> int:
         return self.dim * (2 if self.overlap else 1)
 
     def tensors(self) -> Iterator[Tensor]:
-        yield Tensor("position_bias", (self.rate, self.wide), "attention")
+        yield Tensor("position_bias", (self.rate, self.width), "attention")
         for name in ("kv_proj", "gate_proj"):
-            yield Tensor(f"{name}.weight", (self.wide, self.hidden), "attention", dtype=PLAIN)
+            yield Tensor(f"{name}.weight", (self.width, self.hidden), "attention", dtype=PLAIN)
         yield rms_norm("kv_norm", self.dim)
 
     def buffer(self) -> State:
         """Projections and gates of the tokens of one row or, where rows overlap, of two."""
-        return State("buffer", (2 * self.wide, self.rate * (2 if self.overlap else 1)), 1, "fp32")
+        return State("buffer", (2 * self.width, self.rate * (2 if self.overlap else 1)), 1, "fp32")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ class CompressedAttention:
     topk: int = 0
 
     def tensors(self) -> Iterator[Tensor]:
-        h, wide, mid = self.hidden, self.heads * self.dim, self.groups * self.o_rank
+        h, width, mid = self.hidden, self.heads * self.dim, self.groups * self.o_rank
         yield Tensor("sinks", (self.heads,), "attention", Shard(0, self.heads))
         yield from linear("q_a_proj", self.q_rank, h, "attention")
         yield rms_norm("q_a_norm", self.q_rank)
-        yield from linear("q_b_proj", wide, self.q_rank, "attention", shard=Shard(0, self.heads))
+        yield from linear("q_b_proj", width, self.q_rank, "attention", shard=Shard(0, self.heads))
         yield from linear("kv_proj", self.dim, h, "attention")
         yield rms_norm("kv_norm", self.dim)
-        yield from linear("o_a_proj", mid, wide // self.groups, "attention", shard=Shard(0, self.groups))
+        yield from linear("o_a_proj", mid, width // self.groups, "attention", shard=Shard(0, self.groups))
         yield from linear("o_b_proj", h, mid, "attention", shard=Shard(1, self.groups))
         for name, compressor in self._compressors():
             for t in compressor.tensors():
@@ -112,7 +112,7 @@ class CompressedAttention:
 
     def width(self) -> int:
         """Compressed and full queries, the key, the heads' output and its groups, and what is to be compressed."""
-        compressed = sum(2 * c.wide for _, c in self._compressors())
+        compressed = sum(2 * c.width for _, c in self._compressors())
         return self.q_rank + 2 * self.heads * self.dim + self.dim + self.groups * self.o_rank + compressed
 
     def label(self) -> str:

@@ -33,12 +33,12 @@ def gated_residual(name: str, hidden: int, streams: int, rank: int, *, writes: b
 
     Source: transformers 5.23, models/qwen4_exp/modeling_qwen4_exp.py `Qwen4ExpTextGatedResidual`.
     """
-    wide = streams * hidden
-    yield rms_norm(f"{name}.hc_norm", wide)
-    yield from linear(f"{name}.input_mix_weight_down", rank, wide, "other")
-    yield from linear(f"{name}.input_mix_weight_up", wide, rank, "other")
+    width = streams * hidden
+    yield rms_norm(f"{name}.hc_norm", width)
+    yield from linear(f"{name}.input_mix_weight_down", rank, width, "other")
+    yield from linear(f"{name}.input_mix_weight_up", width, rank, "other")
     if writes:
-        yield from linear(f"{name}.block_inject_weight", streams, wide, "other")
+        yield from linear(f"{name}.block_inject_weight", streams, width, "other")
 
 
 def widened(layer: Layer, hidden: int, streams: int) -> Layer:

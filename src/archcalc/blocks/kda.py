@@ -32,25 +32,25 @@ class KimiDeltaAttention:
     log_shape: tuple[int, ...] | None = None
 
     def tensors(self) -> Iterator[Tensor]:
-        h, wide, by_head = self.hidden, self.heads * self.dim, Shard(0, self.heads)
+        h, width, by_head = self.hidden, self.heads * self.dim, Shard(0, self.heads)
         for name in ("q_proj", "k_proj", "v_proj"):
-            yield from linear(name, wide, h, "attention", shard=by_head)
+            yield from linear(name, width, h, "attention", shard=by_head)
         stored = ("q_conv1d.weight", "k_conv1d.weight", "v_conv1d.weight")
-        for t in causal_conv("conv1d", 3 * wide, self.kernel, units=self.heads):
+        for t in causal_conv("conv1d", 3 * width, self.kernel, units=self.heads):
             yield t._replace(stored=stored)
-        yield Tensor("forget_gate.dt_bias", (wide,), "attention", by_head)
+        yield Tensor("forget_gate.dt_bias", (width,), "attention", by_head)
         yield Tensor("forget_gate.A_log", self.log_shape or (self.heads,), "attention", None if self.log_shape else by_head)
         if self.low_rank:
             yield from linear("forget_gate.f_a_proj", self.dim, h, "attention")
-            yield from linear("forget_gate.f_b_proj", wide, self.dim, "attention", shard=by_head)
+            yield from linear("forget_gate.f_b_proj", width, self.dim, "attention", shard=by_head)
             yield from linear("g_a_proj", self.dim, h, "attention")
-            yield from linear("g_b_proj", wide, self.dim, "attention", shard=by_head)
+            yield from linear("g_b_proj", width, self.dim, "attention", shard=by_head)
         else:
-            yield from linear("forget_gate.f_proj", wide, h, "attention", shard=by_head)
-            yield from linear("g_proj", wide, h, "attention", shard=by_head)
+            yield from linear("forget_gate.f_proj", width, h, "attention", shard=by_head)
+            yield from linear("g_proj", width, h, "attention", shard=by_head)
         yield from linear("b_proj", self.heads, h, "attention", shard=by_head)
         yield rms_norm("o_norm", self.dim)
-        yield from linear("o_proj", h, wide, "attention", shard=Shard(1, self.heads))
+        yield from linear("o_proj", h, width, "attention", shard=Shard(1, self.heads))
 
     def caches(self) -> Iterator[Cache]:
         conv = conv_state(3 * self.heads * self.dim, self.kernel, self.heads)

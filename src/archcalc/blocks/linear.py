@@ -74,10 +74,10 @@ class GatedDeltaNet:
 
     def _apart(self, keys: int, values: int) -> Iterator[Tensor]:
         h, heads, by_key, by_value = self.hidden, self.value_heads, Shard(0, self.key_heads), Shard(0, self.value_heads)
-        for name, wide, shard in (("q", keys, by_key), ("k", keys, by_key), ("v", values, by_value)):
-            yield from linear(f"{name}_proj", wide, h, "attention", shard=shard)
-        for name, wide in (("a", heads), ("b", heads), ("g", values)):
-            yield from linear(f"{name}_proj", wide, h, "attention", shard=by_value)
+        for name, width, shard in (("q", keys, by_key), ("k", keys, by_key), ("v", values, by_value)):
+            yield from linear(f"{name}_proj", width, h, "attention", shard=shard)
+        for name, width in (("a", heads), ("b", heads), ("g", values)):
+            yield from linear(f"{name}_proj", width, h, "attention", shard=by_value)
         yield from causal_conv("conv1d", 2 * keys + values, self.kernel, units=self.key_heads)
         yield Tensor("A_log", (heads,), "attention", by_value)
         yield Tensor("dt_bias", (heads,), "attention", by_value)
@@ -143,11 +143,11 @@ class LightningAttention:
     head_dim: int
 
     def tensors(self) -> Iterator[Tensor]:
-        wide, by_head = self.heads * self.head_dim, Shard(0, self.heads)
-        yield from linear("qkv_proj", 3 * wide, self.hidden, "attention", shard=by_head)
-        yield from linear("output_gate", wide, self.hidden, "attention", shard=by_head)
-        yield rms_norm("norm", wide)._replace(shard=by_head)
-        yield from linear("out_proj", self.hidden, wide, "attention", shard=Shard(1, self.heads))
+        width, by_head = self.heads * self.head_dim, Shard(0, self.heads)
+        yield from linear("qkv_proj", 3 * width, self.hidden, "attention", shard=by_head)
+        yield from linear("output_gate", width, self.hidden, "attention", shard=by_head)
+        yield rms_norm("norm", width)._replace(shard=by_head)
+        yield from linear("out_proj", self.hidden, width, "attention", shard=Shard(1, self.heads))
 
     def caches(self) -> Iterator[Cache]:
         state = State("recurrent", (self.heads, self.head_dim, self.head_dim), self.heads)

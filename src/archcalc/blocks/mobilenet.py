@@ -32,14 +32,14 @@ class FusedInverted:
     channels: int
 
     def layer(self, inner: int) -> Layer:
-        wide = inner * self.expand
+        width = inner * self.expand
         tensors = (
-            conv("conv_exp", wide, inner, self.kernel),
-            rms_norm("bn1", wide),
-            conv("conv_pwl", self.channels, wide),
+            conv("conv_exp", width, inner, self.kernel),
+            rms_norm("bn1", width),
+            conv("conv_pwl", self.channels, width),
             rms_norm("bn2", self.channels),
         )
-        return Layer("none", f"fused inverted residual {wide}", tensors, ffn_width=2 * wide)
+        return Layer("none", f"fused inverted residual {width}", tensors, ffn_width=2 * width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +52,18 @@ class Inverted:
     channels: int
 
     def tensors(self, inner: int) -> Iterator[Tensor]:
-        wide = inner * self.expand
+        width = inner * self.expand
         if self.start:
             yield from _conv_norm("dw_start", inner, 1, self.start)
-        yield from _conv_norm("pw_exp", wide, inner)
+        yield from _conv_norm("pw_exp", width, inner)
         if self.middle:
-            yield from _conv_norm("dw_mid", wide, 1, self.middle)
-        yield from _conv_norm("pw_proj", self.channels, wide)
+            yield from _conv_norm("dw_mid", width, 1, self.middle)
+        yield from _conv_norm("pw_proj", self.channels, width)
 
     def layer(self, inner: int) -> Layer:
-        wide = inner * self.expand
+        width = inner * self.expand
         tensors = (*self.tensors(inner), Tensor("layer_scale.gamma", (self.channels,), "other"))
-        return Layer("none", f"inverted residual {wide}", tensors, ffn_width=2 * wide)
+        return Layer("none", f"inverted residual {width}", tensors, ffn_width=2 * width)
 
 
 @dataclass(frozen=True, slots=True)

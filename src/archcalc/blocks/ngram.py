@@ -86,19 +86,19 @@ class NGrams:
         return -(-total // self.multiple) * self.multiple
 
     def tensors(self) -> Iterator[Tensor]:
-        tables, wide, rows = (self.size - 1) * self.heads, self.streams * self.hidden, self.rows()
+        tables, width, rows = (self.size - 1) * self.heads, self.streams * self.hidden, self.rows()
         name = "ple_embedding.ngram_embedding"
         pieces = tuple(f"{name}.shard_{i}.weight" for i in range(self.parts)) if rows % self.parts == 0 else ()
         yield Tensor(f"{name}.weight", (rows, self.width // tables), "embedding", Shard(0, rows), stored=pieces, rows_read=tables)
         for end, count in (("layer_multipliers", self.size), ("ngram_heads_vocab_sizes", tables), ("ngram_heads_offsets", tables)):
             yield Tensor(f"ple_embedding.{end}", (count,), "other", kind="copy", dtype="I64")
-        yield from linear("key_proj", wide, self.width, "other")
+        yield from linear("key_proj", width, self.width, "other")
         yield from linear("value_proj", self.hidden, self.width, "other")
         for end in ("key", "query", "conv"):
-            yield rms_norm(f"norm_{end}", wide)
-        yield from causal_conv("conv1d", wide, self.kernel, units=1)
+            yield rms_norm(f"norm_{end}", width)
+        yield from causal_conv("conv1d", width, self.kernel, units=1)
 
     def states(self) -> tuple[State, State]:
         """What the convolution still needs, whose taps are as far apart as an n-gram is long, and the tokens of an unfinished n-gram."""
-        wide = State("recurrent", (self.streams * self.hidden, (self.kernel - 1) * self.size), 1)
-        return wide, State("ids", (self.size - 1,), 1, "int64")
+        width = State("recurrent", (self.streams * self.hidden, (self.kernel - 1) * self.size), 1)
+        return width, State("ids", (self.size - 1,), 1, "int64")

@@ -181,8 +181,8 @@ class MatrixMemory:
             yield from linear("qkv_opreact", 2 * (qk + v), h, "attention", bias=bias, shard=by_head)
             yield from linear("ifgate_preact", 2 * heads, h, "attention", bias=True, shard=by_head)
         else:
-            for name, wide in (("q", qk), ("k", qk), ("v", v), ("ogate_preact", v)):
-                yield from linear(name, wide, h, "attention", bias=bias, shard=by_head)
+            for name, width in (("q", qk), ("k", qk), ("v", v), ("ogate_preact", v)):
+                yield from linear(name, width, h, "attention", bias=bias, shard=by_head)
             for name in ("igate_preact", "fgate_preact"):
                 yield from linear(name, heads, h, "attention", bias=True, shard=by_head)
         normed = v // heads * heads

@@ -37,14 +37,14 @@ class RelativeAttention:
     dynamic: bool = False
 
     def tensors(self) -> Iterator[Tensor]:
-        h, wide, kv, by_head, by_kv = (
+        h, width, kv, by_head, by_kv = (
             self.hidden,
             self.heads * self.dim,
             self.kv_heads * self.dim,
             Shard(0, self.heads),
             self.kv_heads,
         )
-        yield from linear("q_proj", wide, h, "attention", shard=by_head)
+        yield from linear("q_proj", width, h, "attention", shard=by_head)
         for name in ("k", "v"):
             yield from linear(f"{name}_proj", kv, h, "attention", shard=Shard(0, by_kv))
             if self.dynamic:
@@ -53,10 +53,10 @@ class RelativeAttention:
             else:
                 yield from causal_conv(f"{name}_sconv.conv1d", kv, self.kernel, units=by_kv)
         yield from linear("r_proj", self.heads * self.rel_dim, h, "attention", shard=by_head)
-        yield from linear("o_proj", h, wide, "attention", shard=Shard(1, self.heads))
+        yield from linear("o_proj", h, width, "attention", shard=Shard(1, self.heads))
         yield Tensor("rel_logits_proj.proj", (self.rel_dim, self.extent), "attention")
         if self.clipped:
-            yield from linear("gate_proj", wide, h, "attention", shard=by_head)
+            yield from linear("gate_proj", width, h, "attention", shard=by_head)
             yield from linear("sink_proj", self.heads, h, "attention", shard=by_head)
             yield Tensor("q_l2_clip.scale", (self.heads, self.dim), "norm", by_head)
             yield Tensor("rel_l2_clip.scale", (self.heads, self.rel_dim), "norm", by_head)
@@ -84,8 +84,8 @@ class RelativeAttention:
 
     def width(self) -> int:
         """Queries, keys and values before and after their convolutions, relative logits, the output and, if there is one, its gate."""
-        wide = self.heads * self.dim
-        return (3 if self.clipped else 2) * wide + 4 * self.kv_heads * self.dim + self.heads * (self.rel_dim + self.extent)
+        width = self.heads * self.dim
+        return (3 if self.clipped else 2) * width + 4 * self.kv_heads * self.dim + self.heads * (self.rel_dim + self.extent)
 
     def label(self) -> str:
         text = f"{head_sharing(self.heads, self.kv_heads)} ({self.heads}/{self.kv_heads} x {self.dim})"

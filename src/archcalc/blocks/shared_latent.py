@@ -39,14 +39,14 @@ class SharedLatentAttention:
     topk: int = 0
 
     def tensors(self) -> Iterator[Tensor]:
-        h, wide, mid = self.hidden, self.heads * self.dim, self.groups * self.o_rank
+        h, width, mid = self.hidden, self.heads * self.dim, self.groups * self.o_rank
         yield Tensor("attn_sink", (self.heads,), "attention", Shard(0, self.heads), dtype="F32")
         yield from linear("wq_a", self.q_rank, h, "attention")
         yield rms_norm("q_norm", self.q_rank)
-        yield from linear("wq_b", wide, self.q_rank, "attention", shard=Shard(0, self.heads))
+        yield from linear("wq_b", width, self.q_rank, "attention", shard=Shard(0, self.heads))
         yield from linear("wkv", self.dim, h, "attention")
         yield rms_norm("kv_norm", self.dim)
-        yield from linear("wo_a", mid, wide // self.groups, "attention", shard=Shard(0, self.groups))
+        yield from linear("wo_a", mid, width // self.groups, "attention", shard=Shard(0, self.groups))
         yield from linear("wo_b", h, mid, "attention", shard=Shard(1, self.groups))
         if self.owns:
             for name in ("wkv", "wgate") if self.ratio > 1 else ("wkv",):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from archcalc.cli._options import ENGINES, Batch, Context, FormatOption, KvDtype, MaybeSources, Offline, Refresh, Set, all_engines
+from archcalc.cli._records import options, said
 from archcalc.cli._run import Format, explains, print_each
 from archcalc.engines.engine import TEXTBOOK
 from archcalc.errors import UsageError
@@ -21,7 +22,70 @@ _MAX = 1 << 20
 _BOTH, _VLLM, _SGLANG, _LLAMA, _TRANSFORMERS = "vLLM and SGLang", "vLLM", "SGLang", "llama.cpp", "transformers"
 
 
+class Ranks(NamedTuple):
+    """How vLLM and SGLang spread a model over GPUs."""
+
+    tp: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Tensor parallelism.", rich_help_panel=_BOTH)] = None
+    dcp: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Decode context parallelism.", rich_help_panel=_BOTH)] = None
+
+
+class Blocks(NamedTuple):
+    """vLLM's own."""
+
+    pp: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Pipeline parallelism.", rich_help_panel=_VLLM)] = None
+    block_size: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Tokens of a block.", rich_help_panel=_VLLM)] = None
+    max_num_batched_tokens: Annotated[
+        int | None, typer.Option(min=1, max=_MAX, help="Tokens of a step, 8192 without it.", rich_help_panel=_VLLM)
+    ] = None
+    no_prefix_caching: Annotated[
+        bool, typer.Option("--no-prefix-caching", help="As --no-enable-prefix-caching.", rich_help_panel=_VLLM)
+    ] = False
+    capability: Annotated[
+        str | None,
+        typer.Option(metavar="X.Y", help="The GPU's compute capability, for its kernels' blocks.", rich_help_panel=_VLLM),
+    ] = None
+    kv_cache_memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="A budget per GPU, such as 40GiB: blocks, tokens and requests it holds.", rich_help_panel=_VLLM
+        ),
+    ] = None
+
+
+class Pages(NamedTuple):
+    """SGLang's own."""
+
+    page_size: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Tokens of a page.", rich_help_panel=_SGLANG)] = None
+    swa_full_tokens_ratio: Annotated[
+        str | None,
+        typer.Option(metavar="SHARE", help="Sliding layers' share of token slots, 0.8 without it.", rich_help_panel=_SGLANG),
+    ] = None
+
+
+class Slots(NamedTuple):
+    """llama.cpp's own."""
+
+    np: Annotated[
+        int | None, typer.Option("--np", min=1, max=_MAX, help="Slots; the batch without it.", rich_help_panel=_LLAMA)
+    ] = None
+    unified: Annotated[bool, typer.Option("--unified", help="One buffer for all sequences (-kvu).", rich_help_panel=_LLAMA)] = False
+    ubatch: Annotated[
+        int | None, typer.Option(min=1, max=_MAX, help="Tokens of a micro-batch, 512 without it.", rich_help_panel=_LLAMA)
+    ] = None
+    swa_full: Annotated[bool, typer.Option("--swa-full", help="Whole contexts for sliding layers.", rich_help_panel=_LLAMA)] = False
+
+
+class Kept(NamedTuple):
+    """transformers' own."""
+
+    static: Annotated[
+        bool, typer.Option("--static", help="StaticCache, as long as the context.", rich_help_panel=_TRANSFORMERS)
+    ] = False
+
+
+@options
 def command(
+    *,
     call: typer.Context,
     source: MaybeSources = None,
     ctx: Context = None,
@@ -35,46 +99,11 @@ def command(
     engine_version: Annotated[
         str | None, typer.Option("--engine-version", metavar="VERSION", help="Rules as of that version of the engine.")
     ] = None,
-    tp: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Tensor parallelism.", rich_help_panel=_BOTH)] = None,
-    dcp: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Decode context parallelism.", rich_help_panel=_BOTH)] = None,
-    pp: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Pipeline parallelism.", rich_help_panel=_VLLM)] = None,
-    block_size: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Tokens of a block.", rich_help_panel=_VLLM)] = None,
-    max_num_batched_tokens: Annotated[
-        int | None, typer.Option(min=1, max=_MAX, help="Tokens of a step, 8192 without it.", rich_help_panel=_VLLM)
-    ] = None,
-    no_prefix_caching: Annotated[
-        bool, typer.Option("--no-prefix-caching", help="As --no-enable-prefix-caching.", rich_help_panel=_VLLM)
-    ] = False,
-    capability: Annotated[
-        str | None,
-        typer.Option(metavar="X.Y", help="The GPU's compute capability, for its kernels' blocks.", rich_help_panel=_VLLM),
-    ] = None,
-    kv_cache_memory: Annotated[
-        str | None,
-        typer.Option(
-            metavar="SIZE", help="A budget per GPU, such as 40GiB: blocks, tokens and requests it holds.", rich_help_panel=_VLLM
-        ),
-    ] = None,
-    page_size: Annotated[int | None, typer.Option(min=1, max=_MAX, help="Tokens of a page.", rich_help_panel=_SGLANG)] = None,
-    swa_full_tokens_ratio: Annotated[
-        str | None,
-        typer.Option(metavar="SHARE", help="Sliding layers' share of token slots, 0.8 without it.", rich_help_panel=_SGLANG),
-    ] = None,
-    np: Annotated[
-        int | None, typer.Option("--np", min=1, max=_MAX, help="Slots; the batch without it.", rich_help_panel=_LLAMA)
-    ] = None,
-    unified: Annotated[
-        bool, typer.Option("--unified", help="One buffer for all sequences (-kvu).", rich_help_panel=_LLAMA)
-    ] = False,
-    ubatch: Annotated[
-        int | None, typer.Option(min=1, max=_MAX, help="Tokens of a micro-batch, 512 without it.", rich_help_panel=_LLAMA)
-    ] = None,
-    swa_full: Annotated[
-        bool, typer.Option("--swa-full", help="Whole contexts for sliding layers.", rich_help_panel=_LLAMA)
-    ] = False,
-    static: Annotated[
-        bool, typer.Option("--static", help="StaticCache, as long as the context.", rich_help_panel=_TRANSFORMERS)
-    ] = False,
+    ranks: Ranks,
+    blocks: Blocks,
+    pages: Pages,
+    slots: Slots,
+    kept: Kept,
     command_file: Annotated[
         str | None,
         typer.Option("--command-file", metavar="FILE", help="An engine's command from a script or manifest, - for standard input."),
@@ -105,34 +134,26 @@ def command(
                 "--batch": batch > 1,
                 "--kv-dtype": kv_dtype,
                 "--engine": engine,
-                "--tp": tp,
-                "--dcp": dcp,
+                **said(ranks),
             }
         )
     elif not source:
         raise UsageError("no SOURCE is named", "name a model, or an engine's command: archcalc kv -- vllm serve MODEL")
-    found, said = None, tuple[str, ...]()
+    found, released = None, tuple[str, ...]()
     if own is not None:
         from archcalc.analysis.ask import understand, with_draft
         from archcalc.engines.engine import server
 
         found = with_draft(understand(own, engine_version), offline=offline, refresh=refresh)
-        said = server(found.asked.engine).released(found.asked.version)
-    ratio = None if swa_full_tokens_ratio is None else units.parse_share(swa_full_tokens_ratio, "--swa-full-tokens-ratio")
-    asked: dict[str, Any] = {
-        "engine_version": None if found is not None else engine_version, "tp": tp, "dcp": dcp, "pp": pp, "block_size": block_size,
-        "max_num_batched_tokens": max_num_batched_tokens, "prefix_caching": False if no_prefix_caching else None,
-        "capability": _capability(capability), "kv_cache_memory": units.parse_bytes(kv_cache_memory) if kv_cache_memory else None,
-        "page_size": page_size, "swa_full_tokens_ratio": ratio, "np": np, "unified": unified or None,
-        "ubatch": ubatch, "swa_full": swa_full or None, "static": static or None,
-    }  # fmt: skip
-    options = {name: value for name, value in asked.items() if value is not None}
+        released = server(found.asked.engine).released(found.asked.version)
+    version = None if found is not None else engine_version
+    own_options = _stated({"engine_version": version}, ranks, _read(blocks), _read(pages), slots, kept)
     overrides: tuple[str, ...] = tuple(set_ or ())
     if found is not None:
         engine, source = found.asked.engine, [found.asked.model]
         overrides = (*found.asked.overrides, *overrides)
     name = engine or (TEXTBOOK if form in (Format.json, Format.jsonl) else None)
-    kv.check_options(engine, options)
+    kv.check_options(engine, own_options)
     tokens = units.parse_tokens(ctx) if ctx is not None else None
     cache = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
     if found is not None:
@@ -145,7 +166,7 @@ def command(
         if length is None and found is not None:
             length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
         made = kv.compare(
-            loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=options, asked=found and found.asked
+            loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=own_options, asked=found and found.asked
         )
         if found is None:
             return made
@@ -153,7 +174,7 @@ def command(
         for each in made.found:
             if isinstance(each, KvReport):
                 left = [f"not taken into account: {', '.join(flags)}"] if (flags := found.options.unmodelled) else []
-                each.notes += [note for note in (*found.notes, *said, *left) if note not in each.notes]
+                each.notes += [note for note in (*found.notes, *released, *left) if note not in each.notes]
         return made
 
     def page(c: Comparison) -> None:
@@ -183,6 +204,27 @@ def _csv(comparisons: Iterable[Comparison]) -> None:
     write_csv(COLUMNS, rows(comparisons), sys.stdout)
 
 
+def _read(group: Blocks | Pages) -> dict[str, Any]:
+    """Options that are texts, as the engine takes them."""
+    from archcalc import units
+
+    made: dict[str, Any] = group._asdict()
+    if isinstance(group, Pages):
+        ratio = group.swa_full_tokens_ratio
+        return {**made, "swa_full_tokens_ratio": None if ratio is None else units.parse_share(ratio, "--swa-full-tokens-ratio")}
+    made["prefix_caching"] = False if made.pop("no_prefix_caching") else None
+    memory = group.kv_cache_memory
+    return {**made, "capability": _capability(group.capability), "kv_cache_memory": units.parse_bytes(memory) if memory else None}
+
+
+def _stated(*groups: dict[str, Any] | Ranks | Slots | Kept) -> dict[str, Any]:
+    """What was given of these, by the names that engines have for it: a switch that is off is none."""
+    made = [
+        group if isinstance(group, dict) else {name: value or None for name, value in group._asdict().items()} for group in groups
+    ]
+    return {name: value for group in made for name, value in group.items() if value is not None}
+
+
 def _capability(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
@@ -190,15 +232,3 @@ def _capability(text: str | None) -> tuple[int, int] | None:
     if not (major.isdecimal() and (minor or "0").isdecimal() and len(text) < 6):
         raise UsageError(f"--capability {text} is not a compute capability", "write it like 9.0 (Hopper) or 8.6")
     return int(major), int(minor or 0)
-
-
-def _share(text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
-    if not 0 < share <= 1:
-        raise UsageError(f"--swa-full-tokens-ratio {text} is not a share", "above 0, and 1 at most")
-    return share

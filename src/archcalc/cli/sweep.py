@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Iterator
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
 from archcalc import files
 from archcalc.cli._options import Offline, Sources, engines, formats, gpus
+from archcalc.cli._records import options
 from archcalc.cli._run import CLOSED_PIPE, complain, leave, unread
 from archcalc.errors import FormatError, UsageError
 
@@ -34,42 +35,56 @@ _MAX_ROW = 2**20
 _BATCH = 500
 
 
+class Axes(NamedTuple):
+    """What is varied."""
+
+    ctx: Annotated[str | None, typer.Option("--ctx", metavar="LIST", help="Contexts: 4k,32k,128k.")] = None
+    concurrency: Annotated[str | None, typer.Option("--concurrency", metavar="LIST", help="Sequences at once: 1,8,64.")] = None
+    isl: Annotated[str | None, typer.Option("--isl", metavar="LIST", help="Prompts of requests: 1k,8k.")] = None
+    osl: Annotated[str | None, typer.Option("--osl", metavar="LIST", help="Outputs of requests: 256,1k.")] = None
+    gpu: Annotated[
+        str | None,
+        typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090; all that are rented: all.", autocompletion=gpus),
+    ] = None
+    vram: Annotated[
+        str | None, typer.Option("--vram", metavar="LIST", help="Memory of each card, in place of the listed one: 22GiB,24GiB.")
+    ] = None
+    engine: Annotated[
+        str | None, typer.Option("--engine", metavar="LIST", help="Engines: vllm,sglang.", autocompletion=engines)
+    ] = None
+    tp: Annotated[str | None, typer.Option("--tp", metavar="LIST", help="Tensor parallelism: 1,2,4.")] = None
+    pp: Annotated[str | None, typer.Option("--pp", metavar="LIST", help="Pipeline stages.")] = None
+    ep: Annotated[str | None, typer.Option("--ep", metavar="LIST", help="Expert parallelism.")] = None
+    dp: Annotated[str | None, typer.Option("--dp", metavar="LIST", help="Replicas.")] = None
+    quant: Annotated[
+        str | None, typer.Option("--quant", metavar="LIST", help="Weights: none,fp8,w4a16.", autocompletion=formats)
+    ] = None
+    kv_dtype: Annotated[str | None, typer.Option("--kv-dtype", metavar="LIST", help="Cache dtypes: bf16,fp8.")] = None
+
+
+class Work(NamedTuple):
+    """How the rows are computed."""
+
+    resume: Annotated[bool, typer.Option("--resume", help="Keep the rows that FILE.jsonl has, and compute the rest.")] = False
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, max=256, help="Processes; as many as there are cores by default.")
+    ] = None
+
+
+@options
 def command(
+    *,
     source: Sources,
     out: Annotated[
         str, typer.Option("--out", "-o", metavar="FILE", help="FILE.jsonl, .csv or .parquet; - for standard output.")
     ] = "-",
-    ctx: Annotated[str | None, typer.Option("--ctx", metavar="LIST", help="Contexts: 4k,32k,128k.")] = None,
-    concurrency: Annotated[str | None, typer.Option("--concurrency", metavar="LIST", help="Sequences at once: 1,8,64.")] = None,
-    isl: Annotated[str | None, typer.Option("--isl", metavar="LIST", help="Prompts of requests: 1k,8k.")] = None,
-    osl: Annotated[str | None, typer.Option("--osl", metavar="LIST", help="Outputs of requests: 256,1k.")] = None,
-    gpu: Annotated[
-        str | None,
-        typer.Option("--gpu", metavar="LIST", help="Machines: h100,8xh100,2x4090; all that are rented: all.", autocompletion=gpus),
-    ] = None,
-    vram: Annotated[
-        str | None, typer.Option("--vram", metavar="LIST", help="Memory of each card, in place of the listed one: 22GiB,24GiB.")
-    ] = None,
-    engine: Annotated[
-        str | None, typer.Option("--engine", metavar="LIST", help="Engines: vllm,sglang.", autocompletion=engines)
-    ] = None,
-    tp: Annotated[str | None, typer.Option("--tp", metavar="LIST", help="Tensor parallelism: 1,2,4.")] = None,
-    pp: Annotated[str | None, typer.Option("--pp", metavar="LIST", help="Pipeline stages.")] = None,
-    ep: Annotated[str | None, typer.Option("--ep", metavar="LIST", help="Expert parallelism.")] = None,
-    dp: Annotated[str | None, typer.Option("--dp", metavar="LIST", help="Replicas.")] = None,
-    quant: Annotated[
-        str | None, typer.Option("--quant", metavar="LIST", help="Weights: none,fp8,w4a16.", autocompletion=formats)
-    ] = None,
-    kv_dtype: Annotated[str | None, typer.Option("--kv-dtype", metavar="LIST", help="Cache dtypes: bf16,fp8.")] = None,
+    axes: Axes,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=LIST", help="Values of a config key: num_hidden_layers=24,32,48.")
     ] = None,
     form: Annotated[Forms | None, typer.Option("--format", "-f", help="How to print on standard output; jsonl by default.")] = None,
     offline: Offline = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep the rows that FILE.jsonl has, and compute the rest.")] = False,
-    jobs: Annotated[
-        int | None, typer.Option("--jobs", min=1, max=256, help="Processes; as many as there are cores by default.")
-    ] = None,
+    work: Work,
 ) -> None:
     """Compute every combination of models, contexts, machines and config keys.
 
@@ -77,25 +92,11 @@ def command(
     network. A model without figures in any row has failed: it is named, and the exit status is 1.
     """
     from archcalc import sweep as library
-    from archcalc.analysis import sweep
+    from archcalc.analysis import grid
 
-    axes, overrides = library.axes(
-        source=source,
-        context_tokens=_items(ctx),
-        concurrency=_items(concurrency),
-        isl=_items(isl),
-        osl=_items(osl),
-        gpu=_items(gpu),
-        vram=_items(vram),
-        engine=_items(engine),
-        tp=_items(tp),
-        pp=_items(pp),
-        ep=_items(ep),
-        dp=_items(dp),
-        quant=_items(quant),
-        kv_dtype=_items(kv_dtype),
-        set=dict(_override(text) for text in set_ or ()),
-    )
+    listed = {"context_tokens" if name == "ctx" else name: _items(text) for name, text in axes._asdict().items()}
+    made, overrides = library.axes(source=source, **listed, set=dict(_override(text) for text in set_ or ()))
+    resume = work.resume
     _check_ending(out, resume)
     if out != "-" and form is not None:
         raise UsageError(
@@ -103,14 +104,14 @@ def command(
         )
     if out != "-":
         files.check_output(out, source)
-    total = sweep.size(axes, overrides)
+    total = grid.size(made, overrides)
     done = _finished(out) if resume else {}
-    rows = (row for row in sweep.grid(axes, overrides) if sweep.key(row) not in done)
+    rows = (row for row in grid.grid(made, overrides) if grid.key(row) not in done)
     todo = total - len(done) if resume else total
     tally = _Tally()
     for row in done.values():
         tally.add(row)
-    computed = tally.counted(_computed(rows, todo, jobs or os.cpu_count() or 1))
+    computed = tally.counted(_computed(rows, todo, work.jobs or os.cpu_count() or 1))
     if out == "-" and form not in (None, Forms.jsonl):
         assert form is not None
         _show(list(computed), form)
@@ -185,7 +186,7 @@ def _override(text: str) -> tuple[str, list[Any]]:
 
 def _finished(path: str) -> dict[str, dict[str, Any]]:
     """The rows that a file of JSON lines already has. A last line that was cut is computed again."""
-    from archcalc.analysis import sweep
+    from archcalc.analysis import grid
 
     found: dict[str, dict[str, Any]] = {}
     if not os.path.exists(path):
@@ -205,24 +206,24 @@ def _finished(path: str) -> dict[str, dict[str, Any]]:
                 continue
             if not isinstance(row, dict) or not isinstance(row.get("source"), str):
                 raise FormatError(f"{path}, line {number}: no row of a sweep", hint)
-            found[sweep.key(row)] = row
+            found[grid.key(row)] = row
     files.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in found.values()))
     return found
 
 
 def _computed(rows: Iterator[dict[str, Any]], total: int, jobs: int) -> Iterator[dict[str, Any]]:
     """The rows with their figures, in order: in this process if they are few, else in a pool, with a bar on a terminal."""
-    from archcalc.analysis import sweep
+    from archcalc.analysis import grid
 
     if jobs == 1 or total <= 2 * _BATCH:
-        yield from map(sweep.point, rows)
+        yield from map(grid.point, rows)
         return
     import multiprocessing
 
     bar = _bar(total)
     # Spawned workers import nothing but this package: forking a process with threads is not safe everywhere.
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for piece in pool.imap(sweep.points, sweep.batches(rows, _BATCH)):
+        for piece in pool.imap(grid.points, grid.batches(rows, _BATCH)):
             yield from piece
             if bar is not None:
                 bar.advance(len(piece))
@@ -254,7 +255,7 @@ def _bar(total: int) -> _Bar | None:
 
 def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> None:
     """Write the rows: JSON lines as they come, tables at the end."""
-    from archcalc.analysis import sweep
+    from archcalc.analysis import grid
 
     if path == "-":
         for row in rows:
@@ -264,7 +265,7 @@ def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> None:
             for row in rows:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
     else:
-        table = [sweep.flat(row) for row in rows]
+        table = [grid.flat(row) for row in rows]
         names = list(dict.fromkeys(name for row in table for name in row))
         if path.endswith(".csv"):
             import csv
@@ -281,14 +282,14 @@ def _write(path: str, rows: Iterator[dict[str, Any]], resume: bool) -> None:
 
 def _show(rows: list[dict[str, Any]], form: Forms) -> None:
     """The rows as one table on standard output."""
-    from archcalc.analysis import sweep
+    from archcalc.analysis import grid
 
     if form is Forms.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return
     from archcalc.render.sweep import write
 
-    write([sweep.flat(row) for row in rows], form.value, sys.stdout)
+    write([grid.flat(row) for row in rows], form.value, sys.stdout)
 
 
 def _pyarrow() -> Any:

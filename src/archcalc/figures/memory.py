@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
-from archcalc.model import Architecture, Cache
+from archcalc.errors import UnsupportedError
+from archcalc.model import Architecture, Cache, CacheKind
 
+_KINDS = frozenset(get_args(CacheKind))
 DTYPE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
 """Bytes per element of the cache dtypes that have no scales."""
 
@@ -36,7 +38,8 @@ def textbook(architecture: Architecture, tokens: int, batch: int, dtype_bytes: i
     """The cache of `batch` sequences of `tokens` tokens, by kind of cache; with `tp` what one of so many ranks holds: whole heads, at
     least one, and so all of a latent (vLLM 0.33, config/model.py `get_num_kv_heads`), and its part of a state.
 
-    `bytes_per_token` is what one more token costs one sequence at this length: nothing in a full window.
+    `bytes_per_token` is what one more token costs one sequence at this length: nothing in a full window. Raises `UnsupportedError` for a
+    kind of cache that this rule does not know.
     """
     rows: dict[tuple[str, int | None], list[int]] = {}
     for stack in architecture.stacks:
@@ -44,6 +47,8 @@ def textbook(architecture: Architecture, tokens: int, batch: int, dtype_bytes: i
             continue
         for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
             for cache in layer.caches:
+                if cache.kind not in _KINDS:
+                    raise UnsupportedError(f"the textbook has no rule for caches of kind {cache.kind!r}", "try another --engine")
                 state = state_bytes(cache, dtype_bytes) * batch // tp
                 width = cache.per_token * dtype_bytes
                 if tp > 1 and cache.heads:

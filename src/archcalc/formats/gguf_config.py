@@ -65,15 +65,15 @@ def _experts(config: dict[str, Any], get: _Get, header: Header) -> None:
     """Qwen's: without a length of their own, experts share that of the FFN among those that a token visits."""
     active = _needed(get("expert_used_count"), "expert_used_count", header)
     whole = config.get("intermediate_size")
-    wide = get("expert_feed_forward_length") or (
+    width = get("expert_feed_forward_length") or (
         whole // active if isinstance(whole, int) and isinstance(active, int) and active else None
     )
     config |= {
         "num_experts": _needed(get("expert_count"), "expert_count", header),
         "num_experts_per_tok": active,
-        "moe_intermediate_size": _needed(wide, "expert_feed_forward_length", header),
+        "moe_intermediate_size": _needed(width, "expert_feed_forward_length", header),
     }
-    config.setdefault("intermediate_size", wide)
+    config.setdefault("intermediate_size", width)
 
 
 def _shared_expert(config: dict[str, Any], get: _Get, header: Header) -> None:
@@ -124,8 +124,8 @@ def _latent(config: dict[str, Any], get: _Get, header: Header) -> None:
         "num_nextn_predict_layers": mtp,
     }
     if config["n_routed_experts"]:
-        wide = get("expert_feed_forward_length")
-        config["moe_intermediate_size"] = _needed(wide, "expert_feed_forward_length", header)
+        width = get("expert_feed_forward_length")
+        config["moe_intermediate_size"] = _needed(width, "expert_feed_forward_length", header)
         _needed(get("expert_used_count"), "expert_used_count", header)
 
 

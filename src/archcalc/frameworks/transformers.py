@@ -118,15 +118,15 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
     lora = k.flag("use_peft") or k.has("lora_r")
     four = k.flag("load_in_4bit")
     # Published weights are half precision, and transformers 5 loads them so; fp32 ones are trained under autocast.
-    wide = dtype in ("float32", "fp32")
-    precision = "pure" if not wide or four else "amp" if bf16 or k.flag("fp16") else "fp32"
-    if wide and four:
+    fp32 = dtype in ("float32", "fp32")
+    precision = "pure" if not fp32 or four else "amp" if bf16 or k.flag("fp16") else "fp32"
+    if fp32 and four:
         k.notes.append(
             f"dtype {dtype}: what is not in nf4 is counted in half precision, and is twice as large (--set dtype=bfloat16)"
         )
     split = split_of(k, n, NOTHING, half=precision != "fp32" or bf16, full=not lora)
     # sft_trainer.py: adapters beside a quantized model are in bf16, and under ZeRO 3 they are as the model is loaded.
-    narrow = trl and lora and (four or (split.get("zero") == 3 and not wide))
+    narrow = trl and lora and (four or (split.get("zero") == 3 and not fp32))
     fields: dict[str, Any] = {
         "seq": k.int(*_LENGTHS, default=1024 if trl else None),
         "micro_batch": k.int("per_device_train_batch_size", default=8),
@@ -150,7 +150,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "double_quant": k.flag("use_bnb_nested_quant") if four else None,
         "adapter_size": 2 if narrow else None,
         # A reference model is of the trained one's type (trainer/grpo_trainer.py, dpo_trainer.py), DeepSpeed's aside.
-        "frozen_size": 4 if trl and wide and not four and not split.get("zero") else None,
+        "frozen_size": 4 if trl and fp32 and not four and not split.get("zero") else None,
     }
     return fields | split
 

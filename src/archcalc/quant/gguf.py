@@ -173,18 +173,18 @@ def _kept(tensor: Tensor) -> bool:
 
 def _attention_value(m: _Model, default: str, i: int) -> str:
     ft, new, index = m.file_type, default, m.v_layers.get(i, 0)
-    wide = m.gqa >= 4
+    grouped = m.gqa >= 4
     if ft == "q2_k":
-        new = "Q4_K" if wide else "Q3_K"
-    elif ft == "q2_k_s" and wide:
+        new = "Q4_K" if grouped else "Q3_K"
+    elif ft == "q2_k_s" and grouped:
         new = "Q4_K"
     elif ft == "iq3_xxs":
-        new = "Q4_K" if wide else "IQ3_XXS"
-    elif (ft in ("iq3_xs", "iq3_s") and wide) or ft == "iq3_m":
+        new = "Q4_K" if grouped else "IQ3_XXS"
+    elif (ft in ("iq3_xs", "iq3_s") and grouped) or ft == "iq3_m":
         new = "Q4_K"
     elif ft == "q3_k_m":
         new = "Q5_K" if index < 2 else "Q4_K"
-    elif ft == "q3_k_l" or (ft in ("iq4_nl", "iq4_xs") and wide) or (ft == "q4_k_s" and index < 4):
+    elif ft == "q3_k_l" or (ft in ("iq4_nl", "iq4_xs") and grouped) or (ft == "q4_k_s" and index < 4):
         new = "Q5_K"
     elif ft in ("q4_k_m", "q5_k_m") and _more_bits(index, m.v_count):
         new = "Q6_K"

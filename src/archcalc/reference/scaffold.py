@@ -225,6 +225,11 @@ def _head(model_type: str, said: Mapping[str, Any], what: str) -> list[str]:
     ]
 
 
+def _named(model_type: str) -> list[str]:
+    """The type's name, where its file's is another."""
+    return [] if model_type == re.sub(r"[-.]", "_", model_type).lower() else [f'    name = "{model_type}"']
+
+
 def _whole(model_type: str, said: Mapping[str, Any], plain: _Plain) -> str:
     """A plain decoder's file."""
     fields, types = _fields(said)
@@ -247,33 +252,32 @@ def _whole(model_type: str, said: Mapping[str, Any], plain: _Plain) -> str:
     placed = {
         key: value
         for key, value, usual in (
-            ("embed", plain.embed, "embed_tokens"), ("layers_name", plain.layers, "layers"), ("prefix", plain.prefix, "model"),
-            ("head", plain.head, "lm_head"),
+            ("embed", plain.embed, "embed_tokens"), ("layers_name", plain.layers, "layers"), ("head", plain.head, "lm_head"),
         )
         if value != usual
     }  # fmt: skip
     if placed:
         hooks += ["", "    def decoder_options(self) -> dict[str, Any]:", f"        return {placed!r}".replace("'", '"')]
-    said_of = [f'    name: ClassVar[str] = "{model_type}"', *([] if plain.gated else ["    gated: ClassVar[bool] = False"])]
+    said_of = [*_named(model_type), *([] if plain.gated else ["    gated = False"])]
     if plain.norms != ("input_layernorm", "post_attention_layernorm"):
-        said_of.append(f"    norms: ClassVar[tuple[str, ...]] = {plain.norms!r}".replace("'", '"'))
+        said_of.append(f"    norms = {plain.norms!r}".replace("'", '"'))
     if plain.layer_norms:
-        said_of += ["    layer_norms: ClassVar[bool] = True", '    norm_label: ClassVar[str] = "LayerNorm (pre)"']
+        said_of += ["    layer_norms = True", '    norm_label = "LayerNorm (pre)"']
     for key, value, usual in (
+        ("prefix", plain.prefix, "model"),
         ("mixer_name", plain.mixer, "self_attn"), ("ffn_name", plain.ffn, "mlp"), ("last_norm", plain.final, "norm"),
     ):  # fmt: skip
         if value != usual:
-            said_of.append(f'    {key}: ClassVar[str] = "{value}"')
+            said_of.append(f'    {key} = "{value}"')
     if plain.qk_norm != "none":
-        said_of.append(f'    qk_norm: ClassVar[QkNorm] = "{plain.qk_norm}"')
+        said_of.append(f'    qk_norm = "{plain.qk_norm}"')
     lines = _head(model_type, said, "a plain decoder. Say here what differs from Llama.")
-    lines += [f"from typing import {'Any, ' if placed else ''}ClassVar", "", f"from archcalc.arch._plain import {base}"]
+    lines += [*(["from typing import Any", ""] if placed else []), f"from archcalc.arch._plain import {base}"]
     if types:
         lines.append(f"from archcalc.arch._schema import {', '.join(sorted(types))}")
     lines += [] if plain.gated else ["from archcalc.blocks._tensor import Block"]
-    lines += ["from archcalc.blocks.attention import QkNorm"] if plain.qk_norm != "none" else []
     lines += [] if plain.gated else ["from archcalc.blocks.feedforward import FeedForward"]
-    lines += ["", "", f"class Schema({base}):", *said_of, "", *fields, *hooks]
+    lines += ["", "", f"class Schema({base}):", *said_of, *([""] if said_of else []), *fields, *hooks]
     return "\n".join(lines) + "\n"
 
 
@@ -282,8 +286,6 @@ def _started(model_type: str, said: Mapping[str, Any], left: tuple[str, ...]) ->
     fields, types = _fields(said)
     lines = _head(model_type, said, "say here what it is.")
     lines += [
-        "from typing import ClassVar",
-        "",
         f"from archcalc.arch._schema import {', '.join(sorted({'ConfigSchema', *types}))}",
         "from archcalc.errors import UnsupportedError",
         "from archcalc.model import Architecture",
@@ -294,11 +296,10 @@ def _started(model_type: str, said: Mapping[str, Any], left: tuple[str, ...]) ->
         "",
         "",
         "class Schema(ConfigSchema):",
-        f'    name: ClassVar[str] = "{model_type}"',
-        "",
+        *_named(model_type),
         *fields,
         "",
-        '    def architecture(self, prefix: str = "model") -> Architecture:',
+        "    def architecture(self, prefix: str) -> Architecture:",
         f'        raise UnsupportedError("{model_type}: the blocks of its adapter are not named yet")',
     ]
     return "\n".join(line for line in lines) + "\n"
@@ -334,7 +335,7 @@ def missing(made: Scaffold, path: Path) -> list[str]:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-        a = validate(module.Schema, made.row["config"]).architecture()
+        a = validate(module.Schema, made.row["config"]).standalone()
     finally:
         if held is None:
             del sys.modules[spec.name]

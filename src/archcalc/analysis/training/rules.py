@@ -90,7 +90,7 @@ def check(a: Architecture, run: Run) -> None:
 
 def _frozen(a: Architecture, run: Run) -> None:
     """Raises `UsageError` for parts that the model has not, and where nothing is left to train."""
-    held = {name for s in a.stacks for layer in s.kinds for t in layer.tensors for name in (s.part, t.role)}
+    held: set[str] = {name for s in a.stacks for layer in s.kinds for t in layer.tensors for name in (s.part, t.role)}
     held |= {name for c in components(a) for name in (c.part, c.role)}
     if unknown := sorted(run.frozen - held):
         known = [name for name in (*PARTS, *ROLES) if name in held]

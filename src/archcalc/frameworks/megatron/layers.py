@@ -234,8 +234,8 @@ def _activation(gated: bool, fused: bool) -> tuple[int, int]:
 
 def mlp(r: Rank, inner: int, *, gated: bool, fused: bool = True, normed: bool = True, name: str = "FFN") -> Block:
     """A dense FFN behind its norm (core/transformer/mlp.py)."""
-    wide, kept_by = _activation(gated, fused)
-    weights = (*linear(r, wide * inner, r.hidden, split="out", bias=r.bias), *linear(r, r.hidden, inner, split="in", bias=r.bias))
+    halves, kept_by = _activation(gated, fused)
+    weights = (*linear(r, halves * inner, r.hidden, split="out", bias=r.bias), *linear(r, r.hidden, inner, split="in", bias=r.bias))
     kept = (
         Kept("mlp", f"{name}: before the activation", HALF * kept_by * inner // r.tp * r.tokens),
         Kept("mlp", f"{name}: after the activation", HALF * inner // r.tp * r.tokens),
@@ -266,12 +266,12 @@ def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool 
     The rank's experts see `tokens x active / (tp of experts)` rows with sequence parallelism: the dispatcher gathers over expert tensor
     parallelism what it spread over tensor parallelism.
     """
-    wide, kept_by = _activation(gated, fused)
+    halves, kept_by = _activation(gated, fused)
     local_experts = x.total // r.ep
     read = x.latent or r.hidden
-    each = [Weight(x.inner * wide // r.etp * read, True, True), Weight(read * x.inner // r.etp, True, True, row=True)]
+    each = [Weight(x.inner * halves // r.etp * read, True, True), Weight(read * x.inner // r.etp, True, True, row=True)]
     if r.bias:
-        each += [Weight(x.inner * wide // r.etp, True), Weight(read, True)]
+        each += [Weight(x.inner * halves // r.etp, True), Weight(read, True)]
     weights = [Weight(x.total * r.hidden), *_every(each, local_experts, x.grouped)]
     if x.latent:
         weights += [Weight(x.latent * r.hidden, matrix=True), Weight(r.hidden * x.latent, matrix=True, row=True)]
