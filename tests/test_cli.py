@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import archcalc
-from archcalc import report
+from archcalc import report, zoo
 from archcalc.api import schema_model
 from archcalc.cli.schema import reports
 from conftest import Run, imported
@@ -171,7 +171,7 @@ def test_a_bundled_model_needs_neither_pydantic_nor_rich() -> None:
 
 def test_a_file_needs_no_more_than_pydantic(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    path.write_text(json.dumps(archcalc.zoo.config("llama-3.1-8b")), encoding="utf-8")
+    path.write_text(json.dumps(zoo.config("llama-3.1-8b")), encoding="utf-8")
     loaded = imported("inspect", str(path), "--format", "json")
     assert "pydantic" in loaded
     assert not loaded & {*HEAVY, "rich"}

@@ -5,6 +5,10 @@ from __future__ import annotations
 from archcalc.model import Architecture
 
 NOTE = "a diffusion model: all tokens are made in several passes over the whole text: FLOPs are those of one pass, and nothing is cached"
+IN_BLOCKS = (
+    "a diffusion model: a block of tokens is made in several passes over all of them, and cached when it is done: FLOPs are those of "
+    "one pass"
+)
 
 
 def uncached(a: Architecture) -> Architecture:

@@ -5,12 +5,8 @@ srt/dllm/ (keys and values of finished blocks are cached).
 """
 
 from archcalc.arch import bailing_moe
+from archcalc.arch._both_ways import IN_BLOCKS
 from archcalc.model import Architecture
-
-NOTE = (
-    "a diffusion model: a block of tokens is made in several passes over all of them, and cached when it is done: FLOPs are those of "
-    "one pass"
-)
 
 
 class Schema(bailing_moe.Schema):
@@ -18,4 +14,4 @@ class Schema(bailing_moe.Schema):
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
-        return a._replace(notes=(*a.notes, NOTE))
+        return a._replace(notes=(*a.notes, IN_BLOCKS))

@@ -5,7 +5,6 @@ Source: transformers 5.23, models/llama/modeling_llama.py and configuration_llam
 
 from archcalc.arch._decoder import DecoderSchema, decoder
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
-from archcalc.arch.llada2_moe import NOTE
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -79,4 +78,6 @@ class NemotronLabsDiffusion(Schema):
     inert_keys = ("block_size",)
 
     def architecture(self, prefix: str) -> Architecture:
-        return super().architecture(prefix)._replace(notes=(NOTE,))
+        from archcalc.arch._both_ways import IN_BLOCKS
+
+        return super().architecture(prefix)._replace(notes=(IN_BLOCKS,))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch import qwen3
-from archcalc.arch.llada2_moe import NOTE
+from archcalc.arch._both_ways import IN_BLOCKS
 from archcalc.model import Architecture
 
 OWN = ("block_size", "block_length", "mask_token_id", "debug", "fuse_cross_entropy")
@@ -19,4 +19,4 @@ class Schema(qwen3.Schema):
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
-        return a._replace(notes=(*a.notes, NOTE))
+        return a._replace(notes=(*a.notes, IN_BLOCKS))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from archcalc.arch import qwen3_moe
-from archcalc.arch.llada2_moe import NOTE
+from archcalc.arch._both_ways import IN_BLOCKS
 from archcalc.arch.sdar import OWN
 from archcalc.model import Architecture
 
@@ -18,4 +18,4 @@ class Schema(qwen3_moe.Schema):
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
-        return a._replace(notes=(*a.notes, NOTE))
+        return a._replace(notes=(*a.notes, IN_BLOCKS))
