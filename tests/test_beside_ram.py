@@ -76,3 +76,34 @@ def test_a_list_names_what_the_cpus_memory_makes_room_for(cli: Run) -> None:
     assert large["fits"] and large["engine"] == "llama.cpp" and 36 << 30 < large["ram_bytes"] <= 64 << 30
     assert [r["fits"] for r in alone if r["source"] == "gpt-oss-120b"] == [False]
     assert "in RAM" in cli(*asked, "--ram", "64GiB").stdout and "in RAM" not in cli(*asked).stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "layers"),
+    [(["-ngl", "40", "--no-kv-offload"], 80), (["-ngl", "41"], 40), (["-ngl", "81"], 0), (["-ngl", "0"], 80)],
+)
+def test_the_cache_of_layers_in_the_cpus_memory_lies_there(cli: Run, flags: list[str], layers: int) -> None:
+    """src/llama-kv-cache.cpp: a layer's cache lies where the layer does; the head counts as one more. 2 x 8 heads x 128 x 2 B a token."""
+    words = ["llama-server", "-m", "llama-3.3-70b-Q4_K_M.gguf", "-np", "1", *flags, "-c"]
+
+    def used(tokens: int) -> int:
+        r = json.loads(cli("fit", "--gpu", "4xh100", "--offline", "-f", "json", "--", *words, str(tokens)).stdout)
+        return int(r["ram"]["used_bytes"])
+
+    assert used(131072) - used(65536) == layers * 65536 * 2 * 8 * 128 * 2
+    if layers == 80:
+        done = cli("fit", "--gpu", "4xh100", "--ram", "40GiB", "--offline", "-f", "json", "--", *words, "131072")
+        assert done.returncode == 1 and "CPU's memory is too small" in json.loads(done.stdout)["verdict"]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "llama-3.1-70b --gpu 4090 --ram 64GiB --ctx 8k --quant q4_k_m",
+        "llama-3.1-70b --gpu h100 --ram 192GiB --ctx 8k",
+        "qwen3-235b-a22b --gpu 4090 --ram 192GiB --ctx 8k --max-quant q4_k_m",
+    ],
+)
+def test_where_no_engine_is_named_a_storage_that_is_decides_nothing(cli: Run, asked: str) -> None:
+    r = json.loads(cli("fit", *asked.split(), "--offline", "-f", "json").stdout)
+    assert r["fits"] and r["engine"] == "llama.cpp" and r["plan"]["quant"] == "q4_k_m"

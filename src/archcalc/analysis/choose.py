@@ -6,7 +6,7 @@ longest that some plan holds, in whole k.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from archcalc.analysis.fit import Ask, Candidate, Plans, max_context, plans
@@ -72,12 +72,19 @@ class Step(NamedTuple):
 
 
 def choose(
-    architecture: Architecture, ask: Ask, steps: Sequence[Step] = (), *, alternatives: int = 3, brief: bool = False
+    architecture: Architecture,
+    ask: Ask,
+    steps: Sequence[Step] = (),
+    *,
+    alternatives: int = 3,
+    brief: bool = False,
+    free: bool = False,
 ) -> Choice:
     """The weights as published, or as asked; where they do not fit, the first of `steps` that does.
 
     The rest are told of: each engine's first that fits, and what holds the whole context or comes closest to it. `brief` takes the first
-    that holds enough of a context, as a list does, and tells of none. Raises what `analysis.fit.plans` raises.
+    that holds enough of a context, as a list does, and tells of none.
+    `free` is whether the engine was left out, and another may take what the CPU's memory holds. Raises what `analysis.fit.plans` raises.
     """
     published = held(architecture, ask, None, alternatives)
     if published.whole or (brief and published.enough):
@@ -94,7 +101,7 @@ def choose(
             continue
     every = [each for under in tried.values() for each in under]
     fitting = [each for each in every if each.found.best.fits]
-    if not fitting and (beside := _beside_ram(architecture, ask, tried, brief)) is not None:
+    if not fitting and (free or LOCAL in tried) and (beside := _beside_ram(architecture, ask, brief)) is not None:
         return Choice(beside, () if brief or beside.published else (published, beside))
     if not fitting:
         # With storages to choose from, the one that comes closest under the engine that was asked for.
@@ -113,18 +120,18 @@ def choose(
     return Choice(best, tuple(told) if len(told) > 1 else ())
 
 
-def _beside_ram(architecture: Architecture, ask: Ask, engines: Iterable[str], brief: bool) -> Held | None:
+def _beside_ram(architecture: Architecture, ask: Ask, brief: bool) -> Held | None:
     """The plans with part of the model in the CPU's memory, where its size was given and an engine in question can leave some there: in
     the storage that was asked for, in what is published in four bits, or in the first of four bits or less that fits; a list goes down to
     four."""
-    if ask.ram_bytes is None or LOCAL not in engines:
+    if ask.ram_bytes is None:
         return None
     from archcalc.analysis.beside_ram import spilled
     from archcalc.quant import method_of
 
     own, ladder = architecture.quantization, server(LOCAL).ladder
     quants: tuple[str | None, ...] = ladder[next((i for i, quant in enumerate(ladder) if "4" in quant), 0) :]
-    if ask.quant is not None and ask.engine == LOCAL:
+    if ask.quant is not None:
         quants = (ask.quant,)
     elif server(LOCAL).storages(architecture) == (None,) or (own is not None and method_of(own) == "gguf"):
         quants = (None,)

@@ -277,11 +277,12 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
         start, notes = server(ask.engine).starts(ask, plan, pooled, context, sequences, tokens)
         taken = taken._replace(notes=(*taken.notes, *notes))
     ram = server(ask.engine).ram(ask, placement, weights, plan)
+    ram += server(ask.engine).ram_of_cache(model.architecture, ask, context, sequences)
     if start.starts and ask.ram_bytes is not None and ram > ask.ram_bytes:
         start = Start(False, f"the CPU's memory is too small: {ram:,} B stay there, of {ask.ram_bytes:,} B", None)
     return Fit(
         placement, weights, plan, context, concurrency, pooled.needed(context, sequences), most * placement.dp, tokens * placement.dp,
-        pooled.dtype, pooled.rule, start, taken,
+        pooled.dtype, pooled.rule, start, taken, ram,
     )  # fmt: skip
 
 

@@ -48,7 +48,14 @@ def fit_report(
         ask = ask._replace(context_tokens=min(2 * speed.USUAL, longest_of_model or 2 * speed.USUAL))
     if max_quant and ask.quant is None:
         steps = tuple(Step(ask.engine, quant) for quant in allowed(ask.engine, max_quant))
-    choice = choose(loaded.architecture, ask, steps if ask.quant is None else (), alternatives=0 if brief else 3, brief=brief)
+    choice = choose(
+        loaded.architecture,
+        ask,
+        steps if ask.quant is None else (),
+        alternatives=0 if brief else 3,
+        brief=brief,
+        free="--engine" in unsaid and given is None,
+    )
     published = choice.formats[0] if choice.formats else choice.best
     found, asked, own = choice.best.found, choice.best.ask, choice.best.own
     found, ask, target = speed.aimed(found, found.asked(asked), wanted)
@@ -113,7 +120,7 @@ def fit_report(
         ],
         explain=[] if brief else list(_explained(best, ask)),
         options=report.FitOptions(given.used, given.inert, given.unmodelled) if given else None,
-        ram=report.FitRam(ask.ram_bytes, server(ask.engine).ram(ask, best.placement, best.weights, best.budget)),
+        ram=report.FitRam(ask.ram_bytes, best.ram_bytes),
         own_context=None if own is None else report.FitOwnContext(own.tokens, own.fits, own.headroom_bytes),
         formats=[] if brief or given else [_format(loaded, held, wanted) for held in choice.formats],
         assumed=assumed(found, ask, unsaid, own, wanted if usual else None),
@@ -178,7 +185,8 @@ def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitForma
         quant=held.found.model.quant,
         as_published=held.published,
         fits=best.fits,
-        weights_bytes=best.weights.bytes,
+        # Of a plan beside the CPU's memory the whole of it.
+        weights_bytes=best.weights.bytes + (best.weights.cpu_bytes if ask.own is not None else 0),
         context_tokens=best.context_tokens,
         whole_context=held.whole,
         headroom_bytes=best.headroom_bytes,
@@ -221,7 +229,7 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
     """One line: fits, and with what to spare; or does not, and by how much. `own` is the model's own context where none was asked for."""
     machine = ask.gpus.named
     what = f"{units.format_tokens(fit.context_tokens)} tokens x {fit.concurrency} on {machine} under {ask.engine}"
-    ram = server(ask.engine).ram(ask, fit.placement, fit.weights, fit.budget)
+    ram = fit.ram_bytes
     beside = (
         f"; {units.format_bytes(ram)} in the CPU's memory, of {units.format_bytes(ask.ram_bytes)}" if ram and ask.ram_bytes else ""
     )

@@ -335,6 +335,10 @@ class Server(Engine):
         """What one machine's CPU keeps of weights and cache, in bytes."""
         return weights.cpu_bytes
 
+    def ram_of_cache(self, architecture: Architecture, ask: Ask, context: int, sequences: int) -> int:
+        """What one machine's CPU keeps of the cache, in bytes."""
+        return 0
+
     # Placements
 
     def runs_on(self, device: Device) -> str:

@@ -133,7 +133,8 @@ class Fit(NamedTuple):
 
     `kv_needed_bytes` is what `concurrency` sequences of the context take; `headroom_bytes` what is left beside them (negative: missing).
     `max_concurrency` is how many sequences of the context the room holds, `kv_tokens` the tokens that the engine reports for it. `start`
-    is whether the engine starts, `taken` what the plan sets for that.
+    is whether the engine starts, `taken` what the plan sets for that, `ram_bytes` what one machine's CPU keeps
+    of weights and cache.
     """
 
     placement: Placement
@@ -148,6 +149,7 @@ class Fit(NamedTuple):
     kv_rule: str
     start: Start = Start()
     taken: Taken = Taken()
+    ram_bytes: int = 0
 
     @property
     def headroom_bytes(self) -> int:

@@ -188,6 +188,11 @@ class LlamaCpp(Server):
             pooled(self, architecture, placement, ask, {"computes": False}) if alone else by_layers(architecture, ask, budget), ask
         )
 
+    def ram_of_cache(self, architecture: Architecture, ask: Ask, context: int, sequences: int) -> int:
+        from archcalc.engines.llamacpp.pool import on_cpu
+
+        return on_cpu(architecture, ask, context, sequences) if ask.own is not None else 0
+
     def settles(self, ask: Ask, placement: Placement, budget: Budget, sequences: int) -> tuple[Start, Taken]:
         from archcalc.engines.plan import Start, Taken
 

@@ -50,6 +50,16 @@ def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
     return Pooled(needed, held, made.dtype, made.rule)
 
 
+def on_cpu(architecture: Architecture, ask: Ask, context: int, sequences: int) -> int:
+    """What of the cache lies in the CPU's memory: of layers that do, and all of it with `--no-kv-offload` (0c1e57098,
+    src/llama-kv-cache.cpp: a layer's cache lies where the layer does)."""
+    own: Settings = ask.own
+    memories = [d.visible_bytes for d in ask.gpus.each]
+    places = devices_of(architecture.layers, len(memories), own, memories)[: architecture.layers]
+    caches, states = llamacpp.layer_bytes(architecture, Workload(context, sequences, ask.kv_dtype), options_of(own, sequences))
+    return int(sum(c + s for place, c, s in zip(places, caches, states, strict=True) if place == CPU or own.cache_on_cpu))
+
+
 def planned(made: Pooled, ask: Ask) -> Pooled:
     """Of a plan without a command: how many sequences there is room for, and the tokens that a server of the plan allocates."""
 
