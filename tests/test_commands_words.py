@@ -376,3 +376,17 @@ def test_a_number_that_a_shell_puts_in_and_no_memory_follows_from_is_passed_over
     script.write_text(command + "\n")
     done = run("fit", "--gpu", "8xh100", "--command-file", str(script), "--offline", "-f", "json")
     assert done.returncode == 0 and json.loads(done.stdout)["fits"], done.stderr
+
+
+@pytest.mark.parametrize("words", ["-hf unsloth/Qwen3-8B-GGUF:Q8_0", "-m models/Qwen3-8B-Q4_K_M.gguf"])
+def test_the_cache_of_a_repacked_model_is_that_of_the_model(run: Run, words: str) -> None:
+    """36 layers x 2 x 8 heads x 128 x 2 B a token."""
+    done = run("kv", "--offline", "-f", "json", "--", "llama-server", *words.split(), "-c", "8192", "-np", "1")
+    found = json.loads(done.stdout)
+    assert found["bytes"] == 8192 * 36 * 2 * 8 * 128 * 2
+    assert any("taken for qwen3-8b" in note for note in found["notes"])
+
+
+def test_an_engine_that_takes_no_unnamed_file_of_a_repository_is_not_answered(run: Run) -> None:
+    done = run("fit", "--gpu", "4090", "--offline", "--", "vllm", "serve", "unsloth/Qwen3-8B-GGUF")
+    assert done.returncode == 2 and "--engine llama.cpp" in done.stderr

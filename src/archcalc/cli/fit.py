@@ -460,7 +460,7 @@ def _of_command(
     from archcalc.analysis.ask import stands_for, understand, with_draft
     from archcalc.analysis.speed.beside import beside
     from archcalc.analysis.verdict import Given, fit_report
-    from archcalc.engines.engine import server
+    from archcalc.engines.engine import LOCAL, server
     from archcalc.loader import load as read
     from archcalc.quant import file_type_of, is_plain
 
@@ -483,13 +483,16 @@ def _of_command(
         assert isinstance(text, Pair)
         asked = asks[text.machine]
         known = stands_for(text)
+        # Of a repository of GGUF files only llama.cpp takes one that is not named.
+        unnamed = known is not None and not known[1] and asked.engine != LOCAL
+        known = None if unnamed else known
         options: dict[str, Any] = {"offline": offline, "refresh": refresh}
         options["overrides"] = (*found.asked.overrides, *(reading.set_ or ()))
         try:
             loaded = read(known[0] if known else str(text), **options)
         except OfflineError:
             # A repacked checkpoint whose own config is not to be had: the model it was made of, in that storage.
-            known = stands_for(text, config=True)
+            known = None if unnamed else stands_for(text, config=True)
             if known is None:
                 raise
             loaded = read(known[0], **options)

@@ -161,7 +161,14 @@ def command(
         cache = found.asked.values.get("kv_dtype")
 
     def report(text: str) -> Comparison:
-        loaded = load(text, offline=offline, refresh=refresh, overrides=overrides)
+        # A file of weights that is not here is known by its name, as for `fit`.
+        known = None
+        if found is not None:
+            from archcalc.analysis.ask import stands_for
+
+            known = stands_for(text)
+        loaded = load(known[0] if known else text, offline=offline, refresh=refresh, overrides=overrides)
+        taken = (f"{text} is not here, and taken for {known[0]}",) if known else ()
         length = tokens
         if length is None and found is not None:
             length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
@@ -174,7 +181,7 @@ def command(
         for each in made.found:
             if isinstance(each, KvReport):
                 left = [f"not taken into account: {', '.join(flags)}"] if (flags := found.options.unmodelled) else []
-                each.notes += [note for note in (*found.notes, *released, *left) if note not in each.notes]
+                each.notes += [note for note in (*found.notes, *taken, *released, *left) if note not in each.notes]
         return made
 
     def page(c: Comparison) -> None:
