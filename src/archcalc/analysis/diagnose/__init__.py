@@ -1,0 +1,240 @@
+"""An engine's log against what was predicted: term by term, why it stopped, and the smallest change that starts."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from archcalc import report, units
+from archcalc.analysis.diagnose.predicted import Predicted, command_of, predict
+from archcalc.analysis.diagnose.program import program
+from archcalc.analysis.diagnose.remedies import MOST
+from archcalc.analysis.diagnose.remedies import remedies as remedies_of
+from archcalc.commands.logs import APART, WORDS, Kind, Logged
+from archcalc.commands.words import Command, of_arguments
+from archcalc.errors import ArchcalcError, UsageError
+from archcalc.hardware import GpuSpec
+
+__all__ = ["Predicted", "calibration", "diagnose"]
+
+_STOPPED: frozenset[Kind] = frozenset({"network", "shared-memory", "killed", "neighbour", "other"})
+_ASKED: frozenset[Kind] = frozenset({"no-cache", "one-request", "states", "heads", "context", "share", "flag", "model"})
+_REFUSED = _ASKED | APART - _STOPPED
+_NEXT: Mapping[Kind, str] = {
+    "gpus": "CUDA_VISIBLE_DEVICES and the container's GPUs decide how many are seen",
+    "device": "nvidia-smi in the same container says what is seen: docker needs --gpus all, and the driver must be as new as the CUDA of"
+    " the engine",
+    "kernel": "no change of memory helps: another data type, another build of the engine or a newer GPU does",
+    "architecture": "a newer release of the engine, or of transformers beside it, may know the model",
+    "code": "--trust-remote-code allows it, once you have read that code",
+    "file": "have it downloaded again, and compare its size with the repository's",
+    "quant": "leave the quantization out, for the engine to take what the checkpoint states",
+    "port": "give another --port, or end the process that listens on it",
+    "disk": "free some space where weights and compiled kernels are kept (HF_HOME, ~/.cache), or name another place",
+    "network": "NCCL_DEBUG=INFO has it say what failed; between containers it needs --ipc=host or --shm-size, between machines a free port",
+    "shared-memory": "docker run --ipc=host, or --shm-size 16g",
+    "killed": "`dmesg -T | grep -i oom` says whether RAM ran out: the machine, or its container, then needs more of it",
+    "neighbour": "start it alone on the GPU, or one engine after the other",
+    "other": "what the line says is not of memory, as far as is known here: search for it in the engine's issues",
+    "ram": "what stays on the CPU needs more RAM: more layers on the GPU, a smaller quantization or a shorter context",
+}
+
+
+def diagnose(
+    log: Logged, *, model: str | None = None, gpus: GpuSpec | None = None, quant: str | None = None, offline: bool = False,
+    refresh: bool = False, overrides: tuple[str, ...] = (),
+) -> tuple[report.Diagnosis, Predicted | None]:  # fmt: skip
+    """The log explained. `model` and `gpus` stand in for what it does not say. What cannot be had is named in the notes."""
+    notes: list[str] = []
+    command = command_of(log, model, notes)
+    source = model or log.model
+    predicted = predict(log, command, source, gpus, quant, offline, refresh, overrides, notes)
+    kind = log.failure
+    if "inferred" in dict(log.figures) and predicted is not None and _short(log, predicted):
+        log = log._replace(started=False)
+    terms = _terms(log, predicted)
+    if kind is None and not log.started and predicted is not None and (short := _short(log, predicted)):
+        kind = short
+        if not log.said:
+            notes.append("the log does not say why it stopped: this is what is predicted of its command")
+    outcome: Literal["started", "oom", "refused", "stopped", "unknown"]
+    outcome = "started" if log.started else "unknown" if kind is None else "refused" if kind in _REFUSED else "oom"
+    if kind in _STOPPED and not log.started:
+        outcome = "stopped"
+    if kind is not None and log.failure is None and not log.said:
+        outcome = "unknown"
+    cause = _cause(log, kind, predicted) if not log.started or kind else ""
+    if not log.started and kind is None and log.term("weights") is not None:
+        notes.append("the log ends once the weights are loaded: nothing in it stopped the engine so far")
+    if difference := _difference(terms):
+        notes.append(difference)
+
+    def judged(line: str) -> Predicted | None:
+        """The prediction of a changed command."""
+        try:
+            of = of_arguments(shlex.split(line))._replace(version=command.version if command else None)
+        except (ArchcalcError, ValueError):
+            return None
+        return predict(log, of, source, gpus, quant, offline, False, overrides, [])
+
+    remedies = list(remedies_of(log, kind, command, predicted, judged)) if kind is not None else []
+    notes += _told(log, kind, predicted, bool(remedies))
+    spec = gpus or (predicted.ask.gpus if predicted else None)
+    return (
+        report.Diagnosis(
+            schema_version=report.SCHEMA_VERSION,
+            engine=log.engine,
+            engine_version=log.version,
+            model=source or "",
+            gpu=spec.device.id if spec else log.gpu,
+            gpus=spec.count if spec else log.gpus,
+            command=_line(command) if command else log.command,
+            terms=terms,
+            tokens=report.DiagnosedTokens(log.tokens, predicted.best.kv_tokens if predicted else None),
+            outcome=outcome,
+            kind=kind,
+            cause=cause or None,
+            said=log.said or None,
+            remedies=remedies[:MOST],
+            notes=notes,
+        ),
+        predicted,
+    )
+
+
+def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: bool) -> Iterator[str]:
+    """What is said beside the figures."""
+    if (starts := int(dict(log.figures).get("starts", 0))) > 1:
+        yield f"the log holds {starts} starts: this is the last of them that says how it went"
+    if kind is None and log.started and program(log).serves_less and log.tokens and log.tokens < (log.context_tokens or 0):
+        yield (
+            f"it serves, and its cache holds {log.tokens:,} tokens, fewer than the context of {log.context_tokens:,}: longer requests are"
+            " cut short or refused"
+        )
+    if kind is not None and kind in _NEXT:
+        yield _NEXT[kind]
+    elif kind == "model" and re.search(r"gated|401|403|restricted|authenticated", log.said):
+        yield "accept its licence on the model's page, and log in where the engine runs: `hf auth login`, or HF_TOKEN"
+    elif kind is not None and kind not in ("model", "flag") and not log.started and predicted is not None and not helped:
+        yield "no change that was tried starts by the prediction"
+
+
+def _line(command: Command) -> str:
+    return " ".join(shlex.quote(w) for w in (*command.program.split(), *command.words))
+
+
+def _terms(log: Logged, predicted: Predicted | None) -> list[report.DiagnosedTerm]:
+    """The memory lines of the log, each with what was predicted for it; what was predicted alone stands behind them."""
+    expected: dict[str, int] = {}
+    if predicted is not None:
+        b, best = predicted.best.budget, predicted.best
+        expected = {
+            "memory": b.memory_bytes,
+            "weights": b.weights_bytes,
+            "room": b.kv_room_bytes,
+            "kv needed": best.kv_needed_bytes,
+            **program(log).terms(predicted),
+        }
+    out = [report.DiagnosedTerm(name, size, expected.get(name)) for name, size in log.terms]
+    seen = {name for name, _ in log.terms}
+    if log.memory_bytes is not None and "memory" not in seen:
+        out.insert(0, report.DiagnosedTerm("memory", log.memory_bytes, expected.get("memory")))
+        seen.add("memory")
+    return [*out, *(report.DiagnosedTerm(name, None, size) for name, size in expected.items() if name not in seen and size)]
+
+
+def _difference(terms: list[report.DiagnosedTerm]) -> str:
+    """The term that explains most of what lies between the log and the prediction, where that is worth telling."""
+    apart = [
+        (abs(t.logged_bytes - t.predicted_bytes), t)
+        for t in terms
+        if t.logged_bytes is not None and t.predicted_bytes is not None and t.name not in ("room", "memory", "budget")
+    ]
+    rooms = [
+        t.logged_bytes - t.predicted_bytes
+        for t in terms
+        if t.name == "room" and t.logged_bytes is not None and t.predicted_bytes is not None
+    ]
+    size, term = max(apart, key=lambda pair: pair[0], default=(0, None))
+    if rooms and abs(rooms[0]) > 2 * size and abs(rooms[0]) > 512 << 20:
+        more = "more" if rooms[0] > 0 else "less"
+        return f"the room is {units.format_bytes(abs(rooms[0]))} {more} than predicted, and no line of the log says what takes it"
+    if term is None:
+        return ""
+    assert term.logged_bytes is not None and term.predicted_bytes is not None
+    if size < 256 << 20 or size < term.predicted_bytes // 50:
+        return ""
+    more = "more" if term.logged_bytes > term.predicted_bytes else "less"
+    return f"{term.name} explains most of the difference: {units.format_bytes(size)} {more} than predicted"
+
+
+def _short(log: Logged, predicted: Predicted) -> Kind | None:
+    """What stops the command by the log's own figures, or else by the prediction."""
+    best = predicted.best
+    room = log.term("room")
+    if room is not None and room <= 0:
+        return "no-cache"
+    of = program(log)
+    if of.short(log, best):
+        return "one-request"
+    if room is not None or log.tokens is not None or (log.concurrency or 0) >= 1:
+        return None
+    if best.fits:
+        return None
+    if best.budget.kv_room_bytes < 0:
+        return "no-cache" if best.budget.weights_bytes <= best.budget.budget_bytes else "loading"
+    if of.serves_less and best.start.starts:
+        return None
+    return "one-request"
+
+
+def _cause(log: Logged, kind: Kind | None, predicted: Predicted | None) -> str:
+    if kind is None:
+        return ""
+    figures = dict(log.figures)
+    said = WORDS[kind]
+    room, needed = log.term("room"), log.term("kv needed")
+    if kind == "one-request" and needed is not None and room is not None:
+        return (
+            f"{said}: {units.format_bytes(needed)} for {log.context_tokens or 0:,} tokens, and {units.format_bytes(room)} are there"
+        )
+    if kind == "one-request" and log.tokens is not None:
+        length = log.context_tokens or (predicted.best.context_tokens if predicted else 0)
+        return f"{said}: the cache holds {log.tokens:,} tokens, and {length:,} are asked for"
+    if kind == "no-cache" and room is not None:
+        return f"{said}: {units.format_bytes(-room)} are missing before a single token is kept"
+    if kind == "context" and "longest" in figures:
+        return f"{said}: {log.context_tokens or 0:,} tokens against {int(figures['longest']):,}"
+    if (own := program(log).causes.get(kind)) is not None:
+        return own
+    if kind == "ram" and "ram" in figures:
+        return f"{said}: {units.format_bytes(int(figures['ram needed']))} against {units.format_bytes(int(figures['ram']))}"
+    if kind == "gpus" and "apart 1" in figures:
+        return f"{said}: {int(figures['apart 0'])} against {int(figures['apart 1'])}"
+    if kind == "batch" and "apart 1" in figures:
+        of = "tokens of the longest request" if "max_model_len" in log.said else "sequences at once"
+        return f"{said}: {int(figures['apart 0']):,} tokens against {int(figures['apart 1']):,} {of}"
+    if kind == "states" and "state blocks" in figures:
+        return f"{said}: there are {int(figures['state blocks']):,}"
+    if "tried" in figures:
+        return f"{said}: {units.format_bytes(int(figures['tried']))} more were asked for"
+    return said
+
+
+def calibration(log: Logged, predicted: Predicted) -> Mapping[str, Any]:
+    """What this host's overheads were beyond those predicted, for `fit --calibration`. Raises `UsageError` where the log has no room."""
+    room = log.term("room")
+    if room is None:
+        raise UsageError(
+            "the log states no room for the cache, so there is nothing to calibrate with",
+            "give a log of vLLM or SGLang that started",
+        )
+    return {
+        "engine": predicted.ask.engine,
+        "gpu": predicted.ask.gpus.device.id,
+        "overhead_bytes": predicted.best.budget.kv_room_bytes - room,
+        "of": log.model or "",
+        "engine_version": log.version,
+    }

@@ -1,0 +1,33 @@
+"""Logs of Ollama, which starts llama.cpp and is told by its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archcalc.analysis.diagnose.llamacpp import LlamaCpp
+from archcalc.commands.logs import Logged
+from archcalc.commands.words import Command
+
+
+class Ollama(LlamaCpp):
+    executable = "ollama run"
+    releases = False
+
+    def name(self, log: Logged, model: str | None) -> str | None:
+        return (model or log.model) if log.model and "/blobs/" in log.model else super().name(log, model)
+
+    def printed(self, log: Logged, command: Command, changes: Mapping[str, Any]) -> str | None:
+        words = []
+        for name, value in changes.items():
+            if name == "context_tokens":
+                slots = max(1, int(dict(log.asked).get("--parallel", 1)))
+                words.append(f"OLLAMA_CONTEXT_LENGTH={int(value) // slots}")
+            elif name == "kv_dtype":
+                words += ["OLLAMA_FLASH_ATTENTION=1", f"OLLAMA_KV_CACHE_TYPE={value}"]
+            else:
+                return None
+        return " ".join([*words, "ollama serve"])
+
+
+PROGRAM = Ollama()

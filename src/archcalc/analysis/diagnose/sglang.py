@@ -1,0 +1,55 @@
+"""Logs of SGLang: it fills its share with whatever there is, and starts with a cache smaller than one request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
+
+from archcalc.analysis.diagnose.predicted import Predicted
+from archcalc.analysis.diagnose.program import BEFORE, Program, Try, more_gpus, shorter, smaller_cache, smaller_share
+from archcalc.commands.logs import Kind, Logged
+from archcalc.commands.words import Engine
+
+_OF_POOL: frozenset[Kind] = frozenset({"pool", "one-request", "states"})
+
+
+class Sglang(Program):
+    engine: ClassVar[Engine] = "sglang"
+    executable = "python -m sglang.launch_server"
+    model_flag = "--model-path"
+    serves_less = True
+    sequences = (0,)
+    causes: ClassVar[Mapping[Kind, str]] = {"states": "the cache of recurrent states does not hold one request"}
+
+    def terms(self, predicted: Predicted) -> dict[str, int]:
+        return {"cache": predicted.best.budget.kv_room_bytes}
+
+    def tries(self, log: Logged, kind: Kind, predicted: Predicted, *, beyond: bool) -> Iterator[Try]:
+        ask, best = predicted.ask, predicted.best
+        own, before, share_now = ask.own, kind in BEFORE, best.budget.utilization
+        if kind == "pool" and (log.tokens or 0) >= best.context_tokens:
+            n = (log.tokens or 0) // best.context_tokens
+            yield Try({"running": n}, ask._replace(own=own._replace(running=n)), f"more than {n} requests at once: others wait")
+        if kind in _OF_POOL or kind == "no-cache":
+            least = dict(log.figures).get("least share", 0)
+            for share in (round(least + 0.03, 2), 0.9, 0.95) if share_now < 0.95 else ():
+                if share_now < share and least < share < 1:
+                    yield Try({"utilization": share}, ask._replace(utilization=share), "memory for activations and graphs")
+        elif not before:
+            yield from smaller_share(log, predicted)
+            if kind == "capturing":
+                if (own.graph_batch or 256) > 16:
+                    few = ask._replace(own=own._replace(graph_batch=16))
+                    yield Try({"graph_batch": 16}, few, "CUDA graphs of more than 16 sequences")
+                yield Try({"eager": True}, ask._replace(own=own._replace(graphs=False)), "CUDA graphs: decoding is slower")
+        if beyond:
+            return
+        # What one request takes of a pool makes a difference where the pool itself runs out.
+        if kind in _OF_POOL:
+            if ask.kv_dtype is None:
+                yield smaller_cache(predicted, "fp8_e4m3")
+            yield from shorter(log, predicted, ask)
+        yield from more_gpus(predicted)
+
+
+PROGRAM = Sglang()
