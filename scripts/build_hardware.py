@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,8 @@ def build() -> dict[str, Any]:
     def cited(row: dict[str, Any]) -> list[int]:
         return [sources.setdefault(source, len(sources)) for source in row["sources"]]
 
-    devices = [device(row, meta, cited(row)) for row in rows]
-    instances = [instance(row, cited(row)) for row in load("instances.yaml")["instances"]]
+    devices = [stated(row, lambda row: device(row, meta, cited(row))) for row in rows]
+    instances = [stated(row, lambda row: instance(row, cited(row))) for row in load("instances.yaml")["instances"]]
     return {
         "sources": list(sources),
         "names": names(rows),
@@ -40,6 +41,14 @@ def build() -> dict[str, Any]:
         "devices": [list(d) for d in devices],
         "instances": [list(i) for i in instances],
     }
+
+
+def stated(row: dict[str, Any], made: Callable[[dict[str, Any]], Any]) -> Any:
+    """What is made of a row; ends with the key where one that every row states is left out."""
+    try:
+        return made(row)
+    except KeyError as missing:
+        sys.exit(f"{row.get('id', row)}: states no {missing}; null where it is not known")
 
 
 def load(name: str) -> Any:
