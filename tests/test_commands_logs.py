@@ -154,6 +154,17 @@ def test_sglang() -> None:
     assert dict(log.asked) == {"--model-path": "a/b", "--tp-size": 4, "--mem-fraction-static": 0.85}
 
 
+def test_the_tokens_of_a_pool_of_windows_are_not_those_of_the_cache() -> None:
+    """mem_cache/allocator/unified_hybrid_swa.py and managers/scheduler.py of SGLang 0.5.15."""
+    log = read(
+        "[2026-06-01 10:00:20 TP0] max_total_num_tokens=330323, chunked_prefill_size=8192, context_len=32768\n"
+        "[2026-06-01 10:00:21 TP0] [unified-memory-pool] UnifiedSWATokenToKVPoolAllocator ready: full_max_total_num_tokens=330323,"
+        " swa_max_total_num_tokens=41290, joint_available=41290 slots\n"
+        "[2026-06-01 10:00:25] The server is fired up and ready to roll!\n"
+    )
+    assert log.tokens == 330323
+
+
 @pytest.mark.parametrize(
     ("line", "kind"),
     [

@@ -89,7 +89,7 @@ def read_log(found: list[str]) -> Logged:
             if m := re.search(r"max_mamba_cache_size: (\d+)", line):
                 figures["state slots"] = int(m[1])
             terms.put("states", sum(size_of(x, "GiB") for x in re.findall(r"state size: ([\d.]+) ?GB", line)))
-        if m := re.search(r"max_total_num_tokens=(\d+)", line):
+        if m := re.search(r"(?<![a-z_])max_total_num_tokens=(\d+)", line):
             tokens = int(m[1])
             if k := re.search(r"context_len=(\d+)", line):
                 context = int(k[1])
