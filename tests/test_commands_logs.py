@@ -47,6 +47,16 @@ def test_vllm() -> None:
     assert dict(log.asked)["--max-model-len"] == 32768 and dict(log.asked)["--enforce-eager"] is True
 
 
+@pytest.mark.parametrize("pool", ["GPU", "XPU", "CPU", "GPU + host"])
+def test_vllm_on_other_devices(pool: str) -> None:
+    """`update_kv_cache_capacity` of 0.33, v1/core/kv_cache_utils.py: one line, with the device and the host's share of it."""
+    log = read(
+        VLLM_HEAD + f"(EngineCore pid=12) INFO 11-12 10:00:31 [kv_cache_utils.py:1147] {pool} KV cache size: 146,336 tokens,"
+        " Maximum concurrency for 32,768 tokens per request: 4.47x\n" + VLLM_END
+    )
+    assert (log.tokens, log.concurrency, log.context_tokens, log.started) == (146336, 4.47, 32768, True)
+
+
 def test_vllm_s_first_engine() -> None:
     log = read(
         "INFO 01-02 llm_engine.py:237] Initializing an LLM engine (v0.6.4) with config: model='a/b', speculative_config=None,"

@@ -28,7 +28,7 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "vllm serve",
         "Model loading took",
         "Loading model weights took",
-        "GPU KV cache size:",
+        " KV cache size: ",
         "Available KV cache memory",
         "Maximum concurrency for",
         "GPU blocks:",

@@ -148,7 +148,7 @@ def read_log(found: list[str]) -> Logged:
         if m := _FREE.search(line):
             memory = memory or size_of(m[2], "GiB")
             terms.put("free", size_of(m[1], "GiB"))
-        if m := re.search(r"GPU KV cache size: ([\d,]+) tokens", line):
+        if m := re.search(r"\b[A-Z]{2,5}(?: \+ host)? KV cache size: ([\d,]+) tokens", line):
             now = int(m[1].replace(",", ""))
             tokens = now if tokens is None else min(tokens, now)
         if m := re.search(r"(?:# )?(?:GPU|cuda|rocm|CUDA) blocks: (\d+)", line):
@@ -172,7 +172,7 @@ def read_log(found: list[str]) -> Logged:
             phase = "loading"
         elif re.search(r"Model loading took|Loading model weights took", line):
             phase = "profiling"
-        elif re.search(r"Available KV cache memory|GPU KV cache size|(?:GPU|cuda) blocks: ", line):
+        elif re.search(r"Available KV cache memory|KV cache size: |(?:GPU|cuda) blocks: ", line):
             phase = "after"
         elif re.search(r"Capturing (?:the model|CUDA graph|cudagraph)|Capturing CUDA graphs", line) and phase == "after":
             phase = "capturing"
