@@ -26,7 +26,11 @@ def _caches(model: Model, tokens: int, quals: Quals) -> Iterator[tuple[int, int,
     size = _DTYPE_BYTES.get(quals.dtype or "bf16")
     kinds = memory.textbook(model.architecture, tokens, quals.batch, size, quals.tp) if size else []
     index = [kind for kind in kinds if kind.kind == "index"]
-    for share, basis in ((Fraction(1), ""), (_INDEX_ROW / (size or 1), ", the indexer's keys in fp8"), (Fraction(0), ", no indexer's keys")):
+    for share, basis in (
+        (Fraction(1), ""),
+        (_INDEX_ROW / (size or 1), ", the indexer's keys in fp8"),
+        (Fraction(0), ", no indexer's keys"),
+    ):
         if not basis or index:
             less = [(1 - share) * sum(sizes) for sizes in ((k.bytes for k in index), (k.bytes_per_token for k in index))]
             whole = sum(kind.bytes for kind in kinds), sum(kind.bytes_per_token for kind in kinds)
