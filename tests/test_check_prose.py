@@ -39,6 +39,9 @@ SENTENCES = [
     ("Gemma 3 27B has 62 layers, and Gemma 3 4B 34 layers. Foo-7B has 62 layers.",
      "gemma-3-27b layers=62;gemma-3-4b layers=34"),
     ("Scaled up from Qwen3-4B's 36 layers.", "qwen3-4b layers=36"),
+    ("Llama-3.1-8B takes 16 GB in bf16, and its KV cache 128 KiB per token.",
+     "llama-3.1-8b weights=16 GB;llama-3.1-8b kv_per_token=128 KiB"),
+    ("The KV cache of Llama-3.1-8B takes 64 KiB per token in fp8.", "llama-3.1-8b kv_per_token=64 KiB"),
     # What is of something else is not called right.
     ("Unlike Qwen3-8B, our Foo-9B has 36 layers and 32 attention heads.", ""),
     ("Qwen3-8B was our teacher: the student has 36 layers.", ""),
@@ -66,7 +69,22 @@ DOUBTED = [
     ("Qwen3-8B, a 37-layer model, is small.", "qwen3-8b layers=37"),
     ("Qwen3-8B 有 37 层，32 个注意力头。", "qwen3-8b layers=37"),
     ("DeepSeek-V3 是一个总参数为 761B 的 MoE 模型。", "deepseek-v3 total_params=761B"),
+    ("DeepSeek-V3 activates 32B parameters per token.", "deepseek-v3 active_params=32B"),
+    ("Mixtral 8x7B has 8 experts and uses 3 experts per token.", "mixtral-8x7b active_experts=3"),
+    ("GLM-4.5 routes each token to 4 experts.", "glm-4.5 active_experts=4"),
+    ("gpt-oss-20b has 24 layers; gpt-oss-120b has 24 layers.", "gpt-oss-120b layers=24"),
+    ("Qwen3-8B is built from 37 layers.", "qwen3-8b layers=37"),
+    ("Qwen3-8B needs 30 GB in bf16.", "qwen3-8b weights=30 GB"),
+    ("Qwen3-8B needs about 14 GB of memory in bf16.", "qwen3-8b weights=14 GB"),
+    ("The KV cache of Llama-3.1-8B takes 64 KiB per token.", "llama-3.1-8b kv_per_token=64 KiB"),
+    ("The KV cache of Qwen3-8B at 32k takes 9 GB in bf16.", "qwen3-8b kv_cache=9 GB"),
     # Of a part, of a run, of another model, or with a word that leaves it open.
+    ("Qwen3-8B needs 20 GB in bf16.", ""),
+    ("Qwen3-8B needs 60 GB in bf16 for training.", ""),
+    ("Qwen3-8B needs at least 14 GB in bf16.", ""),
+    ("Qwen3-8B takes 5 GB in int4 and 64 KiB per token.", ""),
+    ("Mixtral 8x7B has 8 experts; ours uses 3 experts per token.", ""),
+    ("Qwen3-8B with 36 layers, Qwen3-14B has 37 layers.", ""),
     ("Qwen3-8B has 4 more layers than ours.", ""),
     ("Qwen3-8B has 18 layers on each GPU.", ""),
     ("Qwen3-8B has 12 frozen layers, and the first 12 layers of Qwen3-8B are kept.", ""),
@@ -87,7 +105,7 @@ DOUBTED = [
 
 @pytest.mark.parametrize(("sentence", "claims"), DOUBTED)
 def test_a_wrong_figure_of_a_model_that_a_sentence_names_is_doubtful(sentence: str, claims: str) -> None:
-    said = [claim for claim in told(f"# Notes\n\n{sentence}\n") if claim.count(" ") == 2]
+    said = [claim for claim in told(f"# Notes\n\n{sentence}\n") if claim.endswith((" doubtful", " wrong"))]
     assert said == [f"{claim} doubtful" for claim in claims.split(";") if claim]
 
 

@@ -301,7 +301,7 @@ class _Checker:
     def prose(self, table: Table, number: int, around: Callable[[], Resolved]) -> None:
         """The figures of sentences: right of the model that is named last before them, or of that which the page is about."""
         last: Resolved | None = None
-        found = [(text, list(mentions.counts(text.cell.text))) for text in layout.texts(table)]
+        found = [(text, [*mentions.counts(text.cell.text), *mentions.sizes(text.cell.text)]) for text in layout.texts(table)]
         for text, figures in found if any(figures for _, figures in found) else ():
             said = names.in_sentence(text.cell.text) if len(text.cell.text) <= mentions.MAX_TEXT else ()
             for mention in figures:
@@ -321,9 +321,11 @@ class _Checker:
             return
         owner = self._owner(resolved)
         cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
-        slot = Slot(text.subject, Label((mention.field,)), cell, mention.field, False)
+        slot = Slot(text.subject, Label((mention.field,), mention.quals), cell, mention.field, False)
         for claim in reading.read(slot.label, cell):
-            if claim.field == mention.field and claim.form == "number" and self._judge(claim, owner, table).verdict == "wrong":
+            if claim.field != mention.field or claim.form != "number" or self._judge(claim, owner, table).verdict != "wrong":
+                continue
+            if mention.field != "weights" or confirm.is_no_footprint(claim, owner.models):
                 self.claim(slot, claim, owner, table, number)
 
     def _whose(self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table) -> Resolved | None:
@@ -363,7 +365,7 @@ class _Checker:
     ) -> bool:
         said = False
         cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
-        slot = Slot(text.subject, Label((field,)), cell, field, False)
+        slot = Slot(text.subject, Label((field,), mention.quals), cell, field, False)
         for claim in reading.read(slot.label, cell):
             if claim.field != field or claim.form not in ("number", "word"):
                 continue

@@ -20,6 +20,7 @@ from archcalc.cards.labels import NUMERIC, WORDS, Label, Quals
 from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model, load
 from archcalc.cards.names import namesakes, siblings
+from archcalc.cards.quantity import scales
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved
 from archcalc.cards.vocabulary import mark
@@ -347,9 +348,16 @@ def _as_configured(finding: Finding, _near: Near) -> bool:
     return any(model.text_config.get(key) == number.printed * 10**number.scale for model in finding.models)
 
 
+def is_no_footprint(claim: Claim, models: Sequence[Model]) -> bool:
+    """Whether bytes are less than the weights, or more than what a server takes beside them: half as much again."""
+    values = [v.value for model in models for v in truth.safely(model, "weights", claim.quals)]
+    sizes = [claim.number.printed * unit for unit, _ in scales(claim.number, "bytes")] if claim.number else []
+    return bool(values and sizes) and (2 * min(sizes) > 3 * max(values) or max(sizes) < min(values))
+
+
 def _of_no_cache(finding: Finding, _near: Near) -> bool:
     """Bytes a token that nothing says are a cache's: those of the weights read."""
-    if finding.claim.field != "kv_per_token":
+    if finding.claim.field != "kv_per_token" or finding.where.kind == "prose":
         return False
     return not any(_says("cache", text) for text in (finding.block, finding.cell, finding.around))
 

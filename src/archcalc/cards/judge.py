@@ -100,10 +100,11 @@ def _judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
         return Judgement("wrong" if rules.strict else "unverifiable", why="not understood")
     if claim.form == "number" and claim.number is not None:
         return _number(model, claim, claim.number, rules)
-    if claim.form == "word":
-        return _word(model, claim)
-    if claim.form == "flag":
-        return _none(model, claim)
+    if claim.form in ("word", "flag"):
+        found = _word(model, claim) if claim.form == "word" else _none(model, claim)
+        key = "" if rules.strict or found.verdict == "ok" else claim.quals.key
+        said = next((name for name, value in model.keys.get(key, ()) if value is claim.flag), "") if key else ""
+        return Judgement("ok", str(claim.flag).lower(), f"{said} of the config") if said else found
     if claim.form == "ratio":
         return _ratio(model, claim, rules)
     if claim.form == "every":
@@ -118,7 +119,8 @@ def _judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
 
 def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgement:
     kind = NUMERIC[claim.field]
-    values = _allowed(truth.safely(model, claim.field, claim.quals), claim, rules)
+    quals = claim.quals._replace(key="") if rules.strict else claim.quals
+    values = _allowed(truth.safely(model, claim.field, quals), claim, rules)
     if not values:
         return Judgement("unverifiable", why="the config does not say")
     if number.unit == "%":

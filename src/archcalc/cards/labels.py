@@ -28,7 +28,8 @@ class Quals(NamedTuple):
     """What a label or a cell says about how a value is counted.
 
     `unit` is the power of ten of numbers without a scale. `embedding` and `mtp` are `with` or `without`, `span` is `native` or
-    `extended` (of contexts), `tp` of how many ranks a cache is that of one (0: of one, and how many there are is not said).
+    `extended` (of contexts), `tp` of how many ranks a cache is that of one (0: of one, and how many there are is not said). `key` is what
+    `key_of` makes of the label, for configs that have such a key.
     """
 
     unit: int = 0
@@ -41,6 +42,7 @@ class Quals(NamedTuple):
     part: Part = ""
     other: str = ""
     tp: int = 1
+    key: str = ""
 
 
 class Label(NamedTuple):
@@ -124,6 +126,18 @@ def _singular(word: str) -> str:
     return word[:-1] if len(word) > 3 and word[-1] == "s" and word[-2] not in "sui" and not word.endswith("bias") else word
 
 
+def key_of(text: str) -> str:
+    """A label or a key of a config without blanks, marks and words for number: what both are compared by.
+
+    >>> key_of("Index top-k") == key_of("index_topk"), key_of("Mamba heads") == key_of("mamba_num_heads")
+    (True, True)
+    """
+    return _COUNT_WORDS.sub("", normal(text)).replace(" ", "")
+
+
+_COUNT_WORDS = re.compile(r"\b(?:num|n|number of)\b")
+
+
 @lru_cache(maxsize=4096)
 def parse(text: str, group: str = "") -> Label | None:
     """What a label asks for, or None where it is none that is known. `group` is the label above it, if any.
@@ -167,6 +181,8 @@ def parse(text: str, group: str = "") -> Label | None:
     if "!embedding" in clean[0]:
         quals = quals._replace(embedding="without")
         clean = tuple(field.partition("!")[0] for field in clean)
+    if not group:
+        quals = quals._replace(key=key_of(text))
     return Label(tuple(_in_part(field, quals.part) for field in clean), quals, weak=weak)
 
 

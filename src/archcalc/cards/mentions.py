@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 from archcalc.cards import names, vocabulary, words
-from archcalc.cards.labels import NUMERIC
+from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in
 from archcalc.cards.quantity import numbers
 from archcalc.cards.vocabulary import mark
 
@@ -21,13 +21,15 @@ MAX_TEXT = 600
 
 
 class Mention(NamedTuple):
-    """A field, and where its number or word stands; `also` are fields that the words around it could mean too."""
+    """A field, and where its number or word stands; `also` are fields that the words around it could mean too, `quals` what they say of
+    how it is counted."""
 
     field: str
     start: int
     end: int
     word: str = ""
     also: tuple[str, ...] = ()
+    quals: Quals = Quals()
 
 
 _STRONG = re.compile(r"[,;:.()\[\]|/+，。；：（）、]|→|->")
@@ -95,6 +97,8 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
             field = "active_params"
         if field == "total_params" and _ACTIVE.search(ahead):
             field = "active_params"
+        if field == "experts" and "active_experts" in fields:
+            field = "active_experts"
         if not field or (field in _SCALED and number.scale < 6) or number.unit or (number.decimals and NUMERIC[field] == "int"):
             continue
         if mark("other").search(_SEPARATOR.split(behind)[0]) or (field != "mtp_layers" and re.search(r"(?i)\bmtp\b", ahead)):
@@ -125,36 +129,68 @@ _SIZES = re.compile(r"(?<![\w-])(\d+(?:\.\d+)?B)[- ]A(\d+(?:\.\d+)?B)\b")
 _OUTRIGHT = frozenset(
     {
         "total_params", "active_params", "layers", "heads", "kv_heads", "head_dim", "experts", "active_experts", "shared_experts",
-        "hidden_size", "intermediate_size", "vocab", "context", "window",
+        "hidden_size", "intermediate_size", "vocab", "context", "window", "weights", "kv_cache", "kv_per_token",
     }
 )  # fmt: skip
 """Fields that a sentence states of a whole model."""
 
 
+def sizes(text: str) -> Iterator[Mention]:
+    """Sizes in bytes that a sentence gives to weights in a type, or to a cache: "takes 16 GB in bf16", "KV cache ... 128 KiB per token"."""
+    found = [n for n in numbers(text) if n.unit[-1:] in ("b", "s") and n.unit[0] in "kmgt"] if len(text) <= MAX_TEXT else ()
+    for number in found:
+        start, end = _clause(text, number.start, number.after)
+        ahead, behind = text[start : number.start].lower(), text[number.after : end].lower()
+        dtype = dtype_in(behind) or dtype_in(ahead)
+        if re.search(r"\d\s*[-–]\s*$", ahead):
+            continue  # 40-42 GB
+        if mark("kv-cache").search(ahead):
+            a_token = mark("per-token").match(behind)
+            context = 0 if a_token else context_in(f"{ahead} {behind}")
+            if a_token or context:
+                quals = Quals(dtype=dtype, context=context)
+                yield Mention("kv_per_token" if a_token else "kv_cache", number.start, number.after, quals=quals)
+        elif dtype and not mark("cache").search(f"{ahead} {behind.partition(',')[0]}"):
+            yield Mention("weights", number.start, number.after, quals=Quals(dtype=dtype))
+
+
 def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool:
-    """Whether a sentence says a figure of one model that it names, in so many words: "Qwen3-8B has 36 layers"."""
+    """Whether a sentence, or its clause around the figure, says it of one model that it names, in so many words: "Qwen3-8B has 36
+    layers"."""
+    start, end = _clause(text, mention.start, mention.end)
+    if here := [name for name in said if start <= name.start and name.end <= end]:
+        said, text = here, text[:end]
+    else:
+        start = 0
     if len(said) != 1 or said[0].match.kind not in ("exact", "tuned") or mention.field not in _OUTRIGHT:
         return False
     name, behind = said[0], _CLAUSE.split(text[mention.end :], maxsplit=1)[0]
     if name.end <= mention.start:
         between = text[name.end : mention.start]
-        has = mark("has").match(between)
+        has = mark("takes" if NUMERIC[mention.field] == "bytes" else "has").match(between)
+        between = between[has.end() :] if has else between
     else:
-        between = text[: mention.start]
+        between = text[start : mention.start]
         has = _WITH.match(between) and _BEHIND.fullmatch(text, mention.end, name.start)
     beside = f"{_SEPARATOR.split(between)[-1]} {_SEPARATOR.split(behind, maxsplit=1)[0]}"
     return (
         has is not None
-        and len(_VERB.findall(between)) < _TWO
-        and not mark("not-outright").search(f"{between} {behind}")
+        and not _VERB.search(between)
+        and not mark("not-outright").search(mark("per-token").sub(" ", f"{between} {behind}"))
         and not mark("of-some-only").search(beside)
-        and not mark("part").search(text)
+        and not mark("part").search(text[start:])
     )
 
 
-_VERB = re.compile(r"\b(?:has|have|had|contains?|uses?|features?|supports|goes?|gets?|takes?)\b")
-_TWO = 2
-"""A second verb may be of something else: "Qwen3-8B has 36 layers and ours has 40 layers"."""
+def _clause(text: str, start: int, end: int) -> tuple[int, int]:
+    """Where the clause around a figure begins and ends."""
+    first = max((cut.end() for cut in _CLAUSE.finditer(text, 0, start)), default=0)
+    last = _CLAUSE.search(text, end)
+    return first, last.start() if last else len(text)
+
+
+_VERB = re.compile(r"(?<!\band )\b(?:has|have|had|contains?|uses?|features?|supports|activates|goes?|gets?|takes?|needs?)\b")
+"""A second verb may be of something else: "Qwen3-8B has 36 layers and ours has 40 layers"; not "and uses 32 heads"."""
 _WITH = re.compile(r"(?i)\W*with\b[^.;:]*$")
 _BEHIND = re.compile(r"[^.;:]*,\s*(?:the )?")
 _CLAUSE = re.compile(r"[;.。；]\s|\bwhile\b|\bwhereas\b|\bbut\b")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
 
+from archcalc.cards.labels import key_of
 from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture
 from archcalc.report import Inspection, SourceInfo
@@ -66,6 +68,19 @@ class Model:
                 return {**self.config, **nested}
         return self.config
 
+    @cached_property
+    def keys(self) -> dict[str, list[tuple[str, Any]]]:
+        """The keys of the text model, with their values, by what labels that spell them are compared by (`labels.key_of`)."""
+        out: dict[str, list[tuple[str, Any]]] = {}
+        nested = [self.text_config]
+        for config in nested:
+            for key, value in config.items():
+                if isinstance(value, dict):
+                    nested += [value] if not _TOWER.search(key) else []
+                else:
+                    out.setdefault(key_of(key), []).append((key, value))
+        return out
+
     @property
     def counts(self) -> tuple[PublishedCount, ...]:
         """What the publisher states of parameters where the tensors hold another number, of bundled models."""
@@ -75,6 +90,9 @@ class Model:
     def contexts(self) -> tuple[PublishedContext, ...]:
         """What the publisher states beyond the config, of bundled models."""
         return _contexts().get(self.source.name, ()) if self.source.kind == "bundled" else ()
+
+
+_TOWER = re.compile("vision|audio|talker|image|video")
 
 
 @cache

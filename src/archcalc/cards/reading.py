@@ -38,7 +38,12 @@ def _claims(label: Label, text: str) -> Sequence[Claim]:
 def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
     if EMPTY.fullmatch(text):
         return ()
-    return tuple(sorted(_cell(label, text, scope), key=lambda claim: claim.start))
+    # What else a cell says is not what its label's key says.
+    plain = label.quals._replace(key="")
+    found = _cell(label._replace(quals=plain), text, scope)
+    if label.quals.key:
+        found = [c._replace(quals=c.quals._replace(key=label.quals.key)) if c.field in label.fields else c for c in found]
+    return tuple(sorted(found, key=lambda claim: claim.start))
 
 
 _PAIR = re.compile(r"(?<![\w=:])['\"]?([A-Za-z][A-Za-z _/-]{0,40}(?:\([^()]*\))?)['\"]?\s*[:=]\s*(?=[~≈]?\d)([^,;\n(){}]+)")
@@ -50,7 +55,7 @@ def _pairs_in(text: str, quals: Quals) -> list[Claim]:
     for match in _PAIR.finditer(text):
         label = parse_label(match[1])
         if label is not None and len(label.fields) == 1 and label.fields[0] in NUMERIC and label.fields[0] != "rope_theta":
-            out += _moved(_read(label.fields[0], match[2], quals._replace(unit=0)), match.start(2))
+            out += _moved(_read(label.fields[0], match[2], quals._replace(unit=0, key=label.quals.key)), match.start(2))
     return out
 
 

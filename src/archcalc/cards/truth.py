@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from archcalc.cards import vocabulary
-from archcalc.cards.labels import Quals
+from archcalc.cards.labels import Quals, key_of
 from archcalc.cards.models import Model
 from archcalc.cards.truths.value import Find, Value
 from archcalc.errors import ArchcalcError
@@ -30,9 +30,13 @@ def _finders() -> dict[str, Find]:
 
 
 def _figure(field: vocabulary.Field) -> Find:
-    """A figure of `archcalc inspect`, by its place."""
+    """A figure of `archcalc inspect`, by its place, or what the config says under the first of some keys that it has."""
 
     def find(model: Model, _: Quals) -> Iterator[Value]:
+        if field.source.startswith("config."):
+            keys = field.source.removeprefix("config.").split("|")
+            yield from next((said for key in keys if (said := list(_under_key(model, key_of(key))))), ())
+            return
         value: Any = model.report
         for key in field.source.split("."):
             value = value[key] if isinstance(value, Mapping) else getattr(value, key)
@@ -50,7 +54,19 @@ def values(model: Model, field: str, quals: Quals) -> list[Value]:
     found: dict[int | Fraction, Value] = {}
     for value in find(model, quals):
         found.setdefault(value.value, value)
-    return list(found.values())
+    said = [value for value in _under_key(model, quals.key) if value.value not in found] if quals.key else []
+    # A window that another key turns off is none, whatever its own key says.
+    none = [value for value in list(found.values())[:1] if not value.value]
+    said.sort(key=lambda value: not value.value)
+    rest = [value for value in found.values() if value not in none]
+    return [*none, *said, *rest] if not said or said[0].value else [*none, *rest, *said]
+
+
+def _under_key(model: Model, key: str) -> Iterator[Value]:
+    """What the config says under the key that a label spells."""
+    for name, value in model.keys.get(key, ()):
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 0:
+            yield Value(int(value) if value == int(value) else Fraction(str(value)), f"{name} of the config")
 
 
 def safely(model: Model, field: str, quals: Quals) -> list[Value]:

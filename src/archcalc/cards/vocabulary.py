@@ -33,7 +33,7 @@ def fields() -> dict[str, Field]:
     out = {}
     for line in lines("fields.txt"):
         name, kinds, reader, *rest = line.split(maxsplit=5)
-        source, basis = (rest[1], rest[2]) if rest and rest[0][0] == "=" else ("", " ".join(rest))
+        source, basis = (rest[1], " ".join(rest[2:])) if rest and rest[0][0] == "=" else ("", " ".join(rest))
         out[name] = Field(tuple(kinds.split("+")), reader, source, basis, rest[:1] == ["=?"])
     return out
 

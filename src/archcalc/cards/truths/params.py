@@ -46,6 +46,7 @@ def _counted(model: Model, quals: Quals, which: int) -> Iterator[Value]:
     plain = [(everything, name)]
     if towers:
         plain.append((everything - towers, "the text model alone"))
+    whole = list(plain)
     if which == 0 and (tables := _tables(model)):
         plain += [(n - tables, f"{basis}, without the tables that are read by index") for n, basis in plain]
     if quals.embedding != "without":
@@ -67,11 +68,11 @@ def _counted(model: Model, quals: Quals, which: int) -> Iterator[Value]:
         # Publishers who leave the embedding out mostly leave both matrices out; the other way follows.
         for n, basis in reversed(without) if quals.embedding == "without" else without:
             if n:
-                for total, text in plain:
-                    alone = text != plain[0][1]
+                for total, text in whole:  # such tables are part of the embedding
+                    alone = text != whole[0][1]
                     yield Value(total - n, f"{text if alone else ''} {basis}".strip(), "rare" if alone and which == 0 else rare)
                 if get["mtp"] and quals.mtp != "without":
-                    yield Value(plain[-1][0] + get["mtp"] - n, f"with MTP, {basis}", "rare")
+                    yield Value(whole[-1][0] + get["mtp"] - n, f"with MTP, {basis}", "rare")
 
 
 def _total(model: Model, quals: Quals) -> Iterator[Value]:
@@ -120,26 +121,34 @@ def stated(model: Model, field: str) -> Iterator[int]:
         yield round(float(match[1]) * 10 ** (9 if match[2] == "b" else 6))
 
 
-def _embedding(model: Model, _: Quals) -> Iterator[Value]:
+def _projector(model: Model) -> int:
+    """Parameters between the vision tower and the text model."""
+    return sum(
+        tensor.elements * layers
+        for part, tensor, layers in model.architecture.each_tensor()
+        if part == "vision" and tensor.counted and re.search(r"projector|merger|multi_modal|mm_|connector|adapter", tensor.name)
+    )
+
+
+def _embedding(model: Model, quals: Quals) -> Iterator[Value]:
     sums = _sums(model)
     one, head = sums.get("embedding", (0, 0))[0], sums.get("head", (0, 0))[0]
     yield Value(one, "the embedding")
     if head:
         yield Value(one + head, "the embedding and the head")
+    if tables := _tables(model):
+        yield Value(one - tables, "the embedding without the tables that are read by index", "rare")
+    if projector := _projector(model):
+        # Table 1 of Gemma 3 (arXiv:2503.19786) divides the model into the tower, what embeds, and the rest.
+        yield Value(one + projector, "the embedding and the projector of images", "rare")
+    yield from _published(model, "embedding_params", quals)
 
 
 def _vision(model: Model, _: Quals) -> Iterator[Value]:
-    whole = model.report.params.by_part.get("vision", 0)
-    if not whole:
-        return
-    projector = sum(
-        tensor.elements * layers
-        for part, tensor, layers in model.architecture.each_tensor()
-        if part == "vision" and tensor.counted and re.search(r"projector|merger|multi_modal|mm_|connector|adapter", tensor.name)
-    )
-    if projector:
-        yield Value(whole - projector, "the vision tower without its projector")
-    yield Value(whole, "the vision tower")
+    if whole := model.report.params.by_part.get("vision", 0):
+        if projector := _projector(model):
+            yield Value(whole - projector, "the vision tower without its projector")
+        yield Value(whole, "the vision tower")
 
 
 def _active_share(model: Model, _: Quals) -> Iterator[Value]:

@@ -39,8 +39,9 @@ def _expert(model: Model, _: Quals) -> Iterator[Value]:
 
 
 def _shared_expert_size(model: Model, _: Quals) -> Iterator[Value]:
+    hidden = model.report.architecture.hidden_size
     widths = {
-        min(tensor.shape)
+        next((width for width in tensor.shape if width != hidden), tensor.shape[-1])
         for _, tensor, _ in model.architecture.each_tensor()
         if tensor.role == "shared_experts" and tensor.name.endswith("down_proj.weight")
     }
@@ -131,7 +132,8 @@ def _q_rank(model: Model, _: Quals) -> Iterator[Value]:
 
 
 def _linear(model: Model) -> dict[str, int]:
-    text = model.report.architecture.more.get("linear heads", "")
+    more = model.report.architecture.more
+    text = more.get("linear heads") or more.get("Mamba-2 heads", "")
     if both := re.match(r"(\d+) x (\d+) value, (\d+) x (\d+) key", text):
         return {"linear_heads": int(both[1]), "linear_head_dim": int(both[2]), "linear_qk_heads": int(both[3])}
     if one := re.match(r"(\d+) x (\d+)", text):
@@ -143,14 +145,6 @@ def _of_linear(name: str) -> Find:
     def find(model: Model, _: Quals) -> Iterator[Value]:
         if name in (found := _linear(model)):
             yield Value(found[name], "the linear mixer's heads")
-
-    return find
-
-
-def _more_number(label: str, basis: str) -> Find:
-    def find(model: Model, _: Quals) -> Iterator[Value]:
-        if number := re.search(r"\d+", model.report.architecture.more.get(label, "")):
-            yield Value(int(number[0]), basis)
 
     return find
 
@@ -218,8 +212,6 @@ FIELDS: dict[str, Find] = {
     "linear_heads": _of_linear("linear_heads"),
     "linear_qk_heads": _of_linear("linear_qk_heads"),
     "linear_head_dim": _of_linear("linear_head_dim"),
-    "conv_size": _more_number("convolution", "the convolution's kernel"),
-    "index_topk": _more_number("sparse attention index", "the index"),
     "experts": _experts,
     "active_experts": _active_experts,
     "shared_experts": _shared,
