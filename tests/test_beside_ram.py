@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
 
 import pytest
 
@@ -107,3 +108,52 @@ def test_the_cache_of_layers_in_the_cpus_memory_lies_there(cli: Run, flags: list
 def test_where_no_engine_is_named_a_storage_that_is_decides_nothing(cli: Run, asked: str) -> None:
     r = json.loads(cli("fit", *asked.split(), "--offline", "-f", "json").stdout)
     assert r["fits"] and r["engine"] == "llama.cpp" and r["plan"]["quant"] == "q4_k_m"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-hf ggml-org/gpt-oss-120b-GGUF -c 32768",
+        "-hf ggml-org/gpt-oss-120b-GGUF -c 0 --fit on",
+        "-m gpt-oss-120b-mxfp4.gguf -c 65536 -np 2",
+        "-hf unsloth/Llama-3.3-70B-Instruct-GGUF:Q4_K_M -c 8192",
+    ],
+)
+def test_what_fit_leaves_to_the_cpu_is_one_verdict(cli: Run, words: str) -> None:
+    """`--fit` moves what the GPUs do not hold: with room for that in the CPU's memory it fits by that placement, without room it does not,
+    and where that memory is not named the verdict says what it takes, and an option that makes it fit."""
+
+    def asked(*options: str) -> dict[str, Any]:
+        done = cli("fit", "--gpu", "4090", *options, "--offline", "-f", "json", "--", "llama-server", *words.split())
+        made: dict[str, Any] = json.loads(done.stdout)
+        assert (done.returncode == 0) == made["fits"]
+        assert not any("starts all the same" in note for note in made["notes"])
+        return made
+
+    large, small, alone = asked("--ram", "64GiB"), asked("--ram", "16GiB"), asked()
+    assert large["fits"] and "in the CPU's memory, of 64.0 GiB" in large["verdict"]
+    assert any(note.startswith("--fit puts ") for note in large["notes"]) and large["kv_tokens"] == max(
+        1, int(words.split("-c ")[1].split()[0]) or 131072
+    )
+    assert not small["fits"] and "the CPU's memory is too small" in small["verdict"]
+    assert not alone["fits"] and "llama.cpp starts with" in alone["verdict"] and "--ram" in alone["verdict"]
+    (way,) = [each["options"] for each in alone["would_fit"] if each["options"].startswith("--ram")]
+    assert asked(*way.split())["fits"]
+
+
+@pytest.mark.parametrize("flags", [[], ["-c", "0"], ["-np", "2"], ["-np", "3", "-kvu"], ["--fit", "off"]])
+@pytest.mark.parametrize("model", ["Qwen/Qwen3-8B-GGUF:Q4_K_M", "ggml-org/gpt-oss-20b-GGUF"])
+def test_a_server_allocates_its_context_and_no_more(cli: Run, model: str, flags: list[str]) -> None:
+    """Without `-c` and with `-c 0` the trained length is allocated, for each slot but where they share it: the same as if it were named
+    (src/llama-context.cpp: `n_ctx` 0 is `n_ctx_train`)."""
+
+    def asked(*more: str) -> dict[str, Any]:
+        words = ["llama-server", "-hf", model, *([] if more and "-c" in flags else flags), *more]
+        made: dict[str, Any] = json.loads(cli("fit", "--gpu", "h100", "--offline", "-f", "json", "--", *words).stdout)
+        return made
+
+    left = asked()
+    named = asked("-c", str(left["kv_tokens"]))
+    assert left["kv_tokens"] % left["context_tokens"] == 0
+    for figure in ("context_tokens", "kv_tokens", "max_concurrency", "per_gpu"):
+        assert left[figure] == named[figure], figure

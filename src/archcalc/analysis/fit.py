@@ -32,6 +32,7 @@ from archcalc.engines.weights import WeightOptions, kept
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.hardware import Device
 from archcalc.model import Architecture
+from archcalc.units import format_bytes
 
 __all__ = ["Ask", "Candidate", "Fit", "Plans", "candidate", "judge", "largest", "max_context", "plans"]
 
@@ -279,7 +280,7 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     ram = server(ask.engine).ram(ask, placement, weights, plan)
     ram += server(ask.engine).ram_of_cache(model.architecture, ask, context, sequences)
     if start.starts and ask.ram_bytes is not None and ram > ask.ram_bytes:
-        start = Start(False, f"the CPU's memory is too small: {ram:,} B stay there, of {ask.ram_bytes:,} B", None)
+        start = Start(False, f"the CPU's memory is too small: {format_bytes(ram)} stay there, of {format_bytes(ask.ram_bytes)}", None)
     return Fit(
         placement, weights, plan, context, concurrency, pooled.needed(context, sequences), most * placement.dp, tokens * placement.dp,
         pooled.dtype, pooled.rule, start, taken, ram,

@@ -213,10 +213,17 @@ class LlamaCpp(Server):
         if pooled.needed(context, sequences) <= room:
             return Start(), ()
         if ask.own is not None and ask.own.moved:
-            return Start(), (f"llama.cpp starts all the same: {ask.own.moved}",)
+            return Start(), (ask.own.moved,)
         if room < 0:
             return Start(False, "the weights and what the engine needs leave no memory for the cache", None), ()
         return Start(False, f"one sequence of {context:,} tokens needs more memory than is left for the cache", None), ()
+
+    def beyond(self, ask: Ask) -> str:
+        if ask.own is None or not ask.own.moved:
+            return ""
+        from archcalc import units
+
+        return f"llama.cpp starts with {units.format_bytes(ask.own.moved_bytes)} of it in the CPU's memory, whose size --ram says"
 
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.llamacpp.command import command
@@ -230,6 +237,10 @@ class LlamaCpp(Server):
 
         if ask.gpus.device.shared_memory:
             return ()
+        if ask.own is not None and ask.own.moved:
+            size = ask.own.moved_bytes
+            what = f"the command as it stands, where the CPU's memory has room for the {units.format_bytes(size)} that --fit leaves there"
+            return ((what, f"--ram {-(-size >> 30) + 1}GiB"),)
         limit = float("inf") if ask.ram_bytes is None else ask.ram_bytes
         gpus = "GPU" if fit.placement.pp == 1 else "GPUs"
         ways = []
