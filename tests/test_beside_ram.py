@@ -133,7 +133,7 @@ def test_what_fit_leaves_to_the_cpu_is_one_verdict(cli: Run, words: str) -> None
     large, small, alone = asked("--ram", "64GiB"), asked("--ram", "16GiB"), asked()
     assert large["fits"] and "in the CPU's memory, of 64.0 GiB" in large["verdict"]
     assert any(note.startswith("--fit puts ") for note in large["notes"]) and large["kv_tokens"] == max(
-        1, int(words.split("-c ")[1].split()[0]) or 131072
+        1, int(words.split("-c ")[1].split(maxsplit=1)[0]) or 131072
     )
     assert not small["fits"] and "the CPU's memory is too small" in small["verdict"]
     assert not alone["fits"] and "llama.cpp starts with" in alone["verdict"] and "--ram" in alone["verdict"]

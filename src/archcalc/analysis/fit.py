@@ -280,7 +280,9 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     ram = server(ask.engine).ram(ask, placement, weights, plan)
     ram += server(ask.engine).ram_of_cache(model.architecture, ask, context, sequences)
     if start.starts and ask.ram_bytes is not None and ram > ask.ram_bytes:
-        start = Start(False, f"the CPU's memory is too small: {format_bytes(ram)} stay there, of {format_bytes(ask.ram_bytes)}", None)
+        start = Start(
+            False, f"the CPU's memory is too small: {format_bytes(ram)} stay there, of {format_bytes(ask.ram_bytes)}", None
+        )
     return Fit(
         placement, weights, plan, context, concurrency, pooled.needed(context, sequences), most * placement.dp, tokens * placement.dp,
         pooled.dtype, pooled.rule, start, taken, ram,

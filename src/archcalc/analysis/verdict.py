@@ -120,7 +120,12 @@ def fit_report(
         ],
         explain=[] if brief else list(_explained(best, ask)),
         options=report.FitOptions(given.used, given.inert, given.unmodelled) if given else None,
-        ram=report.FitRam(ask.ram_bytes, best.ram_bytes),
+        ram=report.FitRam(
+            ask.ram_bytes,
+            best.ram_bytes,
+            loaded.architecture.layers + 1,
+            *server(ask.engine).placed(ask, loaded.architecture.layers),
+        ),
         own_context=None if own is None else report.FitOwnContext(own.tokens, own.fits, own.headroom_bytes),
         formats=[] if brief or given else [_format(loaded, held, wanted) for held in choice.formats],
         assumed=assumed(found, ask, unsaid, own, wanted if usual else None),

@@ -218,6 +218,13 @@ class LlamaCpp(Server):
             return Start(False, "the weights and what the engine needs leave no memory for the cache", None), ()
         return Start(False, f"one sequence of {context:,} tokens needs more memory than is left for the cache", None), ()
 
+    def placed(self, ask: Ask, layers: int) -> tuple[int | None, int]:
+        own = ask.own
+        if own is None:
+            return None, 0
+        held = None if own.gpu_layers is None or own.gpu_layers > layers else own.gpu_layers
+        return held, len(own.experts_on_cpu) or min(own.cpu_experts, layers)
+
     def beyond(self, ask: Ask) -> str:
         if ask.own is None or not ask.own.moved:
             return ""
