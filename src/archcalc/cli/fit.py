@@ -503,7 +503,11 @@ def _of_command(
             own_quant = None if (asked.quant or "?").startswith("?") else asked.quant
             stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
             asked = asked._replace(quant=None if stored == as_it_is else stored)
-            own_config = "" if ".gguf" in text or file_type_of(stored) else "; its own config may keep more modules as they are"
+            own_config = (
+                ""
+                if ".gguf" in text or file_type_of(stored) or asked.engine == LOCAL
+                else "; its own config may keep more modules as they are"
+            )
             notes = (*notes, f"{text} is not here, and taken for {known[0]} in {stored}{own_config}")
         if asked.quant is not None and asked.quant.startswith("~"):
             # The usual type, where the file is made anew.

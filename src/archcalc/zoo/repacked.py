@@ -53,6 +53,16 @@ def repacked(name: str) -> Repacked | None:
     return None
 
 
+def type_of(file: str) -> str | None:
+    """The type that a GGUF file's name says, as `--quant` takes it.
+
+    >>> type_of("Q6_K/Qwen3-8B-Q6_K-00001-of-00002.gguf"), type_of("model.gguf")
+    ('q6_k', None)
+    """
+    named = _FILE.fullmatch(file.rpartition("/")[2])
+    return named["quant"].lower() if named else None
+
+
 def _entry(name: str) -> zoo.Entry | None:
     """The bundled model of this name, or of what stands behind its publisher's."""
     return zoo.find(name) or (zoo.find(name.partition("_")[2]) if "_" in name else None)

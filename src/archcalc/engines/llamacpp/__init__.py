@@ -83,11 +83,21 @@ class LlamaCpp(Server):
         """One GGUF file: of the type asked for, as it is, or as the converter makes it."""
         from archcalc.errors import UnsupportedError, UsageError
         from archcalc.figures.checkpoint import as_gguf
-        from archcalc.quant import canonical, check_name, file_type_of, is_plain, method_of, plain, quantize_as
+        from archcalc.quant import (
+            canonical,
+            check_file_type,
+            file_type_of,
+            is_plain,
+            method_of,
+            plain,
+            quantizations,
+            quantize_as,
+        )
 
         own = architecture.quantization
         if quant is not None:
-            check_name(quant)
+            if canonical(quant) not in quantizations():
+                check_file_type(quant)
             wanted = _FILE_TYPES.get(canonical(quant), quant)
             if not is_plain(wanted) and not file_type_of(wanted):
                 raise UsageError(
