@@ -157,3 +157,38 @@ def test_a_server_allocates_its_context_and_no_more(cli: Run, model: str, flags:
     assert left["kv_tokens"] % left["context_tokens"] == 0
     for figure in ("context_tokens", "kv_tokens", "max_concurrency", "per_gpu"):
         assert left[figure] == named[figure], figure
+
+
+UNUSED = [
+    ("llama-3.1-70b --gpu 4090 --ram 64GiB --ctx 32k --engine vllm", "under llama.cpp alone", "--engine llama.cpp"),
+    ("qwen3-235b-a22b --gpu 4090 --ram 64GiB --engine sglang", "under llama.cpp alone", "--engine llama.cpp"),
+    ("llama-3.1-70b --gpu 4090 --ram 24GiB --ctx 128k --quant q4_k_m", "under llama.cpp alone", "--engine llama.cpp --ram"),
+    ("llama-3.1-70b --gpu 4090 --ram 64GiB --ctx 8k --quant bf16", "under llama.cpp alone", "--engine llama.cpp --ram"),
+    ("qwen3-235b-a22b --gpu 4090 --ram 32GiB --engine llama.cpp", None, "--ram"),
+    ("llama-3.1-70b --gpu m4-max-36gb --ram 64GiB", "share one memory", None),
+    ("qwen3-30b-a3b --gpu 4090 --ram 64GiB --ram-bandwidth 80GB", "nothing in the CPU's memory", None),
+    ("qwen3-8b --gpu 4090 --ram 64GiB --engine transformers", "nothing in the CPU's memory", None),
+    ("--gpu 4090 --ram 64GiB -- vllm serve Qwen/Qwen3-32B", "under llama.cpp alone", None),
+]
+
+
+@pytest.mark.parametrize(("call", "said", "way"), UNUSED)
+def test_a_memory_that_changes_nothing_is_told_and_what_would_take_it_holds(
+    cli: Run, call: str, said: str | None, way: str | None
+) -> None:
+    """No option without effect goes by in silence; where llama.cpp would hold it with this memory, or with more, that is an option that
+    fits when it is followed."""
+    made = json.loads(cli("fit", "--offline", "-f", "json", *call.split()).stdout)
+    assert [note for note in made["notes"] if note.startswith("--ram changes nothing") and said and said in note] or said is None
+    if way is None:
+        return
+    (options,) = [each["options"] for each in made["would_fit"] if each["what"].startswith("under llama.cpp")]
+    assert options.startswith(way)
+    asked, new = call.split(), options.split()
+    for flag, value in zip(new[::2], new[1::2], strict=True):
+        if flag in asked:
+            asked[asked.index(flag) + 1] = value
+        else:
+            asked += [flag, value]
+    again = json.loads(cli("fit", "--offline", "-f", "json", *asked).stdout)
+    assert again["fits"] and again["engine"] == "llama.cpp" and again["ram"]["used_bytes"] > 0

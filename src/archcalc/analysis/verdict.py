@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
-from archcalc.analysis.choose import Held, Own, Step, choose
+from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose
 from archcalc.analysis.command import start
 from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, max_context
 from archcalc.analysis.speed import plan as speed
-from archcalc.engines.engine import server
+from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, machines, stretching
 from archcalc.errors import UsageError
@@ -378,8 +378,46 @@ def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
         report.FitChange(*way, 0, float(ask.concurrency), None) for way in server(ask.engine).spills(found.model, ask, found.best)
     ]
     place = min(2, len(out))
-    out[place:place] = spilled
+    out[place:place] = [*spilled, *([] if spilled else _with_ram(loaded, ask))]
     return out
+
+
+def _with_ram(loaded: Loaded, ask: Ask) -> list[report.FitChange]:
+    """llama.cpp with a part of the model in the CPU's memory, where that was named: as large as it is, or as it would have to be."""
+    from archcalc.quant import file_type_of, is_plain
+
+    if ask.ram_bytes is None or ask.own is not None:
+        return []
+    asked = ask if ask.engine == LOCAL else ask._replace(version=None, utilization=None)
+    if ask.quant is not None and not (is_plain(ask.quant) or file_type_of(ask.quant)):
+        # What llama.cpp has not: a storage of the engine that was asked about.
+        asked = asked._replace(quant=None)
+    for ram in (ask.ram_bytes, units.MAX_BYTES):
+        held = beside_ram(loaded.architecture, asked._replace(ram_bytes=ram), False)
+        if held is None:
+            continue
+        best, quant = held.found.best, held.ask.quant
+        options = [f"--engine {LOCAL}"] if ask.engine != LOCAL else []
+        options += [f"--quant {quant}"] if quant is not None and quant != ask.quant else []
+        options += [f"--ctx {best.context_tokens}"] if ask.context_tokens is None else []
+        options += [f"--ram {-(-best.ram_bytes >> 30)}GiB"] if best.ram_bytes > ask.ram_bytes else []
+        what = f"under llama.cpp in {held.found.model.quant}, {units.format_bytes(best.ram_bytes)} of it in the CPU's memory"
+        return [report.FitChange(what, " ".join(options), best.headroom_bytes, round(best.max_concurrency, 3), None)]
+    return []
+
+
+def _ram_unused(ask: Ask, best: Fit) -> Iterator[str]:
+    """Why the CPU's memory that was named changes nothing."""
+    if ask.ram_bytes is None or best.ram_bytes:
+        return
+    title = server(ask.engine).title
+    if ask.gpus.device.shared_memory:
+        yield f"--ram changes nothing: CPU and GPU of {ask.gpus.device.name} share one memory, whose size its name or --vram says"
+    elif best.fits:
+        yield f"--ram changes nothing: with this plan {title} leaves nothing in the CPU's memory"
+    elif ask.engine != LOCAL:
+        how = "as this command says" if ask.own is not None else "here"
+        yield f"--ram changes nothing {how}: what the GPUs do not hold is left to the CPU under {server(LOCAL).title} alone"
 
 
 SYSTEM = 8 << 30
@@ -408,6 +446,7 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
         more = units.format_bytes(found.best.budget.first_start_bytes)
         yield f"it stops at the first start alone: a second one finds the compiled model on disk, and has {more} more for the cache"
     yield from _shared_memory(found.best, ask)
+    yield from _ram_unused(ask, found.best)
     device, architecture = ask.gpus.device, found.model.architecture
     if found.model.quant.startswith("fp8") and roofline.native(device, "fp8") is False:
         yield f"{device.name} has no FP8 matrix units: the weights take as little memory, and are widened before each product"
