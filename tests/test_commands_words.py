@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -449,3 +450,48 @@ def test_a_type_beside_another_is_refused(run: Run) -> None:
     words = ["llama-server", "-hf", "unsloth/Qwen3-8B-GGUF:Q4_K_M"]
     done = run("fit", "--gpu", "4090", "--offline", "--quant", "q8_0", "--", *words)
     assert done.returncode == 2 and "q4_k_m" in done.stderr and "--quant is q8_0" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "quant"),
+    [
+        ("Qwen/Qwen3-32B-AWQ", "qwen3-32b", "awq"),
+        ("Qwen/Qwen3-8B-FP8", "qwen3-8b", "fp8"),
+        ("hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4", "llama-3.1-8b-instruct", "awq"),
+        ("RedHatAI/Meta-Llama-3.1-70B-Instruct-FP8", "llama-3.1-70b-instruct", "fp8"),
+        ("RedHatAI/Meta-Llama-3-8B-Instruct-FP8", "llama-3-8b", "fp8"),
+    ],
+)
+def test_one_name_of_a_quantized_repository_has_one_answer(run: Run, name: str, model: str, quant: str) -> None:
+    """Without its config it is the bundled model in that storage, as an option and as an engine's own command, by its repository's name of
+    today or an earlier one; what is read of tensors is refused, and says the names that answer."""
+    machine = ["--gpu", "2xh100", "--offline", "-f", "json"]
+    asked = json.loads(run("fit", name, "--ctx", "8k", "--tp", "2", *machine).stdout)
+    words = shlex.split(asked["command"])
+    own = json.loads(run("fit", *machine, "--", *words).stdout)
+    assert words[2] == name and asked["fits"] and own["fits"]
+    for figure in ("plan", "per_gpu", "kv_tokens", "context_tokens"):
+        assert asked[figure] == own[figure], figure
+    taken = f"{name} is not here, and taken for {model} in {quant}"
+    assert all(any(taken in note for note in made["notes"]) for made in (asked, own))
+    cache = json.loads(run("kv", name, "--engine", "vllm", "--offline", "-f", "json").stdout)
+    assert any(taken in note for note in cache["notes"])
+    assert cache["bytes"] == json.loads(run("kv", model, "--engine", "vllm", "--offline", "-f", "json").stdout)["bytes"]
+    beside = run("compare", model, name, "--offline")
+    assert beside.returncode == 0 and taken in beside.stderr
+    refused = run("inspect", name, "--offline")
+    assert refused.returncode == 2 and f"archcalc fit {model} --quant {quant}" in refused.stderr and "inspect" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M", "llama-3.1-8b-instruct"),
+        ("lmstudio-community/Meta-Llama-3.1-405B-Instruct-GGUF:Q4_K_M", "llama-3.1-405b"),
+        ("QuantFactory/Meta-Llama-3-8B-Instruct-GGUF:Q4_K_M", "llama-3-8b"),
+    ],
+)
+def test_earlier_names_of_a_repository_are_known_to_quantizers(run: Run, name: str, model: str) -> None:
+    """meta-llama/Meta-Llama-3.1-8B-Instruct is what the Hub now calls meta-llama/Llama-3.1-8B-Instruct."""
+    found = json.loads(run("fit", "--gpu", "8xh100", "--offline", "-f", "json", "--", "llama-server", "-hf", name).stdout)
+    assert any(f"taken for {model} in q4_k_m" in note for note in found["notes"])

@@ -115,7 +115,7 @@ def fit_report(
         notes=[
             *speed.notes(wanted, ask),
             *started.notes,
-            *(given.notes if given else ()),
+            *(given.notes if given else [loaded.note] if " taken for " in loaded.note else ()),
             *_notes(ask, found, loaded.architecture.quantization),
         ],
         explain=[] if brief else list(_explained(best, ask)),
