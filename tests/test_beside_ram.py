@@ -192,3 +192,17 @@ def test_a_memory_that_changes_nothing_is_told_and_what_would_take_it_holds(
             asked += [flag, value]
     again = json.loads(cli("fit", "--offline", "-f", "json", *asked).stdout)
     assert again["fits"] and again["engine"] == "llama.cpp" and again["ram"]["used_bytes"] > 0
+
+
+@pytest.mark.parametrize("ram", [[], ["--ram", "64GiB"]])
+@pytest.mark.parametrize("flags", ["-c 8192", "-c 0", "", "-c 8192 -ngl 40"])
+def test_a_memory_that_cpu_and_gpu_share_is_one(cli: Run, flags: str, ram: list[str]) -> None:
+    """39.6 GiB of weights are more than 36 GiB, wherever their layers are placed; 64 GiB hold them."""
+    words = ["llama-server", "-m", "Llama-3.3-70B-Instruct-Q4_K_M.gguf", *flags.split()]
+    for gpu, fits in (("m4-max-36gb", False), ("m4-max-64gb", flags != "-c 0")):
+        done = cli("fit", "--gpu", gpu, *ram, "--offline", "-f", "json", "--", *words)
+        made = json.loads(done.stdout)
+        assert made["fits"] is fits and made["ram"]["budget_bytes"] is None
+        assert fits or "CPU and GPU share" in made["verdict"]
+        assert any("share one memory" in note for note in made["notes"]) == bool(ram)
+        assert fits or not any("wired_limit" in note and "raises" in note for note in made["notes"])

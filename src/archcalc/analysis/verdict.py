@@ -41,6 +41,9 @@ def fit_report(
     the options that were left out, for the line that says what was taken for granted.
     """
     wanted = wanted or speed.Wanted()
+    shares = ask.ram_bytes is not None and ask.gpus.device.shared_memory
+    if shares:
+        ask = ask._replace(ram_bytes=None)
     usual = given is None and wanted.aims and ask.context_tokens is None
     if usual:
         # A target is about requests: room for whole contexts would let few of them run at once.
@@ -117,6 +120,7 @@ def fit_report(
             *started.notes,
             *(given.notes if given else [loaded.note] if " taken for " in loaded.note else ()),
             *_notes(ask, found, loaded.architecture.quantization),
+            *([_shares_memory(ask)] if shares else ()),
         ],
         explain=[] if brief else list(_explained(best, ask)),
         options=report.FitOptions(given.used, given.inert, given.unmodelled) if given else None,
@@ -406,14 +410,17 @@ def _with_ram(loaded: Loaded, ask: Ask) -> list[report.FitChange]:
     return []
 
 
+def _shares_memory(ask: Ask) -> str:
+    """Why `--ram` is no budget of its own."""
+    return f"--ram changes nothing: CPU and GPU of {ask.gpus.device.name} share one memory, whose size its name or --vram says"
+
+
 def _ram_unused(ask: Ask, best: Fit) -> Iterator[str]:
     """Why the CPU's memory that was named changes nothing."""
     if ask.ram_bytes is None or best.ram_bytes:
         return
     title = server(ask.engine).title
-    if ask.gpus.device.shared_memory:
-        yield f"--ram changes nothing: CPU and GPU of {ask.gpus.device.name} share one memory, whose size its name or --vram says"
-    elif best.fits:
+    if best.fits:
         yield f"--ram changes nothing: with this plan {title} leaves nothing in the CPU's memory"
     elif ask.engine != LOCAL:
         how = "as this command says" if ask.own is not None else "here"
@@ -481,7 +488,7 @@ def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
             yield f"macOS gives the GPU {units.format_bytes(default)} of {whole} by default: {limit} first"
         elif best.fits and raised and older and taken > older:
             yield f"macOS 15 and older give the GPU {units.format_bytes(older)} of {whole}: there, {limit} first"
-        elif not best.fits and taken <= device.ram_bytes - SYSTEM:
+        elif best.headroom_bytes < 0 and taken <= device.ram_bytes - SYSTEM:
             given = units.format_bytes(device.visible_bytes)
             yield f"macOS gives the GPU {given} by default: {limit} raises that until the next start, which {_vram(taken)} plans for"
     elif device.vendor == "amd" and device.category == "edge":

@@ -257,7 +257,7 @@ class LlamaCpp(Server):
         if ask.own is not None and ask.own.moved:
             size = ask.own.moved_bytes
             what = f"the command as it stands, where the CPU's memory has room for the {units.format_bytes(size)} that --fit leaves there"
-            return ((what, f"--ram {-(-size >> 30) + 1}GiB"),)
+            return ((what, f"--ram {-(-size >> 30)}GiB"),)
         limit = float("inf") if ask.ram_bytes is None else ask.ram_bytes
         gpus = "GPU" if fit.placement.pp == 1 else "GPUs"
         ways = []

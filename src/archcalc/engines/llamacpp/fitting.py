@@ -116,7 +116,8 @@ class _Fit:
             # Where a placement is asked for, it is not touched, and no margin is kept.
             return self.made(self.own._replace(margin_bytes=0), notes)
         own = self.settings(self.filled())
-        if self.ask.ram_bytes is None and (not self.auto or self.own.keeps_context):
+        budgeted = self.ask.ram_bytes is not None or self.ask.gpus.device.shared_memory
+        if not budgeted and (not self.auto or self.own.keeps_context):
             # The GPUs are the budget, and what is asked for is more than they hold; the engine starts all the same.
             return self.made(self.own._replace(moved=self.told(own), moved_bytes=self.in_ram(own)), notes)
         return self.made(own, [*notes, self.told(own)])
