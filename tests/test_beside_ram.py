@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Any
 
 import pytest
 
@@ -107,3 +108,101 @@ def test_the_cache_of_layers_in_the_cpus_memory_lies_there(cli: Run, flags: list
 def test_where_no_engine_is_named_a_storage_that_is_decides_nothing(cli: Run, asked: str) -> None:
     r = json.loads(cli("fit", *asked.split(), "--offline", "-f", "json").stdout)
     assert r["fits"] and r["engine"] == "llama.cpp" and r["plan"]["quant"] == "q4_k_m"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "-hf ggml-org/gpt-oss-120b-GGUF -c 32768",
+        "-hf ggml-org/gpt-oss-120b-GGUF -c 0 --fit on",
+        "-m gpt-oss-120b-mxfp4.gguf -c 65536 -np 2",
+        "-hf unsloth/Llama-3.3-70B-Instruct-GGUF:Q4_K_M -c 8192",
+    ],
+)
+def test_what_fit_leaves_to_the_cpu_is_one_verdict(cli: Run, words: str) -> None:
+    """`--fit` moves what the GPUs do not hold: with room for that in the CPU's memory it fits by that placement, without room it does not,
+    and where that memory is not named the verdict says what it takes, and an option that makes it fit."""
+
+    def asked(*options: str) -> dict[str, Any]:
+        done = cli("fit", "--gpu", "4090", *options, "--offline", "-f", "json", "--", "llama-server", *words.split())
+        made: dict[str, Any] = json.loads(done.stdout)
+        assert (done.returncode == 0) == made["fits"]
+        assert not any("starts all the same" in note for note in made["notes"])
+        return made
+
+    large, small, alone = asked("--ram", "64GiB"), asked("--ram", "16GiB"), asked()
+    assert large["fits"] and "in the CPU's memory, of 64.0 GiB" in large["verdict"]
+    assert any(note.startswith("--fit puts ") for note in large["notes"]) and large["kv_tokens"] == max(
+        1, int(words.split("-c ")[1].split(maxsplit=1)[0]) or 131072
+    )
+    assert not small["fits"] and "the CPU's memory is too small" in small["verdict"]
+    assert not alone["fits"] and "llama.cpp starts with" in alone["verdict"] and "--ram" in alone["verdict"]
+    (way,) = [each["options"] for each in alone["would_fit"] if each["options"].startswith("--ram")]
+    assert asked(*way.split())["fits"]
+
+
+@pytest.mark.parametrize("flags", [[], ["-c", "0"], ["-np", "2"], ["-np", "3", "-kvu"], ["--fit", "off"]])
+@pytest.mark.parametrize("model", ["Qwen/Qwen3-8B-GGUF:Q4_K_M", "ggml-org/gpt-oss-20b-GGUF"])
+def test_a_server_allocates_its_context_and_no_more(cli: Run, model: str, flags: list[str]) -> None:
+    """Without `-c` and with `-c 0` the trained length is allocated, for each slot but where they share it: the same as if it were named
+    (src/llama-context.cpp: `n_ctx` 0 is `n_ctx_train`)."""
+
+    def asked(*more: str) -> dict[str, Any]:
+        words = ["llama-server", "-hf", model, *([] if more and "-c" in flags else flags), *more]
+        made: dict[str, Any] = json.loads(cli("fit", "--gpu", "h100", "--offline", "-f", "json", "--", *words).stdout)
+        return made
+
+    left = asked()
+    named = asked("-c", str(left["kv_tokens"]))
+    assert left["kv_tokens"] % left["context_tokens"] == 0
+    for figure in ("context_tokens", "kv_tokens", "max_concurrency", "per_gpu"):
+        assert left[figure] == named[figure], figure
+
+
+UNUSED = [
+    ("llama-3.1-70b --gpu 4090 --ram 64GiB --ctx 32k --engine vllm", "under llama.cpp alone", "--engine llama.cpp"),
+    ("qwen3-235b-a22b --gpu 4090 --ram 64GiB --engine sglang", "under llama.cpp alone", "--engine llama.cpp"),
+    ("llama-3.1-70b --gpu 4090 --ram 24GiB --ctx 128k --quant q4_k_m", "under llama.cpp alone", "--engine llama.cpp --ram"),
+    ("llama-3.1-70b --gpu 4090 --ram 64GiB --ctx 8k --quant bf16", "under llama.cpp alone", "--engine llama.cpp --ram"),
+    ("qwen3-235b-a22b --gpu 4090 --ram 32GiB --engine llama.cpp", None, "--ram"),
+    ("llama-3.1-70b --gpu m4-max-36gb --ram 64GiB", "share one memory", None),
+    ("qwen3-30b-a3b --gpu 4090 --ram 64GiB --ram-bandwidth 80GB", "nothing in the CPU's memory", None),
+    ("qwen3-8b --gpu 4090 --ram 64GiB --engine transformers", "nothing in the CPU's memory", None),
+    ("--gpu 4090 --ram 64GiB -- vllm serve Qwen/Qwen3-32B", "under llama.cpp alone", None),
+]
+
+
+@pytest.mark.parametrize(("call", "said", "way"), UNUSED)
+def test_a_memory_that_changes_nothing_is_told_and_what_would_take_it_holds(
+    cli: Run, call: str, said: str | None, way: str | None
+) -> None:
+    """No option without effect goes by in silence; where llama.cpp would hold it with this memory, or with more, that is an option that
+    fits when it is followed."""
+    made = json.loads(cli("fit", "--offline", "-f", "json", *call.split()).stdout)
+    assert [note for note in made["notes"] if note.startswith("--ram changes nothing") and said and said in note] or said is None
+    if way is None:
+        return
+    (options,) = [each["options"] for each in made["would_fit"] if each["what"].startswith("under llama.cpp")]
+    assert options.startswith(way)
+    asked, new = call.split(), options.split()
+    for flag, value in zip(new[::2], new[1::2], strict=True):
+        if flag in asked:
+            asked[asked.index(flag) + 1] = value
+        else:
+            asked += [flag, value]
+    again = json.loads(cli("fit", "--offline", "-f", "json", *asked).stdout)
+    assert again["fits"] and again["engine"] == "llama.cpp" and again["ram"]["used_bytes"] > 0
+
+
+@pytest.mark.parametrize("ram", [[], ["--ram", "64GiB"]])
+@pytest.mark.parametrize("flags", ["-c 8192", "-c 0", "", "-c 8192 -ngl 40"])
+def test_a_memory_that_cpu_and_gpu_share_is_one(cli: Run, flags: str, ram: list[str]) -> None:
+    """39.6 GiB of weights are more than 36 GiB, wherever their layers are placed; 64 GiB hold them."""
+    words = ["llama-server", "-m", "Llama-3.3-70B-Instruct-Q4_K_M.gguf", *flags.split()]
+    for gpu, fits in (("m4-max-36gb", False), ("m4-max-64gb", flags != "-c 0")):
+        done = cli("fit", "--gpu", gpu, *ram, "--offline", "-f", "json", "--", *words)
+        made = json.loads(done.stdout)
+        assert made["fits"] is fits and made["ram"]["budget_bytes"] is None
+        assert fits or "CPU and GPU share" in made["verdict"]
+        assert any("share one memory" in note for note in made["notes"]) == bool(ram)
+        assert fits or not any("wired_limit" in note and "raises" in note for note in made["notes"])

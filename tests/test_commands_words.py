@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -390,3 +391,107 @@ def test_the_cache_of_a_repacked_model_is_that_of_the_model(run: Run, words: str
 def test_an_engine_that_takes_no_unnamed_file_of_a_repository_is_not_answered(run: Run) -> None:
     done = run("fit", "--gpu", "4090", "--offline", "--", "vllm", "serve", "unsloth/Qwen3-8B-GGUF")
     assert done.returncode == 2 and "--engine llama.cpp" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "quant"),
+    [
+        ("-hf Qwen/Qwen3-8B-GGUF:Q4_K_M -hff qwen3-8b-q8_0.gguf", "q8_0"),
+        ("--hf-repo unsloth/Qwen3-8B-GGUF --hf-file Q6_K/Qwen3-8B-Q6_K-00001-of-00002.gguf", "q6_k"),
+        ("-mu https://huggingface.co/Qwen/Qwen3-8B-GGUF/resolve/main/Qwen3-8B-Q5_K_M.gguf?download=true", "q5_k_m"),
+        ("-hf unsloth/Qwen3-8B-GGUF:F16", "f16"),
+    ],
+)
+def test_the_file_that_is_loaded_is_the_one_that_is_named(run: Run, words: str, quant: str) -> None:
+    """`--hf-file` overrides the type behind the repository's colon (common/arg.cpp); an address is fetched by its last part."""
+    found = json.loads(run("fit", "--gpu", "4090", "--offline", "-f", "json", "--", "llama-server", *words.split()).stdout)
+    assert found["plan"]["quant"] == quant
+    assert any(note.endswith(f"taken for qwen3-8b in {quant}") for note in found["notes"])
+
+
+def test_a_file_whose_name_says_no_type_is_told(run: Run) -> None:
+    words = "llama-server -hf unsloth/Qwen3-8B-GGUF:Q8_0 -hff model.gguf".split()
+    found = json.loads(run("fit", "--gpu", "4090", "--offline", "-f", "json", "--", *words).stdout)
+    assert any("--hf-file model.gguf: its name says no type" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize("command", ["fit --gpu 4090", "kv"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("-hf Qwen/Qwen3-8B:Q4_K_M", "Qwen/Qwen3-8B-GGUF:Q4_K_M"),
+        ("-hf meta-llama/Llama-3.1-8B-Instruct", "holds no GGUF file"),
+        ("-hf Qwen3-8B-GGUF:Q4_K_M", "a repository was expected"),
+        ("--hf-file qwen3-8b-q8_0.gguf", "--hf-file"),
+        ("-hf unsloth/Qwen3-8B-GGUF:Q3_K_X", "one of q3_k_"),
+        ("-hf unsloth/Qwen3-8B-GGUF:latest", "no type of GGUF files"),
+        ("-hf unsloth/Qwen3-8B-GGUF:AWQ", "no type of GGUF files"),
+    ],
+)
+def test_what_llama_server_finds_no_file_of_is_refused(run: Run, command: str, words: str, said: str) -> None:
+    """Types that GGUF files have alone, the likest first (common/download.cpp `common_download_get_hf_plan`: "no GGUF files found")."""
+    done = run(*command.split(), "--offline", "--", "llama-server", *words.split())
+    assert (done.returncode, done.stdout) == (2, "") and said in done.stderr
+    assert not {"awq,", "nf4", "mlx-4bit"} & set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("gpu", "device", "status"),
+    [("4090", "CUDA3", 2), ("2x4090", "CUDA2", 2), ("2x4090", "CUDA0,CUDA3", 2), ("2x4090", "CUDA1", 0), ("4x4090", "CUDA3", 0)],
+)
+def test_a_device_that_the_machine_has_not_is_refused(run: Run, gpu: str, device: str, status: int) -> None:
+    """`parse_device_list`: "invalid device" (common/arg.cpp)."""
+    words = ["llama-server", "-m", "Qwen3-8B-Q4_K_M.gguf", "-c", "8192", "-dev", device]
+    done = run("fit", "--gpu", gpu, "--offline", "--", *words)
+    assert done.returncode == status and (status == 0 or f"--device {device}" in done.stderr)
+
+
+def test_a_type_beside_another_is_refused(run: Run) -> None:
+    words = ["llama-server", "-hf", "unsloth/Qwen3-8B-GGUF:Q4_K_M"]
+    done = run("fit", "--gpu", "4090", "--offline", "--quant", "q8_0", "--", *words)
+    assert done.returncode == 2 and "q4_k_m" in done.stderr and "--quant is q8_0" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "quant"),
+    [
+        ("Qwen/Qwen3-32B-AWQ", "qwen3-32b", "awq"),
+        ("Qwen/Qwen3-8B-FP8", "qwen3-8b", "fp8"),
+        ("hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4", "llama-3.1-8b-instruct", "awq"),
+        ("RedHatAI/Meta-Llama-3.1-70B-Instruct-FP8", "llama-3.1-70b-instruct", "fp8"),
+        ("RedHatAI/Meta-Llama-3-8B-Instruct-FP8", "llama-3-8b", "fp8"),
+    ],
+)
+def test_one_name_of_a_quantized_repository_has_one_answer(run: Run, name: str, model: str, quant: str) -> None:
+    """Without its config it is the bundled model in that storage, as an option and as an engine's own command, by its repository's name of
+    today or an earlier one; what is read of tensors is refused, and says the names that answer."""
+    machine = ["--gpu", "2xh100", "--offline", "-f", "json"]
+    asked = json.loads(run("fit", name, "--ctx", "8k", "--tp", "2", *machine).stdout)
+    words = shlex.split(asked["command"])
+    own = json.loads(run("fit", *machine, "--", *words).stdout)
+    assert words[2] == name and asked["fits"] and own["fits"]
+    for figure in ("plan", "per_gpu", "kv_tokens", "context_tokens"):
+        assert asked[figure] == own[figure], figure
+    taken = f"{name} is not here, and taken for {model} in {quant}"
+    assert all(any(taken in note for note in made["notes"]) for made in (asked, own))
+    cache = json.loads(run("kv", name, "--engine", "vllm", "--offline", "-f", "json").stdout)
+    assert any(taken in note for note in cache["notes"])
+    assert cache["bytes"] == json.loads(run("kv", model, "--engine", "vllm", "--offline", "-f", "json").stdout)["bytes"]
+    beside = run("compare", model, name, "--offline")
+    assert beside.returncode == 0 and taken in beside.stderr
+    refused = run("inspect", name, "--offline")
+    assert refused.returncode == 2 and f"archcalc fit {model} --quant {quant}" in refused.stderr and "inspect" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M", "llama-3.1-8b-instruct"),
+        ("lmstudio-community/Meta-Llama-3.1-405B-Instruct-GGUF:Q4_K_M", "llama-3.1-405b"),
+        ("QuantFactory/Meta-Llama-3-8B-Instruct-GGUF:Q4_K_M", "llama-3-8b"),
+    ],
+)
+def test_earlier_names_of_a_repository_are_known_to_quantizers(run: Run, name: str, model: str) -> None:
+    """meta-llama/Meta-Llama-3.1-8B-Instruct is what the Hub now calls meta-llama/Llama-3.1-8B-Instruct."""
+    found = json.loads(run("fit", "--gpu", "8xh100", "--offline", "-f", "json", "--", "llama-server", "-hf", name).stdout)
+    assert any(f"taken for {model} in q4_k_m" in note for note in found["notes"])

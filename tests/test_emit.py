@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -312,3 +313,49 @@ def test_a_leader_and_its_workers_are_one_group(cli: Run, engine: str) -> None:
     assert serves["args"][serves["args"].index("--node-rank") + 1] == "0" and "--headless" not in serves["args"]
     assert works["args"][works["args"].index("--node-rank") + 1] == "$(LWS_WORKER_INDEX)"
     assert ("--headless" in works["args"]) is (engine == "vllm") and "readinessProbe" not in works
+
+
+ON_70B = "fit llama-3.3-70b --gpu 4090 --ram 64GiB --ctx 8k"
+SERVED = "fit --gpu 4090 --ram 64GiB --emit {} -- llama-server -m "
+LOCAL = [
+    (f"{ON_70B} --emit lmstudio", r"--context-length 8192 --gpu 0\.\d\d --yes"),
+    (f"{ON_70B} --emit modelfile", r"PARAMETER num_ctx 8192\nPARAMETER num_gpu \d\d\n"),
+    ("fit qwen3-8b --gpu 4090 --quant q8_0 --ctx 8k --emit lmstudio", "--gpu max --yes"),
+    (SERVED.format("lmstudio") + "qwen3-8b-Q4_K_M.gguf -ngl 20 -c 8192 -np 1", r"20 of 37 layers[^$]*--gpu 0\.54 --yes"),
+    (SERVED.format("lmstudio") + "qwen3-8b-Q4_K_M.gguf -ngl 0 -c 8192 -np 1", "--gpu off --yes"),
+    (SERVED.format("modelfile") + "llama-3.3-70b-Q4_K_M.gguf -c 8192 -np 1", "PARAMETER num_gpu 4"),
+    (
+        SERVED.format("modelfile") + "qwen3-8b-Q4_K_M.gguf -c 8192 -np 2 -ctk q8_0 -ctv q8_0",
+        "OLLAMA_NUM_PARALLEL=2 OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE=q8_0",
+    ),
+    (SERVED.format("modelfile") + "qwen3-8b-Q4_K_M.gguf -c 8192 -np 1 --temp 0.6", "not in this file: --temp"),
+    (
+        "fit --gpu 4090 --emit modelfile -- llama-server -hf Qwen/Qwen3-8B-GGUF:Q4_K_M -c 8192",
+        "FROM hf.co/Qwen/Qwen3-8B-GGUF:Q4_K_M\n",
+    ),
+    ("fit --gpu m4-max --emit mlx -- mlx_lm.server --model Qwen/Qwen3-8B --port 9000", r"--port 9000\n$"),
+]
+REFUSED = [
+    ("fit gpt-oss-120b --gpu 4090 --ram 64GiB --ctx 32k --emit lmstudio", "--n-cpu-moe"),
+    ("fit gpt-oss-120b --gpu 4090 --ram 64GiB --ctx 32k --emit modelfile", "--n-cpu-moe"),
+    (SERVED.format("modelfile") + "gpt-oss-120b-MXFP4.gguf -c 8192 -np 1", "--n-cpu-moe"),
+    (SERVED.format("lmstudio") + "qwen3-8b-Q4_K_M.gguf -c 8192 -ctk q8_0 -ctv q8_0", "--cache-type-k q8_0"),
+    (SERVED.format("modelfile") + "qwen3-8b-Q4_K_M.gguf -c 8192 -ctk q8_0", "--cache-type-v f16"),
+    (SERVED.format("modelfile") + "qwen3-8b-Q4_K_M.gguf -c 8192 -ctk q5_0 -ctv q5_0", "q5_0"),
+    (SERVED.format("modelfile") + "qwen3-8b-Q4_K_M.gguf -c 8192 -ub 1024", "--ubatch-size 1024"),
+    (SERVED.format("lmstudio") + "qwen3-8b-Q4_K_M.gguf -c 8192 -ngl 20 --no-kv-offload", "--no-kv-offload"),
+    ("fit --gpu 4090 --emit lmstudio -- llama-server -hf Qwen/Qwen3-8B-GGUF:Q4_K_M -c 8192", "lms get"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "said"), LOCAL)
+def test_what_a_program_made_of_llama_cpp_is_told_of_the_plan(cli: Run, call: str, said: str) -> None:
+    """Layers on the GPU as each program says them: LM Studio's share of layers (`lms load --gpu`), Ollama's `num_gpu`."""
+    done = cli(*call.split()[:1], "--offline", *call.split()[1:])
+    assert done.returncode == 0 and re.search(said, done.stdout), done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("call", "said"), REFUSED)
+def test_what_it_has_no_words_for_is_refused_by_name(cli: Run, call: str, said: str) -> None:
+    done = cli(*call.split()[:1], "--offline", *call.split()[1:])
+    assert (done.returncode, done.stdout) == (2, "") and said in done.stderr, done.stdout + done.stderr

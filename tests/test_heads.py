@@ -11,6 +11,7 @@ import pytest
 
 from archcalc.analysis.params import components
 from archcalc.arch import parse
+from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
 
 LLAMA = {
@@ -131,3 +132,13 @@ def test_a_class_named_like_a_model_without_a_head_may_have_one() -> None:
         "ffn_hidden_size": 128, "padded_vocab_size": 1000, "kv_channels": 16, "seq_length": 32, "multi_query_group_num": 2,
     }  # fmt: skip
     assert any("output_layer" in t.name for _, t, _ in parse(chatglm).each_tensor())
+
+
+@pytest.mark.parametrize(
+    "named", ["ChronosBoltModelForForecasting", "SundialForPrediction", "LlamaForTimeSeriesPrediction", "QwenForObjectDetection"]
+)
+def test_a_class_that_predicts_no_tokens_is_refused_where_a_vocabulary_would_be_counted(named: str) -> None:
+    """Forecasters and detectors on a language model have patches or boxes in place of its vocabulary (chronos-forecasting,
+    chronos/chronos_bolt.py `ChronosBoltModelForForecasting`: two residual blocks of T5's width)."""
+    with pytest.raises(UnsupportedError, match=f"architectures names {named}, which predicts no tokens"):
+        parse({**LLAMA, "architectures": [named]})

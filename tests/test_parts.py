@@ -53,7 +53,8 @@ def test_a_part_is_counted_and_shown_and_neither_served_nor_trained(name: str, c
     ):
         done = cli(*command)
         assert (done.returncode, done.stdout) == (2, "")
-        assert "without a decoder: it keeps no cache" in done.stderr or "of no tokens: it keeps no cache" in done.stderr
+        ways = ("without a decoder", "of no tokens", "whose decoder writes no tokens", "whose decoder is no attention over tokens")
+        assert any(f"{what}: it keeps no cache" in done.stderr for what in ways)
         assert "archcalc inspect" in done.stderr
     kept = cli("kv", "part.json", "--ctx", "1k", "--engine", "textbook", "--format", "json")
     assert json.loads(kept.stdout)["bytes"] == 0
@@ -188,3 +189,23 @@ def test_widths_that_heads_do_not_divide(config: dict[str, Any], total: int) -> 
     }  # fmt: skip
     made = parse({**({} if "d_model" in config else plain), "vocab_size": 1000, **config})
     assert sum(c.total for c in components(made)) == total
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("detr", "a model of images whose decoder writes no tokens"),
+        ("rt_detr", "a model of images whose decoder writes no tokens"),
+        ("mask2former", "a model of images whose decoder writes no tokens"),
+        ("sam", "a model of images whose decoder writes no tokens"),
+        ("parakeet_tdt", "a model of sound whose decoder is no attention over tokens"),
+        ("vit", "an encoder alone, without a decoder"),
+    ],
+)
+def test_what_has_a_decoder_that_writes_no_tokens_is_no_encoder_alone(cli: Run, tmp_path: Path, name: str, what: str) -> None:
+    """DETR's decoder attends from a number of queries of its own (Carion et al. 2020, arXiv:2005.12872, section 3.2), SAM's from prompts; a
+    transducer predicts with an LSTM."""
+    (tmp_path / "c.json").write_text(json.dumps(_first(GOLDEN / f"{name}.jsonl")), encoding="utf-8")
+    for command in (("fit", "--gpu", "h100"), ("kv",)):
+        done = cli(*command, str(tmp_path / "c.json"), "--offline")
+        assert done.returncode == 2 and f"is {what}: it keeps no cache" in done.stderr, done.stderr

@@ -29,6 +29,56 @@ class Loaded(NamedTuple):
     pinned: bool = False
 
 
+def stands_for(model: str, config: bool = False) -> tuple[str, str] | None:
+    """The bundled model and the storage that a checkpoint's name stands for where it is not here: a file's (`NAME-Q4_K_M.gguf`), a
+    repository's of such files, whose type its name does not say, or `NAME-in-w4a16`. With `config` also a repository's that has a
+    config of its own (`NAME-AWQ`), save in FP4, of which each publisher keeps other modules.
+
+    >>> stands_for("models/Qwen3-8B-Q4_K_M.gguf"), stands_for("Qwen3-8B-in-mlx-int4"), stands_for("some-model")
+    (('qwen3-8b', 'q4_k_m'), ('qwen3-8b', 'mlx-int4'), None)
+    >>> stands_for("unsloth/Qwen3-8B-GGUF")
+    ('qwen3-8b', '')
+    """
+    import os
+
+    from archcalc.quant import check_name
+    from archcalc.zoo.repacked import repacked
+
+    if os.path.exists(os.path.expanduser(model)):
+        return None
+    named = repacked(model)
+    if named is None or not (named.gguf or "-in-" in model or (config and "fp4" not in named.quant)):
+        return None
+    try:
+        if named.quant:
+            check_name(named.quant)
+    except ArchcalcError:
+        return None
+    return named.entry.name, named.quant
+
+
+def load_or_repacked(text: str, *, offline: bool = False, refresh: bool = False, overrides: Sequence[str] = ()) -> Loaded:
+    """As `load`; where the config of a quantized repository is not to be had, the bundled model that its name says it was made of, in that
+    storage, as an engine's own command takes it. The note says so. Raises what `load` raises."""
+    from archcalc.errors import OfflineError
+
+    try:
+        return load(text, offline=offline, refresh=refresh, overrides=overrides)
+    except OfflineError:
+        from archcalc.quant import file_type_of, quantize_as
+        from archcalc.quant._published import names_it
+
+        known = stands_for(text, config=True)
+        if known is None or not known[1] or file_type_of(known[1]):
+            raise
+        loaded = load(known[0], offline=True, overrides=overrides)
+        held = loaded.architecture
+        if not (held.quantization and names_it(held.quantization, known[1])):
+            held = quantize_as(held, known[1])
+        note = f"{text} is not here, and taken for {known[0]} in {known[1]}; its own config may keep more modules as they are"
+        return loaded._replace(source=SourceInfo(text, "hub", loaded.source.format), architecture=held, note=note)
+
+
 class Given(str):
     """A SOURCE that was read already, by its name: what is asked of a config in memory."""
 

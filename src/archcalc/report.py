@@ -424,10 +424,17 @@ class FitOptions(Record):
 
 
 class FitRam(Record):
-    """The CPU's memory: what was given as a budget, and what the plan takes of it."""
+    """The CPU's memory: what was given as a budget, and what the plan takes of it.
+
+    Where an engine leaves layers there, `gpu_layers` of `layers` are on the GPUs (the head counts as one), and so many of those
+    without their experts; `gpu_layers` is null where all are.
+    """
 
     budget_bytes: int | None
     used_bytes: int
+    layers: int
+    gpu_layers: int | None
+    without_experts: int
 
 
 class SpeedTerm(Record):

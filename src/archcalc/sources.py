@@ -398,7 +398,8 @@ def _repacked(text: str) -> str:
     named = found.quant or file_type.lower() or "q4_k_m"
     quant = nearest_file_type(named) or named
     asked = f"archcalc fit {found.entry.name}{f' --engine {engine}' if engine else ''} --quant {quant}"
-    return f"{found.entry.name} is bundled: `{asked}` takes it in {'this storage' if quant == named else f'the type nearest to {named}'}"
+    storage = "this storage" if quant == named else f"the type nearest to {named}"
+    return f"{found.entry.name} is bundled: `{asked}` takes it in {storage}; inspect, kv and compare take it by that name, as published"
 
 
 def _did_you_mean(text: str) -> str:

@@ -155,7 +155,7 @@ def _devices(found: Read) -> tuple[int, str, bool] | None:
 def with_draft(found: Understood, *, offline: bool = False, refresh: bool = False) -> Understood:
     """The command with its draft model counted, where that can be had; else it stays among what is not modelled, and a note says so."""
     from archcalc.errors import ArchcalcError
-    from archcalc.loader import load
+    from archcalc.loader import load, stands_for
 
     asked = found.asked
     if asked.draft is None:
@@ -199,32 +199,3 @@ def _refuse_unknown(found: Read) -> None:
         after = next((s for s in starts if s > each.at), len(found.command.words))
         for at in range(each.at, after):
             found.command.refuse_unknown(at)
-
-
-def stands_for(model: str, config: bool = False) -> tuple[str, str] | None:
-    """The bundled model and the storage that a checkpoint's name stands for where it is not here: a file's (`NAME-Q4_K_M.gguf`), a
-    repository's of such files, whose type its name does not say, or `NAME-in-w4a16`. With `config` also a repository's that has a
-    config of its own (`NAME-AWQ`), save in FP4, of which each publisher keeps other modules.
-
-    >>> stands_for("models/Qwen3-8B-Q4_K_M.gguf"), stands_for("Qwen3-8B-in-mlx-int4"), stands_for("some-model")
-    (('qwen3-8b', 'q4_k_m'), ('qwen3-8b', 'mlx-int4'), None)
-    >>> stands_for("unsloth/Qwen3-8B-GGUF")
-    ('qwen3-8b', '')
-    """
-    import os
-
-    from archcalc.errors import ArchcalcError
-    from archcalc.quant import check_name
-    from archcalc.zoo.repacked import repacked
-
-    if os.path.exists(os.path.expanduser(model)):
-        return None
-    named = repacked(model)
-    if named is None or not (named.gguf or "-in-" in model or (config and "fp4" not in named.quant)):
-        return None
-    try:
-        if named.quant:
-            check_name(named.quant)
-    except ArchcalcError:
-        return None
-    return named.entry.name, named.quant

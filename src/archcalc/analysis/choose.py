@@ -101,7 +101,7 @@ def choose(
             continue
     every = [each for under in tried.values() for each in under]
     fitting = [each for each in every if each.found.best.fits]
-    if not fitting and (free or LOCAL in tried) and (beside := _beside_ram(architecture, ask, brief)) is not None:
+    if not fitting and (free or LOCAL in tried) and (beside := beside_ram(architecture, ask, brief)) is not None:
         return Choice(beside, () if brief or beside.published else (published, beside))
     if not fitting:
         # With storages to choose from, the one that comes closest under the engine that was asked for.
@@ -120,7 +120,7 @@ def choose(
     return Choice(best, tuple(told) if len(told) > 1 else ())
 
 
-def _beside_ram(architecture: Architecture, ask: Ask, brief: bool) -> Held | None:
+def beside_ram(architecture: Architecture, ask: Ask, brief: bool) -> Held | None:
     """The plans with part of the model in the CPU's memory, where its size was given and an engine in question can leave some there: in
     the storage that was asked for, in what is published in four bits, or in the first of four bits or less that fits; a list goes down to
     four."""

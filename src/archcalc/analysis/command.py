@@ -200,7 +200,12 @@ def _gguf(loaded: Loaded, found: Plans) -> _Loads:
         if loaded.source.kind in ("hub", "cache"):
             return _Loads(model._replace(name=f"{model.name}:{kind.upper()}"))
         return _Loads(model)
+    from archcalc.zoo.repacked import repacked
+
     stem = os.path.basename(os.path.abspath(model.name)) if model.ready else model.name.strip("<>")
+    if loaded.source.kind in ("hub", "cache") and (made_of := repacked(model.name)) is not None:
+        # GGUF files are made of the weights that were quantized, not of the quantized ones.
+        stem = made_of.entry.repo.rpartition("/")[2]
     file = f"{stem.removesuffix('.gguf')}-{kind.upper().replace('-', '_')}.gguf"
     note = f"{file} is the model as GGUF, published or made with llama.cpp's convert_hf_to_gguf.py and llama-quantize"
     return _Loads(Named(file), (note,))

@@ -32,6 +32,7 @@ from archcalc.engines.weights import WeightOptions, kept
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.hardware import Device
 from archcalc.model import Architecture
+from archcalc.units import format_bytes
 
 __all__ = ["Ask", "Candidate", "Fit", "Plans", "candidate", "judge", "largest", "max_context", "plans"]
 
@@ -278,10 +279,18 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
         taken = taken._replace(notes=(*taken.notes, *notes))
     ram = server(ask.engine).ram(ask, placement, weights, plan)
     ram += server(ask.engine).ram_of_cache(model.architecture, ask, context, sequences)
+    # A file that is mapped is read from disk again and again where memory has no room for it.
+    mapped = server(ask.engine).one_file
     if start.starts and ask.ram_bytes is not None and ram > ask.ram_bytes:
-        start = Start(False, f"the CPU's memory is too small: {ram:,} B stay there, of {ask.ram_bytes:,} B", None)
+        said = f"the CPU's memory is too small: {format_bytes(ram)} stay there, of {format_bytes(ask.ram_bytes)}"
+        start = Start(mapped, said, None, serves=False)
+    needed, shared = pooled.needed(context, sequences), ask.gpus.device.shared_memory and ask.gpus.device.ram_bytes
+    whole = plan.weights_bytes + plan.activation_bytes + plan.overhead_bytes + needed + ram
+    if start.starts and shared and ram and needed <= plan.kv_room_bytes and whole > shared:
+        said = f"CPU and GPU share {format_bytes(shared)}, and {format_bytes(whole)} are taken of it"
+        start = Start(mapped, said, None, serves=False)
     return Fit(
-        placement, weights, plan, context, concurrency, pooled.needed(context, sequences), most * placement.dp, tokens * placement.dp,
+        placement, weights, plan, context, concurrency, needed, most * placement.dp, tokens * placement.dp,
         pooled.dtype, pooled.rule, start, taken, ram,
     )  # fmt: skip
 

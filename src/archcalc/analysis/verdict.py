@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
-from archcalc.analysis.choose import Held, Own, Step, choose
+from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose
 from archcalc.analysis.command import start
 from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, max_context
 from archcalc.analysis.speed import plan as speed
-from archcalc.engines.engine import server
+from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, machines, stretching
 from archcalc.errors import UsageError
@@ -41,6 +41,9 @@ def fit_report(
     the options that were left out, for the line that says what was taken for granted.
     """
     wanted = wanted or speed.Wanted()
+    shares = ask.ram_bytes is not None and ask.gpus.device.shared_memory
+    if shares:
+        ask = ask._replace(ram_bytes=None)
     usual = given is None and wanted.aims and ask.context_tokens is None
     if usual:
         # A target is about requests: room for whole contexts would let few of them run at once.
@@ -115,12 +118,18 @@ def fit_report(
         notes=[
             *speed.notes(wanted, ask),
             *started.notes,
-            *(given.notes if given else ()),
+            *(given.notes if given else [loaded.note] if " taken for " in loaded.note else ()),
             *_notes(ask, found, loaded.architecture.quantization),
+            *([_shares_memory(ask)] if shares else ()),
         ],
         explain=[] if brief else list(_explained(best, ask)),
         options=report.FitOptions(given.used, given.inert, given.unmodelled) if given else None,
-        ram=report.FitRam(ask.ram_bytes, best.ram_bytes),
+        ram=report.FitRam(
+            ask.ram_bytes,
+            best.ram_bytes,
+            loaded.architecture.layers + 1,
+            *server(ask.engine).placed(ask, loaded.architecture.layers),
+        ),
         own_context=None if own is None else report.FitOwnContext(own.tokens, own.fits, own.headroom_bytes),
         formats=[] if brief or given else [_format(loaded, held, wanted) for held in choice.formats],
         assumed=assumed(found, ask, unsaid, own, wanted if usual else None),
@@ -246,6 +255,8 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
         return f"does not fit: {what}; {fit.start.limit}"
     if fit.headroom_bytes >= 0:
         return f"does not start: {what}; {fit.start.limit}"
+    if fit.start.starts and (beyond := server(ask.engine).beyond(ask)):
+        return f"does not fit on the GPU{'s' if ask.gpus.count > 1 else ''} alone: {what}; {beyond}"
     if fit.budget.kv_room_bytes < 0:
         over = units.format_bytes(-fit.budget.kv_room_bytes)
         return f"does not fit: {what}; weights and overhead alone are {over} over on the fullest GPU"
@@ -371,8 +382,49 @@ def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
         report.FitChange(*way, 0, float(ask.concurrency), None) for way in server(ask.engine).spills(found.model, ask, found.best)
     ]
     place = min(2, len(out))
-    out[place:place] = spilled
+    out[place:place] = [*spilled, *([] if spilled else _with_ram(loaded, ask))]
     return out
+
+
+def _with_ram(loaded: Loaded, ask: Ask) -> list[report.FitChange]:
+    """llama.cpp with a part of the model in the CPU's memory, where that was named: as large as it is, or as it would have to be."""
+    from archcalc.quant import file_type_of, is_plain
+
+    if ask.ram_bytes is None or ask.own is not None:
+        return []
+    asked = ask if ask.engine == LOCAL else ask._replace(version=None, utilization=None)
+    if ask.quant is not None and not (is_plain(ask.quant) or file_type_of(ask.quant)):
+        # What llama.cpp has not: a storage of the engine that was asked about.
+        asked = asked._replace(quant=None)
+    for ram in (ask.ram_bytes, units.MAX_BYTES):
+        held = beside_ram(loaded.architecture, asked._replace(ram_bytes=ram), False)
+        if held is None:
+            continue
+        best, quant = held.found.best, held.ask.quant
+        options = [f"--engine {LOCAL}"] if ask.engine != LOCAL else []
+        options += [f"--quant {quant}"] if quant is not None and quant != ask.quant else []
+        options += [f"--ctx {best.context_tokens}"] if ask.context_tokens is None else []
+        options += [f"--ram {-(-best.ram_bytes >> 30)}GiB"] if best.ram_bytes > ask.ram_bytes else []
+        what = f"under llama.cpp in {held.found.model.quant}, {units.format_bytes(best.ram_bytes)} of it in the CPU's memory"
+        return [report.FitChange(what, " ".join(options), best.headroom_bytes, round(best.max_concurrency, 3), None)]
+    return []
+
+
+def _shares_memory(ask: Ask) -> str:
+    """Why `--ram` is no budget of its own."""
+    return f"--ram changes nothing: CPU and GPU of {ask.gpus.device.name} share one memory, whose size its name or --vram says"
+
+
+def _ram_unused(ask: Ask, best: Fit) -> Iterator[str]:
+    """Why the CPU's memory that was named changes nothing."""
+    if ask.ram_bytes is None or best.ram_bytes:
+        return
+    title = server(ask.engine).title
+    if best.fits:
+        yield f"--ram changes nothing: with this plan {title} leaves nothing in the CPU's memory"
+    elif ask.engine != LOCAL:
+        how = "as this command says" if ask.own is not None else "here"
+        yield f"--ram changes nothing {how}: what the GPUs do not hold is left to the CPU under {server(LOCAL).title} alone"
 
 
 SYSTEM = 8 << 30
@@ -401,6 +453,7 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
         more = units.format_bytes(found.best.budget.first_start_bytes)
         yield f"it stops at the first start alone: a second one finds the compiled model on disk, and has {more} more for the cache"
     yield from _shared_memory(found.best, ask)
+    yield from _ram_unused(ask, found.best)
     device, architecture = ask.gpus.device, found.model.architecture
     if found.model.quant.startswith("fp8") and roofline.native(device, "fp8") is False:
         yield f"{device.name} has no FP8 matrix units: the weights take as little memory, and are widened before each product"
@@ -435,7 +488,7 @@ def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
             yield f"macOS gives the GPU {units.format_bytes(default)} of {whole} by default: {limit} first"
         elif best.fits and raised and older and taken > older:
             yield f"macOS 15 and older give the GPU {units.format_bytes(older)} of {whole}: there, {limit} first"
-        elif not best.fits and taken <= device.ram_bytes - SYSTEM:
+        elif best.headroom_bytes < 0 and taken <= device.ram_bytes - SYSTEM:
             given = units.format_bytes(device.visible_bytes)
             yield f"macOS gives the GPU {given} by default: {limit} raises that until the next start, which {_vram(taken)} plans for"
     elif device.vendor == "amd" and device.category == "edge":

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
+from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Group, Tensor
 
 Task = Literal[
@@ -39,6 +40,10 @@ _TASKS: tuple[tuple[str, Task], ...] = (
     (r"Decoder", "decoder"),
     (r"Model|Encoder", "bare"),
 )
+
+
+# What classes do that are built on a language model and have patches, boxes or the like in place of its vocabulary.
+_NO_TOKENS = r"For\w*(?:Forecast|TimeSeries|Detection|Segmentation|DepthEstimation)\w*$|ForPrediction$"
 
 
 class Sizes(NamedTuple):
@@ -336,6 +341,11 @@ def said(tensors: Sequence[Tensor], labels: int) -> tuple[str, str]:
 def otherwise(a: Architecture, named: str) -> Architecture:
     """Counted as the type's usual class where that which is named is not known, and it says so."""
     old = any(g.part == "head" and g.tensors for g in a.groups)
+    if old and re.search(_NO_TOKENS, named):
+        raise UnsupportedError(
+            f"architectures names {named}, which predicts no tokens: what it has in place of {a.model_type}'s vocabulary is not known here",
+            "archcalc models --types lists what is read exactly",
+        )
     taken = "with the vocabulary's head" if old else "without a head"
     note = f"counted {taken}, as the usual class of {a.model_type}: what {named} has instead is not known here"
     return a._replace(status="partial", notes=(*a.notes, note))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,6 +108,21 @@ def same_host(ask: Ask, wanted: Wanted, file: str | None) -> None:
         )
 
 
+def _refuse_absent(spec: GpuSpec, said: str) -> None:
+    """Raises `UsageError` where `--device` names one that the machine has not ("invalid device", common/arg.cpp `parse_device_list`)."""
+    if not said.startswith("--device "):
+        return
+    names = said.partition(" ")[2].split(",")
+    last = max(int(re.sub(r"\D", "", name) or 0) for name in names)
+    if last >= spec.count:
+        kind = re.sub(r"\d", "", names[0])
+        has = f"{kind}0 to {kind}{spec.count - 1}" if spec.count > 1 else f"{kind}0 alone"
+        raise UsageError(
+            f"{said}: {spec.named} has {has}, and llama.cpp starts on no other",
+            f"name the machine with all of its GPUs, such as --gpu {last + 1}x{spec.device.id}, or devices that it has",
+        )
+
+
 def _left(spec: GpuSpec, runs_on: int | None, visible: int, said: str, contained: bool, counted: bool) -> GpuSpec:
     """The GPUs that the command's container or environment leaves to it; a name that came without a count takes its container's.
 
@@ -134,13 +150,19 @@ def question(found: Understood, spec: GpuSpec, quant: str | None, concurrency: i
 
     Raises `UsageError` where it runs on more GPUs than are named.
     """
+    from archcalc.engines.engine import LOCAL
     from archcalc.engines.plan import Ask
+    from archcalc.quant import canonical
 
     asked = found.asked
     values = dict(asked.values)
     if quant is not None:
+        named = str(values.get("quant") or "~")
+        if asked.engine == LOCAL and named[0] not in "~?" and canonical(named) != canonical(quant):
+            raise UsageError(f"the command names weights in {named}, and --quant is {quant}", "leave one of them out")
         values["quant"] = quant
     if found.visible is not None:
+        _refuse_absent(spec, found.visible[1])
         spec = _left(spec, asked.gpus, *found.visible, counted)
     if asked.gpus is not None and asked.gpus != spec.count:
         if asked.gpus > spec.count:

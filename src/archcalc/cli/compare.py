@@ -70,7 +70,7 @@ def command(
     """
     from archcalc import units
     from archcalc.analysis.compare import asked, compare
-    from archcalc.loader import Loaded, load
+    from archcalc.loader import Loaded, load_or_repacked
     from archcalc.render import compare as render
 
     context = units.parse_tokens(ctx) if ctx is not None else None
@@ -88,8 +88,8 @@ def command(
         tpot=tpot,
         ttft=ttft,
     )
-    base = load(baseline, offline=offline, refresh=refresh) if baseline else None
-    found = list(each(source, lambda text: load(text, offline=offline, refresh=refresh, overrides=set_ or ())))
+    base = load_or_repacked(baseline, offline=offline, refresh=refresh) if baseline else None
+    found = list(each(source, lambda text: load_or_repacked(text, offline=offline, refresh=refresh, overrides=set_ or ())))
     models = [result for _, result in found if isinstance(result, Loaded)]
     errors = [(text, result) for text, result in found if isinstance(result, ArchcalcError)]
     if models:
@@ -107,6 +107,9 @@ def command(
         else:
             _write(render, form, made, fold, by_model)
         sys.stdout.flush()
+    for model in models:
+        if " taken for " in model.note:
+            complain(model.note)
     for _, error in errors:
         complain(error.message, error.hint)
     if errors:

@@ -388,14 +388,14 @@ def _of_sources(
     """How a model on a machine is reported; `alone` where what was given leaves no format to choose, `brief` without other plans."""
     from archcalc.analysis.choose import steps_of
     from archcalc.analysis.verdict import fit_report
-    from archcalc.loader import load
+    from archcalc.loader import load_or_repacked
 
     set_, offline = reading.set_ or (), reading.offline
 
     def report(text: str) -> FitReport:
         assert isinstance(text, Pair)
         ask, wanted = asks[text.machine]
-        loaded = load(text.source, offline=offline, refresh=reading.refresh, overrides=set_)
+        loaded = load_or_repacked(text.source, offline=offline, refresh=reading.refresh, overrides=set_)
         steps = () if max_quant or wanted.engine else steps_of(text.machine.device, ask.engine, alone=alone)
         try:
             return fit_report(
@@ -457,11 +457,12 @@ def _of_command(
 ) -> tuple[list[str], _fits.Reporter]:
     """The model of an engine's own command on each machine, and how it is reported."""
     from archcalc import units
-    from archcalc.analysis.ask import stands_for, understand, with_draft
+    from archcalc.analysis.ask import understand, with_draft
     from archcalc.analysis.speed.beside import beside
     from archcalc.analysis.verdict import Given, fit_report
     from archcalc.engines.engine import LOCAL, server
     from archcalc.loader import load as read
+    from archcalc.loader import stands_for
     from archcalc.quant import file_type_of, is_plain
 
     offline, refresh = reading.offline, reading.refresh
@@ -503,7 +504,11 @@ def _of_command(
             own_quant = None if (asked.quant or "?").startswith("?") else asked.quant
             stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
             asked = asked._replace(quant=None if stored == as_it_is else stored)
-            own_config = "" if ".gguf" in text or file_type_of(stored) else "; its own config may keep more modules as they are"
+            own_config = (
+                ""
+                if ".gguf" in text or file_type_of(stored) or asked.engine == LOCAL
+                else "; its own config may keep more modules as they are"
+            )
             notes = (*notes, f"{text} is not here, and taken for {known[0]} in {stored}{own_config}")
         if asked.quant is not None and asked.quant.startswith("~"):
             # The usual type, where the file is made anew.

@@ -121,7 +121,7 @@ def command(
     from archcalc import units
     from archcalc.analysis import kv
     from archcalc.cli._command import given, refuse
-    from archcalc.loader import load
+    from archcalc.loader import load_or_repacked
     from archcalc.report import KvReport
 
     explains(explain, form)
@@ -164,11 +164,12 @@ def command(
         # A file of weights that is not here is known by its name, as for `fit`.
         known = None
         if found is not None:
-            from archcalc.analysis.ask import stands_for
+            from archcalc.loader import stands_for
 
             known = stands_for(text)
-        loaded = load(known[0] if known else text, offline=offline, refresh=refresh, overrides=overrides)
-        taken = (f"{text} is not here, and taken for {known[0]}",) if known else ()
+        loaded = load_or_repacked(known[0] if known else text, offline=offline, refresh=refresh, overrides=overrides)
+        taken = [f"{text} is not here, and taken for {known[0]}"] if known else []
+        taken += (loaded.note,) if " taken for " in loaded.note else ()
         length = tokens
         if length is None and found is not None:
             length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
@@ -176,6 +177,9 @@ def command(
             loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=own_options, asked=found and found.asked
         )
         if found is None:
+            for each in made.found:
+                if isinstance(each, KvReport):
+                    each.notes += taken
             return made
         # Engines of one set of rules are not told the version.
         for each in made.found:

@@ -87,7 +87,8 @@ class Deployment(NamedTuple):
 
     `words` are the program's and then its arguments, which listen on `port` of all addresses; `arguments` those alone. `source` is the
     repository of what was judged, `gpus` those of each of `nodes` machines, `path` the file or folder of the host that is loaded, None
-    for a model of the Hub.
+    for a model of the Hub. `gpu_layers` of `layers` are on the GPUs, the head counting as one; None for all.
+    `passed` are flags of the command that no memory follows from.
     """
 
     name: str
@@ -106,6 +107,11 @@ class Deployment(NamedTuple):
     context_tokens: int
     quant: str
     head: tuple[str, ...]
+    kv_dtype: str = ""
+    concurrency: int = 1
+    gpu_layers: int | None = None
+    layers: int = 0
+    passed: tuple[str, ...] = ()
 
     @property
     def command(self) -> list[str]:
@@ -140,6 +146,12 @@ class Deployment(NamedTuple):
     def comment(self) -> str:
         """What the file is of, as comments."""
         return "".join(f"# {line}\n" for line in self.head)
+
+    @property
+    def left_out(self) -> str:
+        """A comment that names the command's flags which a file of another program does not say; empty where there are none."""
+        left = [flag for flag in self.passed if flag not in ("--host", "--port")]
+        return f"# not in this file: {', '.join(left)}\n" if left else ""
 
 
 def engine_of(kind: str, engine: str | None) -> str | None:
@@ -183,7 +195,10 @@ def emit(kind: str, r: FitReport, spec: GpuSpec, version: str | None = None, ima
     if spec.others:
         raise UnsupportedError(f"--emit {kind} asks for GPUs of one kind, and these are several", "name one kind")
     made = deployment(r, spec, version, image, entry.contained, kind)
-    write: Callable[[Deployment], str] = import_module(f"archcalc.emit.{entry.module}").write
+    module = import_module(f"archcalc.emit.{entry.module}")
+    if (says := getattr(module, "SAYS", None)) is not None:
+        refuse_unsaid(kind, r, says)
+    write: Callable[[Deployment], str] = module.write
     return write(made)
 
 
@@ -243,7 +258,43 @@ def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | No
         context_tokens=r.context_tokens,
         quant=r.plan.quant,
         head=head,
+        kv_dtype=r.plan.kv_dtype,
+        concurrency=r.concurrency,
+        gpu_layers=r.ram.gpu_layers,
+        layers=r.ram.layers,
+        passed=tuple(r.options.inert) if r.options else (),
     )
+
+
+def refuse_unsaid(kind: str, r: FitReport, says: frozenset[str]) -> None:
+    """Raises `UnsupportedError` where the plan takes what memory follows from and a file of this kind does not say. `says` are the flags
+    of llama-server that it does, or that change nothing there."""
+    from archcalc.analysis.ask import understand
+    from archcalc.commands.words import of_arguments
+
+    used = r.options.used if r.options else understand(of_arguments(shlex.split(r.command))).options.used
+    usual = {"--flash-attn": ("on", "auto", "true", "1"), "--cache-type-k": ("f16",), "--cache-type-v": ("f16",)}
+    unsaid = [
+        f"--no-{flag[2:]}" if value == "false" else f"{flag} {value}" if value not in ("true", "") else flag
+        for flag, value in used.items()
+        if flag not in says and value.lower() not in usual.get(flag, ())
+    ]
+    keys, values = (used.get(f"--cache-type-{each}", "f16").lower() for each in "kv")
+    if keys != values and not unsaid:
+        unsaid.append(f"--cache-type-k {keys} beside --cache-type-v {values}")
+    if r.ram.without_experts and not any("moe" in flag for flag in unsaid):
+        unsaid.append(f"--n-cpu-moe {r.ram.without_experts}")
+    if unsaid:
+        raise UnsupportedError(
+            f"--emit {kind} has no words for {', '.join(unsaid)}, which the plan takes",
+            "start the printed command, or write --emit compose, which runs llama-server itself",
+        )
+
+
+OFFLOADED = frozenset(
+    "--model --hf-repo --hf-file --ctx-size --parallel --gpu-layers --fit --fit-target --fit-ctx --kv-unified".split()
+)
+"""Flags of llama-server that every file of a program made of it says in its own way."""
 
 
 def _repository(source: str) -> str:

@@ -19,5 +19,6 @@ def write(d: Deployment) -> str:
         folder = wanted.strip("<>")
         lines.append(f"mlx_lm.convert --hf-path {shlex.quote(d.source)} --mlx-path {shlex.quote(folder)} -q --q-bits {bits[1]}")
         words = [folder if word == wanted else word for word in words]
-    lines.append(" ".join(shlex.quote(word) for word in words) + f" --port {d.port}")
+    port = "" if "--port" in words else f" --port {d.port}"
+    lines.append(" ".join(shlex.quote(word) for word in words) + port)
     return "\n".join(lines) + "\n"

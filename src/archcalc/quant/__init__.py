@@ -203,6 +203,19 @@ def check_name(name: str) -> None:
         raise UsageError(f"{name!r} is no quantization archcalc knows", f"one of {', '.join(quantizations())}")
 
 
+def check_file_type(name: str) -> None:
+    """Raise `UsageError` for what is no type of a GGUF file, naming those that are, the likest first."""
+    from difflib import SequenceMatcher
+
+    from archcalc.quant.gguf import FILE_TYPES, nearest_file_type
+
+    if is_plain(name) or file_type_of(name) or nearest_file_type(name):
+        return check_name(name)
+    known = dict.fromkeys((*FILE_TYPES, "f16", "bf16", "f32"))
+    order = sorted(known, key=lambda each: -SequenceMatcher(None, name.lower(), each).ratio())
+    raise UsageError(f"{name!r} is no type of GGUF files", f"one of {', '.join(order)}")
+
+
 def canonical(name: str) -> str:
     """The name that all of a quantization's names stand for."""
     wanted = name.lower().replace("_", "-")

@@ -38,6 +38,8 @@ def repacked(name: str) -> Repacked | None:
 
     >>> repacked("models/Qwen3-8B-Q4_K_M.gguf")[1:], repacked("unsloth/Qwen3-8B-GGUF")[1:], repacked("Qwen/Qwen3-8B-AWQ")[1:]
     (('q4_k_m', True), ('', True), ('awq', False))
+    >>> repacked("hugging-quants/Meta-Llama-3.1-8B-Instruct-AWQ-INT4").entry.name
+    'llama-3.1-8b-instruct'
     >>> repacked("bartowski/Qwen_Qwen3-8B-GGUF").entry.name, repacked("some-model-AWQ"), repacked("Qwen/Qwen3-8B")
     ('qwen3-8b', None, None)
     """
@@ -53,6 +55,39 @@ def repacked(name: str) -> Repacked | None:
     return None
 
 
+def type_of(file: str) -> str | None:
+    """The type that a GGUF file's name says, as `--quant` takes it.
+
+    >>> type_of("Q6_K/Qwen3-8B-Q6_K-00001-of-00002.gguf"), type_of("model.gguf")
+    ('q6_k', None)
+    """
+    named = _FILE.fullmatch(file.rpartition("/")[2])
+    return named["quant"].lower() if named else None
+
+
+_TUNED = {
+    "llama-3-8b-instruct": "llama-3-8b",
+    "llama-3-70b-instruct": "llama-3-70b",
+    "llama-3.1-405b-instruct": "llama-3.1-405b",
+}
+"""Tuned models that are not bundled, and the bundled ones that they were tuned from: meta-llama's config.json of both differ in the token
+that ends a text alone, so that what they hold and take is the same."""
+
+
 def _entry(name: str) -> zoo.Entry | None:
-    """The bundled model of this name, or of what stands behind its publisher's."""
-    return zoo.find(name) or (zoo.find(name.partition("_")[2]) if "_" in name else None)
+    """The bundled model of this name, by any name that its repository has or had, or of what stands behind its publisher's."""
+    for text in (name, name.partition("_")[2]):
+        if not text:
+            continue
+        plain = text.lower().removeprefix("meta-")
+        if entry := zoo.find(text) or _of_repository(text.lower()) or zoo.find(_TUNED.get(plain, "")):
+            return entry
+    return None
+
+
+def _of_repository(name: str) -> zoo.Entry | None:
+    """The bundled model whose repository is called so, by whichever publisher."""
+    for entry in zoo.entries():
+        if any(each.lower().rpartition("/")[2] == name for each in (entry.repo, *entry.aliases) if "/" in each):
+            return entry
+    return None

@@ -83,11 +83,21 @@ class LlamaCpp(Server):
         """One GGUF file: of the type asked for, as it is, or as the converter makes it."""
         from archcalc.errors import UnsupportedError, UsageError
         from archcalc.figures.checkpoint import as_gguf
-        from archcalc.quant import canonical, check_name, file_type_of, is_plain, method_of, plain, quantize_as
+        from archcalc.quant import (
+            canonical,
+            check_file_type,
+            file_type_of,
+            is_plain,
+            method_of,
+            plain,
+            quantizations,
+            quantize_as,
+        )
 
         own = architecture.quantization
         if quant is not None:
-            check_name(quant)
+            if canonical(quant) not in quantizations():
+                check_file_type(quant)
             wanted = _FILE_TYPES.get(canonical(quant), quant)
             if not is_plain(wanted) and not file_type_of(wanted):
                 raise UsageError(
@@ -213,10 +223,24 @@ class LlamaCpp(Server):
         if pooled.needed(context, sequences) <= room:
             return Start(), ()
         if ask.own is not None and ask.own.moved:
-            return Start(), (f"llama.cpp starts all the same: {ask.own.moved}",)
+            return Start(), (ask.own.moved,)
         if room < 0:
             return Start(False, "the weights and what the engine needs leave no memory for the cache", None), ()
         return Start(False, f"one sequence of {context:,} tokens needs more memory than is left for the cache", None), ()
+
+    def placed(self, ask: Ask, layers: int) -> tuple[int | None, int]:
+        own = ask.own
+        if own is None:
+            return None, 0
+        held = None if own.gpu_layers is None or own.gpu_layers > layers else own.gpu_layers
+        return held, len(own.experts_on_cpu) or min(own.cpu_experts, layers)
+
+    def beyond(self, ask: Ask) -> str:
+        if ask.own is None or not ask.own.moved:
+            return ""
+        from archcalc import units
+
+        return f"llama.cpp starts with {units.format_bytes(ask.own.moved_bytes)} of it in the CPU's memory, whose size --ram says"
 
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.llamacpp.command import command
@@ -230,6 +254,10 @@ class LlamaCpp(Server):
 
         if ask.gpus.device.shared_memory:
             return ()
+        if ask.own is not None and ask.own.moved:
+            size = ask.own.moved_bytes
+            what = f"the command as it stands, where the CPU's memory has room for the {units.format_bytes(size)} that --fit leaves there"
+            return ((what, f"--ram {-(-size >> 30)}GiB"),)
         limit = float("inf") if ask.ram_bytes is None else ask.ram_bytes
         gpus = "GPU" if fit.placement.pp == 1 else "GPUs"
         ways = []

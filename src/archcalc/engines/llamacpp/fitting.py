@@ -25,6 +25,7 @@ from archcalc.engines.llamacpp.budget import (
 )
 from archcalc.engines.llamacpp.flags import ollama_batch
 from archcalc.engines.llamacpp.layout import CPU, devices_of, lay_out
+from archcalc.engines.llamacpp.pool import on_cpu
 from archcalc.engines.llamacpp.settings import Settings
 
 if TYPE_CHECKING:
@@ -58,9 +59,18 @@ def fitted(model: Candidate, ask: Ask) -> Ask:
     if own is None or trained is None:
         return ask
     ask, own = _of_ollama(ask, own, trained)
-    if not own.fits:
+    return _allocated(model, _Fit(model, ask, own, trained).run() if own.fits else ask)
+
+
+def _allocated(model: Candidate, ask: Ask) -> Ask:
+    """Where no context was named, with the cells that the engine allocates: it takes no more than it then serves (`n_ctx`)."""
+    from archcalc.engines.plan import context_of
+
+    own: Settings = ask.own
+    if own.cells:
         return ask
-    return _Fit(model, ask, own, trained).run()
+    tokens = context_of(model.architecture, ask)
+    return ask._replace(own=own._replace(cells=tokens * (1 if own.unified else own.slots)))
 
 
 def _of_ollama(ask: Ask, own: Settings, trained: int) -> tuple[Ask, Settings]:
@@ -106,9 +116,10 @@ class _Fit:
             # Where a placement is asked for, it is not touched, and no margin is kept.
             return self.made(self.own._replace(margin_bytes=0), notes)
         own = self.settings(self.filled())
-        if not self.auto or self.own.keeps_context:
-            # What is asked for is more than the GPUs hold, and is judged so; the engine starts all the same.
-            return self.made(self.own._replace(moved=self.told(own)), notes)
+        budgeted = self.ask.ram_bytes is not None or self.ask.gpus.device.shared_memory
+        if not budgeted and (not self.auto or self.own.keeps_context):
+            # The GPUs are the budget, and what is asked for is more than they hold; the engine starts all the same.
+            return self.made(self.own._replace(moved=self.told(own), moved_bytes=self.in_ram(own)), notes)
         return self.made(own, [*notes, self.told(own)])
 
     def told(self, own: Settings) -> str:
@@ -118,8 +129,13 @@ class _Fit:
             text += f", {away} of them without their experts"
         if own.overrides:
             text += ", one more without a part of its own"
-        held = lay_out(self.model.tensors, self.layers, len(self.devices), own, self.memories)
-        return f"{text}; {units.format_bytes(held.on_cpu)} of weights stay in the CPU's memory"
+        return f"{text}; {units.format_bytes(self.in_ram(own))} stay in the CPU's memory"
+
+    def in_ram(self, own: Settings) -> int:
+        """Weights and caches in the CPU's memory."""
+        held = lay_out(self.model.tensors, self.layers, len(self.devices), own, self.memories).on_cpu
+        context = max(1, self.cells // self.streams)
+        return held + on_cpu(self.model.architecture, self.ask._replace(own=own), context, self.streams)
 
     def made(self, own: Settings, notes: list[str]) -> Ask:
         tokens = self.cells // self.streams

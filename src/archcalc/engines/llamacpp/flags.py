@@ -46,7 +46,7 @@ def asked(read: Read) -> Asked:
     notes: list[str] = []
     bench = read.command.program == "llama-bench"
     server = read.command.program == "llama-server"
-    model, quant = _model(read)
+    model, quant = _model(read, notes)
     own: dict[str, Any] = {}
     cells = _whole(read, "--ctx-size", 0, least=0)
     if bench:
@@ -168,18 +168,59 @@ def _values(own: Mapping[str, Any], quant: str | None) -> dict[str, Any]:
     return values
 
 
-def _model(read: Read) -> tuple[str, str | None]:
-    """The file, or the repository and the file type behind its colon."""
-    file, repo = read.get("--model"), read.get("--hf-repo")
+def _model(read: Read, notes: list[str]) -> tuple[str, str | None]:
+    """The file, or the repository and the file type: that of its file where one is named, else behind its colon.
+
+    Source: common/arg.cpp (`--hf-repo`, `--hf-file`), common/download.cpp `common_download_get_hf_plan`, `common_download_split_repo_tag`.
+    """
+    file, repo, url = read.get("--model"), read.get("--hf-repo"), read.get("--model-url")
+    of_repo = read.get("--hf-file")
     if file is not None and repo is not None:
         raise UsageError(f"the command names two models: {file} and {repo}", "leave -m or -hf out")
+    if of_repo is not None and repo is None:
+        raise UsageError(f"--hf-file {of_repo} is a file of a repository, and none is named", "-hf user/model in front of it")
+    if url is not None and file is None:
+        # It is fetched by the name that the address ends with.
+        file = re.split(r"[?#]", str(url))[0].rpartition("/")[2]
     named = [str(n) for n in (file, repo) if n is not None] or list(read.positional)
     if not named:
         raise UsageError(f"{read.command.program} names no model", "-m file.gguf, or -hf repository:type")
     if len(named) > 1:
         raise UsageError(f"the command names {len(named)} models: {' and '.join(named)[:120]}", "one of them is one too many")
-    name, _, quant = named[0].partition(":") if repo is not None and file is None else (named[0], "", "")
-    return name, quant.lower() or None
+    if repo is None or file is not None:
+        return named[0], None
+    name, _, tag = named[0].partition(":")
+    return name, _of_repository(name, tag, None if of_repo is None else str(of_repo), notes)
+
+
+def _of_repository(name: str, tag: str, file: str | None, notes: list[str]) -> str | None:
+    """The file type that is taken of a repository. Raises `UsageError` for one that holds no such file."""
+    from archcalc import zoo
+    from archcalc.quant import check_file_type
+    from archcalc.quant.gguf import nearest_file_type
+    from archcalc.zoo.repacked import type_of
+
+    if name.count("/") != 1 or name.startswith(("/", ".", "~")):
+        raise UsageError(f"-hf {name[:80]}: a repository was expected", "user/model:type, or -m for a file")
+    if "gguf" not in name.lower():
+        behind = f":{tag}" if tag else ""
+        if zoo.find(name) is not None:
+            raise UsageError(
+                f"-hf {name}: the model's own repository holds no GGUF file, and llama-server stops there",
+                f"name a repository of its GGUF files, whose names mostly end so, such as {name}-GGUF{behind}",
+            )
+        notes.append(f"-hf {name}: that the repository holds GGUF files is taken for granted, and its name does not say it")
+    if file is None:
+        # A mixture of its publisher's own has a cache like any other; what its weights take is refused where it is asked.
+        if tag and not nearest_file_type(tag):
+            check_file_type(tag)
+        return tag.lower() or None
+    if (kind := type_of(file)) is None:
+        notes.append(
+            f"--hf-file {file}: its name says no type, and the usual one is taken; --quant in front of the command says another"
+        )
+        return None
+    return kind
 
 
 def _whole(read: Read, flag: str, usual: int, least: int) -> int:
