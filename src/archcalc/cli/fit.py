@@ -517,6 +517,7 @@ def _of_command(
             other = beside(found.given, asked, text.machine.count)
             return fit_report(loaded, asked, given=given, wanted=wanted._replace(other=other))
         except ArchcalcError as error:
+            found.told(error)
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
             raise
