@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -596,3 +597,57 @@ def test_words_of_a_plan_agree_with_its_bytes(arguments: str, starts: str, weigh
 )
 def test_as_published_is_what_was_published(arguments: str, said: str, cli: Run) -> None:
     assert said in json.loads(cli("fit", "--format", "json", *arguments.split()).stdout)["verdict"]
+
+
+FORECAST = [
+    # Many requests: stages over all GPUs idle where replicas of the attention work (SGLang's own recipe for DeepSeek-V3 on 8 H200).
+    ("deepseek-v3 --gpu 8xh200 --ctx 32k --concurrency 64 --engine sglang", "the most tokens of the splits that fit"),
+    ("kimi-k2 --gpu 16xh200 --ctx 64k --concurrency 64", "the most tokens of the splits that fit"),
+    ("llama-3.1-8b --gpu 8xh100 --ctx 8k --concurrency 256", "the most tokens of the splits that fit"),
+    # Where none is ahead by more than forecasts are off, the usual one.
+    ("qwen3-32b --gpu 4xh100 --ctx 8k --concurrency 16", "tensor parallelism over all GPUs: they share a machine"),
+    # No term of the forecast is of the network: tensor parallelism stays within a machine.
+    ("llama-3.1-405b --gpu 16xh100 --ctx 8k --concurrency 32", "tensor parallelism of 8"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "why"), FORECAST)
+def test_with_several_requests_the_forecast_decides_among_plans_that_fit(arguments: str, why: str, cli: Run) -> None:
+    made = json.loads(cli("fit", *arguments.split(), "--format", "json").stdout)
+    made = made[0] if isinstance(made, list) else made
+    assert made["fits"] and made["why"].startswith(why)
+    rate = made["speed"]["decode_tokens_per_s"]
+    others = [other["tokens_per_s"] for other in made["runners_up"] if other["fits"] and other["tokens_per_s"]]
+    assert all(other <= 1.3 * rate for other in others)
+
+
+def test_a_context_that_only_slow_plans_hold_is_told_of(cli: Run) -> None:
+    made = cli("fit", "deepseek-v3", "--gpu", "8xh200", "--concurrency", "64", "--format", "json")
+    note = next(note for note in json.loads(made.stdout)["notes"] if note.startswith("only slower splits hold"))
+    context, rate = re.search(r"--ctx (\S+) .*, ([\d,]+) tokens/s", note).groups()  # type: ignore[union-attr]
+    there = json.loads(
+        cli("fit", "deepseek-v3", "--gpu", "8xh200", "--concurrency", "64", "--ctx", context, "--format", "json").stdout
+    )
+    assert there["fits"] and there["speed"]["decode_tokens_per_s"] == pytest.approx(float(rate.replace(",", "")), abs=1)
+
+
+WHY = [
+    ("deepseek-v3 --gpu 8xh200 --ctx 59k --concurrency 64", "8 pipeline stages, which idle", "over the rest"),
+    ("llama-3.1-8b --gpu 4xgh200 --ctx 8k --tp 4", "as asked", "share a machine"),
+    ("llama-3.1-70b --gpu 8xh100 --ctx 8k --concurrency 256", "no split fits; this one comes closest", "widest"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said", "unsaid"), WHY)
+def test_the_reason_of_a_plan_is_true_of_it(arguments: str, said: str, unsaid: str, cli: Run) -> None:
+    made = json.loads(cli("fit", *arguments.split(), "--format", "json").stdout)
+    assert said in made["why"] and unsaid not in made["why"]
+
+
+def test_gpus_of_several_machines_share_none() -> None:
+    from archcalc.analysis.verdict import why
+
+    ask = Ask(hardware.parse_spec("4xgh200"), context_tokens=8192)
+    found = plans(architecture("llama-3.1-8b"), ask)
+    wide = next(f for f in (found.best, *found.others) if f.placement.tp == 4)
+    assert "4 machines" in why(found._replace(best=wide), ask)

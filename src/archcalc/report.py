@@ -379,13 +379,14 @@ class FitPerGpu(Record):
 
 
 class FitAlternative(Record):
-    """Another way to place the model on the same GPUs."""
+    """Another way to place the model on the same GPUs; `tokens_per_s` is the forecast of all requests together, null where nothing is."""
 
     plan: FitPlan
     fits: bool
     weights_bytes: int
     headroom_bytes: int
     max_concurrency: float
+    tokens_per_s: float | None = None
 
 
 class FitChange(Record):

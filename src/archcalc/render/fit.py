@@ -152,7 +152,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         for other in r.runners_up:
             spare_text = units.format_bytes(abs(other.headroom_bytes)) + (" to spare" if other.headroom_bytes >= 0 else " missing")
             spare_text += "" if other.fits or other.headroom_bytes < 0 else ", and does not start"
-            table.add_row(plan_text(other.plan), f"{spare_text}, {other.max_concurrency:,.2f} sequences")
+            rate = "" if other.tokens_per_s is None else f", {other.tokens_per_s:,.0f} tokens/s"
+            table.add_row(plan_text(other.plan), f"{spare_text}, {other.max_concurrency:,.2f} sequences{rate}")
         page.print(table)
     if explain:
         page.print("\nHow", style="bold")
