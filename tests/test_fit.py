@@ -624,7 +624,7 @@ def test_with_several_requests_the_forecast_decides_among_plans_that_fit(argumen
 def test_a_context_that_only_slow_plans_hold_is_told_of(cli: Run) -> None:
     made = cli("fit", "deepseek-v3", "--gpu", "8xh200", "--concurrency", "64", "--format", "json")
     note = next(note for note in json.loads(made.stdout)["notes"] if note.startswith("only slower splits hold"))
-    context, rate = re.search(r"--ctx (\S+) .*, ([\d,]+) tokens/s", note).groups()  # type: ignore[union-attr]
+    context, rate = re.findall(r"--ctx (\S+) .*and ([\d,]+) tokens/s", note)[0]
     there = json.loads(
         cli("fit", "deepseek-v3", "--gpu", "8xh200", "--concurrency", "64", "--ctx", context, "--format", "json").stdout
     )
@@ -651,3 +651,30 @@ def test_gpus_of_several_machines_share_none() -> None:
     found = plans(architecture("llama-3.1-8b"), ask)
     wide = next(f for f in (found.best, *found.others) if f.placement.tp == 4)
     assert "4 machines" in why(found._replace(best=wide), ask)
+
+
+def test_a_room_that_is_not_there_holds_nothing(cli: Run) -> None:
+    command = "vllm serve deepseek-ai/DeepSeek-V3 -tp 1 -dp 16 --enable-expert-parallel --data-parallel-size-local 8 --max-model-len 32768"
+    made = json.loads(cli("fit", "--gpu", "16xh100", "--format", "json", "--", *command.split()).stdout)
+    assert made["per_gpu"]["kv_room_bytes"] < 0
+    assert (made["max_context_tokens"], made["max_concurrency"], made["start"]["flag"]) == (0, 0, None)
+
+
+REQUESTS = [
+    # Qwen3's own length is 32,768 (its model card, "Processing Long Texts"), its config says 40,960.
+    ("--isl 200k", "--isl and --osl of 40,960 tokens together", 6.2813),
+    ("--isl 30k --osl 40k", "--isl and --osl of 40,960 tokens together", 2.1875),
+    ("--ctx 100k", "ask for --ctx 40960 or less", 3.125),
+]
+
+
+@pytest.mark.parametrize(("lengths", "way", "factor"), REQUESTS)
+def test_what_to_do_of_requests_beyond_the_window(lengths: str, way: str, factor: float, cli: Run) -> None:
+    said = cli("fit", "qwen3-8b", "--gpu", "h200", *lengths.split())
+    assert said.returncode == 2 and way in said.stderr
+    made = json.loads(re.findall(r"rope_scaling=(\{.*?\})", said.stderr)[0])
+    assert (made["original_max_position_embeddings"], made["factor"]) == (32768, factor)
+    # Typed as it is printed it works.
+    sets = [each.strip("'") for each in re.findall(r"--set ('[^']*'|\S+)", said.stderr)]
+    again = cli("fit", "qwen3-8b", "--gpu", "h200", *lengths.split(), *(word for each in sets for word in ("--set", each)))
+    assert again.returncode == 0, again.stderr

@@ -676,7 +676,8 @@ class Changes(Record):
 
 
 class Comparison(Report):
-    """What `archcalc compare` says of several models. `failed` are the SOURCEs that could not be read, with the reasons."""
+    """What `archcalc compare` says of several models. `failed` are the SOURCEs that could not be read, with the reasons; `notes` say what the
+    answers on a machine are of."""
 
     _shown = ("sources", "context_tokens")
 
@@ -689,6 +690,7 @@ class Comparison(Report):
     baseline: str | None
     changes: list[Changes]
     failed: list[Failure]
+    notes: list[str]
 
 
 class TrainPlan(Record):

@@ -61,6 +61,7 @@ def fit_report(
     found, asked, own = choice.best.found, choice.best.ask, choice.best.own
     found, ask, target = speed.aimed(found, found.asked(asked), wanted)
     found, faster = fastest(found, ask, wanted)
+    ask = ask._replace(sequences=found.sequences)
     best, device = found.best, ask.gpus.device
     long = (wanted.isl or 0) + (wanted.osl or 0)
     if given and long > best.context_tokens:

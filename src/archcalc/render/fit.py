@@ -203,7 +203,7 @@ def holds(longest: int, most: float, context: int, concurrency: int) -> str:
         full = f"{most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
         return f"fewer than {concurrency:,} sequences, however short: {full}"
     if not longest and most < 1:
-        return "not one sequence of that context" if most else "nothing: the weights leave no room"
+        return "not one sequence of that context" if most else "nothing: weights and overhead leave no room"
     each = "" if concurrency == 1 else f" in each of {concurrency:,} sequences"
     whole = f"; {most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
     return f"up to {units.format_tokens(longest)} tokens{each}{whole}"

@@ -28,22 +28,32 @@ def fastest(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Faster | Non
         return found, None
     if server(ask.engine).layered or (usual := _rate(found, best, ask, wanted)) is None:
         return found, None
-    known = {f.placement: f for f in (best, *found.others)}
-    first, most = best, MARGIN * usual
+    first, most, sequences = best, MARGIN * usual, found.sequences
     for placement in placements(found.model.architecture, ask):
         if cannot(found.model, placement, ask) or over_network(placement, found.model.architecture.facts.moe is not None, ask):
             continue
-        try:
-            fit = known.get(placement) or judge(found.model, placement, ask, best.context_tokens, ask.concurrency)
-        except ArchcalcError:
-            continue
-        rate = _rate(found, fit, ask, wanted)
-        if rate is not None and rate > most:
-            first, most = fit, rate
+        for n in _at_once(ask, placement):
+            try:
+                fit = judge(found.model, placement, ask._replace(sequences=n), best.context_tokens, ask.concurrency)
+            except ArchcalcError:
+                break
+            if fit.fits:
+                rate = _rate(found, fit, ask, wanted)
+                if rate is not None and rate > most:
+                    first, most, sequences = fit, rate, n
+                break
     if first is best:
         return found, None
-    others = [f for f in (best, *found.others) if f.placement != first.placement]
-    return found._replace(best=first, others=tuple(others[: len(found.others)])), Faster(most, best.placement, usual)
+    others = tuple(f for f in (best, *found.others) if f.placement != first.placement)[: len(found.others)]
+    return found._replace(best=first, others=others, sequences=sequences), Faster(most, best.placement, usual)
+
+
+def _at_once(ask: Ask, placement: Placement) -> list[int | None]:
+    """How many sequences a replica may run at most: what was asked for or chosen, and where nothing was fewer, as many as there are at
+    least."""
+    if ask.sequences is not None:
+        return [ask.sequences]
+    return [None, *(n for n in server(ask.engine).fewer_sequences if n * placement.dp >= ask.concurrency)]
 
 
 class Shorter(NamedTuple):
@@ -63,15 +73,17 @@ def shorter(found: Plans, ask: Ask, wanted: Wanted) -> Shorter | None:
     for placement in placements(found.model.architecture, ask):
         if cannot(found.model, placement, ask) or over_network(placement, found.model.architecture.facts.moe is not None, ask):
             continue
-        try:
-            fit = judge(found.model, placement, ask, best.context_tokens, ask.concurrency)
-            tokens = 0 if fit.fits else max_context(found.model, fit, ask) // 1024 * 1024
-            fit = judge(found.model, placement, ask, tokens, ask.concurrency) if tokens > 2 * USUAL else fit
-        except ArchcalcError:
-            continue
-        at = _rate(found, fit, ask, wanted) if fit.context_tokens < best.context_tokens else None
-        if at is not None and at > (made.tokens_per_s if made else MARGIN * rate):
-            made = Shorter(tokens, placement, at)
+        for n in _at_once(ask, placement):
+            asked = ask._replace(sequences=n)
+            try:
+                fit = judge(found.model, placement, asked, best.context_tokens, ask.concurrency)
+                tokens = 0 if fit.fits else max_context(found.model, fit, asked) // 1024 * 1024
+                fit = judge(found.model, placement, asked, tokens, ask.concurrency) if tokens > 2 * USUAL else fit
+            except ArchcalcError:
+                break
+            at = _rate(found, fit, ask, wanted) if fit.context_tokens < best.context_tokens else None
+            if at is not None and at > (made.tokens_per_s if made else MARGIN * rate):
+                made = Shorter(tokens, placement, at)
     return made
 
 
