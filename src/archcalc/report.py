@@ -676,8 +676,8 @@ class Changes(Record):
 
 
 class Comparison(Report):
-    """What `archcalc compare` says of several models. `failed` are the SOURCEs that could not be read, with the reasons; `notes` say what the
-    answers on a machine are of."""
+    """What `archcalc compare` says of several models. `failed` are the SOURCEs that could not be read, with the reasons; `notes` say
+    what the answers on a machine are of."""
 
     _shown = ("sources", "context_tokens")
 

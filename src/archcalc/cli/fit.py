@@ -427,8 +427,8 @@ def _longer(source: str, error: ContextError, offline: bool, set_: Sequence[str]
     """
     from math import ceil
 
-    from archcalc.cards.models import trained
     from archcalc import sources
+    from archcalc.cards.models import trained
     from archcalc.loader import load
 
     shorter = f"ask for --ctx {error.longest} or less"
