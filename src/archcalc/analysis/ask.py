@@ -146,6 +146,9 @@ def understand(command: Command, version: str | None = None) -> Understood:
         notes.insert(0, f"{release}; --engine-version names another")
     elif found.gone:
         notes.append(f"{_listed(found.gone)}: builds of {NAMES[command.engine]} as new as those whose rules hold here refuse it")
+    if found.plugins:
+        title = NAMES[command.engine]
+        notes.append(f"{_listed(found.plugins)}: {title} has no such value of its own, and stops unless a plugin of it brings one")
     unknown = (*command.unknown, *[""] * (len(command.words) - len(command.unknown)))
     words = (f'"{w}"' if what and "$" in w else shlex.quote(w) for w, what in zip(command.words, unknown, strict=True))
     line = " ".join((*command.program.split(), *words))

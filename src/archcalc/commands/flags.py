@@ -46,13 +46,15 @@ class Given(NamedTuple):
 
 class Read(NamedTuple):
     """A command, read. `positional` are the words that belong to no flag; `gone` are flags and values that the newest release lacks, where
-    none was named. `version` is then the newest of those that have them all, where releases are ordered."""
+    none was named. `version` is then the newest of those that have them all, where releases are ordered. `plugins` are values that no
+    release knows by itself."""
 
     command: Command
     version: str | None
     given: tuple[Given, ...]
     positional: tuple[str, ...]
     gone: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
 
     def get(self, *names: str) -> Value:
         """The value of the first of these flags that is given, None where none is, or where a shell puts it in."""
@@ -250,8 +252,8 @@ def _read_at(command: Command, version: str | None) -> Read:
     reader = _Reader(command, version)
     reader.run()
     given = {each.name: each.value for each in reader.given.values()}
-    gone = refuse(command.engine, version, partial(_key, command.engine), given)
-    return Read(command, version, tuple(reader.given.values()), tuple(reader.positional), (*reader.gone, *gone))
+    gone, plugins = refuse(command.engine, version, partial(_key, command.engine), given)
+    return Read(command, version, tuple(reader.given.values()), tuple(reader.positional), (*reader.gone, *gone), plugins)
 
 
 def _of_no_release(command: Command, releases: list[str]) -> UsageError:
