@@ -678,3 +678,24 @@ def test_what_to_do_of_requests_beyond_the_window(lengths: str, way: str, factor
     sets = [each.strip("'") for each in re.findall(r"--set ('[^']*'|\S+)", said.stderr)]
     again = cli("fit", "qwen3-8b", "--gpu", "h200", *lengths.split(), *(word for each in sets for word in ("--set", each)))
     assert again.returncode == 0, again.stderr
+
+
+def test_tables_of_a_target_tell_the_requests(cli: Run) -> None:
+    table = cli("fit", "qwen3-8b", "deepseek-v3", "--gpu", "8xh100", "--tpot", "30ms").stdout
+    head, *lines = table.splitlines()
+    one = json.loads(cli("fit", "qwen3-8b", "--gpu", "8xh100", "--tpot", "30ms", "--format", "json").stdout)
+    at = head.index("requests") + len("requests")
+    assert lines[0][:at].split()[-1] == f"{one['concurrency']:,}"
+    # Of what does not fit no plan and no number of requests stands there.
+    missing = next(line for line in lines if line.startswith("deepseek-v3"))
+    assert not missing[at - 8 : at].strip() and "TP" not in missing
+    assert "requests" not in cli("fit", "qwen3-8b", "deepseek-v3", "--gpu", "8xh100").stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("--isl 8k --osl 2k", "8k prompt and 2k output tokens"), ("--tpot 30ms", "requests of 1k prompt and 1k output tokens (--isl")],
+)
+def test_a_list_says_what_its_speeds_are_of(options: str, said: str, cli: Run) -> None:
+    made = cli("fit", "--gpu", "h100", "--min-params", "30B", *options.split())
+    assert said in " ".join(made.stdout.split())
