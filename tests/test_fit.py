@@ -617,6 +617,9 @@ def test_with_several_requests_the_forecast_decides_among_plans_that_fit(argumen
     made = made[0] if isinstance(made, list) else made
     assert made["fits"] and made["why"].startswith(why)
     rate = made["speed"]["decode_tokens_per_s"]
+    swept = json.loads(cli("sweep", *arguments.split(), "--format", "json").stdout)[0]
+    p = made["plan"]
+    assert swept["plan"] == f"tp{p['tp']} pp{p['pp']} ep{p['ep']} dp{p['dp']}" and swept["tokens_per_s"] == rate
     others = [other["tokens_per_s"] for other in made["runners_up"] if other["fits"] and other["tokens_per_s"]]
     assert all(other <= 1.3 * rate for other in others)
 
