@@ -137,6 +137,7 @@ REFUSED = [
     ("vllm serve qwen3-0.6b --speculative-config {}", "num_speculative_tokens is missing"),
     ('vllm serve qwen3-0.6b --speculative-config {"method":"ngram"}', "num_speculative_tokens is missing"),
     ('vllm serve qwen3-0.6b --speculative-config {"num_speculative_tokens":2}', "neither a method nor a draft model"),
+    ("vllm serve qwen3-0.6b --spec-tokens 3", "--spec-tokens: neither a method nor a draft model"),
     ("vllm serve qwen3-0.6b --prefill-context-parallel-size 0", "--prefill-context-parallel-size 0"),
     ("python -m sglang.launch_server --model-path qwen3-0.6b --nnodes 0", "--nnodes 0"),
     ("python -m sglang.launch_server --model-path qwen3-0.6b --attn-cp-size 0", "--attn-cp-size 0"),

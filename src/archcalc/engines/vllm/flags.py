@@ -403,7 +403,7 @@ def _speculation(read: Read) -> dict[str, Any] | None:
     given = read.get("--speculative-config")
     if given is not None:
         found = json_of("--speculative-config", given)
-    elif read.get("--spec-method") or read.get("--spec-model"):
+    elif any(read.get(flag) is not None for flag in ("--spec-method", "--spec-model", "--spec-tokens")):
         found = {"method": read.get("--spec-method"), "model": read.get("--spec-model")}
         found = {k: v for k, v in found.items() if v}
     elif read.get("--speculative-model"):
@@ -419,7 +419,10 @@ def _speculation(read: Read) -> dict[str, Any] | None:
         )
     if not found.get("model") and not found.get("method") and at_least(read.version, 0, 12):
         # `__post_init__`: "num_speculative_tokens was provided but without speculative model"; before, MTP's models stood for themselves.
-        raise UsageError("--speculative-config names neither a method nor a draft model", 'such as {"method": "mtp", ...}')
+        flag = "--speculative-config" if given is not None else "--spec-tokens"
+        raise UsageError(
+            f"{flag}: neither a method nor a draft model is named", 'such as {"method": "mtp", ...}, or --spec-method mtp'
+        )
     try:
         found["num_speculative_tokens"] = int(tokens) if tokens is not None else 1
     except (TypeError, ValueError) as error:
