@@ -122,11 +122,13 @@ def _argument(
     if "default" in words:
         default = _default(words["default"])
     action, kind_of, nargs = text.get("action", ""), text.get("type", ""), text.get("nargs", "").strip("'\"")
-    if "store_true" in action or "store_false" in action or "store_const" in action or "count" in action:
+    # A deprecated alias takes what the flag in its place takes; other deprecated switches take nothing.
+    alias = "AliasStore" in action
+    if re.search(r"store_(true|false|const)|count|Deprecated\w*Store(True|Const)", action):
         kind = "none"
     elif "BooleanOptionalAction" in action:
         kind = "switch"
-    elif "StoreBoolean" in action or (action and kind == "str" and "Deprecated" in action) or nargs == "?":
+    elif "StoreBoolean" in action or (kind == "str" and "Deprecated" in action and not alias) or nargs == "?":
         kind = "optional"
     elif nargs in ("+", "*"):
         kind = "list"
@@ -318,6 +320,7 @@ _NAMED: dict[str, tuple[str, ...]] = {
     "vllm": (
         "v1/attention/backends/registry.py",
         "model_executor/layers/quantization/__init__.py",
+        "model_executor/model_loader/__init__.py",
         "reasoning/__init__.py",
         "tool_parsers/__init__.py",
         "entrypoints/openai/tool_parsers/__init__.py",

@@ -16,17 +16,19 @@ from typing import NamedTuple
 
 class Taken(NamedTuple):
     """What one release takes: `choices`, or `bounds` such as `>=0`. `folds`: capitals do not matter. `beside`: the flag without which the
-    value is not looked at. `parts`: several choices stand between commas."""
+    value is not looked at. `parts`: several choices stand between commas. `open`: a plugin may bring others."""
 
     choices: tuple[str, ...] = ()
     bounds: tuple[str, ...] = ()
     folds: bool = False
     beside: str = ""
     parts: bool = False
+    open: bool = False
 
     @property
     def kind(self) -> str:
-        return "bounds" if self.bounds else "folded" if self.folds else "parts" if self.parts else "choices"
+        kinds = {"bounds": bool(self.bounds), "open": self.open, "folded": self.folds, "parts": self.parts}
+        return next((name for name, has in kinds.items() if has), "choices")
 
 
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
@@ -37,7 +39,9 @@ _ALWAYS = frozenset(
     " PrefetchOffloadConfig OffloadConfig DeviceConfig LoRAConfig ServerArgs".split()
 )
 # vLLM: a path to a class of one's own is taken too.
-_OPEN = frozenset({"--distributed-executor-backend", "--load-format", "--worker-cls", "--scheduler-cls", "--device"})
+_OPEN = frozenset({"--distributed-executor-backend", "--worker-cls", "--scheduler-cls", "--device"})
+# vLLM's own names where plugins register others (model_loader/__init__.py `register_model_loader`, tokenizers/registry.py).
+_PLUGGED = {"--load-format": ("LoadFormats", "LoadFormat"), "--tokenizer-mode": ("TokenizerMode",)}
 _PARSERS = (
     ("--tool-call-parser", "_TOOL_PARSERS_TO_REGISTER", "--enable-auto-tool-choice"),
     ("--reasoning-parser", "_REASONING_PARSERS_TO_REGISTER", ""),
@@ -59,6 +63,7 @@ class Source:
     def __init__(self, files: Iterable[Path]) -> None:
         self.trees: list[ast.Module] = []
         self.names: dict[str, ast.expr] = {}
+        self.local: dict[str, ast.expr | None] = {}
         self.classes: dict[str, _Class] = {}
         for path in files:
             try:
@@ -72,6 +77,8 @@ class Source:
                 elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
                     self.names.setdefault(node.target.id, node.value)
             for found in ast.walk(tree):
+                if isinstance(found, ast.FunctionDef):
+                    self._locals(found)
                 if isinstance(found, ast.ClassDef):
                     fields: dict[str, tuple[ast.expr, ast.expr | None]] = {}
                     for item in found.body:
@@ -79,6 +86,18 @@ class Source:
                             fields.setdefault(item.target.id, (item.annotation, item.value))
                     bases = tuple(ast.unparse(b).rpartition(".")[2] for b in found.bases)
                     self.classes.setdefault(found.name, _Class(fields, bases, found))
+
+    def _locals(self, function: ast.FunctionDef) -> None:
+        """Names that a function gives one value, with what `.add` puts to it; None for one that has several."""
+        for node in ast.walk(function):
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+                self.local[name] = None if name in self.local else node.value
+        for node in ast.walk(function):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="add"), args=[ast.Constant() as more]):
+                    if (held := self.local.get(name)) is not None:
+                        self.local[name] = ast.BinOp(held, ast.BitOr(), ast.Set([more]))
 
     def enum(self, name: str) -> tuple[str, ...]:
         """The names of an enumeration's members; none where it is no enumeration."""
@@ -108,7 +127,7 @@ class Source:
         if isinstance(node, ast.Subscript) and ast.unparse(node.value).rpartition(".")[2] == "Literal":
             return self.listed(node.slice, depth + 1)
         if isinstance(node, ast.Name):
-            return self.listed(self.names.get(node.id), depth + 1)
+            return self.listed(self.names.get(node.id) or self.local.get(node.id), depth + 1)
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func).rpartition(".")[2]
             if called in ("get_args", "list", "sorted", "tuple", "set", "frozenset") and len(node.args) == 1:
@@ -335,6 +354,14 @@ def of_python(files: Iterable[Path], engine: str) -> dict[str, Taken]:
         for flag, registry, beside in _PARSERS:
             if (names := source.listed(source.names.get(registry))) and flag not in found:
                 found[flag] = Taken(names, beside=beside)
+        for flag, names in _PLUGGED.items():
+            if flag in found and flag != "--load-format":
+                continue
+            found.pop(flag, None)
+            for name in names:
+                if made := source.listed(source.names.get(name)):
+                    found[flag] = Taken(made, open=True)
+                    break
     if engine == "sglang":
         # srt/speculative/spec_info.py `SpeculativeAlgorithm.from_string`, where the flag itself lists none.
         reserved = [value for name, value in source.names.items() if name.startswith("_RESERVED")]
@@ -377,7 +404,7 @@ def _of_argument(call: ast.Call, of_variable: dict[str, str], altered: set[str],
     if not names:
         return
     words = {k.arg: k.value for k in call.keywords if k.arg}
-    if "action" in words:
+    if "action" in words and "AliasStore" not in ast.unparse(words["action"]):
         return
     if "choices" in words:
         choices = source.listed(words["choices"])

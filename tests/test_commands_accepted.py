@@ -52,6 +52,12 @@ def of(command: str, version: str | None = None) -> Any:
         (f"{SGLANG} --attention-backend cutlass_mla", "0.5.20", "SGLang 0.5.20 takes", ""),
         (f"{SGLANG} --speculative-algorithm NOPE", None, "--speculative-algorithm NOPE: SGLang 0.5.23 takes", ""),
         (f"{SGLANG} --load-format foo", None, "--load-format foo", ""),
+        # srt/server_args.py: choices that a name of the function holds.
+        (f"{SGLANG} --sampling-backend foo", None, "--sampling-backend foo: SGLang 0.5.23 takes ascend, flashinfer", ""),
+        (f"{SGLANG} --nsa-prefill-backend foo", "0.5.16", "--nsa-prefill-backend foo", ""),  # A deprecated alias has its choices.
+        # model_loader/__init__.py `_LOAD_FORMAT_TO_MODEL_LOADER`, tokenizers/registry.py `_VLLM_TOKENIZERS`: theirs once, no plugin's.
+        (f"{VLLM} --load-format bitsandbytes", "0.33.0", "--load-format bitsandbytes: vLLM 0.33.0 takes", ""),
+        (f"{VLLM} --tokenizer-mode slow", "0.33.0", "--tokenizer-mode slow", ""),
         (f"{SGLANG} --swa-full-tokens-ratio 1.5", None, "takes more than 0 and 1 at most", ""),
         (f"{SGLANG} --max-loras-per-batch 0", None, "takes more than 0", ""),
         # llama.cpp 0c1e57098, common/arg.cpp.
@@ -103,6 +109,47 @@ def test_a_value_of_another_release_is_taken_where_none_is_named() -> None:
     assert of(f"{SGLANG} --attention-backend cutlass_mla").gone == ("--attention-backend cutlass_mla",)
 
 
+@pytest.mark.parametrize("words", ["--load-format foo", "--tokenizer-mode foo"])
+def test_a_value_that_a_plugin_may_bring_is_told_of(words: str, cli: Run) -> None:
+    assert of(f"{VLLM} {words}").plugins == (words,)
+    assert of(f"{VLLM} --load-format Safetensors --tokenizer-mode hf").plugins == ()
+    made = cli("fit", "--gpu", "h100", "--format", "json", "--", *f"vllm serve qwen3-0.6b {words}".split())
+    assert any(note.startswith(words) and "plugin" in note for note in json.loads(made.stdout)["notes"])
+
+
+LISTS = [
+    # nargs="+" of srt/server_args.py, also where the flag is an alias of a later one's (0.5.14 to 0.5.19).
+    ("--cuda-graph-bs 1 2 4", "0.5.10"),
+    ("--cuda-graph-bs 1 2 4", "0.5.16"),
+    ("--cuda-graph-bs 1 2 4", None),
+    ("--piecewise-cuda-graph-tokens 1 2 4", "0.5.19"),
+    ("--cuda-graph-bs-decode 1 2 4", None),
+]
+
+
+@pytest.mark.parametrize(("words", "version"), LISTS)
+def test_a_list_is_no_model(words: str, version: str | None) -> None:
+    done = of(f"{SGLANG} {words}", version)
+    assert done.positional == () and done.get(words.split(maxsplit=1)[0]) == ["1", "2", "4"]
+
+
+REFUSED = [
+    ("vllm serve qwen3-0.6b --speculative-config {}", "num_speculative_tokens is missing"),
+    ('vllm serve qwen3-0.6b --speculative-config {"method":"ngram"}', "num_speculative_tokens is missing"),
+    ('vllm serve qwen3-0.6b --speculative-config {"num_speculative_tokens":2}', "neither a method nor a draft model"),
+    ("vllm serve qwen3-0.6b --spec-tokens 3", "--spec-tokens: neither a method nor a draft model"),
+    ("vllm serve qwen3-0.6b --prefill-context-parallel-size 0", "--prefill-context-parallel-size 0"),
+    ("python -m sglang.launch_server --model-path qwen3-0.6b --nnodes 0", "--nnodes 0"),
+    ("python -m sglang.launch_server --model-path qwen3-0.6b --attn-cp-size 0", "--attn-cp-size 0"),
+]
+
+
+@pytest.mark.parametrize(("command", "said"), REFUSED)
+def test_what_divides_ranks_and_drafts_is_one_at_least(command: str, said: str, cli: Run) -> None:
+    made = cli("fit", "--gpu", "8xh100", "--", *command.split())
+    assert made.returncode == 2 and said in made.stderr
+
+
 STARTED = [line.split("\t") for line in (DATA / "started_commands.tsv").read_text(encoding="utf-8").splitlines()[1:]]
 
 
@@ -124,7 +171,7 @@ def test_a_release_takes_its_own_defaults(engine: Any) -> None:
             for name, row in rows.items()
             if row.default not in ("", "None", "True", "False") and row.kind in ("int", "size", "float", "str")
         }
-        assert refuse(engine, release, lambda version: places[version], given) == ()
+        assert refuse(engine, release, lambda version: places[version], given) == ((), ())
 
 
 def fit(cli: Run, command: str, *options: str) -> tuple[int, dict[str, Any] | None, str]:
@@ -199,7 +246,7 @@ def test_a_command_that_does_not_start_fits_nowhere(cli: Run, command: str, opti
         (f"{MOE} -dp 2 --data-parallel-rank 1", "--gpu 2xh100"),
         (f"{QWEN} -dp 2 --data-parallel-rank 1", "--gpu 2xh100 --engine-version 0.20.0"),
         ("vllm serve deepseek-v2-lite --attention-backend FLASHMLA", "--gpu h100"),
-        (f"{QWEN} --speculative-config.method extract_hidden_states", "--gpu h100"),
+        (f"{QWEN} --speculative-config.method extract_hidden_states --speculative-config.num_speculative_tokens 1", "--gpu h100"),
         ("env VLLM_MLA_DISABLE=1 vllm serve deepseek-v2-lite --attention-backend FLASH_ATTN", "--gpu h100"),
         (f"{QWEN} --attention-backend TRITON_ATTN", "--gpu t4"),
         (f"{QWEN} --attention-backend FLASHINFER", "--gpu t4 --engine-version 0.23.0"),

@@ -88,9 +88,44 @@ def test_one_message(command: str, version: str | None, said: str, hint: str) ->
     assert hint in caught.value.hint
 
 
-def test_a_flag_of_another_release_is_taken_where_none_is_named() -> None:
-    done = read(of_arguments(shlex.split("vllm serve a --num-scheduler-steps 8")), None)
-    assert done.gone == ("--num-scheduler-steps",)
+@pytest.mark.parametrize(
+    ("command", "release", "gone"),
+    [
+        # The newest release read whose `--help` has them all: engine/arg_utils.py, srt/server_args.py.
+        ("vllm serve a --num-scheduler-steps 8", "0.10.0", ("--num-scheduler-steps",)),
+        ("vllm serve a --swap-space 4", "0.17.0", ("--swap-space",)),
+        ("vllm serve a --swap-space 4 --task generate", "0.12.0", ("--swap-space", "--task")),
+        ("python -m sglang.launch_server --model-path a --enable-ep-moe", "0.5.4", ("--enable-ep-moe",)),
+        ("vllm serve a --max-model-len 4096", None, ()),
+    ],
+)
+def test_a_command_without_a_release_is_of_the_newest_that_takes_it(
+    command: str, release: str | None, gone: tuple[str, ...]
+) -> None:
+    done = read(of_arguments(shlex.split(command)), None)
+    assert (done.version, done.gone) == (release, gone)
+    if release is not None:
+        # What is judged starts: the release found takes the command, and the newest is refused where it is named.
+        assert read(of_arguments(shlex.split(command)), release).given == done.given
+        with pytest.raises(UsageError, match=gone[0]):
+            read(of_arguments(shlex.split(command)), table(done.command.engine).releases[-1])
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_every_flag_that_is_gone_names_a_release_that_has_it(engine: Any) -> None:
+    newest = table(engine).at(None)
+    start = "vllm serve a" if engine == "vllm" else "python -m sglang.launch_server --model-path a"
+    for name, rows in table(engine).rows.items():
+        if name in newest or rows[-1].kind not in ("none", "switch") or any(n.startswith(name) for n in newest):
+            continue
+        done = read(of_arguments(shlex.split(f"{start} {name}")), None)
+        assert done.version and name in table(engine).at(done.version), name
+
+
+def test_flags_that_no_release_has_together_are_refused_with_both() -> None:
+    with pytest.raises(UsageError) as caught:
+        flags("vllm serve a --swap-space 4 --kv-cache-dtype nvfp4")
+    assert all(word in caught.value.message for word in ("--swap-space", "0.33.0", "nvfp4", "0.17.0"))
 
 
 @pytest.mark.parametrize(

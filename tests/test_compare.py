@@ -164,3 +164,19 @@ def test_wrong_calls(arguments: list[str], said: str, run: Run) -> None:
     done = run("compare", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("gpu", "models"),
+    [("4090", "qwen3-32b llama-3.1-70b llama-3.1-8b"), ("h100", "qwen3-32b llama-3.1-70b"), ("2x4090", "gpt-oss-120b qwen3-32b")],
+)
+def test_a_machine_gets_the_answer_of_fit(gpu: str, models: str, cli: Run) -> None:
+    where = ["--gpu", gpu, "--ctx", "4k", "--format", "json"]
+    made = json.loads(cli("compare", *models.split(), *where).stdout)
+    got = rows(json.dumps(made))
+    fits = [json.loads(cli("fit", name, *where).stdout) for name in models.split()]
+    assert [value.startswith("yes") for value in got["fits"]] == [fit["fits"] for fit in fits]
+    for value, fit in zip(got["plan"], fits, strict=True):
+        assert fit["plan"]["quant"] in value if fit["fits"] else not value
+    # What is taken for granted is said.
+    assert "weights as published" in made["notes"][0] and "4k tokens of context" in made["notes"][0]

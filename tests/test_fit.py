@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from pathlib import Path
 from typing import Any
@@ -596,3 +597,108 @@ def test_words_of_a_plan_agree_with_its_bytes(arguments: str, starts: str, weigh
 )
 def test_as_published_is_what_was_published(arguments: str, said: str, cli: Run) -> None:
     assert said in json.loads(cli("fit", "--format", "json", *arguments.split()).stdout)["verdict"]
+
+
+FORECAST = [
+    # Many requests: stages over all GPUs idle where replicas of the attention work (SGLang's own recipe for DeepSeek-V3 on 8 H200).
+    ("deepseek-v3 --gpu 8xh200 --ctx 32k --concurrency 64 --engine sglang", "the most tokens of the splits that fit"),
+    ("kimi-k2 --gpu 16xh200 --ctx 64k --concurrency 64", "the most tokens of the splits that fit"),
+    ("llama-3.1-8b --gpu 8xh100 --ctx 8k --concurrency 256", "the most tokens of the splits that fit"),
+    # Where none is ahead by more than forecasts are off, the usual one.
+    ("qwen3-32b --gpu 4xh100 --ctx 8k --concurrency 16", "tensor parallelism over all GPUs: they share a machine"),
+    # No term of the forecast is of the network: tensor parallelism stays within a machine.
+    ("llama-3.1-405b --gpu 16xh100 --ctx 8k --concurrency 32", "tensor parallelism of 8"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "why"), FORECAST)
+def test_with_several_requests_the_forecast_decides_among_plans_that_fit(arguments: str, why: str, cli: Run) -> None:
+    made = json.loads(cli("fit", *arguments.split(), "--format", "json").stdout)
+    made = made[0] if isinstance(made, list) else made
+    assert made["fits"] and made["why"].startswith(why)
+    rate = made["speed"]["decode_tokens_per_s"]
+    swept = json.loads(cli("sweep", *arguments.split(), "--format", "json").stdout)[0]
+    p = made["plan"]
+    assert swept["plan"] == f"tp{p['tp']} pp{p['pp']} ep{p['ep']} dp{p['dp']}" and swept["tokens_per_s"] == rate
+    others = [other["tokens_per_s"] for other in made["runners_up"] if other["fits"] and other["tokens_per_s"]]
+    assert all(other <= 1.3 * rate for other in others)
+
+
+def test_a_context_that_only_slow_plans_hold_is_told_of(cli: Run) -> None:
+    made = cli("fit", "deepseek-v3", "--gpu", "8xh200", "--concurrency", "64", "--format", "json")
+    note = next(note for note in json.loads(made.stdout)["notes"] if note.startswith("only slower splits hold"))
+    context, rate = re.findall(r"--ctx (\S+) .*and ([\d,]+) tokens/s", note)[0]
+    there = json.loads(
+        cli("fit", "deepseek-v3", "--gpu", "8xh200", "--concurrency", "64", "--ctx", context, "--format", "json").stdout
+    )
+    assert there["fits"] and there["speed"]["decode_tokens_per_s"] == pytest.approx(float(rate.replace(",", "")), abs=1)
+
+
+WHY = [
+    ("deepseek-v3 --gpu 8xh200 --ctx 59k --concurrency 64", "8 pipeline stages, which idle", "over the rest"),
+    ("llama-3.1-8b --gpu 4xgh200 --ctx 8k --tp 4", "as asked", "share a machine"),
+    ("llama-3.1-70b --gpu 8xh100 --ctx 8k --concurrency 256", "no split fits; this one comes closest", "widest"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said", "unsaid"), WHY)
+def test_the_reason_of_a_plan_is_true_of_it(arguments: str, said: str, unsaid: str, cli: Run) -> None:
+    made = json.loads(cli("fit", *arguments.split(), "--format", "json").stdout)
+    assert said in made["why"] and unsaid not in made["why"]
+
+
+def test_gpus_of_several_machines_share_none() -> None:
+    from archcalc.analysis.verdict import why
+
+    ask = Ask(hardware.parse_spec("4xgh200"), context_tokens=8192)
+    found = plans(architecture("llama-3.1-8b"), ask)
+    wide = next(f for f in (found.best, *found.others) if f.placement.tp == 4)
+    assert "4 machines" in why(found._replace(best=wide), ask)
+
+
+def test_a_room_that_is_not_there_holds_nothing(cli: Run) -> None:
+    command = "vllm serve deepseek-ai/DeepSeek-V3 -tp 1 -dp 16 --enable-expert-parallel --data-parallel-size-local 8 --max-model-len 32768"
+    made = json.loads(cli("fit", "--gpu", "16xh100", "--format", "json", "--", *command.split()).stdout)
+    assert made["per_gpu"]["kv_room_bytes"] < 0
+    assert (made["max_context_tokens"], made["max_concurrency"], made["start"]["flag"]) == (0, 0, None)
+
+
+REQUESTS = [
+    # Qwen3's own length is 32,768 (its model card, "Processing Long Texts"), its config says 40,960.
+    ("--isl 200k", "--isl and --osl of 40,960 tokens together", 6.2813),
+    ("--isl 30k --osl 40k", "--isl and --osl of 40,960 tokens together", 2.1875),
+    ("--ctx 100k", "ask for --ctx 40960 or less", 3.125),
+]
+
+
+@pytest.mark.parametrize(("lengths", "way", "factor"), REQUESTS)
+def test_what_to_do_of_requests_beyond_the_window(lengths: str, way: str, factor: float, cli: Run) -> None:
+    said = cli("fit", "qwen3-8b", "--gpu", "h200", *lengths.split())
+    assert said.returncode == 2 and way in said.stderr
+    made = json.loads(re.findall(r"rope_scaling=(\{.*?\})", said.stderr)[0])
+    assert (made["original_max_position_embeddings"], made["factor"]) == (32768, factor)
+    # Typed as it is printed it works.
+    sets = [each.strip("'") for each in re.findall(r"--set ('[^']*'|\S+)", said.stderr)]
+    again = cli("fit", "qwen3-8b", "--gpu", "h200", *lengths.split(), *(word for each in sets for word in ("--set", each)))
+    assert again.returncode == 0, again.stderr
+
+
+def test_tables_of_a_target_tell_the_requests(cli: Run) -> None:
+    table = cli("fit", "qwen3-8b", "deepseek-v3", "--gpu", "8xh100", "--tpot", "30ms").stdout
+    head, *lines = table.splitlines()
+    one = json.loads(cli("fit", "qwen3-8b", "--gpu", "8xh100", "--tpot", "30ms", "--format", "json").stdout)
+    at = head.index("requests") + len("requests")
+    assert lines[0][:at].split()[-1] == f"{one['concurrency']:,}"
+    # Of what does not fit no plan and no number of requests stands there.
+    missing = next(line for line in lines if line.startswith("deepseek-v3"))
+    assert not missing[at - 8 : at].strip() and "TP" not in missing
+    assert "requests" not in cli("fit", "qwen3-8b", "deepseek-v3", "--gpu", "8xh100").stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("--isl 8k --osl 2k", "8k prompt and 2k output tokens"), ("--tpot 30ms", "requests of 1k prompt and 1k output tokens (--isl")],
+)
+def test_a_list_says_what_its_speeds_are_of(options: str, said: str, cli: Run) -> None:
+    made = cli("fit", "--gpu", "h100", "--min-params", "30B", *options.split())
+    assert said in " ".join(made.stdout.split())

@@ -174,3 +174,17 @@ def test_what_is_given_instead_differs(gpu: str, cli: Run) -> None:
     for line in got["why"]:
         if " sequences in place of " in line:
             assert by_name[line.split()[0]]["context_tokens"] == got["best"]["context_tokens"]
+
+
+@pytest.mark.parametrize(("context", "status"), [("8k", 2), ("16k", 2), (None, 0), ("80k", 0)])
+def test_requests_are_held_by_what_is_recommended(context: str | None, status: int, cli: Run) -> None:
+    asked = ["--isl", "64k", "--osl", "1k", *(["--ctx", context] if context else [])]
+    made = cli("pick", "--gpu", "4090", *asked, "--format", "json")
+    assert made.returncode == status
+    if status:
+        assert "66,560 tokens are beyond --ctx" in made.stderr
+    else:
+        found = json.loads(made.stdout)
+        assert all(
+            p["context_tokens"] >= 66_560 and p["max_context_tokens"] >= 66_560 for p in (found["best"], *found["runners_up"])
+        )

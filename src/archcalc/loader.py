@@ -18,7 +18,8 @@ class Loaded(NamedTuple):
     """An architecture and where its config came from; `note` is what is worth telling about the choice, or empty.
 
     `header` is what the headers of a checkpoint say, where that was the source, or stands in for an adapter. `overrides` are the keys that
-    were set in the config with what they hold now (of a nested config only what was set), `pinned` says that the source named a revision.
+    were set in the config with what they hold now (of a nested config only what was set), `pinned` says that the source named a revision, `stands_in`
+    that it is another model's that stands in for the one named.
     """
 
     source: SourceInfo
@@ -27,6 +28,7 @@ class Loaded(NamedTuple):
     header: Header | None = None
     overrides: tuple[tuple[str, Any], ...] = ()
     pinned: bool = False
+    stands_in: bool = False
 
 
 def stands_for(model: str, config: bool = False) -> tuple[str, str] | None:
@@ -76,7 +78,7 @@ def load_or_repacked(text: str, *, offline: bool = False, refresh: bool = False,
         if not (held.quantization and names_it(held.quantization, known[1])):
             held = quantize_as(held, known[1])
         note = f"{text} is not here, and taken for {known[0]} in {known[1]}; its own config may keep more modules as they are"
-        return loaded._replace(source=SourceInfo(text, "hub", loaded.source.format), architecture=held, note=note)
+        return loaded._replace(source=SourceInfo(text, "hub", loaded.source.format), architecture=held, note=note, stands_in=True)
 
 
 class Given(str):

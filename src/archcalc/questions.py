@@ -257,6 +257,7 @@ def compare(
         on=asked(
             gpu, vram=vram, engine=engine, quant=quant, kv_dtype=kv_dtype, concurrency=concurrency, tpot=tpot, ttft=ttft, **lengths
         ),
+        alone=engine is not None,
     )
 
 

@@ -379,13 +379,14 @@ class FitPerGpu(Record):
 
 
 class FitAlternative(Record):
-    """Another way to place the model on the same GPUs."""
+    """Another way to place the model on the same GPUs; `tokens_per_s` is the forecast of all requests together, null where nothing is."""
 
     plan: FitPlan
     fits: bool
     weights_bytes: int
     headroom_bytes: int
     max_concurrency: float
+    tokens_per_s: float | None = None
 
 
 class FitChange(Record):
@@ -682,7 +683,8 @@ class Changes(Record):
 
 
 class Comparison(Report):
-    """What `archcalc compare` says of several models. `failed` are the SOURCEs that could not be read, with the reasons."""
+    """What `archcalc compare` says of several models. `failed` are the SOURCEs that could not be read, with the reasons; `notes` say
+    what the answers on a machine are of."""
 
     _shown = ("sources", "context_tokens")
 
@@ -695,6 +697,7 @@ class Comparison(Report):
     baseline: str | None
     changes: list[Changes]
     failed: list[Failure]
+    notes: list[str]
 
 
 class TrainPlan(Record):

@@ -13,6 +13,7 @@ from archcalc.commands.flags import Read, read
 from archcalc.commands.words import MODELFILE, NAMES, Command
 from archcalc.engines.asked import Asked, FlagsRead
 from archcalc.engines.engine import server
+from archcalc.errors import ArchcalcError
 
 ENGINES = {"vllm": "vllm", "sglang": "sglang", "llama.cpp": "llama.cpp", "ollama": "llama.cpp", "mlx": "mlx"}
 """Whose rules hold for each kind of command."""
@@ -27,7 +28,7 @@ _DRAFTS = frozenset(
 class Understood(NamedTuple):
     """A command with what it asks for, and what to say of its flags. `line` is the command on one line, `visible` how many GPUs its
     container or environment leaves to it, the words that say so, and whether they are the container's, where any do. `given` are all
-    flags by their full names, with their values."""
+    flags by their full names, with their values, `release` the words for one that was found by them."""
 
     asked: Asked
     options: FlagsRead
@@ -35,6 +36,14 @@ class Understood(NamedTuple):
     line: str
     visible: tuple[int, str, bool] | None = None
     given: Mapping[str, str] = MappingProxyType({})
+    release: str = ""
+
+    def told(self, error: ArchcalcError) -> ArchcalcError:
+        """What a release refuses, with how it was found."""
+        if self.release and self.release not in error.message:
+            error.message += f" ({self.release})"
+            error.hint = "leave those flags out to ask of the newest release, or name one: --engine-version"
+        return error
 
 
 _VISIBLE = (
@@ -92,7 +101,12 @@ def understand(command: Command, version: str | None = None) -> Understood:
         engine.check_command(version or command.version)
     found = read(command, version)
     _refuse_unknown(found)
-    asked = engine.asked(found)
+    release = _release(found)
+    try:
+        asked = engine.asked(found)
+    except ArchcalcError as error:
+        error.message += f" ({release})" if release else ""
+        raise
     taken: tuple[str, ...] = ()
     if command.engine == "ollama":
         from archcalc.analysis.library import of_library
@@ -128,11 +142,13 @@ def understand(command: Command, version: str | None = None) -> Understood:
             inert.append(name)
     inert = list(dict.fromkeys(inert))
     notes = [*taken, *asked.notes]
-    if found.gone:
-        named = " and ".join(found.gone)
-        notes.append(
-            f"{named} is of another release of {NAMES[command.engine]}: without --engine-version the newest one's rules hold"
-        )
+    if release:
+        notes.insert(0, f"{release}; --engine-version names another")
+    elif found.gone:
+        notes.append(f"{_listed(found.gone)}: builds of {NAMES[command.engine]} as new as those whose rules hold here refuse it")
+    if found.plugins:
+        title = NAMES[command.engine]
+        notes.append(f"{_listed(found.plugins)}: {title} has no such value of its own, and stops unless a plugin of it brings one")
     unknown = (*command.unknown, *[""] * (len(command.words) - len(command.unknown)))
     words = (f'"{w}"' if what and "$" in w else shlex.quote(w) for w, what in zip(command.words, unknown, strict=True))
     line = " ".join((*command.program.split(), *words))
@@ -140,7 +156,21 @@ def understand(command: Command, version: str | None = None) -> Understood:
         name = shlex.quote(re.sub(r"[^a-z0-9.-]+", "-", command.words[0].rpartition("/")[2].lower().removesuffix(".gguf")))
         line = f"ollama create {name} -f Modelfile && ollama run {name}"
     values = {each.name: _shown(each.text, each.value) for each in found.given}
-    return Understood(asked, FlagsRead(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible, values)
+    return Understood(
+        asked, FlagsRead(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible, values, release
+    )
+
+
+def _release(found: Read) -> str:
+    """What a command that names no release is taken for, where the newest lacks some of its flags."""
+    if not found.gone or found.version is None:
+        return ""
+    return f"taken as {NAMES[found.command.engine]} {found.version}, the last release with {_listed(found.gone)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _devices(found: Read) -> tuple[int, str, bool] | None:
@@ -154,7 +184,6 @@ def _devices(found: Read) -> tuple[int, str, bool] | None:
 
 def with_draft(found: Understood, *, offline: bool = False, refresh: bool = False) -> Understood:
     """The command with its draft model counted, where that can be had; else it stays among what is not modelled, and a note says so."""
-    from archcalc.errors import ArchcalcError
     from archcalc.loader import load, stands_for
 
     asked = found.asked

@@ -83,11 +83,13 @@ def compare(
     rows: Sequence[str] | None = None,
     failed: Sequence[report.Failure] = (),
     on: tuple[Ask, Wanted] | None = None,
+    alone: bool = False,
 ) -> report.Comparison:
     """One column a model. The cache is told at `context_tokens`, by default at the longest context that all of them have.
 
     `rows` are keys of `LABELS`, and of `ON` with a machine, to have those rows alone, in that order. `on` is a machine and what is asked of
-    its speed: the plan that does best there stands beside each model, with the same margin under a target as in `fit`.
+    its speed: the plan that does best there stands beside each model, with the same margin under a target as in `fit`, and with weights in
+    the storage that `fit` takes; `alone` is whether the engine was named, and no other may stand in for it.
     """
     if kv_dtype not in memory.DTYPE_BYTES:
         raise UsageError(
@@ -101,7 +103,7 @@ def compare(
         raise UsageError(f"--rows {wrong[0]}: there is no such row", hint)
     inspected = [inspect(m.architecture, m.source, kv_dtype=kv_dtype) for m in models]
     common = context_tokens or min((r.architecture.context_tokens or 0) for r in inspected) or 4096
-    judged = [_judged(m, *on) for m in models] if on else []
+    judged = [_judged(m, *on, alone) for m in models] if on else []
     labels = {
         **keys,
         "kv_bytes_per_token": f"one more token, {kv_dtype}",
@@ -110,7 +112,7 @@ def compare(
     made = []
     for key in rows or keys:
         cells = (
-            [_on(key, fit) for fit in judged]
+            [_on(key, fit, on[0].engine if on else "") for fit in judged]
             if key in ON
             else [_cell(key, m, r, common, kv_dtype) for m, r in zip(models, inspected, strict=True)]
         )
@@ -132,7 +134,25 @@ def compare(
         baseline=baseline.source.name if baseline else None,
         changes=changes,
         failed=list(failed),
+        notes=[_taken(*on, alone)] if on and (not rows or any(key in ON for key in rows)) else [],
     )
+
+
+def _taken(ask: Ask, wanted: Wanted, alone: bool) -> str:
+    """What the answers on a machine are of: the same that `fit` says it takes for granted."""
+    from archcalc.analysis.speed.plan import USUAL
+    from archcalc.engines.engine import server
+
+    isl, osl = (units.format_tokens(n or USUAL) for n in (wanted.isl, wanted.osl))
+    load = f"requests of {isl} prompt and {osl} output tokens (--isl, --osl)"
+    if ask.context_tokens is not None and wanted.isl is None and wanted.osl is None:
+        load = f"{units.format_tokens(ask.context_tokens)} tokens of context (--ctx)"
+    weights = f"weights in {ask.quant}" if ask.quant else "weights as published"
+    if ask.quant is None and ask.gpus.device.personal:
+        weights += ", or in a format that fits where they do not (--quant)"
+    many = "as many at once as keep the target" if wanted.aims and wanted.requests is None else f"{ask.concurrency:,} at once"
+    engine = server(ask.engine).title + ("" if alone else " (--engine)")
+    return f"on {ask.gpus.named}: {engine}; {weights}; {load}, {many}"
 
 
 def asked(
@@ -173,32 +193,38 @@ def asked(
     return Ask(spec, held, wanted.context(held, tokens[2]), concurrency or 1, quant=quant, kv_dtype=dtype), wanted
 
 
-def _judged(m: Loaded, ask: Ask, wanted: Wanted) -> report.FitReport | ArchcalcError:
+def _judged(m: Loaded, ask: Ask, wanted: Wanted, alone: bool) -> report.FitReport | ArchcalcError:
     """The verdict on the machine, for requests of usual lengths where no others are asked for."""
+    from archcalc.analysis.choose import steps_of
     from archcalc.analysis.speed.plan import USUAL
     from archcalc.analysis.verdict import fit_report
 
     context = ask.context_tokens or min(2 * USUAL, m.architecture.longest or 2 * USUAL)
     try:
-        return fit_report(m, ask._replace(context_tokens=context), brief=True, wanted=wanted)
+        steps = () if wanted.engine else steps_of(ask.gpus.device, ask.engine, alone=alone)
+        return fit_report(m, ask._replace(context_tokens=context), brief=True, wanted=wanted, steps=steps)
     except ArchcalcError as error:
         return error
 
 
-def _on(key: str, fit: report.FitReport | ArchcalcError) -> _Cell:
+def _on(key: str, fit: report.FitReport | ArchcalcError, engine: str) -> _Cell:
     if isinstance(fit, ArchcalcError):
         return _Cell(f"no: {fit.message}" if key == "fits" else "")
     s, missing = fit.speed, -fit.per_gpu.headroom_bytes
     if key == "fits":
         if fit.fits:
             return _Cell("yes" if s.target is None or s.target.met else f"yes, the target is not shown to be kept: {s.target.why}")
-        return _Cell(f"no, {units.format_bytes(missing)} missing on the fullest GPU" if missing > 0 else f"no: {fit.start.limit}")
+        in_ = f" ({fit.plan.quant})"
+        return _Cell(
+            f"no, {units.format_bytes(missing)} missing on the fullest GPU{in_}" if missing > 0 else f"no: {fit.start.limit}"
+        )
     if not fit.fits:
         return _Cell("")
     if key == "plan":
         p = fit.plan
         ways = " ".join(f"{name} {n}" for name, n in (("TP", p.tp), ("PP", p.pp), ("EP", p.ep), ("DP", p.dp)) if n > 1)
-        return _Cell(f"{ways or 'one GPU'}, {p.quant}")
+        other = f" ({fit.engine})" if fit.engine != engine and engine else ""
+        return _Cell(f"{ways or 'one GPU'}, {p.quant}{other}")
     if key == "concurrency":
         return _Cell(f"{fit.concurrency:,}", fit.concurrency)
     held: object = fit.cost if key.startswith("usd") else s

@@ -428,6 +428,10 @@ def copies_cache(architecture: Architecture) -> bool:
     return any(cache.kind == "latent" for layer in layers for cache in layer.caches)
 
 
+SHORTEST = 1024
+"""Tokens below which a context that only shorter steps make room for is none: a prompt and its answer. A choice of ours."""
+
+
 def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
     """The longest context at this concurrency, up to the model's own; 0 where not even one token fits.
 
@@ -448,9 +452,9 @@ def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
         return limit
     # vLLM's steps are as long as the context at least, and refused below the sequences: few tokens can be too few.
     from_here = (fit.context_tokens,) if fit.headroom_bytes >= 0 else ()
-    return next(
-        (found for least in (*from_here, 1, 16, 256, 4096) if least <= limit and (found := largest(holds, limit, least))), 0
-    )
+    found = next((n for least in (*from_here, 1, 16, 256, 4096) if least <= limit and (n := largest(holds, limit, least))), 0)
+    # Of a room that is not there only steps as short as the context leave any: of no use below a request's length.
+    return found if fit.budget.kv_room_bytes > 0 or found >= SHORTEST else 0
 
 
 def read_bytes(model: Candidate, fit: Fit) -> int:

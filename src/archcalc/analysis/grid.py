@@ -207,6 +207,7 @@ def _candidate(
 def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
     from archcalc.analysis.choose import held
     from archcalc.analysis.fit import Ask
+    from archcalc.analysis.speed.fastest import fastest
     from archcalc.analysis.speed.plan import Wanted
 
     spec, engine, model = _candidate(row["source"], overrides, row["gpu"], row.get("vram"), row.get("engine"), row.get("quant"))
@@ -216,6 +217,7 @@ def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
     wanted = Wanted(row.get("isl"), row.get("osl"))
     ask = Ask(spec, engine, _context(row, engine), row.get("concurrency") or 1, **asked)
     found = held(_loaded(row["source"], overrides).architecture, ask, model).found
+    found, _ = fastest(found, found.asked(ask), wanted)
     best = found.best
     p, b = best.placement, best.budget
     plan = f"tp{p.tp} pp{p.pp} ep{p.ep} dp{p.dp}"

@@ -13,6 +13,7 @@ from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose
 from archcalc.analysis.command import start
 from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, max_context
 from archcalc.analysis.speed import plan as speed
+from archcalc.analysis.speed.fastest import Faster, fastest, over_network, shorter
 from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, machines, stretching
@@ -62,6 +63,8 @@ def fit_report(
     published = choice.formats[0] if choice.formats else choice.best
     found, asked, own = choice.best.found, choice.best.ask, choice.best.own
     found, ask, target = speed.aimed(found, found.asked(asked), wanted)
+    found, faster = fastest(found, ask, wanted)
+    ask = ask._replace(sequences=found.sequences)
     best, device = found.best, ask.gpus.device
     long = (wanted.isl or 0) + (wanted.osl or 0)
     if given and long > best.context_tokens:
@@ -89,7 +92,9 @@ def fit_report(
         + (f"; the target is not shown to be kept: {missed}" if best.fits and (missed := speed.missed(target, wanted)) else "")
         + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
-        why=why(found, asked) if target is None or best.placement == choice.best.found.best.placement else _aimed(target.met),
+        why=why(found, asked, faster)
+        if target is None or best.placement == choice.best.found.best.placement
+        else _aimed(target.met),
         per_gpu=report.FitPerGpu(
             memory_bytes=b.memory_bytes,
             budget_bytes=b.budget_bytes,
@@ -111,14 +116,15 @@ def fit_report(
         instance=offers[0][2].id if offers else None,
         command=started.command if (best.fits or given) and wanted.engine is None else "",
         start=_start(best, ask, longest),
-        runners_up=[] if brief else [_alternative(f, found, ask) for f in found.others],
+        runners_up=[] if brief else [_alternative(f, found, ask, wanted) for f in found.others],
         would_fit=[] if brief else _wanting(loaded, ask, found, own),
         speed=speed.record(rates, wanted, target),
         cost=speed.cost(rates, ask),
         notes=[
             *speed.notes(wanted, ask),
             *started.notes,
-            *(given.notes if given else [loaded.note] if " taken for " in loaded.note else ()),
+            *(given.notes if given else [loaded.note] if loaded.stands_in else ()),
+            *(_shorter(found, ask, wanted) if own is not None and not brief and given is None else ()),
             *_notes(ask, found, loaded.architecture.quantization),
             *([_shares_memory(ask)] if shares else ()),
         ],
@@ -185,8 +191,10 @@ def _stored(model: Candidate) -> str:
 
 
 def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitFormat:
-    best, ask = held.found.best, held.ask
-    rate = speed.of_fit(held.found, best, ask._replace(concurrency=1), wanted._replace(engine=None)).tpot if best.fits else None
+    ask = held.ask
+    found, _ = fastest(held.found, held.found.asked(ask), wanted)
+    best = found.best
+    rate = speed.of_fit(found, best, ask._replace(concurrency=1), wanted._replace(engine=None)).tpot if best.fits else None
     context = units.format_tokens(best.context_tokens).replace(",", "")
     options = [f"--engine {ask.engine}", *([f"--quant {ask.quant}"] if ask.quant else []), f"--ctx {context}"]
     return report.FitFormat(
@@ -201,7 +209,7 @@ def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitForma
         headroom_bytes=best.headroom_bytes,
         tokens_per_s=None if rate is None else round(1 / rate.value, 1),
         options=" ".join(options),
-        command=start(loaded, ask, held.found).command if best.fits else "",
+        command=start(loaded, ask, found).command if best.fits else "",
     )
 
 
@@ -277,27 +285,39 @@ def _start(best: Fit, ask: Ask, longest: int) -> report.FitStart:
     return report.FitStart(False, start.limit, flag)
 
 
-def why(found: Plans, ask: Ask) -> str:
+def why(found: Plans, ask: Ask, faster: Faster | None = None) -> str:
     """Why this placement, in words."""
     p = found.best.placement
+    if faster is not None:
+        return (
+            f"the most tokens of the splits that fit: {faster.tokens_per_s:,.0f} a second forecast with {ask.concurrency:,} requests at"
+            f" once, {_named(faster.usual)} {faster.usual_tokens_per_s:,.0f}"
+        )
     if asked := [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]:
         return _rest(p, ask, asked)
     if ask.gpus.count == 1:
         return "one GPU"
     if server(ask.engine).layered:
         return "layers spread over the GPUs"
+    if not found.best.fits and found.others:
+        return "no split fits; this one comes closest"
     moe = found.model.architecture.facts.moe
     copied = copies_cache(found.model.architecture)
     if copied and moe and p.dp > 1 and p.ep == ask.gpus.count:
         return _spread(found, ask, moe.experts)
     if p.dp == 1 and p.pp == 1 and p.tp == ask.gpus.count:
         copies = "; it costs a copy of the latent cache on each" if copied else ""
-        return f"tensor parallelism over all GPUs: they share a machine, and every GPU works on every token{copies}"
+        count = machines(ask.gpus)
+        shared = (
+            "they share a machine" if count == 1 else f"they are {count:,} machines, which exchange over the network in each layer"
+        )
+        return f"tensor parallelism over all GPUs: {shared}, and every GPU works on every token{copies}"
     parts = []
     if p.tp > 1:
         parts.append(f"tensor parallelism of {p.tp}, the widest that the model, the machine and what is asked for take")
     if p.pp > 1:
-        parts.append(f"{p.pp} pipeline stages over the rest, which idle unless as many requests are under way")
+        rest = " over the rest" if p.tp * p.dp > 1 else ""
+        parts.append(f"{p.pp} pipeline stages{rest}, which idle unless as many requests are under way")
     if p.dp > 1:
         parts.append(f"{p.dp} replicas, each with {'the attention' if moe else 'all'} of the weights")
     if found.refused:
@@ -350,14 +370,17 @@ def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
     return start(loaded, ask, found).command
 
 
-def _alternative(fit: Fit, found: Plans, ask: Ask) -> report.FitAlternative:
+def _alternative(fit: Fit, found: Plans, ask: Ask, wanted: speed.Wanted) -> report.FitAlternative:
     p = fit.placement
+    told = fit.fits and not over_network(p, found.model.architecture.facts.moe is not None, ask)
+    rate = speed.of_fit(found, fit, ask, wanted).tokens_per_s if told else None
     return report.FitAlternative(
         plan=report.FitPlan(p.tp, p.pp, p.ep, p.dp, found.model.quant, fit.kv_dtype),
         fits=fit.fits,
         weights_bytes=fit.weights.bytes,
         headroom_bytes=fit.headroom_bytes,
         max_concurrency=round(fit.max_concurrency, 3),
+        tokens_per_s=None if rate is None else round(rate.value, 1),
     )
 
 
@@ -465,6 +488,16 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
         yield f"keys not understood, which could change figures: {', '.join(architecture.unmodelled_keys)}"
     yield from architecture.notes if architecture.whole_latents else (n for n in architecture.notes if " passes it over" in n)
     yield from kv.crossing(architecture)
+
+
+def _shorter(found: Plans, ask: Ask, wanted: speed.Wanted) -> Iterator[str]:
+    """What a context that was left open costs in speed, where only a slow split holds so much."""
+    if made := shorter(found, ask, wanted):
+        context = units.format_tokens(made.context_tokens)
+        yield (
+            f"only slower splits hold {ask.concurrency:,} sequences of {units.format_tokens(found.best.context_tokens)}: with --ctx"
+            f" {context.replace(',', '')} {_named(made.placement)} holds them, and {made.tokens_per_s:,.0f} tokens/s are forecast"
+        )
 
 
 def _vram(taken: float) -> str:

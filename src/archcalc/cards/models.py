@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from functools import cache, cached_property, lru_cache
 from typing import Any, NamedTuple
 
@@ -90,6 +91,16 @@ class Model:
     def contexts(self) -> tuple[PublishedContext, ...]:
         """What the publisher states beyond the config, of bundled models."""
         return _contexts().get(self.source.name, ()) if self.source.kind == "bundled" else ()
+
+
+def trained(source: str, config: Mapping[str, Any]) -> int | None:
+    """The positions that a bundled model was trained with before any scaling, where its publisher states fewer than its config."""
+    from archcalc import zoo
+
+    entry = zoo.find(source)
+    stated = config.get("max_position_embeddings")
+    native = [each.tokens for each in _contexts().get(entry.name, ()) if each.span == "native"] if entry else []
+    return native[0] if native and isinstance(stated, int) and native[0] < stated else None
 
 
 _TOWER = re.compile("vision|audio|talker|image|video")

@@ -78,7 +78,7 @@ def write(
         found += rows
         if form is Forms.jsonl:
             for r in rows:
-                print(json.dumps(r))
+                print(json.dumps(_plain(r)))
             for name, error in errors:
                 print(json.dumps(failure(name, error)))
         elif form is not Forms.json:
@@ -94,6 +94,11 @@ def write(
                 f"{len(errors)} models are left out, which {ask.engine} does not run so: {names}", "archcalc fit NAME says why"
             )
     if form is Forms.json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
+        print(json.dumps([_plain(r) for r in found], indent=2, ensure_ascii=False))
     if not any(r["fits"] for r in found):
         leave(1)
+
+
+def _plain(r: dict[str, Any]) -> dict[str, Any]:
+    """A line without what only the words below the table need."""
+    return {key: value for key, value in r.items() if key != "lengths"}

@@ -100,6 +100,7 @@ def command(
             baseline=base,
             rows=[key.strip() for key in rows.split(",")] if rows is not None else None,
             on=on,
+            alone=engine is not None,
             failed=[Failure(text, ErrorInfo(error.code, error.message, error.hint)) for text, error in errors],
         )
         if form in (Forms.json, Forms.jsonl):

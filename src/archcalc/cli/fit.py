@@ -409,7 +409,7 @@ def _of_sources(
             )
         except ArchcalcError as error:
             if isinstance(error, ContextError):
-                error.hint = _longer(str(text), error, offline, set_)
+                error.hint = _longer(str(text), error, offline, set_, wanted.lengths_said(ask.context_tokens, ask.engine))
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
             raise
@@ -417,27 +417,36 @@ def _of_sources(
     return report
 
 
-def _longer(source: str, error: ContextError, offline: bool, set_: Sequence[str]) -> str:
+def _longer(source: str, error: ContextError, offline: bool, set_: Sequence[str], lengths: bool) -> str:
     """What to set for a context beyond the model's own, as far as it was seen to work: the key that states that, and for rotated positions
     how they are stretched.
 
-    YaRN's key is that of transformers' `rope_scaling` (Peng et al. 2023, arXiv:2309.00071), whose factor is the context over the original.
+    YaRN's key is that of transformers' `rope_scaling` (Peng et al. 2023, arXiv:2309.00071), whose factor is the context over the original,
+    which is what the publisher states of its training where that is less than the config's. `lengths` is whether the context is that of
+    requests.
     """
+    from math import ceil
+
     from archcalc import sources
+    from archcalc.cards.models import trained
     from archcalc.loader import load
 
+    shorter = f"ask for --ctx {error.longest} or less"
+    if lengths:
+        shorter = f"ask for shorter requests: --isl and --osl of {error.longest:,} tokens together or less"
     try:
         config = sources.resolve(source, offline=offline).config
     except ArchcalcError:
-        return error.hint
+        return shorter if lengths else error.hint
     for prefix, inner in (("", config), *((f"{key}.", value) for key, value in config.items() if isinstance(value, dict))):
         known = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length")
         for key in sorted(known, key=lambda key: key not in inner):
             asked = [f"{prefix}{key}={error.tokens}"]
             scaled = inner.get("rope_scaling") or inner.get("rope_parameters")
             if ("rope_theta" in inner or scaled) and not (isinstance(scaled, dict) and "factor" in scaled):
-                of = {"rope_type": "yarn", "factor": round(error.tokens / error.longest, 4)}
-                made: dict[str, Any] = {**of, "original_max_position_embeddings": error.longest}
+                original = trained(source, inner) or error.longest
+                of = {"rope_type": "yarn", "factor": ceil(1e4 * error.tokens / original) / 1e4}
+                made: dict[str, Any] = {**of, "original_max_position_embeddings": original}
                 name = "rope_parameters" if isinstance(inner.get("rope_parameters"), dict) else "rope_scaling"
                 made = {**(inner.get(name) or {}), **made}
                 asked.append(f"{prefix}{name}={json.dumps(made, separators=(',', ':'))}")
@@ -448,8 +457,8 @@ def _longer(source: str, error: ContextError, offline: bool, set_: Sequence[str]
             if longest == error.tokens:
                 words = " ".join(f"--set '{each}'" if '"' in each else f"--set {each}" for each in asked)
                 how = "stretch its positions by YaRN, where its publisher allows that" if len(asked) > 1 else "set what states it"
-                return f"ask for --ctx {error.longest} or less, or {how}: {words}"
-    return error.hint
+                return f"{shorter}, or {how}: {words}"
+    return shorter if lengths else error.hint
 
 
 def _of_command(
@@ -522,6 +531,7 @@ def _of_command(
             other = beside(found.given, asked, text.machine.count)
             return fit_report(loaded, asked, given=given, wanted=wanted._replace(other=other))
         except ArchcalcError as error:
+            found.told(error)
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
             raise

@@ -79,9 +79,13 @@ def command(
         from archcalc.quant import check_name
 
         check_name(max_quant)
+    wanted = Wanted(
+        None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl), None,
+        None if tpot is None else units.parse_seconds(tpot), None if ttft is None else units.parse_seconds(ttft),
+    )  # fmt: skip
     made = pick(
         Ask(
-            spec, chosen, units.parse_tokens(ctx) if ctx is not None else None, concurrency,
+            spec, chosen, wanted.context(chosen, units.parse_tokens(ctx) if ctx is not None else None), concurrency,
             kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
         ),
         task=task.value if task else None,
@@ -90,10 +94,7 @@ def command(
         max_quant=None if max_quant == "none" else max_quant,
         steps=listed_steps(spec.device, chosen) if max_quant is None else (),
         most=None if all_ else 10,
-        wanted=Wanted(
-            None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl), None,
-            None if tpot is None else units.parse_seconds(tpot), None if ttft is None else units.parse_seconds(ttft),
-        ),
+        wanted=wanted,
     )  # fmt: skip
     if form in (Format.json, Format.jsonl):
         print(json.dumps(to_plain(made), indent=2 if form is Format.json else None, ensure_ascii=False))

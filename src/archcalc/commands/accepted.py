@@ -1,8 +1,8 @@
 """Values that a release refuses at its start, whatever the model and the machine: one place for all flags of all engines.
 
 The tables are made from each release's sources by scripts/build_flags.py: argparse's choices, bounds of pydantic's fields, enumerations,
-what validators and llama.cpp's handlers throw for. A flag that takes anything, or more than the release itself knows (loaders that plugins
-bring), has no line.
+what validators and llama.cpp's handlers throw for. A flag that takes anything has no line; one of which plugins may bring more values is
+`open`: what no release knows is told of, and not refused.
 """
 
 from __future__ import annotations
@@ -55,14 +55,22 @@ def lines(engine: Engine, names: frozenset[str]) -> Lines:
     return Lines(tuple(releases), {name: tuple(made) for name, made in found.items()})
 
 
-def refuse(engine: Engine, version: str | None, key: Any, given: Mapping[str, Any]) -> tuple[str, ...]:
-    """Raises `UsageError` for a value that the release refuses; returns those that only other releases take, where none is named.
+class Passed(NamedTuple):
+    """Values that only other releases take, where none is named, and those that no release knows and a plugin may bring."""
+
+    gone: tuple[str, ...]
+    plugins: tuple[str, ...]
+
+
+def refuse(engine: Engine, version: str | None, key: Any, given: Mapping[str, Any]) -> Passed:
+    """Raises `UsageError` for a value that the release refuses; returns those that are passed all the same.
 
     `given` are values by the flags' full names, `key` puts versions in order. A release that was not read takes what its neighbours take,
     and one newer than all of them anything."""
     table = lines(engine, frozenset(given))
     at = _places(table.releases, version, key)
     gone: list[str] = []
+    plugins: list[str] = []
     for flag, value in given.items() if at else ():
         for name, inner in _inside(flag, value, table):
             for one in inner if isinstance(inner, list) else [inner]:
@@ -72,12 +80,16 @@ def refuse(engine: Engine, version: str | None, key: Any, given: Mapping[str, An
                 line = here[-1]
                 if line is None or (line.beside and not given.get(line.beside)) or given.get(_PLUGINS.get(name, "")):
                     continue
-                if version is None and any(_ever(line, one) for line in table.of[name]):
+                known = any(_ever(line, one) for line in table.of[name])
+                if version is None and known:
                     gone.append(f"{name} {one}")
+                    continue
+                if line.kind == "open" and not known:
+                    plugins.append(f"{name} {one}")
                     continue
                 release = NAMES[engine] if engine == "llama.cpp" else f"{NAMES[engine]} {table.releases[at[-1]]}"
                 raise _refused(name, one, release, line, [v.partition(":")[0] for v in _known(line, table.releases, at[-1])])
-    return tuple(gone)
+    return Passed(tuple(gone), tuple(plugins))
 
 
 def _places(releases: Sequence[str], version: str | None, key: Any) -> tuple[int, ...]:
@@ -137,6 +149,8 @@ def _takes(line: Line, value: Any, releases: Sequence[str], place: int) -> bool:
     known = list(_known(line, releases, place))
     if line.kind == "parts":
         return all(part in known for part in text.split(","))
+    if line.kind == "open":
+        return text.lower() in known
     if line.kind == "folded":
         return not isinstance(value, str) or text.upper() in {name.upper() for name in known}
     return text in known

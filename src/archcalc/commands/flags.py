@@ -45,13 +45,16 @@ class Given(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A command, read. `positional` are the words that belong to no flag; `gone` are flags of other releases, where none was named."""
+    """A command, read. `positional` are the words that belong to no flag; `gone` are flags and values that the newest release lacks, where
+    none was named. `version` is then the newest of those that have them all, where releases are ordered. `plugins` are values that no
+    release knows by itself."""
 
     command: Command
     version: str | None
     given: tuple[Given, ...]
     positional: tuple[str, ...]
     gone: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
 
     def get(self, *names: str) -> Value:
         """The value of the first of these flags that is given, None where none is, or where a shell puts it in."""
@@ -232,11 +235,44 @@ def read(command: Command, version: str | None = None) -> Read:
         return _read_ollama(command, version)
     if command.program == "llama-bench":
         return _read_bench(command, version)
+    found = _read_at(command, version)
+    if not found.gone or command.engine == "llama.cpp":
+        return found
+    # Without a name the command is of an earlier release, as the newest would not start on it.
+    releases = table(command.engine).releases[::-1]
+    for release in releases:
+        try:
+            return _read_at(command, release)._replace(gone=found.gone)
+        except UsageError:
+            continue
+    raise _of_no_release(command, releases)
+
+
+def _read_at(command: Command, version: str | None) -> Read:
     reader = _Reader(command, version)
     reader.run()
     given = {each.name: each.value for each in reader.given.values()}
-    gone = refuse(command.engine, version, partial(_key, command.engine), given)
-    return Read(command, version, tuple(reader.given.values()), tuple(reader.positional), (*reader.gone, *gone))
+    gone, plugins = refuse(command.engine, version, partial(_key, command.engine), given)
+    return Read(command, version, tuple(reader.given.values()), tuple(reader.positional), (*reader.gone, *gone), plugins)
+
+
+def _of_no_release(command: Command, releases: list[str]) -> UsageError:
+    """Why the newest release takes not all words of a command, and why the one that comes closest does not."""
+    why: list[str] = []
+    known: set[str] = set()
+    for release in releases:
+        try:
+            _read_at(command, release)
+        except UsageError as error:
+            flag = re.search(r"--?[A-Za-z][\w.-]*", error.message)
+            why += [error.message] if flag and flag[0] not in known else []
+            known |= {flag[0]} if flag else set()
+    if len(why) < 2:
+        return UsageError(why[0], "write the flag as one of its releases takes it")
+    return UsageError(
+        f"no release of {NAMES[command.engine]} takes the whole command: {why[0]}; {why[1]}",
+        "leave one of them out, or name the release that it is for: --engine-version",
+    )
 
 
 class _Reader:

@@ -29,6 +29,8 @@ def write_page(c: Comparison, out: TextIO, fold: bool, by_model: bool = False) -
     page = console(out, pipe_width=max(120, 22 * (len(c.rows if by_model else c.sources) + 1)))
     (_write_lines if by_model else _write_columns)(c, page, fold)
     _write_changes(c, page)
+    for note in c.notes:
+        page.print(f"\n{note}", style="dim")
     same_rows = sum(row.same for row in c.rows)
     if fold and same_rows:
         page.print(f"\n({same_rows} equal {'columns' if by_model else 'rows'} left out)", style="dim")
@@ -101,6 +103,7 @@ def write_comparison_markdown(c: Comparison, out: TextIO, fold: bool, by_model: 
         said = "; ".join(f"{x.knob}: {x.before} → {x.after}" for x in changed.changes) or "nothing changed"
         out.write("\n" + markdown_text(f"**{changed.source}** against {c.baseline}: {said}"))
         out.write("\n")
+    out.writelines(f"\n{markdown_text(note)}\n" for note in c.notes)
 
 
 def write_comparison_csv(c: Comparison, out: TextIO, fold: bool) -> None:
@@ -134,4 +137,5 @@ def write_html(c: Comparison, out: TextIO, fold: bool, by_model: bool = False) -
     for changed in c.changes:
         out.write(f"<h2>{cell(changed.source)} against {cell(c.baseline or '')}</h2><ul>")
         out.write("".join(f"<li>{cell(x.knob)}: {cell(x.before)} → {cell(x.after)}</li>" for x in changed.changes) + "</ul>")
+    out.writelines(f"<p>{cell(note)}</p>" for note in c.notes)
     out.write("</main></body></html>\n")

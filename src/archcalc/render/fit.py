@@ -152,7 +152,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         for other in r.runners_up:
             spare_text = units.format_bytes(abs(other.headroom_bytes)) + (" to spare" if other.headroom_bytes >= 0 else " missing")
             spare_text += "" if other.fits or other.headroom_bytes < 0 else ", and does not start"
-            table.add_row(plan_text(other.plan), f"{spare_text}, {other.max_concurrency:,.2f} sequences")
+            rate = "" if other.tokens_per_s is None else f", {other.tokens_per_s:,.0f} tokens/s"
+            table.add_row(plan_text(other.plan), f"{spare_text}, {other.max_concurrency:,.2f} sequences{rate}")
         page.print(table)
     if explain:
         page.print("\nHow", style="bold")
@@ -202,7 +203,7 @@ def holds(longest: int, most: float, context: int, concurrency: int) -> str:
         full = f"{most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
         return f"fewer than {concurrency:,} sequences, however short: {full}"
     if not longest and most < 1:
-        return "not one sequence of that context" if most else "nothing: the weights leave no room"
+        return "not one sequence of that context" if most else "nothing: weights and overhead leave no room"
     each = "" if concurrency == 1 else f" in each of {concurrency:,} sequences"
     whole = f"; {most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
     return f"up to {units.format_tokens(longest)} tokens{each}{whole}"
@@ -335,6 +336,7 @@ def table_row(r: FitReport) -> dict[str, Any]:
         "plan": ways(r.plan),
         "bound": r.speed.bound_tokens_per_s if r.fits else None,
         "ram_bytes": _in_ram(r),
+        "target_met": r.speed.target.met if r.speed.target else None,
     }
 
 
@@ -370,6 +372,7 @@ def list_row(r: FitReport, params_total: int, entry: Entry) -> dict[str, Any]:
         "own_context_tokens": r.own_context.context_tokens if r.own_context else None,
         "bound": r.speed.bound_tokens_per_s if r.fits else None,
         "target_met": r.speed.target.met if r.speed.target else None,
+        "lengths": (r.speed.isl, r.speed.osl),
     }
 
 
@@ -400,6 +403,9 @@ def _sequences(value: Any) -> str:
 _RAM = Column("ram_bytes", "in RAM", lambda value: units.format_bytes(value) if value else "", right=True)
 """What lies in the CPU's memory, where any line has some there."""
 
+_AT_ONCE = Column("requests", "requests", lambda value: f"{value:,}" if value else "", right=True)
+"""How many requests at once a target lets run, where one was asked for."""
+
 FITS = (
     Column("source", "model"),
     Column("machine", "machine"),
@@ -408,6 +414,7 @@ FITS = (
     _RAM,
     Column("context_tokens", "context", _tokens, right=True),
     Column("max_concurrency", "sequences", _sequences, right=True, spare=3),
+    _AT_ONCE,
     Column("rate", "tokens/s", text, right=True),
     Column("usd_per_hour", "$/hour", _usd, right=True, spare=1),
     Column("usd_per_million_output_tokens", "$/M tokens", _usd, right=True, spare=2),
@@ -424,6 +431,7 @@ LIST = (
     Column("quant", "weights", text),
     _RAM,
     Column("context_tokens", "context", _tokens, right=True),
+    _AT_ONCE,
     Column("rate", "tokens/s", text, right=True),
     Column("release", "released", lambda value: text(value)[:7] or "not known", spare=2),
     Column("headroom_bytes", "to spare", _spare, right=True, spare=3),
@@ -433,17 +441,20 @@ LIST = (
 )
 
 
-def _shown(r: dict[str, Any], concurrency: int) -> dict[str, Any]:
-    """With the forecast as a cell; a bound says that it is one."""
+def _shown(r: dict[str, Any]) -> dict[str, Any]:
+    """With the forecast as a cell; a bound says that it is one. A line that does not fit names no plan."""
     rate = r["tokens_per_s"] if r["fits"] else None
     bound = f"<= {r['bound']:,.0f}" if rate is None and r.get("bound") is not None else ""
-    return {**r, "rate": bound if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:,.1f}", "concurrency": concurrency}
+    requests = r["concurrency"] if r["fits"] and r.get("target_met") is not None else None
+    plans = {} if r["fits"] is not False else dict.fromkeys(("plan", "ways"), "")
+    cell = bound if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:,.1f}"
+    return {**r, **plans, "rate": cell, "requests": requests}
 
 
 def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: TextIO, more: Sequence[str] = ()) -> None:
     """Models and machines as one table, with `more` and what it stands on below; a dictionary is the line of one that was refused."""
     made = [r for r in reports if not isinstance(r, dict)]
-    lines = [_shown(r if isinstance(r, dict) else table_row(r), 1) for r in reports]
+    lines = [_shown(r if isinstance(r, dict) else table_row(r)) for r in reports]
     notes = [*more, *_would_fit(made), *_missed(made), *_table_notes(made)]
     # A list of all machines names its model below it, and what it holds fits.
     same = {"fits"} if all(line["fits"] for line in lines) else set()
@@ -453,8 +464,9 @@ def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: Te
 
 
 def _told(columns: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
-    """The columns without that of the CPU's memory, where nothing lies there."""
-    return tuple(column for column in columns if column is not _RAM or any(line.get("ram_bytes") for line in lines))
+    """The columns without that of the CPU's memory, where nothing lies there, and of requests, where no target finds their number."""
+    some = {id(_RAM): "ram_bytes", id(_AT_ONCE): "requests"}
+    return tuple(c for c in columns if id(c) not in some or any(line.get(some[id(c)]) for line in lines))
 
 
 def _write(
@@ -509,6 +521,8 @@ def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
     if len(loads) > 1:
         load = "1k prompt and 1k output tokens a request where the context holds them"
     yield f"tokens/s: forecast output of all requests together, {load}; <= is a bound, where nothing is forecast. $/M tokens: of output."
+    if any(r.speed.target is not None for r in reports):
+        yield "requests: the most at once that keep the target (--tpot, --ttft), or as many as were asked for."
     yield "sequences: how many the cache holds if every one is as long as the context; shorter ones are more."
     if assumed := _assumed(reports):
         yield f"taken for granted: {assumed}"
@@ -561,8 +575,8 @@ def write_list(
     if form == "csv":
         write_csv((*COLUMNS, *(Column(k, k) for k in ("params_total", "license", "release"))), kept, out)
         return
-    lines = [_shown({**r, "ways": r["plan"].partition(",")[0]}, 1) for r in kept]
-    columns = _told([column for column in LIST if column.key != "fits" or len(kept) > len(fitting)], kept)
+    lines = [_shown({**r, "ways": r["plan"].partition(",")[0]}) for r in kept]
+    columns = _told([column for column in LIST if column.key != "fits" or len(kept) > len(fitting)], lines)
     notes = []
     if len(kept) < len(rows):
         more = [
@@ -581,15 +595,19 @@ def write_list(
         "ranked, as no scores are bundled"
     )
     notes.append(f"on {spec.named} under {ask.engine}; order: {said if order == 'best' else order}")
+    # A model whose context is short has shorter requests; most have those of the first.
+    lengths = "{} prompt and {} output tokens".format(*map(units.format_tokens, rows[0]["lengths"])) if rows else ""
     usual = [
         words
         for option, words in (
-            ("--ctx", "the longest context that fits (--ctx)"), ("--concurrency", "one sequence (--concurrency)"),
+            ("--ctx", f"requests of {lengths} (--isl, --osl)" if aimed else "the longest context that fits (--ctx)"),
+            ("--concurrency", "one sequence (--concurrency)"),
             ("--quant", "weights as published, or quantized if only that fits or is fast enough (--quant, --max-quant)"),
         )
         if option in unsaid
     ]  # fmt: skip
     notes.append(f"taken for granted: {'; '.join(usual)}" if usual else "")
-    notes.append("tokens/s: forecast of all sequences together, 1k prompt and 1k output tokens; <= is a bound")
+    notes.append(f"tokens/s: forecast of all sequences together, {lengths}; <= is a bound" if rows else "")
+    notes.append("requests: the most at once that keep the target, or as many as were asked for" if aimed else "")
     notes = [note for note in notes if note]
     _write(form, columns, lines, f"What runs on {spec.named}", notes, out)

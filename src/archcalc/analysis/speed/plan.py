@@ -82,6 +82,10 @@ class Wanted(NamedTuple):
             return None
         return max(1, (self.isl or USUAL) + (self.osl or USUAL) - (engine == "llama.cpp"))
 
+    def lengths_said(self, context: int | None, engine: str) -> bool:
+        """Whether a context is that of requests, whose lengths alone were given."""
+        return (self.isl is not None or self.osl is not None) and context == self.context(engine)
+
     def load(self, context: int, concurrency: int) -> Load:
         """The requests, within the context."""
         half = max(1, min(USUAL, context // 2))

@@ -65,6 +65,9 @@ def asked(read: Read) -> Asked:
                 f"such as --tp 8 {named_by} 8",
             )
         tp = ranks // dp
+    for flag in ("--nnodes", "--attn-cp-size", "--moe-dense-tp-size", "--moe-dp-size"):
+        # Ranks are divided by them (srt/arg_groups/validation_hook.py `check_server_args`, parallel_hook.py).
+        _ranks(flag, read.get(flag))
     ep = _ranks("--ep-size", read.get("--ep-size", "--expert-parallel-size"))
     if read.get("--enable-ep-moe") or read.get("--enable-deepep-moe"):
         ep = ranks

@@ -166,6 +166,8 @@ def _ranks(read: Read, flag: str) -> int:
 def _ranked(read: Read, dp: int, nodes: int) -> None:
     """Numbers of a replica and of a machine, and balancing of experts (config/parallel.py `_validate_parallel_config`, `__post_init__`;
     engine/arg_utils.py `create_engine_config`): a replica that is told its number is one of several since 0.9.2."""
+    # Ranks are counted by it.
+    _ranks(read, "--prefill-context-parallel-size")
     rank, node = read.get("--data-parallel-rank"), read.get("--node-rank")
     if rank is not None and at_least(read.version, 0, 9, 2):
         if dp == 1:
@@ -401,7 +403,7 @@ def _speculation(read: Read) -> dict[str, Any] | None:
     given = read.get("--speculative-config")
     if given is not None:
         found = json_of("--speculative-config", given)
-    elif read.get("--spec-method") or read.get("--spec-model"):
+    elif any(read.get(flag) is not None for flag in ("--spec-method", "--spec-model", "--spec-tokens")):
         found = {"method": read.get("--spec-method"), "model": read.get("--spec-model")}
         found = {k: v for k, v in found.items() if v}
     elif read.get("--speculative-model"):
@@ -409,6 +411,18 @@ def _speculation(read: Read) -> dict[str, Any] | None:
     else:
         return None
     tokens = read.get("--spec-tokens") or read.get("--num-speculative-tokens") or found.get("num_speculative_tokens")
+    if tokens is None and not found.get("model") and found.get("method") != "suffix":
+        # `SpeculativeConfig._verify_args`: a draft model's own config may state it, and nothing else does.
+        raise UsageError(
+            "--speculative-config: num_speculative_tokens is missing, and there is no draft model that states it",
+            'such as {"method": "mtp", "num_speculative_tokens": 1}',
+        )
+    if not found.get("model") and not found.get("method") and at_least(read.version, 0, 12):
+        # `__post_init__`: "num_speculative_tokens was provided but without speculative model"; before, MTP's models stood for themselves.
+        flag = "--speculative-config" if given is not None else "--spec-tokens"
+        raise UsageError(
+            f"{flag}: neither a method nor a draft model is named", 'such as {"method": "mtp", ...}, or --spec-method mtp'
+        )
     try:
         found["num_speculative_tokens"] = int(tokens) if tokens is not None else 1
     except (TypeError, ValueError) as error:

@@ -378,6 +378,11 @@ function commandLine(data, model, device, count, context, concurrency, dtype) {
   if (tokens) words.push(`--ctx ${formatTokens(tokens).replaceAll(",", "")}`);
   if (concurrency !== 1) words.push(`--concurrency ${concurrency}`);
   if (dtype) words.push(`--kv-dtype ${dtype}`);
+  if (concurrency !== 1 && count > 1) {
+    // With several requests the command line may take a split that is forecast to be faster: the one shown here is named.
+    const { plan } = answer(data, model, device, count, context, concurrency, Math.max(0, data.dtypes.indexOf(dtype)));
+    for (const name of ["tp", "pp", "ep", "dp"]) if (plan) words.push(`--${name} ${plan[name]}`);
+  }
   return words.join(" ");
 }
 
