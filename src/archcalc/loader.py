@@ -18,8 +18,8 @@ class Loaded(NamedTuple):
     """An architecture and where its config came from; `note` is what is worth telling about the choice, or empty.
 
     `header` is what the headers of a checkpoint say, where that was the source, or stands in for an adapter. `overrides` are the keys that
-    were set in the config with what they hold now (of a nested config only what was set), `pinned` says that the source named a revision, `stands_in`
-    that it is another model's that stands in for the one named.
+    were set in the config with what they hold now (of a nested config only what was set), `pinned` says that the source named a
+    revision, `stands_in` that another model stands in for the one that was named.
     """
 
     source: SourceInfo
