@@ -126,6 +126,33 @@ FAILURES = [
         "context",
     ),
     ("", "api_server.py: error: unrecognized arguments: --max-modle-len 3\n", "flag"),
+    # What PyTorch says first does not name the place: v1/worker/gpu_model_runner.py `_dummy_sampler_run`.
+    (
+        "room",
+        OOM + "\nRuntimeError: CUDA out of memory occurred when warming up sampler with 1024 dummy requests. Please try lowering\n",
+        "sampling",
+    ),
+    ("room", "    assert num_cache_lines >= batch\nAssertionError\n", "states"),
+    ("", "    assert self.total_num_heads % tp_size == 0\nAssertionError\n", "heads"),
+    ("", "ValueError: tp_size=6 must be divisible by dcp_size=4.\n", "heads"),
+    ("", "ValueError: `--decode-context-parallel-size` (8) exceeds the maximum supported value (4) for `--tensor-\n", "heads"),
+    (
+        "load",
+        "ValueError: Cannot auto-fit max_model_len: not enough GPU memory available to serve even a single token.\n",
+        "no-cache",
+    ),
+    (
+        "",
+        "ValueError: Free memory on device cuda:0 (20.1/23.56 GiB) on startup is less than the engine's budget after excluding external"
+        " process's weights (0.92, 21.68 GiB).\n",
+        "share",
+    ),
+    (
+        "",
+        "ValueError: Chunked MM input disabled but max_tokens_per_mm_item (16384) is larger than max_num_batched_tokens (8192).\n",
+        "batch",
+    ),
+    ("", "ValueError: Local TP/PP/PCP replica size (4) exceeds the number of visible XPU devices (2).\n", "gpus"),
     ("", "OSError: org/model is not a local folder and is not a valid model identifier listed on the Hub\n", "model"),
 ]
 
@@ -183,6 +210,34 @@ def test_the_tokens_of_a_pool_of_windows_are_not_those_of_the_cache() -> None:
             "no-cache",
         ),
         ("Exception: Capture cuda graph failed: CUDA out of memory. Tried to allocate 1.00 GiB.", "capturing"),
+        # 0.5.23: mem_cache/kv_cache_configurator.py, model_executor/pool_configurator.py, mem_cache/unified_memory_pool.py,
+        # managers/tp_worker.py, model_executor/model_runner_components/moe_ep_setup.py, arg_groups/attention_hook.py; models/qwen2.py.
+        (
+            "RuntimeError: Not enough GPU memory for hybrid (mamba/linear-attention) state cache. Computed max_mamba_cache_size=0",
+            "states",
+        ),
+        ("AssertionError: Not enough space for mamba cache, try to increase --mamba-full-memory-ratio", "states"),
+        ("ValueError: SWA pool (900 tokens) cannot hold even one request: the prefill admission floor is", "one-request"),
+        (
+            "RuntimeError: SWA pool cap (9 tokens, 7 GiB) leaves no room for the full KV pool within the available 5 GiB.",
+            "no-cache",
+        ),
+        (
+            "RuntimeError: [unified-memory-pool] x: byte budget 7 cannot fit ONE worst-case request (bs=1 floor 7 = 7).",
+            "one-request",
+        ),
+        ("AssertionError: Memory pool size is too small", "no-cache"),
+        ("ValueError: tp_size 6 must be divisible by ep_size 4", "heads"),
+        (
+            "ValueError: moe_intermediate_size 768 must be divisible by moe_tp_size (7) which is tp_size (7) divided by moe_ep_size (1).",
+            "heads",
+        ),
+        (
+            "ValueError: For quantized MoE models, please make sure (moe_intermediate_size=1536 / moe_tp_size=8) % weight_block_size_n=128",
+            "heads",
+        ),
+        ("ValueError: --dcp-size 3 must divide --tp-size 8.", "heads"),
+        ("    assert self.total_num_heads % tp_size == 0\nAssertionError", "heads"),
     ],
 )
 def test_what_stopped_sglang(line: str, kind: str) -> None:
@@ -254,6 +309,28 @@ def test_llama_cpp() -> None:
 def test_what_stopped_llama_cpp(keep: int, line: str, kind: str) -> None:
     log = read("\n".join(LLAMA.splitlines()[:keep]) + "\n" + line)
     assert (log.engine, log.failure) == ("llama.cpp", kind)
+
+
+@pytest.mark.parametrize(
+    ("line", "stored"),
+    [
+        ("print_info: file type   = Q4_K - Medium", "q4_k_m"),
+        ("print_info: file type   = Q2_K - Medium", "q2_k"),
+        ("print_info: file type   = Q3_K - Large", "q3_k_l"),
+        ("print_info: file type   = Q6_K", "q6_k"),
+        ("print_info: file type   = all F32 (guessed)", "f32"),
+        ("print_info: file type   = IQ4_XS - 4.25 bpw", "iq4_xs"),
+        ("print_info: file type   = IQ3_S mix - 3.66 bpw", "iq3_m"),
+        ("print_info: file type   = TQ2_0 - 2.06 bpw ternary", "tq2_0"),
+        ("print_info: file type   = MXFP4 MoE", "mxfp4_moe"),
+        ("print_info: file type   = unknown, may not work", None),
+        ('level=INFO source=ggml.go:136 msg="" architecture=qwen3 file_type=Q4_K_M name="Qwen3 14B" num_tensors=443', "q4_k_m"),
+        ('level=INFO source=ggml.go:136 msg="" architecture=gptoss file_type=MXFP4 name="" num_tensors=315', "mxfp4"),
+    ],
+)
+def test_how_a_gguf_file_is_stored(line: str, stored: str | None) -> None:
+    """`llama_model_ftype_name` of src/llama-model-loader.cpp, and Ollama's ml/backend/ggml/ggml.go."""
+    assert read(f"llama_model_loader: loaded\n{line}\n").file_type == stored
 
 
 def test_ollama() -> None:

@@ -231,6 +231,80 @@ def test_a_refusal_is_lifted_by_what_then_fits(cli: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("weights", "room", "graphs", "told", "never"),
+    [
+        # Graphs lie beside vLLM's budget up to 0.18 and explain nothing of the room; nor does what takes more where the room is larger.
+        (15.27, 15.0, 0.9, "no line of the log says what takes it", "graphs explains"),
+        (17.27, 25.0, 0.9, "no line of the log says what takes less", "explains"),
+        (17.27, 16.6, 0.9, "weights explains most", "graphs explains"),
+    ],
+)
+def test_what_explains_a_difference(
+    cli: Run, tmp_path: Path, weights: float, room: float, graphs: float, told: str, never: str
+) -> None:
+    text = HEAD.format(version="0.11.0", args={"model": "qwen3-8b", "max_model_len": 40960}, weights=weights)
+    text += f"INFO [gpu_model_runner.py:3480] Graph capturing finished in 20 secs, took {graphs} GiB\n"
+    text += ROOM.format(room=room, tokens=109200, length=40960, times=2.67)
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "a100-sxm4-40gb")
+    assert any(told in each for each in found["notes"]) and not any(never in each for each in found["notes"]), found["notes"]
+
+
+GGUF = (
+    "build: 6503 (62c3b645) with cc (Ubuntu 13.3.0) 13.3.0 for x86_64-linux-gnu\n"
+    "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX {card}) (0000:01:00.0) - {free} MiB free\n"
+    "llama_model_loader: loaded meta data with 32 key-value pairs and 707 tensors from /models/blob.gguf (version GGUF V3 (latest))\n"
+    "print_info: file type   = Q5_K - Medium\n"
+)
+
+
+def test_a_card_has_no_less_than_what_was_free(cli: Run, tmp_path: Path) -> None:
+    """The name alone is of two cards, of 8 and of 16 GB; and the file's type is told though its name says nothing."""
+    text = GGUF.format(card="4060 Ti", free=15300) + (
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 21622.53 MiB on device 0: cudaMalloc failed: out of memory\n"
+        "llama_model_load: error loading model: unable to allocate CUDA0 buffer\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--model", "qwen3-32b")
+    assert found["gpu"] == "rtx-4060-ti-16gb"
+    weights = next(t["predicted_bytes"] for t in found["terms"] if t["name"] == "weights")
+    assert weights == pytest.approx(21622.53 * 2**20, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("said", "change"),
+    [
+        ("llama_init_from_model: V cache quantization requires flash_attn", "-ctv f16"),
+        ("error loading model: quantized V cache was requested, but this requires Flash Attention", "-ctv f16"),
+    ],
+)
+def test_a_cache_s_type_is_no_quantization_of_the_checkpoint(cli: Run, tmp_path: Path, said: str, change: str) -> None:
+    text = GGUF.format(card="3090", free=23990) + f"{said}\nmain: exiting due to model loading error\n"
+    found, _ = diagnose(cli, tmp_path, text, "--model", "qwen3-8b")
+    assert found["kind"] == "quant" and "flash attention" in found["cause"]
+    assert any(change in r["command"] for r in found["remedies"]) and not any("checkpoint" in each for each in found["notes"])
+
+
+def test_arguments_of_an_older_release_stay_in_the_command(cli: Run, tmp_path: Path) -> None:
+    """SGLang prints no release of its own, and --cuda-graph-max-bs is gone from its newest; vLLM 0.8.5 had --swap-space."""
+    text = of_sglang(0.96, POOL + "  File cuda_graph_runner.py, in capture\n", 8192).replace("tp_size=1", "cuda_graph_max_bs=160")
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    assert any("--cuda-graph-max-bs 160" in r["command"] for r in found["remedies"])
+    text = HEAD.format(version="0.8.5", args={"model": "qwen3-8b", "max_model_len": 16384, "swap_space": 8}, weights=15.27) + (
+        "ValueError: Free memory on device (18.11/23.64 GiB) on startup is less than desired GPU memory utilization (0.9, 21.28 GiB).\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    assert "--swap-space 8" in found["command"]
+
+
+def test_sglang_serves_with_a_cache_shorter_than_its_context(cli: Run, tmp_path: Path) -> None:
+    """Twice the ranks hold the weights and 20,000 tokens, which SGLang starts with: what it then does not serve is told."""
+    text = of_sglang(0.83, "Load weight begin. avail mem=43.7 GB\n", tried=448, free=12).replace("23.52", "44.39")
+    text = text.replace("'qwen3-8b', tp_size=1", "'llama-3.3-70b', tp_size=2")
+    found, _ = diagnose(cli, tmp_path, text)
+    four = [r for r in found["remedies"] if "--tp-size 4" in r["command"]]
+    assert four and "requests longer than the" in four[0]["gives_up"], found["remedies"]
+
+
+@pytest.mark.parametrize(
     ("line", "outcome", "kind", "note"),
     [
         ("OSError: [Errno 98] Address already in use", "refused", "port", "--port"),
@@ -242,6 +316,7 @@ def test_a_refusal_is_lifted_by_what_then_fits(cli: Run, tmp_path: Path) -> None
         ),
         ("Killed", "stopped", "killed", "dmesg"),
         ("KeyError: 'model.layers.0'", "stopped", "other", "not of memory"),
+        ("ValueError: The KV cache of this thing needs more memory", "stopped", "other", "speaks of memory"),
         ("OSError: You are trying to access a gated repo.", "refused", "model", "licence"),
     ],
 )

@@ -8,10 +8,10 @@ from typing import Any
 
 from archcalc import report
 from archcalc.analysis.diagnose.predicted import Predicted
-from archcalc.analysis.diagnose.program import Program, Try, beyond_pool, missing, program, shorter
+from archcalc.analysis.diagnose.program import BEFORE, Program, Try, beyond_pool, missing, program, shorter
 from archcalc.analysis.fit import Fit, max_context, plans
 from archcalc.commands.change import FLAGS, changed
-from archcalc.commands.flags import table
+from archcalc.commands.flags import read, table
 from archcalc.commands.logs import APART, Kind, Logged
 from archcalc.commands.words import Command
 from archcalc.errors import ArchcalcError
@@ -45,7 +45,7 @@ def remedies(
         yield from _lifted(of, command, {"utilization": share}, "the cache that the larger share would have held", judged)
         return
     if kind == "states" and "state blocks" in figures:
-        n = 1 << (int(figures["state blocks"]).bit_length() - 1)
+        n = int(figures["state blocks"])
         yield report.Remedy(changed(command, {"sequences": n}), None, f"more than {n} sequences at once: others wait")
         return
     estimated = False
@@ -66,7 +66,7 @@ def remedies(
             best = plans(predicted.loaded.architecture, each.ask, alternatives=0).best
         except ArchcalcError:
             return None
-        if of.serves_less and beyond:
+        if of.serves_less and (beyond or kind in BEFORE):
             # It serves with a cache smaller than the context, and what is left outside the pool is what a smaller share is for.
             return best if best.start.starts and best.budget.kv_room_bytes > 0 else None
         return best if best.fits and best.headroom_bytes >= lost else None
@@ -82,6 +82,10 @@ def remedies(
                 both = Try({**each.changes, **less.changes}, less.ask, f"{each.gives_up}; {less.gives_up}")
                 if (held := starts(both)) is not None and held.headroom_bytes >= lost:
                     each, best = both, held
+            if best.headroom_bytes < 0 < best.kv_tokens:
+                each = each._replace(
+                    gives_up=f"{each.gives_up}; requests longer than the {best.kv_tokens:,} tokens of its cache then"
+                )
         if best is not None and (line := of.printed(log, command, each.changes)) is not None:
             spare = best.headroom_bytes - lost
             (more if "tp" in each.changes else small).append(report.Remedy(line, spare if spare >= 0 else None, each.gives_up))
@@ -137,6 +141,11 @@ def _settled(of: Program, log: Logged, kind: Kind, command: Command, judged: Jud
         yield from _lifted(of, command, {"tp": second}, f"{first - second} ranks, whose GPUs are not there", judged)
     elif kind == "quant" and "quant" in known and "does not match" in log.said:
         yield from _lifted(of, command, {"quant": False}, "nothing: the checkpoint says how it is stored", judged)
+    elif kind == "quant" and "flash" in known and re.search(r"(?i)V cache", log.said):
+        given = read(command)
+        if "block size" not in log.said and given.text("--flash-attn") == "off":
+            yield from _lifted(of, command, {"flash": "on"}, "nothing, where the GPU can run it", judged)
+        yield from _lifted(of, command, {"kv_dtype": "f16"}, "the memory that a cache in f16 takes", judged)
     elif kind == "code" and "trusts" in known:
         yield from _lifted(of, command, {"trusts": True}, "the safety of code that somebody has read", judged)
     elif kind == "kernel" and "dtype" in known and re.search(r"[Bb]float16 is only supported", log.said):
@@ -144,8 +153,6 @@ def _settled(of: Program, log: Logged, kind: Kind, command: Command, judged: Jud
 
 
 def _divisors(of: Program, command: Command, predicted: Predicted | None, judged: Judge) -> Iterator[report.Remedy]:
-    from archcalc.commands.flags import read
-
     given = read(command)
     ranks = given.get("--tensor-parallel-size", "--tp-size") or 1
     heads = predicted.loaded.architecture.facts.heads if predicted else 0

@@ -17,7 +17,7 @@ from archcalc.analysis.diagnose.program import (
     smaller_cache,
     smaller_share,
 )
-from archcalc.analysis.fit import Fit
+from archcalc.analysis.fit import Ask, Fit
 from archcalc.commands.logs import Kind, Logged
 from archcalc.commands.words import Engine
 
@@ -39,7 +39,8 @@ class Vllm(Program):
         return {
             "budget": b.budget_bytes,
             "activation": b.activation_bytes,
-            "graphs": graphs,
+            # Releases that do not count them in their budget leave them to what is beside it.
+            **({"graphs": graphs} if graphs else {}),
             "non-torch": b.overhead_bytes - graphs,
         }
 
@@ -59,6 +60,8 @@ class Vllm(Program):
             if budget.sequences <= n or n < ask.concurrency or (kind == "sampling" and tried * n > free * budget.sequences > 0):
                 continue
             fewer = ask._replace(own=own._replace(sequences=n))
+            if kind == "capturing" and not _frees(log, predicted, fewer):
+                continue
             yield Try({"sequences": n}, fewer, f"more than {n} sequences at once: others wait")
         for n in (8192, 2048) if kind not in ("loading", "capturing", "sampling", "cache") else ():
             if budget.batched_tokens > n:
@@ -83,6 +86,19 @@ class Vllm(Program):
         if ask.quant is None and predicted.loaded.architecture.quantization is None:
             yield Try({"quant": "fp8"}, ask._replace(quant="fp8"), "some precision: weights are quantized to FP8 as they load")
         yield from more_gpus(predicted)
+
+
+def _frees(log: Logged, predicted: Predicted, ask: Ask) -> bool:
+    """Whether graphs of fewer sequences take less, by more than was missing. The pool fills its share either way."""
+    from archcalc.engines.vllm.budget import graphs_bytes
+
+    best = predicted.best
+    before, after = (
+        graphs_bytes(predicted.loaded.architecture, best.placement, sequences, best.budget.batched_tokens, ask.own)
+        for sequences in (best.budget.sequences, ask.own.sequences)
+    )
+    figures = dict(log.figures)
+    return before - after > max(0, int(figures.get("tried", 0)) - int(figures.get("free", 0)))
 
 
 def _smaller_pool(log: Logged, predicted: Predicted) -> Iterator[Try]:

@@ -16,11 +16,17 @@ from archcalc.commands.logs._lines import _SENT, Kind
 
 _CAUSES: tuple[tuple[Kind, str], ...] = (
     # What is more particular stands before what is more general.
-    ("batch", r"max_num_batched_tokens \(\d+\) (?:is smaller than max_model_len|must\s+be greater than or equal to max_num_seqs)"),
+    (
+        "batch",
+        r"max_tokens_per_mm_item \(\d+\) is larger than max_num_batched_tokens"
+        r"|max_num_batched_tokens \(\d+\) (?:is smaller than max_model_len|must\s+be greater than or equal to max_num_seqs)",
+    ),
     (
         "gpus",
-        r"World size \(\d+\) is larger than the number of\s+available GPUs|(?:parallel size|world size).{0,60}(?:cannot be larger than"
-        r"|exceeds) the (?:total )?number of available GPUs|required GPUs exceeds the total number|invalid device ordinal",
+        r"World size \(\d+\) is larger than the number of\s+available GPUs"
+        r"|(?:parallel size|world size|replica size).{0,60}(?:cannot be larger than"
+        r"|exceeds) the (?:total )?number of (?:available GPUs|visible)|required \w+ exceeds the total number|invalid device ordinal"
+        r"|Cannot provide a placement group requiring",
     ),
     (
         "device",

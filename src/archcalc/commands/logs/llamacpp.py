@@ -32,6 +32,20 @@ def _buffer(line: str) -> tuple[str, str, int] | None:
     return words[-2], words[-1], round(float(m[1]) * MIB)
 
 
+def _stored(name: str) -> str | None:
+    """A file type as `llama_model_ftype_name` spells it (src/llama-model-loader.cpp) or Ollama, as a file's name does."""
+    text = re.sub(r" - \d[\d.]* bpw(?: ternary)?| \(guessed\)|^all |,.*", "", name.strip())
+    mixed = re.fullmatch(r"(IQ3_S) mix", text)
+    sized = re.fullmatch(r"(\w+) - (Small|Medium|Large)", text)
+    if mixed:
+        return "iq3_m"
+    if sized:
+        kind = sized[1].lower()
+        return kind if kind == "q2_k" and sized[2] == "Medium" else f"{kind}_{sized[2][0].lower()}"
+    text = text.lower().replace(" ", "_")
+    return text if re.fullmatch(r"(?:(?:i|t)?q\d|mxfp4|nvfp4|bf16|f16|f32)\w*", text) else None
+
+
 def read_log(found: list[str], engine: Engine) -> Logged:
     version = model = gpu = command = None
     memory: int | None = None
@@ -44,6 +58,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
     figures: dict[str, float] = {}
     gpus: set[str] = set()
     context: int | None = None
+    file_type: str | None = None
 
     def fail(kind: Kind, line: str) -> None:
         nonlocal failure, said
@@ -60,6 +75,8 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             version = m[1]
         if m := re.search(r"loaded meta data with .* from (\S+)(?: \(|$)", line):
             model = model or m[1]
+        if (m := re.search(r"file type\s+= (.+)$|\bfile_type=\"?([^\"=]+?)\"?(?: \w+=|$)", line)) and file_type is None:
+            file_type = _stored(m[1] or m[2])
         if m := re.search(r"general\.name\s*(?:str)?\s*=\s*(.+)$", line):
             figures.setdefault("named", 1)
             model = model if model and "blobs/sha256" not in model else m[1].strip()
@@ -223,4 +240,5 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         failure,
         said,
         tuple(figures.items()),
+        file_type,
     )

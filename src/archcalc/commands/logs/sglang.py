@@ -12,6 +12,7 @@ from archcalc.commands.logs._apart import cause
 from archcalc.commands.logs._lines import (
     APART,
     CAPACITY,
+    DIVIDES,
     NOT_HAD,
     TORCH_OOM,
     Kind,
@@ -115,12 +116,19 @@ def read_log(found: list[str]) -> Logged:
         if m := re.search(r"this process has ([\d.]+) ([KMGT]iB) memory in use", line):
             figures["in use"] = size_of(m[1], m[2])
         if "Not enough memory. Please try to increase --mem-fraction-static" in line or re.search(
-            r"rest memory .*(?:negative|not enough)|(?:leaves|leave) no (?:GPU )?memory for the (?:KV|pool)", line
+            r"rest memory .*(?:negative|not enough)|leaves? no (?:GPU )?(?:memory|room) for the (?:full )?(?:KV|pool)"
+            r"|Memory pool size is too small",
+            line,
         ):
             if m := re.search(r"Raise --mem-fraction-static\s+above ([\d.]+)", line):
                 figures["least share"] = float(m[1])
             fail("no-cache", line)
-        elif re.search(r"state cache is too small to serve|max_num_reqs=0\b", line):
+        elif re.search(r"SWA pool \(\d+ tokens\) cannot hold even one request|cannot fit ONE worst-case request", line):
+            fail("one-request", line)
+        elif re.search(
+            r"state cache is too small to serve|max_num_reqs=0\b|Not enough GPU memory for hybrid \(|Not enough space for mamba",
+            line,
+        ):
             fail("states", line)
         elif re.search(r"Prefill out of memory|Decode out of memory|alloc_req_slots runs out of memory", line):
             fail("pool", line)
@@ -137,7 +145,12 @@ def read_log(found: list[str]) -> Logged:
             else:
                 places: dict[str, Kind] = {"serving": "serving", "capturing": "capturing", "warmup": "serving", "pool": "cache"}
                 fail(places.get(phase, "memory"), line)
-        elif re.search(r"heads? .*must be divisible|is not divisible by|must be divisible by tp", line):
+        elif DIVIDES.search(line) or re.search(
+            r"heads? .*must be divisible|is not divisible by|must be divisible by (?:tp|moe_tp_size|ep_size|--tp-size|decode_context)"
+            r"|must be divisible by (?:attn_cp_size|dp_size|moe_dp_size)|For quantized MoE models, please make sure"
+            r"|--dcp-size \d+ must divide --tp-size",
+            line,
+        ):
             fail("heads", line)
         elif re.search(r"User-specified context_length \((\d+)\) is greater than the derived", line):
             if m := re.search(r"derived context_length \((\d+)\)", line):
