@@ -73,11 +73,23 @@ def _text(file: str) -> str:
     return data.decode("utf-8-sig", "replace")
 
 
-def refuse(options: dict[str, Any]) -> None:
-    """Raises `UsageError` for an option that says what the command says in its own words."""
+# What a command's own flag for it is called in the table of changes.
+_SAME = {"--ctx": "context_tokens", "--kv-dtype": "kv_dtype", "--tp": "tp", "--utilization": "utilization"}
+
+
+def refuse(command: Command, options: dict[str, Any]) -> None:
+    """Raises `UsageError` for an option of what a command says in its own words."""
+    from archcalc.commands.change import FLAGS
+
     for option, value in options.items():
         if value:
-            raise UsageError(f"{option} is said by the command itself", f"leave {option} out, or change the command")
+            flags = FLAGS.get(command.engine, {}).get(_SAME.get(option, ""), ())
+            own = f"write {' and '.join(flags)} into the command" if flags else "change the command"
+            if option == "--ctx" and command.engine == "ollama":
+                own = "write OLLAMA_CONTEXT_LENGTH=… in front of the command"
+            raise UsageError(
+                f"{option} is not taken beside a command, which has its own words for it", f"leave {option} out, or {own}"
+            )
 
 
 def calibrated(ask: Ask, file: str) -> Ask:
