@@ -249,6 +249,56 @@ def test_what_explains_a_difference(
     assert any(told in each for each in found["notes"]) and not any(never in each for each in found["notes"]), found["notes"]
 
 
+@pytest.mark.parametrize(
+    ("args", "lines", "gpu", "words"),
+    [
+        # Too small a card for the weights as they are, and for the whole context in FP8.
+        (
+            {"max_model_len": 32768},
+            "  in profile_run\n" + OOM.format(tried=900, free=100),
+            "rtx-4080",
+            ("--quantization fp8", "--max-model-len"),
+        ),
+        # What an image takes lies outside the share, and the share that leaves it does not hold the longest request.
+        (
+            {"max_model_len": 40960, "gpu_memory_utilization": 0.97},
+            "INFO: Application startup complete.\n" + OOM.format(tried=2300, free=600),
+            "rtx-4090",
+            ("--gpu-memory-utilization 0.8", "--max-model-len"),
+        ),
+    ],
+)
+def test_one_change_and_a_shorter_context(
+    cli: Run, tmp_path: Path, args: dict[str, Any], lines: str, gpu: str, words: tuple[str, ...]
+) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b", **args}, weights=15.27) + lines
+    found, _ = diagnose(cli, tmp_path, text.replace("23.64", "15.57") if gpu == "rtx-4080" else text, "--gpu", gpu)
+    both = [r["command"] for r in found["remedies"] if all(word in r["command"] for word in words)]
+    assert both, found["remedies"]
+    done = cli("fit", "--gpu", gpu, "--engine-version", "0.19.0", "--offline", "--", *shlex.split(both[0]))
+    assert done.returncode == 0
+
+
+def test_a_calibration_is_of_one_card_and_names_its_release(cli: Run, tmp_path: Path) -> None:
+    """A card known by its memory alone is not every such card."""
+    text = HEAD.format(version="0.11.0", args={"model": "qwen3-8b", "max_model_len": 8192}, weights=15.27)
+    text += ROOM.format(room=15.0, tokens=109200, length=8192, times=13.3)
+    diagnose(cli, tmp_path, text, "--gpu", "40GiB", "--save-calibration", "kept.json")
+    fit = ("fit", "qwen3-8b", "--ctx", "8k", "--calibration", "kept.json", "--offline", "--vram")
+    other, same = cli(*fit, "24GiB"), cli(*fit, "40GiB")
+    assert other.returncode == 2 and "24.0 GiB" in other.stderr
+    assert same.returncode == 0 and "vllm 0.11.0" in " ".join(same.stdout.split())
+
+
+def test_a_wrapped_log_states_no_length_of_zero(cli: Run, tmp_path: Path) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b"}, weights=15.27) + (
+        "ValueError: To serve at least one request with the models's max seq len (\n131072), (3.1 GiB KV cache is needed, which is larger"
+        " than the available KV cache memory (2.44 GiB).\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
+    assert found["kind"] == "one-request" and " 0 tokens" not in found["cause"]
+
+
 GGUF = (
     "build: 6503 (62c3b645) with cc (Ubuntu 13.3.0) 13.3.0 for x86_64-linux-gnu\n"
     "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX {card}) (0000:01:00.0) - {free} MiB free\n"
@@ -301,7 +351,7 @@ def test_sglang_serves_with_a_cache_shorter_than_its_context(cli: Run, tmp_path:
     text = text.replace("'qwen3-8b', tp_size=1", "'llama-3.3-70b', tp_size=2")
     found, _ = diagnose(cli, tmp_path, text)
     four = [r for r in found["remedies"] if "--tp-size 4" in r["command"]]
-    assert four and "requests longer than the" in four[0]["gives_up"], found["remedies"]
+    assert four and "requests longer than " in four[0]["gives_up"], found["remedies"]
 
 
 @pytest.mark.parametrize(

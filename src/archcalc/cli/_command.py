@@ -101,11 +101,13 @@ def calibrated(ask: Ask, file: str) -> Ask:
         engine, gpu, size = str(kept["engine"]), str(kept["gpu"]), int(kept["overhead_bytes"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} is no calibration", "make one with: archcalc diagnose LOG --save-calibration FILE") from error
-    if (engine, gpu) != (ask.engine, ask.gpus.device.id):
-        raise UsageError(
-            f"{file} is of {engine} on {gpu}, and this is {ask.engine} on {ask.gpus.device.id}", "make one from a log of this host"
-        )
-    notes = (*ask.gpus.notes, f"with {size:,} B of this host's own overhead, from {file}")
+    here = ask.gpus.device.known_as
+    if (engine, gpu) != (ask.engine, here):
+        raise UsageError(f"{file} is of {engine} on {gpu}, and this is {ask.engine} on {here}", "make one from a log of this host")
+    release = f"{engine} {kept['engine_version']}" if kept.get("engine_version") else engine
+    of = f", of {kept['of']} under {release}" if kept.get("of") else f", of {release}"
+    what = f"{size:,} B of this host's own overhead" if size >= 0 else f"{-size:,} B less overhead than is predicted"
+    notes = (*ask.gpus.notes, f"with {what}, from {file}{of}")
     return ask._replace(host_bytes=size, gpus=ask.gpus._replace(notes=notes))
 
 

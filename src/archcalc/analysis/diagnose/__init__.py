@@ -88,7 +88,7 @@ def diagnose(
             engine=log.engine,
             engine_version=log.version,
             model=source or "",
-            gpu=(spec.device.name if spec.device.id == "custom" else spec.device.id) if spec else log.gpu,
+            gpu=spec.device.known_as if spec else log.gpu,
             gpus=spec.count if spec else log.gpus,
             command=_line(command) if command else log.command,
             terms=terms,
@@ -133,7 +133,7 @@ def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: b
         yield _NEXT[kind]
     elif kind == "model" and re.search(r"gated|401|403|restricted|authenticated", log.said):
         yield "accept its licence on the model's page, and log in where the engine runs: `hf auth login`, or HF_TOKEN"
-    elif kind is not None and kind not in ("model", "flag") and not log.started and predicted is not None and not helped:
+    elif kind is not None and kind not in ("model", "flag") and predicted is not None and not helped:
         yield "no change that was tried starts by the prediction"
 
 
@@ -214,9 +214,8 @@ def _cause(log: Logged, kind: Kind | None, predicted: Predicted | None) -> str:
     said = WORDS[kind]
     room, needed = log.term("room"), log.term("kv needed")
     if kind == "one-request" and needed is not None and room is not None:
-        return (
-            f"{said}: {units.format_bytes(needed)} for {log.context_tokens or 0:,} tokens, and {units.format_bytes(room)} are there"
-        )
+        of = f" for {log.context_tokens:,} tokens" if log.context_tokens else ""
+        return f"{said}: {units.format_bytes(needed)}{of}, and {units.format_bytes(room)} are there"
     if kind == "one-request" and log.tokens is not None:
         length = log.context_tokens or (predicted.best.context_tokens if predicted else 0)
         return f"{said}: the cache holds {log.tokens:,} tokens, and {length:,} are asked for"
@@ -252,7 +251,7 @@ def calibration(log: Logged, predicted: Predicted) -> Mapping[str, Any]:
         )
     return {
         "engine": predicted.ask.engine,
-        "gpu": predicted.ask.gpus.device.id,
+        "gpu": predicted.ask.gpus.device.known_as,
         "overhead_bytes": predicted.best.budget.kv_room_bytes - room,
         "of": log.model or "",
         "engine_version": log.version,

@@ -20,7 +20,7 @@ Judge = Callable[[str], "Predicted | None"]
 """The prediction of a changed command."""
 MOST = 5
 # Changes that free memory at once, not of the cache.
-_FREEING = frozenset({"sequences", "batched_tokens", "text_alone", "eager"})
+_FREEING = frozenset({"sequences", "batched_tokens", "text_alone", "eager", "quant"})
 
 
 def remedies(
@@ -89,7 +89,7 @@ def remedies(
         if best is not None and (line := of.printed(log, command, each.changes)) is not None:
             spare = best.headroom_bytes - lost
             (more if "tp" in each.changes else small).append(report.Remedy(line, spare if spare >= 0 else None, each.gives_up))
-        elif best is None and set(each.changes) & _FREEING:
+        elif best is None and (set(each.changes) & _FREEING or (beyond and "utilization" in each.changes)):
             short.append(each)
     if of.combines and not estimated and not any("weights are quantized" not in each.gives_up for each in small):
         # What one change does not make up for, it may with a shorter context.
