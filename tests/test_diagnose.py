@@ -345,6 +345,75 @@ def test_arguments_of_an_older_release_stay_in_the_command(cli: Run, tmp_path: P
     assert "--swap-space 8" in found["command"]
 
 
+@pytest.mark.parametrize(
+    ("listed", "words", "never"),
+    [
+        # vLLM takes one word for each adapter: entrypoints/openai/cli_args.py `LoRAParserAction`.
+        (
+            "'lora_modules': [{'name': 'a', 'path': '/x'}, {'name': 'b', 'path': '/y'}]",
+            '\'{"name": "a", "path": "/x"}\' \'{"name": "b"',
+            "[",
+        ),
+        ("'enable_prefix_caching': False", "--no-enable-prefix-caching", "--enable-prefix"),
+        (
+            "'compilation_config': {'mode': <CompilationMode.VLLM_COMPILE: 3>, 'cudagraph_mode': 'NONE'}",
+            "--max-model-len 8192",
+            "<",
+        ),
+        ("'dispatch_function': <function ServeSubcommand.cmd at 0x7f01>", "--max-model-len 8192", "function"),
+    ],
+)
+def test_arguments_are_written_as_they_are_typed(cli: Run, tmp_path: Path, listed: str, words: str, never: str) -> None:
+    text = HEAD.format(version="0.19.0", args=0, weights=15.27)
+    text = text.replace("args: 0", f"args: {{'model': 'qwen3-8b', 'max_model_len': 8192, {listed}}}")
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    assert words in found["command"] and never not in found["command"], found["command"]
+    assert not any("cannot be read" in note for note in found["notes"])
+
+
+def test_the_first_engine_lists_functions_too(cli: Run, tmp_path: Path) -> None:
+    text = (
+        "INFO 05-03 10:11:07 [api_server.py:1043] vLLM API server version 0.8.5\n"
+        "INFO 05-03 10:11:07 [api_server.py:1044] args: Namespace(model_tag='qwen3-8b', max_num_seqs=48, gpu_memory_utilization=0.8,"
+        " dispatch_function=<function ServeSubcommand.cmd at 0x7f01>)\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    assert "--max-num-seqs 48" in found["command"] and "--gpu-memory-utilization 0.8" in found["command"]
+
+
+def test_text_alone_in_the_words_of_the_release(cli: Run, tmp_path: Path) -> None:
+    """--language-model-only came with 0.17: before it no input of any other kind says so."""
+    for version, words in (("0.11.0", '--limit-mm-per-prompt \'{"image": 0'), ("0.19.0", "--language-model-only")):
+        text = HEAD.format(version=version, args={"model": "qwen2.5-vl-7b", "max_model_len": 32768}, weights=15.63)
+        text += "  in profile_run\n" + OOM.format(tried=900, free=100)
+        found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+        (line,) = [
+            r["command"] for r in found["remedies"] if "every input but text" in r["gives_up"] and "longer" not in r["gives_up"]
+        ]
+        assert words in line
+        done = cli("fit", "--gpu", "rtx-4090", "--engine-version", version, "--offline", "--", *shlex.split(line))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_replica_says_what_its_own_cache_holds(cli: Run, tmp_path: Path) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b", "max_model_len": 8192, "data_parallel_size": 4}, weights=15.27)
+    text += ROOM.format(room=4.5, tokens=32700, length=8192, times=4.0)
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "4xrtx-4090")
+    assert found["tokens"]["predicted"] == pytest.approx(32700, rel=0.05)
+
+
+def test_a_rank_that_is_too_small_is_raised(cli: Run, tmp_path: Path) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b", "max_model_len": 8192, "enable_lora": True}, weights=15.27)
+    found, _ = diagnose(cli, tmp_path, text + "ValueError: LoRA rank 48 is greater than max_lora_rank 16.\n", "--gpu", "rtx-4090")
+    assert [r["command"].partition("--max-lora-rank ")[2] for r in found["remedies"]] == ["64"]
+
+
+def test_a_gpu_that_is_not_the_log_s_is_told(cli: Run, tmp_path: Path) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b"}, weights=15.27) + OOM.format(tried=900, free=100)
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4080")
+    assert any("the log is of a GPU with 23.6 GiB" in note for note in found["notes"])
+
+
 def test_sglang_serves_with_a_cache_shorter_than_its_context(cli: Run, tmp_path: Path) -> None:
     """Twice the ranks hold the weights and 20,000 tokens, which SGLang starts with: what it then does not serve is told."""
     text = of_sglang(0.83, "Load weight begin. avail mem=43.7 GB\n", tried=448, free=12).replace("23.52", "44.39")

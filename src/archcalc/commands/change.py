@@ -19,6 +19,8 @@ FLAGS: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
         "tp": ("--tensor-parallel-size",),
         "eager": ("--enforce-eager",),
         "text_alone": ("--language-model-only",),
+        "limits": ("--limit-mm-per-prompt",),
+        "lora_rank": ("--max-lora-rank",),
         "quant": ("--quantization",),
         "offload": ("--cpu-offload-gb",),
         "cache_bytes": ("--kv-cache-memory-bytes",),

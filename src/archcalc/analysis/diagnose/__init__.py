@@ -79,6 +79,15 @@ def diagnose(
             return None
         return predict(log, of, source, gpus, quant, offline, False, overrides, [])
 
+    if (
+        gpus is not None
+        and log.memory_bytes
+        and abs(log.memory_bytes - gpus.device.visible_bytes) > gpus.device.visible_bytes // 20
+    ):
+        notes.append(
+            f"the log is of a GPU with {units.format_bytes(log.memory_bytes)}, and {gpus.device.known_as} has"
+            f" {units.format_bytes(gpus.device.visible_bytes)}: what is predicted is of the latter"
+        )
     remedies = list(remedies_of(log, kind, command, predicted, judged)) if kind is not None else []
     notes += _told(log, kind, predicted, bool(remedies))
     spec = gpus or (predicted.ask.gpus if predicted else None)
@@ -92,7 +101,10 @@ def diagnose(
             gpus=spec.count if spec else log.gpus,
             command=_line(command) if command else log.command,
             terms=terms,
-            tokens=report.DiagnosedTokens(log.tokens, predicted.best.kv_tokens if predicted else None),
+            # Each replica has a cache of its own, and says what that holds.
+            tokens=report.DiagnosedTokens(
+                log.tokens, predicted.best.kv_tokens // predicted.best.placement.dp if predicted else None
+            ),
             outcome=outcome,
             kind=kind,
             cause=cause or None,

@@ -52,14 +52,20 @@ def command_of(log: Logged, model: str | None, notes: list[str]) -> Command | No
     for flag, value in log.asked:
         # Without a release a flag of an older one counts too, as in a command.
         row = known[flag][0] if flag in known else next(iter(flags.rows.get(flag, ())), None)
-        if row is None or row.name in ("--model", "--model-path", "--hf-repo") or value is False:
+        if row is None or row.name in ("--model", "--model-path", "--hf-repo"):
             continue
-        if value is True:
+        if value is False:
+            # What a log lists as off, and is on where nothing is said, was turned off.
+            if row.kind == "switch" and row.default != "False":
+                words.append(row.off[0] if row.off else f"--no-{row.name[2:]}")
+        elif value is True:
             words.append(flag)
         elif isinstance(value, (dict, list, tuple)):
             import json
 
-            words += [flag, json.dumps(value)]
+            several = row.kind == "list" and not isinstance(value, dict)
+            made = [v if isinstance(v, str) else json.dumps(v) for v in value] if several else [json.dumps(value)]
+            words += [flag, *made] if made else []
         else:
             words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
     words += of.flags(log)

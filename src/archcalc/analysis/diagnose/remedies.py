@@ -20,7 +20,7 @@ Judge = Callable[[str], "Predicted | None"]
 """The prediction of a changed command."""
 MOST = 5
 # Changes that free memory at once, not of the cache.
-_FREEING = frozenset({"sequences", "batched_tokens", "text_alone", "eager", "quant"})
+_FREEING = frozenset({"sequences", "batched_tokens", "text_alone", "limits", "eager", "quant"})
 
 
 def remedies(
@@ -28,6 +28,12 @@ def remedies(
 ) -> Iterator[report.Remedy]:
     """Changes that start by what was predicted, the smallest first."""
     of = program(log)
+    if command is not None and kind == "flag" and (rank := re.search(r"LoRA rank (\d+) is greater than max_lora_rank", log.said)):
+        # Ranks that may be set: config/lora.py.
+        most = next((n for n in (8, 16, 32, 64, 128, 256, 320, 512) if n >= int(rank[1])), 0)
+        if most:
+            yield from _lifted(of, command, {"lora_rank": most}, "the memory that adapters of that rank take", judged)
+        return
     if command is None or kind in ("model", "flag"):
         if command is not None and kind == "flag" and (hint := _nearest(of, log)):
             yield report.Remedy(hint, None, "nothing: the flag was misspelled, or is of another release")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -18,8 +19,10 @@ from archcalc.analysis.diagnose.program import (
     smaller_share,
 )
 from archcalc.analysis.fit import Ask, Fit
+from archcalc.commands.flags import table
 from archcalc.commands.logs import Kind, Logged
 from archcalc.commands.words import Engine
+from archcalc.errors import UsageError
 
 
 class Vllm(Program):
@@ -67,8 +70,7 @@ class Vllm(Program):
             if budget.batched_tokens > n:
                 yield Try({"batched_tokens": n}, ask._replace(batched_tokens=n), "some speed of long prompts")
         if predicted.loaded.architecture.encoders and not own.text_alone and not beyond:
-            alone = ask._replace(own=own._replace(text_alone=True))
-            yield Try({"text_alone": True}, alone, "every input but text")
+            yield _text_alone(log, ask)
         if budget.utilization < 0.95 and not beyond and not before and own.cache_bytes is None:
             yield Try({"utilization": 0.95}, ask._replace(utilization=0.95), "memory for anything else on the GPU")
         if beyond and own.cache_bytes is None:
@@ -86,6 +88,23 @@ class Vllm(Program):
         if ask.quant is None and predicted.loaded.architecture.quantization is None:
             yield Try({"quant": "fp8"}, ask._replace(quant="fp8"), "some precision: weights are quantized to FP8 as they load")
         yield from more_gpus(predicted)
+
+
+# Every kind of input that models have: with none of those that it takes a model is its text's alone (0.10.2, multimodal/registry.py).
+_INPUTS = ("image", "video", "audio")
+
+
+def _text_alone(log: Logged, ask: Ask) -> Try:
+    """Text alone, in the words of the release."""
+    gives_up = "every input but text"
+    try:
+        known = "--language-model-only" in table("vllm").at(log.version)
+    except UsageError:
+        known = True
+    if known:
+        return Try({"text_alone": True}, ask._replace(own=ask.own._replace(text_alone=True)), gives_up)
+    none = dict.fromkeys(_INPUTS, 0)
+    return Try({"limits": json.dumps(none)}, ask._replace(own=ask.own._replace(limits=tuple(none.items()))), gives_up)
 
 
 def _frees(log: Logged, predicted: Predicted, ask: Ask) -> bool:

@@ -341,11 +341,19 @@ def command_in(line: str) -> str | None:
     return text if " -" in text or text.count(" ") == 2 else None
 
 
+_OBJECTS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|<[^<>'\"]*(?:<[^<>]*>[^<>]*)*>")
+
+
 def literal(text: str) -> Any:
     """A Python dictionary or call as loggers print them; what cannot be read as a value is left out."""
     try:
         node = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except SyntaxError:
+        # Functions and members of enumerations stand there as `<function main at 0x7f>` and `<Mode.COMPILE: 3>`.
+        if (without := _OBJECTS.sub(lambda m: m[0] if m[0][0] in "'\"" else "None", text)) == text:
+            return None
+        return literal(without)
+    except (ValueError, RecursionError, MemoryError):
         return None
     if isinstance(node, ast.Call):
         pairs: Iterable[tuple[Any, ast.expr]] = [(k.arg, k.value) for k in node.keywords if k.arg]
