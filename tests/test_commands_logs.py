@@ -304,6 +304,18 @@ def test_llama_cpp() -> None:
         (16, "graph_reserve: failed to allocate compute buffers\n", "compute"),
         (19, "CUDA error: out of memory\n", "serving"),
         (1, "error: invalid argument: --ctx\nllama_model_loader: x\n", "flag"),
+        # ggml-alloc.c, ggml-vulkan.cpp, ggml-metal, llama-memory-recurrent.cpp, llama-context.cpp, ggml-backend.cpp, llama-mmap.cpp.
+        (16, "ggml_gallocr_reserve_n_impl: failed to allocate CUDA0 buffer of size 321654784\n", "compute"),
+        (6, "ggml_vulkan: Device memory allocation of size 2147483648 failed.\nggml_vulkan: ErrorOutOfDeviceMemory\n", "loading"),
+        (13, "ggml_metal_buffer_init: error: failed to allocate buffer, size = 8192.00 MiB\n", "loading"),
+        (15, "llama_init_from_model: failed to initialize the context: failed to allocate buffer for rs cache\n", "cache"),
+        (15, "output_reserve: failed to allocate output buffer of size 300.00 MiB\n", "compute"),
+        (6, "llama_model_load: error loading model: unable to allocate CPU buffer\n", "ram"),
+        (6, "llama_model_load: error loading model: mmap failed: Cannot allocate memory\n", "ram"),
+        (6, "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n", "ram"),
+        (13, "llama_init_from_model: K cache type q4_0 with block size 32 does not divide n_embd_head_k=80\n", "quant"),
+        (13, "mtmd_init_from_file: error: Failed to load CLIP model from /models/mmproj.gguf\n", "other"),
+        (4, "error: failed to get file from huggingface: 401\n", "model"),
     ],
 )
 def test_what_stopped_llama_cpp(keep: int, line: str, kind: str) -> None:

@@ -46,6 +46,17 @@ def _stored(name: str) -> str | None:
     return text if re.fullmatch(r"(?:(?:i|t)?q\d|mxfp4|nvfp4|bf16|f16|f32)\w*", text) else None
 
 
+# ggml/src/ggml-vulkan/ggml-vulkan.cpp and ggml/src/ggml-metal: in bytes, and in MiB.
+_ALLOCATED = re.compile(
+    r"Device memory allocation of size (\d+) failed|ggml_metal_\w+: error: failed to allocate buffer, size =\s*([\d.]+) MiB"
+)
+# What the CPU's memory could not hold: ggml/src/ggml-backend.cpp, src/llama-mmap.cpp.
+_NO_RAM = re.compile(
+    r"unable to allocate (?:CPU\w*|\S+_Host|\S*Mapped|BLAS|AMX) buffer"
+    r"|cpu_buffer_type_alloc_buffer: failed to allocate|mmap failed: Cannot allocate memory|std::bad_alloc"
+)
+
+
 def read_log(found: list[str], engine: Engine) -> Logged:
     version = model = gpu = command = None
     memory: int | None = None
@@ -170,18 +181,25 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             figures.setdefault("phase", 0)
             last: Kind = where.get(phase, "loading")
             failure = last if phase != "start" else "loading"
+        elif (buffer := _ALLOCATED.search(line)) is not None:
+            figures["tried"] = int(buffer[1]) if buffer[1] else round(float(buffer[2]) * MIB)
+            places: dict[str, Kind] = {"start": "loading", "loading": "loading", "cache": "compute", "compute": "compute"}
+            fail(places.get(phase, "serving"), line)
+        elif _NO_RAM.search(line):
+            fail("ram", line)
         elif re.search(r"unable to allocate \S+ buffer", line) or re.search(r"error loading model: .*(?:alloc|memory)", line):
             failure = "loading" if failure in (None, "memory", "compute") else failure
             said = said or saying(line)
         elif re.search(
-            r"failed to allocate buffer for kv cache|llama_kv_cache.*(?:failed to allocate)|failed to initialize (?:the )?memory",
+            r"failed to allocate buffer for (?:kv cache|rs cache|DSV4 compressor state)"
+            r"|llama_kv_cache.*(?:failed to allocate)|failed to initialize (?:the )?memory",
             line,
         ):
             failure = "cache"
             said = said or saying(line)
         elif re.search(
             r"failed to allocate compute (?:pp |tg )?buffers|graph_reserve: failed to allocate compute buffers"
-            r"|ggml_gallocr_reserve_n: failed to allocate",
+            r"|ggml_gallocr_reserve_n\w*: failed to allocate|output_reserve: failed to allocate|failed to reserve initial output buffer",
             line,
         ):
             failure = "compute"
@@ -201,7 +219,10 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         elif re.search(r"error: (?:invalid argument|unknown argument)", line):
             fail("flag", line)
         elif re.search(
-            r"failed to open GGUF file|No such file or directory.*gguf|failed to load model '.*No such", line, re.IGNORECASE
+            r"failed to open GGUF file|failed to get file from hugging ?face|HTTPLIB failed: Could not establish connection"
+            r"|No such file or directory.*gguf|failed to load model '.*No such",
+            line,
+            re.IGNORECASE,
         ):
             fail("model", line)
     for (device, what), size in buffers.items():
