@@ -191,6 +191,26 @@ def test_sglang() -> None:
     assert dict(log.asked) == {"--model-path": "a/b", "--tp-size": 4, "--mem-fraction-static": 0.85}
 
 
+AFTER_GRAPHS = (
+    "[2026-10-01 10:00:00] server_args=ServerArgs(model_path='a/b', tp_size=1, mem_fraction_static=0.85)\n"
+    "[2026-10-01 10:00:01] Load weight begin. avail mem=78.60 GB\n"
+    "[2026-10-01 10:00:09] Load weight end. elapsed=8.1 s, type=X, avail mem=63.32 GB, mem usage=15.28 GB.\n"
+    "[2026-10-01 10:00:10] KV Cache VA upper bound. dtype: torch.bfloat16, #tokens: 500000, K size: 34.3 GB, V size: 34.3 GB\n"
+    "[2026-10-01 10:00:15] Capture target decode CUDA graph begin. backend=full, num_tokens_per_req=1, avail mem=60.69 GB\n"
+)
+
+
+def test_a_pool_that_is_sized_once_graphs_are_captured() -> None:
+    """SGLang 0.5.18 to 0.5.23, model_executor/model_runner_components/kv_pool_runtime.py."""
+    log = read(
+        AFTER_GRAPHS + "[2026-10-01 10:00:20] Post-capture KV sizing: KV cache allocated. dtype: torch.bfloat16, #tokens: 330323,"
+        " KV size: 45.37 GB, avail mem=10.50 GB\n"
+        "[2026-10-01 10:00:20] Post-capture KV sizing: draft KV cache allocated. dtype: torch.bfloat16, #tokens: 400000, KV size: 2.5 GB\n"
+    )
+    assert log.tokens == 330323 and _terms(log)["room"] == 45.37
+    assert read(AFTER_GRAPHS + "  in capture\n" + OOM + "\n").failure == "capturing"
+
+
 def test_the_tokens_of_a_pool_of_windows_are_not_those_of_the_cache() -> None:
     """mem_cache/allocator/unified_hybrid_swa.py and managers/scheduler.py of SGLang 0.5.15."""
     log = read(

@@ -32,6 +32,10 @@ from archcalc.commands.logs._lines import (
 _ENDED = ("hit an exception", "Received sigquit", "atchdog timeout")
 
 
+# A pool of the target model; since 0.5.18 it may be sized once graphs are captured (model_runner_components/kv_pool_runtime.py).
+_POOLED = re.compile(r"(?:(?<!draft )KV [Cc]ache is allocated|sizing: KV cache allocated)")
+
+
 def read_log(found: list[str]) -> Logged:
     terms = Terms()
     version = model = gpu = command = None
@@ -79,7 +83,7 @@ def read_log(found: list[str]) -> Logged:
             terms.put("weights", terms.sizes["free"] - size_of(m[1], "GiB"))
         if "Load weight end" in line:
             phase = "pool"
-        if (m := re.search(r"#tokens: (\d+)", line)) and ("KV Cache is allocated" in line or "KV cache is allocated" in line):
+        if (m := re.search(r"#tokens: (\d+)", line)) and _POOLED.search(line):
             now = int(m[1])
             tokens = now if tokens is None else max(tokens, now)
             sizes = [size_of(x, "GiB") for x in re.findall(r"(?:[KV]{1,2} size|KV size|index_k size): (-?[\d.]+) GB", line)]
@@ -100,6 +104,8 @@ def read_log(found: list[str]) -> Logged:
             terms.put("graphs", size_of(m[1], "GiB"))
         if m := re.search(r"Memory pool end\. avail mem=([\d.]+) GB", line):
             terms.put("left", size_of(m[1], "GiB"))
+            phase = "capturing"
+        if re.search(r"Capture .*graph.* begin", line):
             phase = "capturing"
         if re.search(r"Capture .*graph.* end", line):
             phase = "warmup"
