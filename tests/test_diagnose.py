@@ -402,6 +402,29 @@ def test_each_replica_says_what_its_own_cache_holds(cli: Run, tmp_path: Path) ->
     assert found["tokens"]["predicted"] == pytest.approx(32700, rel=0.05)
 
 
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        # SGLang 0.5.23, moe_ep_setup.py: 1536 over 4 ranks is three blocks of 128, and over 8 one and a half.
+        (
+            "[2025-10-01 10:00:00] server_args=ServerArgs(model_path='a/b', tp_size=8, mem_fraction_static=0.85)\n"
+            "ValueError: For quantized MoE models, please make sure (moe_intermediate_size=1536 / moe_tp_size=8) %"
+            " weight_block_size_n=128 == 0 where moe_tp_size is equal to tp_size (8) divided by ep_size (1).\n",
+            "--ep-size 2",
+        ),
+        # vLLM, model_executor/layers/quantization/fp8.py.
+        (
+            HEAD.format(version="0.11.0", args={"model": "a/b", "tensor_parallel_size": 8}, weights=1).rpartition("INFO")[0]
+            + "ValueError: The output_size of gate's and up's weight = 192 is not divisible by weight quantization block_n = 128.\n",
+            "--enable-expert-parallel",
+        ),
+    ],
+)
+def test_experts_that_do_not_divide_are_kept_whole(cli: Run, tmp_path: Path, text: str, first: str) -> None:
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "8xh100")
+    assert found["kind"] == "heads" and first in found["remedies"][0]["command"], found["remedies"]
+
+
 def test_a_rank_that_is_too_small_is_raised(cli: Run, tmp_path: Path) -> None:
     text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b", "max_model_len": 8192, "enable_lora": True}, weights=15.27)
     found, _ = diagnose(cli, tmp_path, text + "ValueError: LoRA rank 48 is greater than max_lora_rank 16.\n", "--gpu", "rtx-4090")
