@@ -344,6 +344,20 @@ def test_what_stopped_llama_cpp(keep: int, line: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        VLLM_HEAD + VLLM_ROOM + VLLM_END + "    assert x.size % block == 0\nAssertionError\n",
+        LLAMA + "srv  alloc: failed to allocate memory for prompt cache state: std::bad_alloc\n",
+    ],
+    ids=["vllm", "llama.cpp"],
+)
+def test_a_request_that_fails_stops_no_server(text: str) -> None:
+    """llama.cpp, tools/server/server-task.cpp, goes on without the state that it would have kept."""
+    log = read(text)
+    assert log.started and log.failure is None
+
+
+@pytest.mark.parametrize(
     ("line", "stored"),
     [
         ("print_info: file type   = Q4_K - Medium", "q4_k_m"),

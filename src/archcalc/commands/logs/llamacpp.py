@@ -185,7 +185,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             figures["tried"] = int(buffer[1]) if buffer[1] else round(float(buffer[2]) * MIB)
             places: dict[str, Kind] = {"start": "loading", "loading": "loading", "cache": "compute", "compute": "compute"}
             fail(places.get(phase, "serving"), line)
-        elif _NO_RAM.search(line):
+        elif not served and _NO_RAM.search(line):
             fail("ram", line)
         elif re.search(r"unable to allocate \S+ buffer", line) or re.search(r"error loading model: .*(?:alloc|memory)", line):
             failure = "loading" if failure in (None, "memory", "compute") else failure

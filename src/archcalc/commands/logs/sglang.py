@@ -151,7 +151,7 @@ def read_log(found: list[str]) -> Logged:
             else:
                 places: dict[str, Kind] = {"serving": "serving", "capturing": "capturing", "warmup": "serving", "pool": "cache"}
                 fail(places.get(phase, "memory"), line)
-        elif DIVIDES.search(line) or re.search(
+        elif (not served and DIVIDES.search(line)) or re.search(
             r"heads? .*must be divisible|is not divisible by|must be divisible by (?:tp|moe_tp_size|ep_size|--tp-size|decode_context)"
             r"|must be divisible by (?:attn_cp_size|dp_size|moe_dp_size)|For quantized MoE models, please make sure"
             r"|--dcp-size \d+ must divide --tp-size",

@@ -240,7 +240,7 @@ def read_log(found: list[str]) -> Logged:
             if m := re.search(r"utilization \(([\d.]+)", line):
                 figures["share"] = float(m[1])
             fail("share", line)
-        elif DIVIDES.search(line) or re.search(
+        elif (not served and DIVIDES.search(line)) or re.search(
             r"attention heads \(\d+\) must be divisible by tensor parallel|is not divisible by (?:tensor|weight|TP|tp)|\d+ is not"
             r" divisible by \d+"
             r"|must be divisible by tensor.?parallel|not divisible by weight quantization block"
