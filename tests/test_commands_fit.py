@@ -252,7 +252,7 @@ def test_a_draft_model_that_is_not_counted_is_said(cli: Run) -> None:
         (["--gpu", "h100", "--", "vllm", "serve", "a", "b"], "names 2 models"),
         (["--gpu", "h100", "--", "ls"], "not the command of an engine"),
         (["--gpu", "h100", "--"], "no command stands after --"),
-        (["--gpu", "h100", "--tp", "2", "--", "vllm", "serve", "llama-3.1-8b"], "--tp is said by the command"),
+        (["--gpu", "h100", "--tp", "2", "--", "vllm", "serve", "llama-3.1-8b"], "--tp is not taken beside a command"),
         (["--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "-tp", "2"], "runs on 2 GPUs, and 1 is named"),
         (["--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "--max-model-len", "999999"], "beyond the model's"),
         (["--gpu", "h100", "--", "vllm", "serve", "llama-3.1-8b", "--max-modle-len", "9"], "no flag --max-modle-len"),

@@ -126,6 +126,33 @@ FAILURES = [
         "context",
     ),
     ("", "api_server.py: error: unrecognized arguments: --max-modle-len 3\n", "flag"),
+    # What PyTorch says first does not name the place: v1/worker/gpu_model_runner.py `_dummy_sampler_run`.
+    (
+        "room",
+        OOM + "\nRuntimeError: CUDA out of memory occurred when warming up sampler with 1024 dummy requests. Please try lowering\n",
+        "sampling",
+    ),
+    ("room", "    assert num_cache_lines >= batch\nAssertionError\n", "states"),
+    ("", "    assert self.total_num_heads % tp_size == 0\nAssertionError\n", "heads"),
+    ("", "ValueError: tp_size=6 must be divisible by dcp_size=4.\n", "heads"),
+    ("", "ValueError: `--decode-context-parallel-size` (8) exceeds the maximum supported value (4) for `--tensor-\n", "heads"),
+    (
+        "load",
+        "ValueError: Cannot auto-fit max_model_len: not enough GPU memory available to serve even a single token.\n",
+        "no-cache",
+    ),
+    (
+        "",
+        "ValueError: Free memory on device cuda:0 (20.1/23.56 GiB) on startup is less than the engine's budget after excluding external"
+        " process's weights (0.92, 21.68 GiB).\n",
+        "share",
+    ),
+    (
+        "",
+        "ValueError: Chunked MM input disabled but max_tokens_per_mm_item (16384) is larger than max_num_batched_tokens (8192).\n",
+        "batch",
+    ),
+    ("", "ValueError: Local TP/PP/PCP replica size (4) exceeds the number of visible XPU devices (2).\n", "gpus"),
     ("", "OSError: org/model is not a local folder and is not a valid model identifier listed on the Hub\n", "model"),
 ]
 
@@ -164,6 +191,26 @@ def test_sglang() -> None:
     assert dict(log.asked) == {"--model-path": "a/b", "--tp-size": 4, "--mem-fraction-static": 0.85}
 
 
+AFTER_GRAPHS = (
+    "[2026-10-01 10:00:00] server_args=ServerArgs(model_path='a/b', tp_size=1, mem_fraction_static=0.85)\n"
+    "[2026-10-01 10:00:01] Load weight begin. avail mem=78.60 GB\n"
+    "[2026-10-01 10:00:09] Load weight end. elapsed=8.1 s, type=X, avail mem=63.32 GB, mem usage=15.28 GB.\n"
+    "[2026-10-01 10:00:10] KV Cache VA upper bound. dtype: torch.bfloat16, #tokens: 500000, K size: 34.3 GB, V size: 34.3 GB\n"
+    "[2026-10-01 10:00:15] Capture target decode CUDA graph begin. backend=full, num_tokens_per_req=1, avail mem=60.69 GB\n"
+)
+
+
+def test_a_pool_that_is_sized_once_graphs_are_captured() -> None:
+    """SGLang 0.5.18 to 0.5.23, model_executor/model_runner_components/kv_pool_runtime.py."""
+    log = read(
+        AFTER_GRAPHS + "[2026-10-01 10:00:20] Post-capture KV sizing: KV cache allocated. dtype: torch.bfloat16, #tokens: 330323,"
+        " KV size: 45.37 GB, avail mem=10.50 GB\n"
+        "[2026-10-01 10:00:20] Post-capture KV sizing: draft KV cache allocated. dtype: torch.bfloat16, #tokens: 400000, KV size: 2.5 GB\n"
+    )
+    assert log.tokens == 330323 and _terms(log)["room"] == 45.37
+    assert read(AFTER_GRAPHS + "  in capture\n" + OOM + "\n").failure == "capturing"
+
+
 def test_the_tokens_of_a_pool_of_windows_are_not_those_of_the_cache() -> None:
     """mem_cache/allocator/unified_hybrid_swa.py and managers/scheduler.py of SGLang 0.5.15."""
     log = read(
@@ -183,6 +230,34 @@ def test_the_tokens_of_a_pool_of_windows_are_not_those_of_the_cache() -> None:
             "no-cache",
         ),
         ("Exception: Capture cuda graph failed: CUDA out of memory. Tried to allocate 1.00 GiB.", "capturing"),
+        # 0.5.23: mem_cache/kv_cache_configurator.py, model_executor/pool_configurator.py, mem_cache/unified_memory_pool.py,
+        # managers/tp_worker.py, model_executor/model_runner_components/moe_ep_setup.py, arg_groups/attention_hook.py; models/qwen2.py.
+        (
+            "RuntimeError: Not enough GPU memory for hybrid (mamba/linear-attention) state cache. Computed max_mamba_cache_size=0",
+            "states",
+        ),
+        ("AssertionError: Not enough space for mamba cache, try to increase --mamba-full-memory-ratio", "states"),
+        ("ValueError: SWA pool (900 tokens) cannot hold even one request: the prefill admission floor is", "one-request"),
+        (
+            "RuntimeError: SWA pool cap (9 tokens, 7 GiB) leaves no room for the full KV pool within the available 5 GiB.",
+            "no-cache",
+        ),
+        (
+            "RuntimeError: [unified-memory-pool] x: byte budget 7 cannot fit ONE worst-case request (bs=1 floor 7 = 7).",
+            "one-request",
+        ),
+        ("AssertionError: Memory pool size is too small", "no-cache"),
+        ("ValueError: tp_size 6 must be divisible by ep_size 4", "heads"),
+        (
+            "ValueError: moe_intermediate_size 768 must be divisible by moe_tp_size (7) which is tp_size (7) divided by moe_ep_size (1).",
+            "heads",
+        ),
+        (
+            "ValueError: For quantized MoE models, please make sure (moe_intermediate_size=1536 / moe_tp_size=8) % weight_block_size_n=128",
+            "heads",
+        ),
+        ("ValueError: --dcp-size 3 must divide --tp-size 8.", "heads"),
+        ("    assert self.total_num_heads % tp_size == 0\nAssertionError", "heads"),
     ],
 )
 def test_what_stopped_sglang(line: str, kind: str) -> None:
@@ -249,11 +324,59 @@ def test_llama_cpp() -> None:
         (16, "graph_reserve: failed to allocate compute buffers\n", "compute"),
         (19, "CUDA error: out of memory\n", "serving"),
         (1, "error: invalid argument: --ctx\nllama_model_loader: x\n", "flag"),
+        # ggml-alloc.c, ggml-vulkan.cpp, ggml-metal, llama-memory-recurrent.cpp, llama-context.cpp, ggml-backend.cpp, llama-mmap.cpp.
+        (16, "ggml_gallocr_reserve_n_impl: failed to allocate CUDA0 buffer of size 321654784\n", "compute"),
+        (6, "ggml_vulkan: Device memory allocation of size 2147483648 failed.\nggml_vulkan: ErrorOutOfDeviceMemory\n", "loading"),
+        (13, "ggml_metal_buffer_init: error: failed to allocate buffer, size = 8192.00 MiB\n", "loading"),
+        (15, "llama_init_from_model: failed to initialize the context: failed to allocate buffer for rs cache\n", "cache"),
+        (15, "output_reserve: failed to allocate output buffer of size 300.00 MiB\n", "compute"),
+        (6, "llama_model_load: error loading model: unable to allocate CPU buffer\n", "ram"),
+        (6, "llama_model_load: error loading model: mmap failed: Cannot allocate memory\n", "ram"),
+        (6, "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n", "ram"),
+        (13, "llama_init_from_model: K cache type q4_0 with block size 32 does not divide n_embd_head_k=80\n", "quant"),
+        (13, "mtmd_init_from_file: error: Failed to load CLIP model from /models/mmproj.gguf\n", "other"),
+        (4, "error: failed to get file from huggingface: 401\n", "model"),
     ],
 )
 def test_what_stopped_llama_cpp(keep: int, line: str, kind: str) -> None:
     log = read("\n".join(LLAMA.splitlines()[:keep]) + "\n" + line)
     assert (log.engine, log.failure) == ("llama.cpp", kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VLLM_HEAD + VLLM_ROOM + VLLM_END + "    assert x.size % block == 0\nAssertionError\n",
+        LLAMA + "srv  alloc: failed to allocate memory for prompt cache state: std::bad_alloc\n",
+    ],
+    ids=["vllm", "llama.cpp"],
+)
+def test_a_request_that_fails_stops_no_server(text: str) -> None:
+    """llama.cpp, tools/server/server-task.cpp, goes on without the state that it would have kept."""
+    log = read(text)
+    assert log.started and log.failure is None
+
+
+@pytest.mark.parametrize(
+    ("line", "stored"),
+    [
+        ("print_info: file type   = Q4_K - Medium", "q4_k_m"),
+        ("print_info: file type   = Q2_K - Medium", "q2_k"),
+        ("print_info: file type   = Q3_K - Large", "q3_k_l"),
+        ("print_info: file type   = Q6_K", "q6_k"),
+        ("print_info: file type   = all F32 (guessed)", "f32"),
+        ("print_info: file type   = IQ4_XS - 4.25 bpw", "iq4_xs"),
+        ("print_info: file type   = IQ3_S mix - 3.66 bpw", "iq3_m"),
+        ("print_info: file type   = TQ2_0 - 2.06 bpw ternary", "tq2_0"),
+        ("print_info: file type   = MXFP4 MoE", "mxfp4_moe"),
+        ("print_info: file type   = unknown, may not work", None),
+        ('level=INFO source=ggml.go:136 msg="" architecture=qwen3 file_type=Q4_K_M name="Qwen3 14B" num_tensors=443', "q4_k_m"),
+        ('level=INFO source=ggml.go:136 msg="" architecture=gptoss file_type=MXFP4 name="" num_tensors=315', "mxfp4"),
+    ],
+)
+def test_how_a_gguf_file_is_stored(line: str, stored: str | None) -> None:
+    """`llama_model_ftype_name` of src/llama-model-loader.cpp, and Ollama's ml/backend/ggml/ggml.go."""
+    assert read(f"llama_model_loader: loaded\n{line}\n").file_type == stored
 
 
 def test_ollama() -> None:

@@ -56,6 +56,33 @@ def test_the_same_command_in_every_form(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.bat", "@echo off\r\nllama-server.exe -m D:\\m\\x.gguf ^\r\n  -c 8192\r\npause\r\n"),
+        ("a.cmd", 'REM what\nset MODEL=D:\\m\\x.gguf\nset "CTX=8192"\nstart "srv" /b llama-server.exe -m "%MODEL%" -c %CTX%\n'),
+        ("a.ps1", '# what\n$MODEL = "D:\\m\\x.gguf"\n$env:CTX = "8192"\n.\\llama-server.exe -m $MODEL `\n  -c $env:CTX\n'),
+        ("", "llama-server.exe -m D:\\m\\x.gguf -c 8192"),
+    ],
+)
+def test_a_script_of_windows(name: str, text: str) -> None:
+    c = of_text(text, name)
+    assert (c.engine, c.words) == ("llama.cpp", ("-m", "D:\\m\\x.gguf", "-c", "8192"))
+
+
+@pytest.mark.parametrize(
+    ("text", "of"),
+    [
+        ("model: a/b\nmax-model-len: 8192\n", "vllm serve --config x.yaml"),
+        ("model-path: a/b\ntp-size: 2\n", "launch_server --config"),
+    ],
+)
+def test_a_file_of_flags_is_told_what_it_is(text: str, of: str) -> None:
+    with pytest.raises(UsageError) as told:
+        of_text(text, "x.yaml")
+    assert of in (told.value.hint or "")
+
+
+@pytest.mark.parametrize(
     ("text", "engine", "version"),
     [
         ("docker run vllm/vllm-openai:v0.10.2 --model a/b", "vllm", "0.10.2"),
@@ -379,13 +406,37 @@ def test_a_number_that_a_shell_puts_in_and_no_memory_follows_from_is_passed_over
     assert done.returncode == 0 and json.loads(done.stdout)["fits"], done.stderr
 
 
-@pytest.mark.parametrize("words", ["-hf unsloth/Qwen3-8B-GGUF:Q8_0", "-m models/Qwen3-8B-Q4_K_M.gguf"])
+@pytest.mark.parametrize(
+    "words", ["-hf unsloth/Qwen3-8B-GGUF:Q8_0", "-m models/Qwen3-8B-Q4_K_M.gguf", "-m D:\\\\m\\\\Qwen3-8B-Q4_K_M.gguf"]
+)
 def test_the_cache_of_a_repacked_model_is_that_of_the_model(run: Run, words: str) -> None:
     """36 layers x 2 x 8 heads x 128 x 2 B a token."""
     done = run("kv", "--offline", "-f", "json", "--", "llama-server", *words.split(), "-c", "8192", "-np", "1")
     found = json.loads(done.stdout)
     assert found["bytes"] == 8192 * 36 * 2 * 8 * 128 * 2
     assert any("taken for qwen3-8b" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fit", "--gpu", "3090", "--", "vllm", "serve", "qwen3-8b", "--ram", "9GiB"], "archcalc's own --ram stands before --"),
+        (["fit", "--gpu", "3090", "--", "ollama", "run", "qwen3:8b", "--offline"], "archcalc's own --offline"),
+        (["fit", "--gpu", "3090", "--ctx", "8k", "--", "vllm", "serve", "qwen3-8b"], "write --max-model-len into the command"),
+        (["kv", "--ctx", "8k", "--", "ollama", "run", "qwen3:8b"], "write OLLAMA_CONTEXT_LENGTH"),
+        (["fit", "--gpu", "3090", "--", "mlx_lm.generate", "--model", "qwen3-8b", "--prompt", "x"], "mlx_lm.generate"),
+    ],
+)
+def test_an_option_of_the_other_side_is_told_where_it_stands(run: Run, arguments: list[str], said: str) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2 and said in " ".join(done.stderr.split()), done.stderr
+
+
+def test_the_options_that_stand_before_a_command_are_options(run: Run) -> None:
+    from archcalc.commands.flags import OWN
+
+    words = run("fit", "--help").stdout.split()
+    assert not [option for option in OWN if option not in words]
 
 
 def test_an_engine_that_takes_no_unnamed_file_of_a_repository_is_not_answered(run: Run) -> None:

@@ -231,6 +231,222 @@ def test_a_refusal_is_lifted_by_what_then_fits(cli: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    ("weights", "room", "graphs", "told", "never"),
+    [
+        # Graphs lie beside vLLM's budget up to 0.18 and explain nothing of the room; nor does what takes more where the room is larger.
+        (15.27, 15.0, 0.9, "no line of the log says what takes it", "graphs explains"),
+        (17.27, 25.0, 0.9, "no line of the log says what takes less", "explains"),
+        (17.27, 16.6, 0.9, "weights explains most", "graphs explains"),
+    ],
+)
+def test_what_explains_a_difference(
+    cli: Run, tmp_path: Path, weights: float, room: float, graphs: float, told: str, never: str
+) -> None:
+    text = HEAD.format(version="0.11.0", args={"model": "qwen3-8b", "max_model_len": 40960}, weights=weights)
+    text += f"INFO [gpu_model_runner.py:3480] Graph capturing finished in 20 secs, took {graphs} GiB\n"
+    text += ROOM.format(room=room, tokens=109200, length=40960, times=2.67)
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "a100-sxm4-40gb")
+    assert any(told in each for each in found["notes"]) and not any(never in each for each in found["notes"]), found["notes"]
+
+
+@pytest.mark.parametrize(
+    ("args", "lines", "gpu", "words"),
+    [
+        # Too small a card for the weights as they are, and for the whole context in FP8.
+        (
+            {"max_model_len": 32768},
+            "  in profile_run\n" + OOM.format(tried=900, free=100),
+            "rtx-4080",
+            ("--quantization fp8", "--max-model-len"),
+        ),
+        # What an image takes lies outside the share, and the share that leaves it does not hold the longest request.
+        (
+            {"max_model_len": 40960, "gpu_memory_utilization": 0.97},
+            "INFO: Application startup complete.\n" + OOM.format(tried=2300, free=600),
+            "rtx-4090",
+            ("--gpu-memory-utilization 0.8", "--max-model-len"),
+        ),
+    ],
+)
+def test_one_change_and_a_shorter_context(
+    cli: Run, tmp_path: Path, args: dict[str, Any], lines: str, gpu: str, words: tuple[str, ...]
+) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b", **args}, weights=15.27) + lines
+    found, _ = diagnose(cli, tmp_path, text.replace("23.64", "15.57") if gpu == "rtx-4080" else text, "--gpu", gpu)
+    both = [r["command"] for r in found["remedies"] if all(word in r["command"] for word in words)]
+    assert both, found["remedies"]
+    done = cli("fit", "--gpu", gpu, "--engine-version", "0.19.0", "--offline", "--", *shlex.split(both[0]))
+    assert done.returncode == 0
+
+
+def test_a_calibration_is_of_one_card_and_names_its_release(cli: Run, tmp_path: Path) -> None:
+    """A card known by its memory alone is not every such card."""
+    text = HEAD.format(version="0.11.0", args={"model": "qwen3-8b", "max_model_len": 8192}, weights=15.27)
+    text += ROOM.format(room=15.0, tokens=109200, length=8192, times=13.3)
+    diagnose(cli, tmp_path, text, "--gpu", "40GiB", "--save-calibration", "kept.json")
+    fit = ("fit", "qwen3-8b", "--ctx", "8k", "--calibration", "kept.json", "--offline", "--vram")
+    other, same = cli(*fit, "24GiB"), cli(*fit, "40GiB")
+    assert other.returncode == 2 and "24.0 GiB" in other.stderr
+    assert same.returncode == 0 and "vllm 0.11.0" in " ".join(same.stdout.split())
+
+
+def test_a_wrapped_log_states_no_length_of_zero(cli: Run, tmp_path: Path) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b"}, weights=15.27) + (
+        "ValueError: To serve at least one request with the models's max seq len (\n131072), (3.1 GiB KV cache is needed, which is larger"
+        " than the available KV cache memory (2.44 GiB).\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
+    assert found["kind"] == "one-request" and " 0 tokens" not in found["cause"]
+
+
+GGUF = (
+    "build: 6503 (62c3b645) with cc (Ubuntu 13.3.0) 13.3.0 for x86_64-linux-gnu\n"
+    "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX {card}) (0000:01:00.0) - {free} MiB free\n"
+    "llama_model_loader: loaded meta data with 32 key-value pairs and 707 tensors from /models/blob.gguf (version GGUF V3 (latest))\n"
+    "print_info: file type   = Q5_K - Medium\n"
+)
+
+
+def test_a_card_has_no_less_than_what_was_free(cli: Run, tmp_path: Path) -> None:
+    """The name alone is of two cards, of 8 and of 16 GB; and the file's type is told though its name says nothing."""
+    text = GGUF.format(card="4060 Ti", free=15300) + (
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 21622.53 MiB on device 0: cudaMalloc failed: out of memory\n"
+        "llama_model_load: error loading model: unable to allocate CUDA0 buffer\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--model", "qwen3-32b")
+    assert found["gpu"] == "rtx-4060-ti-16gb"
+    weights = next(t["predicted_bytes"] for t in found["terms"] if t["name"] == "weights")
+    assert weights == pytest.approx(21622.53 * 2**20, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("said", "change"),
+    [
+        ("llama_init_from_model: V cache quantization requires flash_attn", "-ctv f16"),
+        ("error loading model: quantized V cache was requested, but this requires Flash Attention", "-ctv f16"),
+    ],
+)
+def test_a_cache_s_type_is_no_quantization_of_the_checkpoint(cli: Run, tmp_path: Path, said: str, change: str) -> None:
+    text = GGUF.format(card="3090", free=23990) + f"{said}\nmain: exiting due to model loading error\n"
+    found, _ = diagnose(cli, tmp_path, text, "--model", "qwen3-8b")
+    assert found["kind"] == "quant" and "flash attention" in found["cause"]
+    assert any(change in r["command"] for r in found["remedies"]) and not any("checkpoint" in each for each in found["notes"])
+
+
+def test_arguments_of_an_older_release_stay_in_the_command(cli: Run, tmp_path: Path) -> None:
+    """SGLang prints no release of its own, and --cuda-graph-max-bs is gone from its newest; vLLM 0.8.5 had --swap-space."""
+    text = of_sglang(0.96, POOL + "  File cuda_graph_runner.py, in capture\n", 8192).replace("tp_size=1", "cuda_graph_max_bs=160")
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    assert any("--cuda-graph-max-bs 160" in r["command"] for r in found["remedies"])
+    text = HEAD.format(version="0.8.5", args={"model": "qwen3-8b", "max_model_len": 16384, "swap_space": 8}, weights=15.27) + (
+        "ValueError: Free memory on device (18.11/23.64 GiB) on startup is less than desired GPU memory utilization (0.9, 21.28 GiB).\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    assert "--swap-space 8" in found["command"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "words", "never"),
+    [
+        # vLLM takes one word for each adapter: entrypoints/openai/cli_args.py `LoRAParserAction`.
+        (
+            "'lora_modules': [{'name': 'a', 'path': '/x'}, {'name': 'b', 'path': '/y'}]",
+            '\'{"name": "a", "path": "/x"}\' \'{"name": "b"',
+            "[",
+        ),
+        ("'enable_prefix_caching': False", "--no-enable-prefix-caching", "--enable-prefix"),
+        (
+            "'compilation_config': {'mode': <CompilationMode.VLLM_COMPILE: 3>, 'cudagraph_mode': 'NONE'}",
+            "--max-model-len 8192",
+            "<",
+        ),
+        ("'dispatch_function': <function ServeSubcommand.cmd at 0x7f01>", "--max-model-len 8192", "function"),
+    ],
+)
+def test_arguments_are_written_as_they_are_typed(cli: Run, tmp_path: Path, listed: str, words: str, never: str) -> None:
+    text = HEAD.format(version="0.19.0", args=0, weights=15.27)
+    text = text.replace("args: 0", f"args: {{'model': 'qwen3-8b', 'max_model_len': 8192, {listed}}}")
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    assert words in found["command"] and never not in found["command"], found["command"]
+    assert not any("cannot be read" in note for note in found["notes"])
+
+
+def test_the_first_engine_lists_functions_too(cli: Run, tmp_path: Path) -> None:
+    text = (
+        "INFO 05-03 10:11:07 [api_server.py:1043] vLLM API server version 0.8.5\n"
+        "INFO 05-03 10:11:07 [api_server.py:1044] args: Namespace(model_tag='qwen3-8b', max_num_seqs=48, gpu_memory_utilization=0.8,"
+        " dispatch_function=<function ServeSubcommand.cmd at 0x7f01>)\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+    assert "--max-num-seqs 48" in found["command"] and "--gpu-memory-utilization 0.8" in found["command"]
+
+
+def test_text_alone_in_the_words_of_the_release(cli: Run, tmp_path: Path) -> None:
+    """--language-model-only came with 0.17: before it no input of any other kind says so."""
+    for version, words in (("0.11.0", '--limit-mm-per-prompt \'{"image": 0'), ("0.19.0", "--language-model-only")):
+        text = HEAD.format(version=version, args={"model": "qwen2.5-vl-7b", "max_model_len": 32768}, weights=15.63)
+        text += "  in profile_run\n" + OOM.format(tried=900, free=100)
+        found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4090")
+        (line,) = [
+            r["command"] for r in found["remedies"] if "every input but text" in r["gives_up"] and "longer" not in r["gives_up"]
+        ]
+        assert words in line
+        done = cli("fit", "--gpu", "rtx-4090", "--engine-version", version, "--offline", "--", *shlex.split(line))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_each_replica_says_what_its_own_cache_holds(cli: Run, tmp_path: Path) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b", "max_model_len": 8192, "data_parallel_size": 4}, weights=15.27)
+    text += ROOM.format(room=4.5, tokens=32700, length=8192, times=4.0)
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "4xrtx-4090")
+    assert found["tokens"]["predicted"] == pytest.approx(32700, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        # SGLang 0.5.23, moe_ep_setup.py: 1536 over 4 ranks is three blocks of 128, and over 8 one and a half.
+        (
+            "[2025-10-01 10:00:00] server_args=ServerArgs(model_path='a/b', tp_size=8, mem_fraction_static=0.85)\n"
+            "ValueError: For quantized MoE models, please make sure (moe_intermediate_size=1536 / moe_tp_size=8) %"
+            " weight_block_size_n=128 == 0 where moe_tp_size is equal to tp_size (8) divided by ep_size (1).\n",
+            "--ep-size 2",
+        ),
+        # vLLM, model_executor/layers/quantization/fp8.py.
+        (
+            HEAD.format(version="0.11.0", args={"model": "a/b", "tensor_parallel_size": 8}, weights=1).rpartition("INFO")[0]
+            + "ValueError: The output_size of gate's and up's weight = 192 is not divisible by weight quantization block_n = 128.\n",
+            "--enable-expert-parallel",
+        ),
+    ],
+)
+def test_experts_that_do_not_divide_are_kept_whole(cli: Run, tmp_path: Path, text: str, first: str) -> None:
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "8xh100")
+    assert found["kind"] == "heads" and first in found["remedies"][0]["command"], found["remedies"]
+
+
+def test_a_rank_that_is_too_small_is_raised(cli: Run, tmp_path: Path) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b", "max_model_len": 8192, "enable_lora": True}, weights=15.27)
+    found, _ = diagnose(cli, tmp_path, text + "ValueError: LoRA rank 48 is greater than max_lora_rank 16.\n", "--gpu", "rtx-4090")
+    assert [r["command"].partition("--max-lora-rank ")[2] for r in found["remedies"]] == ["64"]
+
+
+def test_a_gpu_that_is_not_the_log_s_is_told(cli: Run, tmp_path: Path) -> None:
+    text = HEAD.format(version="0.19.0", args={"model": "qwen3-8b"}, weights=15.27) + OOM.format(tried=900, free=100)
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "rtx-4080")
+    assert any("the log is of a GPU with 23.6 GiB" in note for note in found["notes"])
+
+
+def test_sglang_serves_with_a_cache_shorter_than_its_context(cli: Run, tmp_path: Path) -> None:
+    """Twice the ranks hold the weights and 20,000 tokens, which SGLang starts with: what it then does not serve is told."""
+    text = of_sglang(0.83, "Load weight begin. avail mem=43.7 GB\n", tried=448, free=12).replace("23.52", "44.39")
+    text = text.replace("'qwen3-8b', tp_size=1", "'llama-3.3-70b', tp_size=2")
+    found, _ = diagnose(cli, tmp_path, text)
+    four = [r for r in found["remedies"] if "--tp-size 4" in r["command"]]
+    assert four and "requests longer than " in four[0]["gives_up"], found["remedies"]
+
+
+@pytest.mark.parametrize(
     ("line", "outcome", "kind", "note"),
     [
         ("OSError: [Errno 98] Address already in use", "refused", "port", "--port"),
@@ -242,6 +458,7 @@ def test_a_refusal_is_lifted_by_what_then_fits(cli: Run, tmp_path: Path) -> None
         ),
         ("Killed", "stopped", "killed", "dmesg"),
         ("KeyError: 'model.layers.0'", "stopped", "other", "not of memory"),
+        ("ValueError: The KV cache of this thing needs more memory", "stopped", "other", "speaks of memory"),
         ("OSError: You are trying to access a gated repo.", "refused", "model", "licence"),
     ],
 )

@@ -74,11 +74,23 @@ def _text(file: str) -> str:
     return data.decode("utf-8-sig", "replace")
 
 
-def refuse(options: dict[str, Any]) -> None:
-    """Raises `UsageError` for an option that says what the command says in its own words."""
+# What a command's own flag for it is called in the table of changes.
+_SAME = {"--ctx": "context_tokens", "--kv-dtype": "kv_dtype", "--tp": "tp", "--utilization": "utilization"}
+
+
+def refuse(command: Command, options: dict[str, Any]) -> None:
+    """Raises `UsageError` for an option of what a command says in its own words."""
+    from archcalc.commands.change import FLAGS
+
     for option, value in options.items():
         if value:
-            raise UsageError(f"{option} is said by the command itself", f"leave {option} out, or change the command")
+            flags = FLAGS.get(command.engine, {}).get(_SAME.get(option, ""), ())
+            own = f"write {' and '.join(flags)} into the command" if flags else "change the command"
+            if option == "--ctx" and command.engine == "ollama":
+                own = "write OLLAMA_CONTEXT_LENGTH=… in front of the command"
+            raise UsageError(
+                f"{option} is not taken beside a command, which has its own words for it", f"leave {option} out, or {own}"
+            )
 
 
 def calibrated(ask: Ask, file: str) -> Ask:
@@ -90,11 +102,13 @@ def calibrated(ask: Ask, file: str) -> Ask:
         engine, gpu, size = str(kept["engine"]), str(kept["gpu"]), int(kept["overhead_bytes"])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{file} is no calibration", "make one with: archcalc diagnose LOG --save-calibration FILE") from error
-    if (engine, gpu) != (ask.engine, ask.gpus.device.id):
-        raise UsageError(
-            f"{file} is of {engine} on {gpu}, and this is {ask.engine} on {ask.gpus.device.id}", "make one from a log of this host"
-        )
-    notes = (*ask.gpus.notes, f"with {size:,} B of this host's own overhead, from {file}")
+    here = ask.gpus.device.known_as
+    if (engine, gpu) != (ask.engine, here):
+        raise UsageError(f"{file} is of {engine} on {gpu}, and this is {ask.engine} on {here}", "make one from a log of this host")
+    release = f"{engine} {kept['engine_version']}" if kept.get("engine_version") else engine
+    of = f", of {kept['of']} under {release}" if kept.get("of") else f", of {release}"
+    what = f"{size:,} B of this host's own overhead" if size >= 0 else f"{-size:,} B less overhead than is predicted"
+    notes = (*ask.gpus.notes, f"with {what}, from {file}{of}")
     return ask._replace(host_bytes=size, gpus=ask.gpus._replace(notes=notes))
 
 

@@ -109,7 +109,7 @@ def command(
             _write(render, form, made, fold, by_model)
         sys.stdout.flush()
     for model in models:
-        if " taken for " in model.note:
+        if model.stands_in:
             complain(model.note)
     for _, error in errors:
         complain(error.message, error.hint)

@@ -237,8 +237,8 @@ def command(
                     f"{option} has a plan chosen, and a command is one",
                     f"leave {option} out and read the forecast of the command, or name the model in place of the command",
                 )
-        refuse({"SOURCE": source, **said(load, but="concurrency isl osl"), **said(split), **said(stored, but="quant")})
-        refuse({**said(settings, but="engine_version"), **said(listing)})
+        refuse(own, {"SOURCE": source, **said(load, but="concurrency isl osl"), **said(split), **said(stored, but="quant")})
+        refuse(own, {**said(settings, but="engine_version"), **said(listing)})
         reports = _of_command(own, machine, load, stored.quant, settings.engine_version, host, reading)
     else:
         if host.ram_bandwidth is not None and host.ram is None:

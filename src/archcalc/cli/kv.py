@@ -128,6 +128,7 @@ def command(
     own = given(call, command_file)
     if own is not None:
         refuse(
+            own,
             {
                 "SOURCE": source,
                 "--ctx": ctx,
@@ -135,7 +136,7 @@ def command(
                 "--kv-dtype": kv_dtype,
                 "--engine": engine,
                 **said(ranks),
-            }
+            },
         )
     elif not source:
         raise UsageError("no SOURCE is named", "name a model, or an engine's command: archcalc kv -- vllm serve MODEL")
@@ -168,11 +169,13 @@ def command(
 
             known = stands_for(text)
         loaded = load_or_repacked(known[0] if known else text, offline=offline, refresh=refresh, overrides=overrides)
-        taken = [f"{text} is not here, and taken for {known[0]}"] if known else []
-        taken += (loaded.note,) if " taken for " in loaded.note else ()
+        taken: tuple[str, ...] = (f"{text} is not here, and taken for {known[0]}",) if known else ()
+        taken += (loaded.note,) if loaded.stands_in else ()
         length = tokens
         if length is None and found is not None:
             length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
+            if own is not None and own.engine == "ollama":
+                taken += ("the trained length: how much of it Ollama takes by itself depends on the GPU's memory (fit --gpu)",)
         made = kv.compare(
             loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=own_options, asked=found and found.asked
         )

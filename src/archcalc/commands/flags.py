@@ -23,6 +23,17 @@ Value = Any
 """True or False of a switch, a number, a text, a list of texts, or what JSON holds."""
 
 
+OWN = frozenset(
+    "--gpu --vram --ram --ram-bandwidth --offline --refresh --format --explain --set --engine --engine-version --calibration --emit"
+    " --concurrency --isl --osl --command-file".split()
+)
+"""Options of archcalc that people write behind an engine's command."""
+
+
+def _before(name: str) -> str:
+    return f"archcalc's own {name} stands before --" if name in OWN else ""
+
+
 class Row(NamedTuple):
     """A flag in a span of releases; `since` and `until` are empty where the first and the last release read have it."""
 
@@ -275,6 +286,10 @@ def _of_no_release(command: Command, releases: list[str]) -> UsageError:
     )
 
 
+# Programs of mlx-lm whose flags are not in the table, which is of its server.
+_MLX_ALONE = frozenset({"mlx_lm.generate", "mlx_lm.chat"})
+
+
 class _Reader:
     def __init__(self, command: Command, version: str | None) -> None:
         self.command, self.engine = command, command.engine
@@ -366,6 +381,8 @@ class _Reader:
         if self.engine != "llama.cpp" and name.startswith("--"):
             # argparse takes the start of a flag for it where no other starts so.
             starts = {row.name: (row, off) for spelled, (row, off) in self.flags.items() if spelled.startswith(name)}
+            if name in OWN or (self.command.program in _MLX_ALONE and not self.table.elsewhere(name)):
+                starts = {}
             if len(starts) == 1:
                 return next(iter(starts.values()))
             if len(starts) > 1 and not self.table.elsewhere(name):
@@ -383,13 +400,17 @@ class _Reader:
                 self.gone.append(name)
             return row, name in row.off or name == "--no-" + row.name[2:]
         near = get_close_matches(name, list(self.flags), 1, 0.6)
-        hint = f"the nearest is {near[0]}" if near else f"its own --help lists the flags of {engine}"
+        hint = _before(name) or (f"the nearest is {near[0]}" if near else f"its own --help lists the flags of {engine}")
         if rows:
             since = [r.since for r in rows if r.since and _key(self.engine, r.since) > _key(self.engine, self.version or "0")]
             said = (
                 f"it came with {min(since, key=lambda v: _key(self.engine, v))}" if since else f"{rows[-1].until} has it no longer"
             )
             raise UsageError(f"{engine} {self.version} has no {name}: {said}", hint)
+        if self.command.program in _MLX_ALONE:
+            raise UsageError(
+                f"{name}: of {self.command.program} only the flags that mlx_lm.server has too are known here", f"leave {name} out"
+            )
         raise UsageError(f"{engine}{f' {self.version}' if self.version else ''} has no flag {name}", hint)
 
     def _values(self, row: Row, name: str, at: int) -> list[str]:
@@ -515,7 +536,8 @@ def _read_bench(command: Command, version: str | None) -> Read:
         if full is None:
             near = get_close_matches(name, list(_BENCH), 1, 0.6)
             raise UsageError(
-                f"llama-bench has no flag {name[:40]}", f"the nearest is {near[0]}" if near else "its --help lists them"
+                f"llama-bench has no flag {name[:40]}",
+                _before(name) or (f"the nearest is {near[0]}" if near else "its --help lists them"),
             )
         at += 1
         if full in _BENCH_BARE:
@@ -578,7 +600,7 @@ def _read_ollama(command: Command, version: str | None) -> Read:
             near = get_close_matches(name, [*_OLLAMA, *_OLLAMA_BARE], 1, 0.6)
             raise UsageError(
                 f"Ollama has no {'parameter ' + name[2:] if '_' in name else 'flag ' + name}",
-                f"the nearest is {near[0]}" if near else "docs: Modelfile, PARAMETER",
+                _before(name) or (f"the nearest is {near[0]}" if near else "docs: Modelfile, PARAMETER"),
             )
         if "_" in name and command.program != MODELFILE:
             way = "OLLAMA_CONTEXT_LENGTH of the server, or " if name == "--num_ctx" else ""

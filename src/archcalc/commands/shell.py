@@ -35,6 +35,7 @@ _ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
 _BRACED = re.compile(
     r"(?P<name>[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?!-])(?P<index>\[[^\]]*\])?(?:(?P<op>:?[-=+?])(?P<word>.*))?", re.DOTALL
 )
+_DRIVE = re.compile(r"[A-Za-z]:(?=\\|$)")
 _OPERATORS = "|&;()<>\n"
 
 
@@ -222,7 +223,9 @@ class _Reader:
                         self.at += 1
             elif c == "\\":
                 following = self.text[self.at + 1 : self.at + 2]
-                text += "" if following == "\n" else following
+                # A path of Windows, whose own shell takes a backslash for itself.
+                drive = _DRIVE.match(text) is not None and following.strip() != ""
+                text += "" if following == "\n" else f"\\{following}".replace("\\\\", "\\") if drive else following
                 quoted = quoted or bool(following.strip())
                 self.at += 2
             elif c in "$`":

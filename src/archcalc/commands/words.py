@@ -98,7 +98,10 @@ def of_text(text: str, name: str = "") -> Command:
     found = list(_by_format(text, name))
     different = list(dict.fromkeys((c.engine, c.program, c.words) for c in found))
     if not found:
-        raise UsageError(f"{name or 'the text'} starts no engine that is known here", f"known are {KNOWN}")
+        hint = f"known are {KNOWN}"
+        if (of := _config_of(text)) is not None:
+            hint = f"a file of an engine's flags is given to its command: -- {of} --config {name or 'FILE'}"
+        raise UsageError(f"{name or 'the text'} starts no engine that is known here", hint)
     if len(different) > 1:
         where = [c.where or f"{c.program} {' '.join(c.words[:2])}".strip() for c in found]
         raise UsageError(
@@ -106,6 +109,13 @@ def of_text(text: str, name: str = "") -> Command:
             "give the command of one of them after --",
         )
     return found[0]
+
+
+def _config_of(text: str) -> str | None:
+    """The command that a file of flags is the `--config` of, by the key that names the model; None where it is no such file."""
+    if re.search(r"(?m)^model[-_]path\s*:\s*\S", text):
+        return "python -m sglang.launch_server"
+    return "vllm serve" if re.search(r"(?m)^model(?:[-_]tag)?\s*:\s*\S", text) else None
 
 
 def _written(word: str) -> Iterator[str]:
@@ -172,9 +182,26 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
     if base.endswith(".py") or re.search(r"(?m)^\s*(?:from|import)\s+(?:vllm|sglang)\b", text):
         yield from _python(text)
         return
+    if base.endswith((".bat", ".cmd", ".ps1")):
+        text = _windows(text, base.endswith(".ps1"))
     environment: dict[str, str] = {}
     for simple in simple_commands(text):
         yield from _of_simple(simple, environment)
+
+
+def _windows(text: str, power: bool) -> str:
+    """A batch file or a script of PowerShell as a shell reads it: its variables, continuations and remarks, and its backslashes as
+    they are (Microsoft's references of cmd's `set` and `rem` and of PowerShell's `about_Parsing`)."""
+    text = text.replace("\r\n", "\n")
+    if power:
+        text = re.sub(r"`[ \t]*\n", " ", text).replace("\\", "\\\\")
+        text = re.sub(r"(?im)(^|;)[ \t]*\$(?:env:)?(\w+)[ \t]*=[ \t]*", r"\1\2=", text)
+        return re.sub(r"(?i)\$env:", "$", text)
+    text = re.sub(r"\^[ \t]*\n", " ", text).replace("\\", "\\\\").replace("$", "\\$")
+    text = re.sub(r"(?im)^[ \t]*@?(?:rem\b|::|echo\b).*$", "", text)
+    text = re.sub(r'(?im)^[ \t]*@?set[ \t]+(?:/a[ \t]+)?"?(\w+)=([^"\n]*)"?[ \t]*$', lambda m: f'{m[1]}="{m[2].rstrip()}"', text)
+    text = re.sub(r"(?im)^[ \t]*@?(?:call|start(?:[ \t]+\"[^\"\n]*\")?(?:[ \t]+/\w+)*)[ \t]+", "", text)
+    return re.sub(r"%(\w+)%", r"${\1}", text)
 
 
 def _looks_like_yaml(text: str) -> bool:

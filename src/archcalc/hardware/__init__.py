@@ -64,6 +64,7 @@ class Device(NamedTuple):
     """One GPU as the driver counts them: where a package shows as two (`per_package`), all figures are those of one of them."""
 
     id: str
+    """The name to ask for it by; "custom" for every card that is given by its memory alone."""
     name: str
     vendor: Vendor
     category: str
@@ -125,6 +126,11 @@ class Device(NamedTuple):
         return self.category in ("consumer", "laptop", "soc", "edge") or (
             self.category not in ("tpu", "asic") and self.visible_bytes < SMALL_BYTES
         )
+
+    @property
+    def known_as(self) -> str:
+        """Its id, or its memory where nothing else is known of it."""
+        return self.name if self.id == "custom" else self.id
 
     @property
     def shared_memory(self) -> bool:

@@ -36,7 +36,9 @@ def write_page(d: Diagnosis, out: TextIO) -> None:
     )
     page.print(
         Text(
-            _OUTCOMES[d.outcome] + (f": {d.cause}" if d.cause else ""), style="bold green" if d.outcome == "started" else "bold red"
+            ("started, and stopped later" if d.outcome == "started" and d.kind else _OUTCOMES[d.outcome])
+            + (f": {d.cause}" if d.cause else ""),
+            style="bold green" if d.outcome == "started" and not d.kind else "bold red",
         )
     )
     if d.said:

@@ -43,7 +43,7 @@ def repacked(name: str) -> Repacked | None:
     >>> repacked("bartowski/Qwen_Qwen3-8B-GGUF").entry.name, repacked("some-model-AWQ"), repacked("Qwen/Qwen3-8B")
     ('qwen3-8b', None, None)
     """
-    base = name.rstrip("/").rpartition("/")[2]
+    base = name.replace("\\", "/").rstrip("/").rpartition("/")[2]
     if (named := _FILE.fullmatch(base)) or (named := _IN.fullmatch(base)):
         entry = _entry(named["name"])
         return Repacked(entry, named["quant"].lower(), base.lower().endswith(".gguf")) if entry else None

@@ -79,6 +79,15 @@ def diagnose(
             return None
         return predict(log, of, source, gpus, quant, offline, False, overrides, [])
 
+    if (
+        gpus is not None
+        and log.memory_bytes
+        and abs(log.memory_bytes - gpus.device.visible_bytes) > gpus.device.visible_bytes // 20
+    ):
+        notes.append(
+            f"the log is of a GPU with {units.format_bytes(log.memory_bytes)}, and {gpus.device.known_as} has"
+            f" {units.format_bytes(gpus.device.visible_bytes)}: what is predicted is of the latter"
+        )
     remedies = list(remedies_of(log, kind, command, predicted, judged)) if kind is not None else []
     notes += _told(log, kind, predicted, bool(remedies))
     spec = gpus or (predicted.ask.gpus if predicted else None)
@@ -88,11 +97,14 @@ def diagnose(
             engine=log.engine,
             engine_version=log.version,
             model=source or "",
-            gpu=spec.device.id if spec else log.gpu,
+            gpu=spec.device.known_as if spec else log.gpu,
             gpus=spec.count if spec else log.gpus,
             command=_line(command) if command else log.command,
             terms=terms,
-            tokens=report.DiagnosedTokens(log.tokens, predicted.best.kv_tokens if predicted else None),
+            # Each replica has a cache of its own, and says what that holds.
+            tokens=report.DiagnosedTokens(
+                log.tokens, predicted.best.kv_tokens // predicted.best.placement.dp if predicted else None
+            ),
             outcome=outcome,
             kind=kind,
             cause=cause or None,
@@ -104,6 +116,18 @@ def diagnose(
     )
 
 
+_SPEAKS_OF_MEMORY = re.compile(r"(?i)\bmemory\b|mem[-_]fraction|gpu[-_]memory[-_]utilization|\bkv[ _-]?cache\b|\bcache blocks\b")
+
+
+def _of_cache(log: Logged) -> str:
+    """What is wrong with the type that llama.cpp's cache was asked to have (src/llama-context.cpp `llama_init_from_model`)."""
+    if re.search(r"(?i)V cache quantization requires flash_attn|quantized V cache (?:was requested|requires)", log.said):
+        return "a V cache in fewer bits needs flash attention, which is off or cannot be used"
+    if re.search(r"[KV] cache type \S+ with block size \d+ does not divide", log.said):
+        return "the heads of this model do not divide into blocks of the type that the cache was asked to have"
+    return ""
+
+
 def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: bool) -> Iterator[str]:
     """What is said beside the figures."""
     if (starts := int(dict(log.figures).get("starts", 0))) > 1:
@@ -113,11 +137,15 @@ def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: b
             f"it serves, and its cache holds {log.tokens:,} tokens, fewer than the context of {log.context_tokens:,}: longer requests are"
             " cut short or refused"
         )
-    if kind is not None and kind in _NEXT:
+    if kind == "other" and _SPEAKS_OF_MEMORY.search(log.said):
+        yield "the line speaks of memory, in words that are not known here: which remedy is right, it says itself"
+    elif kind == "quant" and _of_cache(log):
+        pass
+    elif kind is not None and kind in _NEXT:
         yield _NEXT[kind]
     elif kind == "model" and re.search(r"gated|401|403|restricted|authenticated", log.said):
         yield "accept its licence on the model's page, and log in where the engine runs: `hf auth login`, or HF_TOKEN"
-    elif kind is not None and kind not in ("model", "flag") and not log.started and predicted is not None and not helped:
+    elif kind is not None and kind not in ("model", "flag") and predicted is not None and not helped:
         yield "no change that was tried starts by the prediction"
 
 
@@ -147,20 +175,21 @@ def _terms(log: Logged, predicted: Predicted | None) -> list[report.DiagnosedTer
 
 def _difference(terms: list[report.DiagnosedTerm]) -> str:
     """The term that explains most of what lies between the log and the prediction, where that is worth telling."""
-    apart = [
-        (abs(t.logged_bytes - t.predicted_bytes), t)
-        for t in terms
-        if t.logged_bytes is not None and t.predicted_bytes is not None and t.name not in ("room", "memory", "budget")
-    ]
-    rooms = [
-        t.logged_bytes - t.predicted_bytes
-        for t in terms
-        if t.name == "room" and t.logged_bytes is not None and t.predicted_bytes is not None
-    ]
+    both = [(t.logged_bytes - t.predicted_bytes, t) for t in terms if t.logged_bytes is not None and t.predicted_bytes is not None]
+    room = next((size for size, t in both if t.name == "room"), None)
+    # What takes more leaves less room; where a room is told, the cache is that room and no reason of it.
+    beside = ("room", "memory", "budget", *(("cache", "states", "kv needed") if room is not None else ()))
+    apart = [(abs(size), t) for size, t in both if t.name not in beside and (room is None or size * room < 0)]
     size, term = max(apart, key=lambda pair: pair[0], default=(0, None))
-    if rooms and abs(rooms[0]) > 2 * size and abs(rooms[0]) > 512 << 20:
-        more = "more" if rooms[0] > 0 else "less"
-        return f"the room is {units.format_bytes(abs(rooms[0]))} {more} than predicted, and no line of the log says what takes it"
+    if room is not None and abs(room) > 2 * size:
+        if abs(room) <= 512 << 20:
+            return ""
+        what = (
+            "more than predicted, and no line of the log says what takes less"
+            if room > 0
+            else ("less than predicted, and no line of the log says what takes it")
+        )
+        return f"the room is {units.format_bytes(abs(room))} {what}"
     if term is None:
         return ""
     assert term.logged_bytes is not None and term.predicted_bytes is not None
@@ -197,18 +226,19 @@ def _cause(log: Logged, kind: Kind | None, predicted: Predicted | None) -> str:
     said = WORDS[kind]
     room, needed = log.term("room"), log.term("kv needed")
     if kind == "one-request" and needed is not None and room is not None:
-        return (
-            f"{said}: {units.format_bytes(needed)} for {log.context_tokens or 0:,} tokens, and {units.format_bytes(room)} are there"
-        )
+        of = f" for {log.context_tokens:,} tokens" if log.context_tokens else ""
+        return f"{said}: {units.format_bytes(needed)}{of}, and {units.format_bytes(room)} are there"
     if kind == "one-request" and log.tokens is not None:
         length = log.context_tokens or (predicted.best.context_tokens if predicted else 0)
         return f"{said}: the cache holds {log.tokens:,} tokens, and {length:,} are asked for"
-    if kind == "no-cache" and room is not None:
+    if kind == "no-cache" and room is not None and room < 0:
         return f"{said}: {units.format_bytes(-room)} are missing before a single token is kept"
     if kind == "context" and "longest" in figures:
         return f"{said}: {log.context_tokens or 0:,} tokens against {int(figures['longest']):,}"
     if (own := program(log).causes.get(kind)) is not None:
         return own
+    if kind == "quant" and (words := _of_cache(log)):
+        return words
     if kind == "ram" and "ram" in figures:
         return f"{said}: {units.format_bytes(int(figures['ram needed']))} against {units.format_bytes(int(figures['ram']))}"
     if kind == "gpus" and "apart 1" in figures:
@@ -233,7 +263,7 @@ def calibration(log: Logged, predicted: Predicted) -> Mapping[str, Any]:
         )
     return {
         "engine": predicted.ask.engine,
-        "gpu": predicted.ask.gpus.device.id,
+        "gpu": predicted.ask.gpus.device.known_as,
         "overhead_bytes": predicted.best.budget.kv_room_bytes - room,
         "of": log.model or "",
         "engine_version": log.version,

@@ -26,7 +26,7 @@ class LlamaCpp(Program):
         from archcalc.engines.engine import server
 
         values, own = super().settled(log, understood, architecture)
-        if "quant" not in values and (kind := _file_type(log.model or "")):
+        if "quant" not in values and (kind := log.file_type or _file_type(log.model or "")):
             values["quant"] = kind
         if str(values.get("quant", "")).startswith("~"):
             usual = values["quant"][1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from archcalc.commands.flags import table
 from archcalc.commands.logs import Logged
 from archcalc.commands.words import Command, of_arguments
 from archcalc.errors import ArchcalcError, UsageError
-from archcalc.hardware import GpuSpec, custom, parse_spec
+from archcalc.hardware import GpuSpec, custom, devices, parse_spec
 from archcalc.loader import Loaded, load
 
 
@@ -38,21 +39,33 @@ def command_of(log: Logged, model: str | None, notes: list[str]) -> Command | No
         except (ArchcalcError, ValueError):
             pass
     of = program(log)
-    known = table(of.engine).at(None)
+    flags = table(of.engine)
+    try:
+        known = flags.at(log.version if of.releases else None)
+    except UsageError:
+        # A build of llama.cpp, or of a checkout.
+        known = flags.at(None)
     name = of.name(log, model)
     if not name:
         return None
     words = [of.model_flag, name] if of.model_flag else [name]
     for flag, value in log.asked:
-        full = known.get(flag)
-        if full is None or full[0].name in ("--model", "--model-path", "--hf-repo") or value is False:
+        # Without a release a flag of an older one counts too, as in a command.
+        row = known[flag][0] if flag in known else next(iter(flags.rows.get(flag, ())), None)
+        if row is None or row.name in ("--model", "--model-path", "--hf-repo"):
             continue
-        if value is True:
+        if value is False:
+            # What a log lists as off, and is on where nothing is said, was turned off.
+            if row.kind == "switch" and row.default != "False":
+                words.append(row.off[0] if row.off else f"--no-{row.name[2:]}")
+        elif value is True:
             words.append(flag)
         elif isinstance(value, (dict, list, tuple)):
             import json
 
-            words += [flag, json.dumps(value)]
+            several = row.kind == "list" and not isinstance(value, dict)
+            made = [v if isinstance(v, str) else json.dumps(v) for v in value] if several else [json.dumps(value)]
+            words += [flag, *made] if made else []
         else:
             words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
     words += of.flags(log)
@@ -109,6 +122,16 @@ def predict(
         return None
 
 
+def _larger(spec: GpuSpec, free: int) -> GpuSpec:
+    """A card of which more was free than the listed one has: the smallest listed size of it that has as much, or what was free."""
+    from archcalc.hardware.here import with_memory
+
+    stem = spec.device.id.rpartition("-")[0] if re.search(r"-\d+gb$", spec.device.id) else spec.device.id
+    sizes = [d for d in devices() if re.fullmatch(re.escape(stem) + r"(?:-\d+gb)?", d.id) and d.visible_bytes >= free]
+    device = min(sizes, key=lambda d: d.visible_bytes) if sizes else with_memory(spec.device, free)
+    return spec._replace(device=device)
+
+
 def machine_of(log: Logged, understood: Understood) -> GpuSpec | None:
     """The GPUs of the log: by their name, else by the memory that it states."""
     count = understood.asked.gpus or log.gpus or 1
@@ -116,6 +139,9 @@ def machine_of(log: Logged, understood: Understood) -> GpuSpec | None:
     if log.gpu:
         try:
             spec = parse_spec(log.gpu)._replace(count=count)
+            free = log.term("free")
+            if free and not log.memory_bytes and free > spec.device.visible_bytes:
+                spec = _larger(spec, free)
             if log.memory_bytes and abs(log.memory_bytes - spec.device.visible_bytes) > spec.device.visible_bytes // 50:
                 from archcalc.hardware.here import with_memory
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from archcalc.analysis.ask import Understood
 from archcalc.analysis.diagnose.predicted import Predicted
-from archcalc.analysis.fit import Ask, Fit, max_context
+from archcalc.analysis.fit import Ask, Fit, max_context, plans
 from archcalc.commands.change import changed
 from archcalc.commands.logs import Kind, Logged
 from archcalc.commands.words import Command, Engine
@@ -150,12 +150,17 @@ def shorter(log: Logged, predicted: Predicted, ask: Ask) -> Iterator[Try]:
     smaller = ask
     if lost:
         device = ask.gpus.device
-        share = best.budget.utilization or 1.0
+        share = ask.utilization or best.budget.utilization or 1.0
         smaller = ask._replace(
             gpus=ask.gpus._replace(device=device._replace(visible_bytes=int(device.visible_bytes - lost / share)))
         )
     try:
-        longest = max_context(predicted.found.model, best, smaller)
+        model, of = predicted.found.model, best
+        if (ask.quant, ask.tp) != (predicted.ask.quant, predicted.ask.tp):
+            # Other weights on each GPU: a plan of its own.
+            changed_plan = plans(predicted.loaded.architecture, ask, alternatives=0)
+            model, of = changed_plan.model, changed_plan.best
+        longest = max_context(model, of, smaller)
     except ArchcalcError:
         return
     if (said := dict(log.figures).get("longest")) is not None:

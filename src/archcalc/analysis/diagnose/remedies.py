@@ -8,10 +8,10 @@ from typing import Any
 
 from archcalc import report
 from archcalc.analysis.diagnose.predicted import Predicted
-from archcalc.analysis.diagnose.program import Program, Try, beyond_pool, missing, program, shorter
+from archcalc.analysis.diagnose.program import BEFORE, Program, Try, beyond_pool, missing, program, shorter
 from archcalc.analysis.fit import Fit, max_context, plans
 from archcalc.commands.change import FLAGS, changed
-from archcalc.commands.flags import table
+from archcalc.commands.flags import read, table
 from archcalc.commands.logs import APART, Kind, Logged
 from archcalc.commands.words import Command
 from archcalc.errors import ArchcalcError
@@ -20,7 +20,7 @@ Judge = Callable[[str], "Predicted | None"]
 """The prediction of a changed command."""
 MOST = 5
 # Changes that free memory at once, not of the cache.
-_FREEING = frozenset({"sequences", "batched_tokens", "text_alone", "eager"})
+_FREEING = frozenset({"sequences", "batched_tokens", "text_alone", "limits", "eager", "quant"})
 
 
 def remedies(
@@ -28,6 +28,12 @@ def remedies(
 ) -> Iterator[report.Remedy]:
     """Changes that start by what was predicted, the smallest first."""
     of = program(log)
+    if command is not None and kind == "flag" and (rank := re.search(r"LoRA rank (\d+) is greater than max_lora_rank", log.said)):
+        # Ranks that may be set: config/lora.py.
+        most = next((n for n in (8, 16, 32, 64, 128, 256, 320, 512) if n >= int(rank[1])), 0)
+        if most:
+            yield from _lifted(of, command, {"lora_rank": most}, "the memory that adapters of that rank take", judged)
+        return
     if command is None or kind in ("model", "flag"):
         if command is not None and kind == "flag" and (hint := _nearest(of, log)):
             yield report.Remedy(hint, None, "nothing: the flag was misspelled, or is of another release")
@@ -45,7 +51,7 @@ def remedies(
         yield from _lifted(of, command, {"utilization": share}, "the cache that the larger share would have held", judged)
         return
     if kind == "states" and "state blocks" in figures:
-        n = 1 << (int(figures["state blocks"]).bit_length() - 1)
+        n = int(figures["state blocks"])
         yield report.Remedy(changed(command, {"sequences": n}), None, f"more than {n} sequences at once: others wait")
         return
     estimated = False
@@ -54,7 +60,7 @@ def remedies(
         estimated = True
         yield report.Remedy(changed(command, {"context_tokens": longest}), None, f"requests longer than {longest:,} tokens")
     if kind == "heads":
-        yield from _divisors(of, command, predicted, judged)
+        yield from _divisors(of, log, command, predicted, judged)
         return
     if predicted is None:
         return
@@ -66,7 +72,7 @@ def remedies(
             best = plans(predicted.loaded.architecture, each.ask, alternatives=0).best
         except ArchcalcError:
             return None
-        if of.serves_less and beyond:
+        if of.serves_less and (beyond or kind in BEFORE):
             # It serves with a cache smaller than the context, and what is left outside the pool is what a smaller share is for.
             return best if best.start.starts and best.budget.kv_room_bytes > 0 else None
         return best if best.fits and best.headroom_bytes >= lost else None
@@ -82,10 +88,14 @@ def remedies(
                 both = Try({**each.changes, **less.changes}, less.ask, f"{each.gives_up}; {less.gives_up}")
                 if (held := starts(both)) is not None and held.headroom_bytes >= lost:
                     each, best = both, held
+            if best.headroom_bytes < 0 < best.kv_tokens:
+                each = each._replace(
+                    gives_up=f"{each.gives_up}; requests longer than the {best.kv_tokens:,} tokens of its cache then"
+                )
         if best is not None and (line := of.printed(log, command, each.changes)) is not None:
             spare = best.headroom_bytes - lost
             (more if "tp" in each.changes else small).append(report.Remedy(line, spare if spare >= 0 else None, each.gives_up))
-        elif best is None and set(each.changes) & _FREEING:
+        elif best is None and (set(each.changes) & _FREEING or (beyond and "utilization" in each.changes)):
             short.append(each)
     if of.combines and not estimated and not any("weights are quantized" not in each.gives_up for each in small):
         # What one change does not make up for, it may with a shorter context.
@@ -137,17 +147,37 @@ def _settled(of: Program, log: Logged, kind: Kind, command: Command, judged: Jud
         yield from _lifted(of, command, {"tp": second}, f"{first - second} ranks, whose GPUs are not there", judged)
     elif kind == "quant" and "quant" in known and "does not match" in log.said:
         yield from _lifted(of, command, {"quant": False}, "nothing: the checkpoint says how it is stored", judged)
+    elif kind == "quant" and "flash" in known and re.search(r"(?i)V cache", log.said):
+        given = read(command)
+        if "block size" not in log.said and given.text("--flash-attn") == "off":
+            yield from _lifted(of, command, {"flash": "on"}, "nothing, where the GPU can run it", judged)
+        yield from _lifted(of, command, {"kv_dtype": "f16"}, "the memory that a cache in f16 takes", judged)
     elif kind == "code" and "trusts" in known:
         yield from _lifted(of, command, {"trusts": True}, "the safety of code that somebody has read", judged)
     elif kind == "kernel" and "dtype" in known and re.search(r"[Bb]float16 is only supported", log.said):
         yield from _lifted(of, command, {"dtype": "half"}, "the range of bfloat16: some models overflow in float16", judged)
 
 
-def _divisors(of: Program, command: Command, predicted: Predicted | None, judged: Judge) -> Iterator[report.Remedy]:
-    from archcalc.commands.flags import read
+def _whole_experts(of: Program, log: Logged, ranks: int) -> int | bool:
+    """Expert parallelism, where what does not divide is the width of the experts: their groups in SGLang, a switch in vLLM."""
+    if found := re.search(r"moe_intermediate_size=(\d+) / moe_tp_size=\d+\) % weight_block_size_n=(\d+)", log.said):
+        width, block = int(found[1]), int(found[2])
+        fits = (
+            n
+            for n in range(2, min(ranks, 4096) + 1)
+            if ranks % n == 0 and width * n % ranks == 0 and width * n // ranks % block == 0
+        )
+        return next(fits, False) if block else False
+    return of.engine == "vllm" and re.search(r"(?:gate's and up's|down's) weight = ", log.said) is not None
 
+
+def _divisors(of: Program, log: Logged, command: Command, predicted: Predicted | None, judged: Judge) -> Iterator[report.Remedy]:
     given = read(command)
     ranks = given.get("--tensor-parallel-size", "--tp-size") or 1
+    if ep := _whole_experts(of, log, int(ranks)):
+        yield from _lifted(
+            of, command, {"ep": ep}, "an even load: each GPU has whole experts, of which some are asked more", judged
+        )
     heads = predicted.loaded.architecture.facts.heads if predicted else 0
     # A log may name any number; no more ranks than heads divide them.
     for tp in range(min(int(ranks) - 1, heads or 4096), 0, -1):

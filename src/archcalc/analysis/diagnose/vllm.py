@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -17,9 +18,11 @@ from archcalc.analysis.diagnose.program import (
     smaller_cache,
     smaller_share,
 )
-from archcalc.analysis.fit import Fit
+from archcalc.analysis.fit import Ask, Fit
+from archcalc.commands.flags import table
 from archcalc.commands.logs import Kind, Logged
 from archcalc.commands.words import Engine
+from archcalc.errors import UsageError
 
 
 class Vllm(Program):
@@ -39,7 +42,8 @@ class Vllm(Program):
         return {
             "budget": b.budget_bytes,
             "activation": b.activation_bytes,
-            "graphs": graphs,
+            # Releases that do not count them in their budget leave them to what is beside it.
+            **({"graphs": graphs} if graphs else {}),
             "non-torch": b.overhead_bytes - graphs,
         }
 
@@ -59,13 +63,14 @@ class Vllm(Program):
             if budget.sequences <= n or n < ask.concurrency or (kind == "sampling" and tried * n > free * budget.sequences > 0):
                 continue
             fewer = ask._replace(own=own._replace(sequences=n))
+            if kind == "capturing" and not _frees(log, predicted, fewer):
+                continue
             yield Try({"sequences": n}, fewer, f"more than {n} sequences at once: others wait")
         for n in (8192, 2048) if kind not in ("loading", "capturing", "sampling", "cache") else ():
             if budget.batched_tokens > n:
                 yield Try({"batched_tokens": n}, ask._replace(batched_tokens=n), "some speed of long prompts")
         if predicted.loaded.architecture.encoders and not own.text_alone and not beyond:
-            alone = ask._replace(own=own._replace(text_alone=True))
-            yield Try({"text_alone": True}, alone, "every input but text")
+            yield _text_alone(log, ask)
         if budget.utilization < 0.95 and not beyond and not before and own.cache_bytes is None:
             yield Try({"utilization": 0.95}, ask._replace(utilization=0.95), "memory for anything else on the GPU")
         if beyond and own.cache_bytes is None:
@@ -83,6 +88,36 @@ class Vllm(Program):
         if ask.quant is None and predicted.loaded.architecture.quantization is None:
             yield Try({"quant": "fp8"}, ask._replace(quant="fp8"), "some precision: weights are quantized to FP8 as they load")
         yield from more_gpus(predicted)
+
+
+# Every kind of input that models have: with none of those that it takes a model is its text's alone (0.10.2, multimodal/registry.py).
+_INPUTS = ("image", "video", "audio")
+
+
+def _text_alone(log: Logged, ask: Ask) -> Try:
+    """Text alone, in the words of the release."""
+    gives_up = "every input but text"
+    try:
+        known = "--language-model-only" in table("vllm").at(log.version)
+    except UsageError:
+        known = True
+    if known:
+        return Try({"text_alone": True}, ask._replace(own=ask.own._replace(text_alone=True)), gives_up)
+    none = dict.fromkeys(_INPUTS, 0)
+    return Try({"limits": json.dumps(none)}, ask._replace(own=ask.own._replace(limits=tuple(none.items()))), gives_up)
+
+
+def _frees(log: Logged, predicted: Predicted, ask: Ask) -> bool:
+    """Whether graphs of fewer sequences take less, by more than was missing. The pool fills its share either way."""
+    from archcalc.engines.vllm.budget import graphs_bytes
+
+    best = predicted.best
+    before, after = (
+        graphs_bytes(predicted.loaded.architecture, best.placement, sequences, best.budget.batched_tokens, ask.own)
+        for sequences in (best.budget.sequences, ask.own.sequences)
+    )
+    figures = dict(log.figures)
+    return before - after > max(0, int(figures.get("tried", 0)) - int(figures.get("free", 0)))
 
 
 def _smaller_pool(log: Logged, predicted: Predicted) -> Iterator[Try]:

@@ -16,11 +16,17 @@ from archcalc.commands.logs._lines import _SENT, Kind
 
 _CAUSES: tuple[tuple[Kind, str], ...] = (
     # What is more particular stands before what is more general.
-    ("batch", r"max_num_batched_tokens \(\d+\) (?:is smaller than max_model_len|must\s+be greater than or equal to max_num_seqs)"),
+    (
+        "batch",
+        r"max_tokens_per_mm_item \(\d+\) is larger than max_num_batched_tokens"
+        r"|max_num_batched_tokens \(\d+\) (?:is smaller than max_model_len|must\s+be greater than or equal to max_num_seqs)",
+    ),
     (
         "gpus",
-        r"World size \(\d+\) is larger than the number of\s+available GPUs|(?:parallel size|world size).{0,60}(?:cannot be larger than"
-        r"|exceeds) the (?:total )?number of available GPUs|required GPUs exceeds the total number|invalid device ordinal",
+        r"World size \(\d+\) is larger than the number of\s+available GPUs"
+        r"|(?:parallel size|world size|replica size).{0,60}(?:cannot be larger than"
+        r"|exceeds) the (?:total )?number of (?:available GPUs|visible)|required \w+ exceeds the total number|invalid device ordinal"
+        r"|Cannot provide a placement group requiring",
     ),
     (
         "device",
@@ -47,7 +53,7 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
     (
         "quant",
         r"Quantization method specified in the model config|Unknown quantization method|[Qq]uantized V cache was requested"
-        r"|V cache quantization requires flash_attn|weight quantization block",
+        r"|V cache quantization requires flash_attn|[KV] cache type \S+ with block size \d+ does not divide|weight quantization block",
     ),
     ("neighbour", r"Error in memory profiling\. Initial free memory|Error in profiling\. Initial free memory"),
     ("disk", r"No space left on device|Disk quota exceeded|Not enough free disk space"),
@@ -87,7 +93,7 @@ _ENDED = (
 _RAISED = re.compile(
     r"(?:^|[\s|\]>}])(?:(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|AssertionError|Value error)(?:[:,] \S|$)"
     r"|error loading model: |failed to initialize the context: |(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after"
-    r"|couldn't bind|failed to load model"
+    r"|couldn't bind|[Ff]ailed to load (?:draft |CLIP )?model"
 )
 # What says only that something else, told before, went wrong; and what only warns.
 _WRAPPER = re.compile(
@@ -105,7 +111,7 @@ _TOLD = (
     "rror", "ailed", "illed", "xcept", "esource", "upported", "recogniz", "No space", "quota", "free disk", "in use", "exit",
     "trust_remote",
     "custom code", "corrupt", "died", "ASSERT", "oom", "OOM", "shared memory", "larger than", "exceed", "CUDA", "driver", "nccl", "signal",
-    "bind", "terminate", "magic", "max_num_batched", "kernel image", "uantiz", "imeout", "invalid", "SIGKILL",
+    "bind", "terminate", "magic", "max_num_batched", "kernel image", "uantiz", "imeout", "invalid", "SIGKILL", "does not divide",
 )  # fmt: skip
 
 

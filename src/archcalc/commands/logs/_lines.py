@@ -104,7 +104,8 @@ class Logged(NamedTuple):
 
     `figures` are numbers beside memory; `inferred` is among them where no line says that it serves. `terms` are memory lines by name,
     `asked` the arguments as flags of the engine (a flag without value holds True), `tokens` what the cache holds, `failure` what
-    stopped it and `said` the line that says so. `started` is true where the engine said that it serves.
+    stopped it and `said` the line that says so,
+    `file_type` how a GGUF file's weights are stored. `started` is true where the engine said that it serves.
     """
 
     engine: Engine
@@ -123,6 +124,7 @@ class Logged(NamedTuple):
     failure: Kind | None
     said: str
     figures: tuple[tuple[str, float], ...] = ()
+    file_type: str | None = None
 
     def term(self, name: str) -> int | None:
         return next((size for n, size in self.terms if n == name), None)
@@ -225,6 +227,9 @@ _WORDS = (
     "model request",
     "GGUF",
     "max_num_reqs",
+    "assert ",
+    "file type",
+    "file_type",
 )
 
 
@@ -296,6 +301,8 @@ NOT_HAD = re.compile(
     r"is not a valid model identifier|gated repo|couldn't connect to|Cannot find any model weights|LocalEntryNotFoundError|GatedRepoError"
     r"|RepositoryNotFoundError|401 Client Error|Invalid repository ID"
 )
+# What a model asserts of its own widths, as a traceback shows the line: the AssertionError after it says nothing.
+DIVIDES = re.compile(r"^.{0,120}\bassert [\w.()\[\] ]*(?:heads?|size|experts?|channels|groups)[\w.()\[\] ]* % [\w.()\[\] ]+ == 0\b")
 CAPACITY = re.compile(r"GPU \d+ has a total capac\w+ of ([\d.]+) ([KMGT]iB)")
 _DEVICE = re.compile(
     r"(?:NVIDIA[ _](?:GeForce[ _])?|AMD[ _](?:Instinct[ _]|Radeon[ _])?|Tesla[ _]|Intel\(R\) Arc\(TM\) |Intel Arc )"
@@ -334,11 +341,19 @@ def command_in(line: str) -> str | None:
     return text if " -" in text or text.count(" ") == 2 else None
 
 
+_OBJECTS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|<[^<>'\"]*(?:<[^<>]*>[^<>]*)*>")
+
+
 def literal(text: str) -> Any:
     """A Python dictionary or call as loggers print them; what cannot be read as a value is left out."""
     try:
         node = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except SyntaxError:
+        # Functions and members of enumerations stand there as `<function main at 0x7f>` and `<Mode.COMPILE: 3>`.
+        if (without := _OBJECTS.sub(lambda m: m[0] if m[0][0] in "'\"" else "None", text)) == text:
+            return None
+        return literal(without)
+    except (ValueError, RecursionError, MemoryError):
         return None
     if isinstance(node, ast.Call):
         pairs: Iterable[tuple[Any, ast.expr]] = [(k.arg, k.value) for k in node.keywords if k.arg]

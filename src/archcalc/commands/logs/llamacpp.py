@@ -32,6 +32,31 @@ def _buffer(line: str) -> tuple[str, str, int] | None:
     return words[-2], words[-1], round(float(m[1]) * MIB)
 
 
+def _stored(name: str) -> str | None:
+    """A file type as `llama_model_ftype_name` spells it (src/llama-model-loader.cpp) or Ollama, as a file's name does."""
+    text = re.sub(r" - \d[\d.]* bpw(?: ternary)?| \(guessed\)|^all |,.*", "", name.strip())
+    mixed = re.fullmatch(r"(IQ3_S) mix", text)
+    sized = re.fullmatch(r"(\w+) - (Small|Medium|Large)", text)
+    if mixed:
+        return "iq3_m"
+    if sized:
+        kind = sized[1].lower()
+        return kind if kind == "q2_k" and sized[2] == "Medium" else f"{kind}_{sized[2][0].lower()}"
+    text = text.lower().replace(" ", "_")
+    return text if re.fullmatch(r"(?:(?:i|t)?q\d|mxfp4|nvfp4|bf16|f16|f32)\w*", text) else None
+
+
+# ggml/src/ggml-vulkan/ggml-vulkan.cpp and ggml/src/ggml-metal: in bytes, and in MiB.
+_ALLOCATED = re.compile(
+    r"Device memory allocation of size (\d+) failed|ggml_metal_\w+: error: failed to allocate buffer, size =\s*([\d.]+) MiB"
+)
+# What the CPU's memory could not hold: ggml/src/ggml-backend.cpp, src/llama-mmap.cpp.
+_NO_RAM = re.compile(
+    r"unable to allocate (?:CPU\w*|\S+_Host|\S*Mapped|BLAS|AMX) buffer"
+    r"|cpu_buffer_type_alloc_buffer: failed to allocate|mmap failed: Cannot allocate memory|std::bad_alloc"
+)
+
+
 def read_log(found: list[str], engine: Engine) -> Logged:
     version = model = gpu = command = None
     memory: int | None = None
@@ -44,6 +69,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
     figures: dict[str, float] = {}
     gpus: set[str] = set()
     context: int | None = None
+    file_type: str | None = None
 
     def fail(kind: Kind, line: str) -> None:
         nonlocal failure, said
@@ -60,6 +86,8 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             version = m[1]
         if m := re.search(r"loaded meta data with .* from (\S+)(?: \(|$)", line):
             model = model or m[1]
+        if (m := re.search(r"file type\s+= (.+)$|\bfile_type=\"?([^\"=]+?)\"?(?: \w+=|$)", line)) and file_type is None:
+            file_type = _stored(m[1] or m[2])
         if m := re.search(r"general\.name\s*(?:str)?\s*=\s*(.+)$", line):
             figures.setdefault("named", 1)
             model = model if model and "blobs/sha256" not in model else m[1].strip()
@@ -153,18 +181,25 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             figures.setdefault("phase", 0)
             last: Kind = where.get(phase, "loading")
             failure = last if phase != "start" else "loading"
+        elif (buffer := _ALLOCATED.search(line)) is not None:
+            figures["tried"] = int(buffer[1]) if buffer[1] else round(float(buffer[2]) * MIB)
+            places: dict[str, Kind] = {"start": "loading", "loading": "loading", "cache": "compute", "compute": "compute"}
+            fail(places.get(phase, "serving"), line)
+        elif not served and _NO_RAM.search(line):
+            fail("ram", line)
         elif re.search(r"unable to allocate \S+ buffer", line) or re.search(r"error loading model: .*(?:alloc|memory)", line):
             failure = "loading" if failure in (None, "memory", "compute") else failure
             said = said or saying(line)
         elif re.search(
-            r"failed to allocate buffer for kv cache|llama_kv_cache.*(?:failed to allocate)|failed to initialize (?:the )?memory",
+            r"failed to allocate buffer for (?:kv cache|rs cache|DSV4 compressor state)"
+            r"|llama_kv_cache.*(?:failed to allocate)|failed to initialize (?:the )?memory",
             line,
         ):
             failure = "cache"
             said = said or saying(line)
         elif re.search(
             r"failed to allocate compute (?:pp |tg )?buffers|graph_reserve: failed to allocate compute buffers"
-            r"|ggml_gallocr_reserve_n: failed to allocate",
+            r"|ggml_gallocr_reserve_n\w*: failed to allocate|output_reserve: failed to allocate|failed to reserve initial output buffer",
             line,
         ):
             failure = "compute"
@@ -184,7 +219,10 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         elif re.search(r"error: (?:invalid argument|unknown argument)", line):
             fail("flag", line)
         elif re.search(
-            r"failed to open GGUF file|No such file or directory.*gguf|failed to load model '.*No such", line, re.IGNORECASE
+            r"failed to open GGUF file|failed to get file from hugging ?face|HTTPLIB failed: Could not establish connection"
+            r"|No such file or directory.*gguf|failed to load model '.*No such",
+            line,
+            re.IGNORECASE,
         ):
             fail("model", line)
     for (device, what), size in buffers.items():
@@ -223,4 +261,5 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         failure,
         said,
         tuple(figures.items()),
+        file_type,
     )

@@ -12,6 +12,7 @@ from archcalc.commands.logs._apart import cause
 from archcalc.commands.logs._lines import (
     APART,
     CAPACITY,
+    DIVIDES,
     NOT_HAD,
     TORCH_OOM,
     Kind,
@@ -29,6 +30,10 @@ from archcalc.commands.logs._lines import (
 
 # Where a server that served says that it ended: managers/scheduler.py `run_scheduler_process`, entrypoints/engine.py.
 _ENDED = ("hit an exception", "Received sigquit", "atchdog timeout")
+
+
+# A pool of the target model; since 0.5.18 it may be sized once graphs are captured (model_runner_components/kv_pool_runtime.py).
+_POOLED = re.compile(r"(?:(?<!draft )KV [Cc]ache is allocated|sizing: KV cache allocated)")
 
 
 def read_log(found: list[str]) -> Logged:
@@ -78,7 +83,7 @@ def read_log(found: list[str]) -> Logged:
             terms.put("weights", terms.sizes["free"] - size_of(m[1], "GiB"))
         if "Load weight end" in line:
             phase = "pool"
-        if (m := re.search(r"#tokens: (\d+)", line)) and ("KV Cache is allocated" in line or "KV cache is allocated" in line):
+        if (m := re.search(r"#tokens: (\d+)", line)) and _POOLED.search(line):
             now = int(m[1])
             tokens = now if tokens is None else max(tokens, now)
             sizes = [size_of(x, "GiB") for x in re.findall(r"(?:[KV]{1,2} size|KV size|index_k size): (-?[\d.]+) GB", line)]
@@ -100,6 +105,8 @@ def read_log(found: list[str]) -> Logged:
         if m := re.search(r"Memory pool end\. avail mem=([\d.]+) GB", line):
             terms.put("left", size_of(m[1], "GiB"))
             phase = "capturing"
+        if re.search(r"Capture .*graph.* begin", line):
+            phase = "capturing"
         if re.search(r"Capture .*graph.* end", line):
             phase = "warmup"
         if m := CAPACITY.search(line):
@@ -115,12 +122,19 @@ def read_log(found: list[str]) -> Logged:
         if m := re.search(r"this process has ([\d.]+) ([KMGT]iB) memory in use", line):
             figures["in use"] = size_of(m[1], m[2])
         if "Not enough memory. Please try to increase --mem-fraction-static" in line or re.search(
-            r"rest memory .*(?:negative|not enough)|(?:leaves|leave) no (?:GPU )?memory for the (?:KV|pool)", line
+            r"rest memory .*(?:negative|not enough)|leaves? no (?:GPU )?(?:memory|room) for the (?:full )?(?:KV|pool)"
+            r"|Memory pool size is too small",
+            line,
         ):
             if m := re.search(r"Raise --mem-fraction-static\s+above ([\d.]+)", line):
                 figures["least share"] = float(m[1])
             fail("no-cache", line)
-        elif re.search(r"state cache is too small to serve|max_num_reqs=0\b", line):
+        elif re.search(r"SWA pool \(\d+ tokens\) cannot hold even one request|cannot fit ONE worst-case request", line):
+            fail("one-request", line)
+        elif re.search(
+            r"state cache is too small to serve|max_num_reqs=0\b|Not enough GPU memory for hybrid \(|Not enough space for mamba",
+            line,
+        ):
             fail("states", line)
         elif re.search(r"Prefill out of memory|Decode out of memory|alloc_req_slots runs out of memory", line):
             fail("pool", line)
@@ -137,7 +151,12 @@ def read_log(found: list[str]) -> Logged:
             else:
                 places: dict[str, Kind] = {"serving": "serving", "capturing": "capturing", "warmup": "serving", "pool": "cache"}
                 fail(places.get(phase, "memory"), line)
-        elif re.search(r"heads? .*must be divisible|is not divisible by|must be divisible by tp", line):
+        elif (not served and DIVIDES.search(line)) or re.search(
+            r"heads? .*must be divisible|is not divisible by|must be divisible by (?:tp|moe_tp_size|ep_size|--tp-size|decode_context)"
+            r"|must be divisible by (?:attn_cp_size|dp_size|moe_dp_size)|For quantized MoE models, please make sure"
+            r"|--dcp-size \d+ must divide --tp-size",
+            line,
+        ):
             fail("heads", line)
         elif re.search(r"User-specified context_length \((\d+)\) is greater than the derived", line):
             if m := re.search(r"derived context_length \((\d+)\)", line):

@@ -13,6 +13,7 @@ from archcalc.commands.logs._apart import cause
 from archcalc.commands.logs._lines import (
     APART,
     CAPACITY,
+    DIVIDES,
     NOT_HAD,
     TORCH_OOM,
     Kind,
@@ -188,6 +189,9 @@ def read_log(found: list[str]) -> Logged:
         if m := re.search(r"this process has ([\d.]+) ([KMGT]iB) memory in use", line):
             figures["in use"] = size_of(m[1], m[2])
         if "out of memory occurred when warming up" in line:
+            if failure in ("cache", "capturing"):
+                # What PyTorch said before it does not name the place.
+                failure = None
             fail("sampling", line)
         elif TORCH_OOM.search(line):
             oom_line = line
@@ -202,7 +206,9 @@ def read_log(found: list[str]) -> Logged:
             elif re.search(r"allocate_kv_cache|initialize_kv_cache|_allocate_kv_cache_tensors", around):
                 at = "cache"
             elif re.search(
-                r"in load_model|get_model\(|load_weights|create_weights|process_weights_after_loading|initialize_model", around
+                r"in load_model|Failed to load model - not enough GPU memory"
+                r"|get_model\(|load_weights|create_weights|process_weights_after_loading|initialize_model",
+                around,
             ):
                 at = "loading"
             elif phase == "after":
@@ -212,7 +218,7 @@ def read_log(found: list[str]) -> Logged:
             else:
                 at = phase  # type: ignore[assignment]
             fail(at, line)
-        elif re.search(r"No available memory for the cache blocks", line):
+        elif re.search(r"No available memory for the cache blocks|Cannot auto-fit max_model_len: not enough", line):
             fail("no-cache", line)
         elif re.search(r"To serve at least one request|larger than the maximum number of\s+tokens that can be stored", line):
             if m := re.search(r"max seq len \((\d+)\)", line):
@@ -222,19 +228,25 @@ def read_log(found: list[str]) -> Logged:
             if m := re.search(r"estimated maximum model length is (\d+)", line):
                 figures["longest"] = int(m[1])
             fail("one-request", line)
-        elif re.search(r"exceeds available Mamba cache\s+blocks", line):
+        elif re.search(r"exceeds available Mamba cache\s+blocks|assert num_cache_lines >= batch", line):
             if m := re.search(r"max_num_seqs \((\d+)\) exceeds available Mamba cache\s+blocks \((\d+)\)", line):
                 figures["state blocks"] = int(m[2])
             fail("states", line)
-        elif re.search(r"is less than desired GPU memory utilization", line):
+        elif re.search(
+            r"is less than (?:desired GPU memory utilization|the engine's budget after)"
+            r"|Externally held weights .* exceed the desired GPU memory utilization",
+            line,
+        ):
             if m := re.search(r"utilization \(([\d.]+)", line):
                 figures["share"] = float(m[1])
             fail("share", line)
-        elif re.search(
+        elif (not served and DIVIDES.search(line)) or re.search(
             r"attention heads \(\d+\) must be divisible by tensor parallel|is not divisible by (?:tensor|weight|TP|tp)|\d+ is not"
             r" divisible by \d+"
             r"|must be divisible by tensor.?parallel|not divisible by weight quantization block"
-            r"|is not divisible by min_thread",
+            r"|is not divisible by min_thread"
+            r"|Decode context parallelism for GQA/MQA requires|decode-context-parallel-size` \(\d+\) exceeds the maximum"
+            r"|must be divisible by (?:`--decode-context-parallel-size`|dcp_size)",
             line,
         ):
             fail("heads", line)

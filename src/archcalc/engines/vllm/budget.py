@@ -286,6 +286,11 @@ def capture_sizes(sequences: int, tokens: int, own: Settings | None = None) -> t
     return pieces if own.piece_graphs else 0, whole if own.whole_graphs else 0
 
 
+def graphs_bytes(architecture: Architecture, placement: Placement, sequences: int, tokens: int, own: Settings) -> int:
+    """What captured graphs take of a GPU, in the budget or beside it."""
+    return _graphs(architecture, placement, sequences, tokens, own).bytes
+
+
 def _graphs(architecture: Architecture, placement: Placement, sequences: int, tokens: int, own: Settings) -> Term:
     """Each captured graph keeps a little for each layer; layers with a state run more kernels."""
     pieces, whole = capture_sizes(sequences, tokens, own)
