@@ -466,7 +466,7 @@ def _of_command(
 ) -> tuple[list[str], _fits.Reporter]:
     """The model of an engine's own command on each machine, and how it is reported."""
     from archcalc import units
-    from archcalc.analysis.ask import understand, with_draft
+    from archcalc.analysis.ask import ENGINES, understand, with_draft
     from archcalc.analysis.speed.beside import beside
     from archcalc.analysis.verdict import Given, fit_report
     from archcalc.engines.engine import LOCAL, server
@@ -476,7 +476,7 @@ def _of_command(
 
     offline, refresh = reading.offline, reading.refresh
     # In front of a command a list is the cards of one machine, of several kinds where the engine takes such.
-    specs = machines_of(machine.gpu, machine.vram, alone=True, mixed=own.engine in ("llama.cpp", "ollama"))
+    specs = machines_of(machine.gpu, machine.vram, alone=True, mixed=server(ENGINES[own.engine]).by_layers)
     counted = any(map(counts, machine.gpu or ["here"] if machine.vram is None else machine.gpu or []))
     wanted = _wanted(load, host.calibration, None)
     if host.ram_bandwidth is not None:

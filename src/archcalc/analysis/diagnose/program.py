@@ -69,6 +69,10 @@ class Program:
         """Whether the log's own figures say that one request does not fit."""
         return False
 
+    def whole_experts(self, said: str, ranks: int) -> int | bool:
+        """What expert parallelism is given as, where what was said not to divide is the width of the experts; False where it is not."""
+        return False
+
     def printed(self, log: Logged, command: Command, changes: Mapping[str, Any]) -> str | None:
         """The changed command; None where the program is not told so."""
         return changed(command, changes)

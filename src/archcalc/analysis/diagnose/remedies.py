@@ -158,23 +158,10 @@ def _settled(of: Program, log: Logged, kind: Kind, command: Command, judged: Jud
         yield from _lifted(of, command, {"dtype": "half"}, "the range of bfloat16: some models overflow in float16", judged)
 
 
-def _whole_experts(of: Program, log: Logged, ranks: int) -> int | bool:
-    """Expert parallelism, where what does not divide is the width of the experts: their groups in SGLang, a switch in vLLM."""
-    if found := re.search(r"moe_intermediate_size=(\d+) / moe_tp_size=\d+\) % weight_block_size_n=(\d+)", log.said):
-        width, block = int(found[1]), int(found[2])
-        fits = (
-            n
-            for n in range(2, min(ranks, 4096) + 1)
-            if ranks % n == 0 and width * n % ranks == 0 and width * n // ranks % block == 0
-        )
-        return next(fits, False) if block else False
-    return of.engine == "vllm" and re.search(r"(?:gate's and up's|down's) weight = ", log.said) is not None
-
-
 def _divisors(of: Program, log: Logged, command: Command, predicted: Predicted | None, judged: Judge) -> Iterator[report.Remedy]:
     given = read(command)
     ranks = given.get("--tensor-parallel-size", "--tp-size") or 1
-    if ep := _whole_experts(of, log, int(ranks)):
+    if ep := of.whole_experts(log.said, int(ranks)):
         yield from _lifted(
             of, command, {"ep": ep}, "an even load: each GPU has whole experts, of which some are asked more", judged
         )

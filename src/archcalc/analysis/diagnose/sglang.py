@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
@@ -23,6 +24,13 @@ class Sglang(Program):
 
     def terms(self, predicted: Predicted) -> dict[str, int]:
         return {"cache": predicted.best.budget.kv_room_bytes}
+
+    def whole_experts(self, said: str, ranks: int) -> int | bool:
+        if not (found := re.search(r"moe_intermediate_size=(\d+) / moe_tp_size=\d+\) % weight_block_size_n=(\d+)", said)):
+            return False
+        width, block = int(found[1]), int(found[2])
+        groups = (n for n in range(2, min(ranks, 4096) + 1) if ranks % n == 0 and width * n % ranks == 0)
+        return next((n for n in groups if block and width * n // ranks % block == 0), False)
 
     def tries(self, log: Logged, kind: Kind, predicted: Predicted, *, beyond: bool) -> Iterator[Try]:
         ask, best = predicted.ask, predicted.best

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -52,6 +53,9 @@ class Vllm(Program):
         if tokens is not None:
             return tokens < best.context_tokens
         return room is not None and log.concurrency is None and room < best.kv_needed_bytes
+
+    def whole_experts(self, said: str, ranks: int) -> int | bool:
+        return re.search(r"(?:gate's and up's|down's) weight = ", said) is not None
 
     def tries(self, log: Logged, kind: Kind, predicted: Predicted, *, beyond: bool) -> Iterator[Try]:
         ask, budget = predicted.ask, predicted.best.budget
