@@ -162,6 +162,15 @@ def test_towers_that_llama_factory_freezes(cli: Run, tmp_path: Path, more: str, 
         ("model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type: lora\nuse_unsloth: true\n", "use_unsloth"),
         ("model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type: lora\nquantization_bit: 4\nquantization_method: hqq\n", "hqq"),
         ("base_model: qwen3-8b\nsequence_len: 512\ntiled_mlp: true\n", "tiled_mlp"),
+        ("base_model: qwen3-8b\nsequence_len: 512\nload_in_8bit: true\n", "load_in_8bit"),
+        ("base_model: qwen3-8b\nadapter: lora\nload_in_8bit: true\nload_in_4bit: true\n", "load_in_8bit"),
+        ("model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type: full\nquantization_bit: 8\n", "quantization_bit"),
+        # LLaMA-Factory's v1 format, and its adapter for Megatron-core (examples/v1, examples/megatron).
+        ("model: qwen3-8b\nmodel_class: llm\ncutoff_len: 2048\nmicro_batch_size: 1\n", "model_class"),
+        (
+            "model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type: full\npipeline_model_parallel_size: 2\n",
+            "pipeline_model_parallel_size",
+        ),
         ("base_model: qwen3-8b\nsequence_len: 512\nqat: {weight_dtype: int4}\n", "qat"),
     ],
 )
@@ -275,3 +284,71 @@ def test_a_compiled_model_keeps_what_matrices_read() -> None:
     assert sum(s.size * s.per_token for s in kept if s.size == 2) == 2 * 1280 * (2 + 2 + 2 + 4 + 8)
     assert sum(s.per_token for s in kept if s.size == 4) == 2 + 2 * 10 + 10
     assert not any("capped" in s.name for s in outside(a, how))
+
+
+# bitsandbytes 0.49, functional.py `int8_vectorwise_quant`: a byte an element, an fp32 scale for each row of a linear module; embedding,
+# head and norms stay in bf16. Qwen3-8B: 36 layers of q 4096x4096, k and v 1024x4096, o 4096x4096, gate and up 12288x4096, down 4096x12288.
+_ROWS = 4096 + 2 * 1024 + 4096 + 2 * 12288 + 4096
+_MATRICES = 4096 * 4096 * 2 + 2 * 1024 * 4096 + 3 * 12288 * 4096
+_INT8 = 36 * (_MATRICES + 4 * _ROWS) + 2 * (8_190_735_360 - 36 * _MATRICES)
+
+AXOLOTL = "base_model: qwen3-8b\nadapter: lora\nsequence_len: 1024\nmicro_batch_size: 2\nlora_target_linear: true\n"
+AXOLOTL += "gradient_checkpointing: true\n"
+LLAMA_FACTORY = "model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type: lora\ncutoff_len: 1024\nbf16: true\n"
+LLAMA_FACTORY += "per_device_train_batch_size: 2\n"
+# What its matrices read of 2 x 1024 tokens: the normalized inputs of attention and FFN, the heads' output, the FFN's inner product.
+_READ = 36 * 2 * 1024 * 2 * (4096 + 4096 + 4096 + 12288)
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        # axolotl 0.19, utils/config/__init__.py `normalize_config`: reentrant unless told otherwise, or with `rl`.
+        (AXOLOTL + "load_in_8bit: true\n", 0),
+        (AXOLOTL + "load_in_8bit: true\ngradient_checkpointing_kwargs: {use_reentrant: false}\n", _READ),
+        # LLaMA-Factory 0.9.5, hparams/model_args.py `use_reentrant_gc`: true.
+        (LLAMA_FACTORY + "quantization_bit: 8\n", 0),
+        (LLAMA_FACTORY + "quantization_bit: 8\nuse_reentrant_gc: false\n", _READ),
+        # transformers 5.24, modeling_utils.py `gradient_checkpointing_enable`: `{"use_reentrant": False}`.
+        (SFT + "use_peft: true\nload_in_8bit: true\n", None),
+    ],
+)
+def test_int8_matrices_and_what_they_hold(cli: Run, tmp_path: Path, text: str, held: int | None) -> None:
+    """`MatMul8bitLt` holds what it reads as an attribute, which checkpointing that is not reentrant does not let go of."""
+    r = of_file(cli, tmp_path, text)
+    assert r["plan"]["quant"] == "int8" and term(r, "weights") == _INT8
+    found = term(r, "activations: inputs of int8 matrices")
+    assert found == held if held is not None else found > 0
+
+
+def test_int8_by_option_or_not_at_all(cli: Run) -> None:
+    words = ("qwen3-8b", "--lora", "16", "--seq", "1k", "--gpu", "h100")
+    assert term(said(cli, *words, "--int8"), "weights") == _INT8
+    for more in (("--int8", "--qlora"), ("--int8", "--fsdp", "8"), ("--int8", "--zero", "3", "--dp", "8")):
+        done = cli("train", *words[:-1], "8xH100", *more, "--offline")
+        assert done.returncode == 2 and "--int8" in done.stderr
+
+
+def test_keys_that_are_off_change_nothing(cli: Run, tmp_path: Path) -> None:
+    r = of_file(
+        cli, tmp_path, AXOLOTL + "load_in_8bit: false\nload_in_4bit: false\nqat:\ntiled_mlp: false\nbf16: true\nfp16: false\n"
+    )
+    assert r["recipe"]["unmodelled"] == []
+
+
+def test_pairs_without_a_reference(cli: Run, tmp_path: Path) -> None:
+    """ORPO and SimPO take pairs and no reference model (TRL, trainer/orpo_trainer.py, cpo_trainer.py)."""
+    full = AXOLOTL.replace("adapter: lora\n", "").replace("lora_target_linear: true\n", "")
+    for rl, frozen in (("dpo", True), ("orpo", False), ("simpo", False)):
+        r = of_file(cli, tmp_path, f"{full}rl: {rl}\n")
+        assert bool(term(r, "models beside it")) == frozen
+        assert any("one batch" in note for note in r["notes"])
+
+
+@pytest.mark.parametrize(
+    ("more", "fits"), [(("--zero", "3", "--dp", "8"), True), (("--zero", "2", "--dp", "8"), False), ((), False)]
+)
+def test_weights_on_the_cpu_alone_are_zero_3_s(cli: Run, more: tuple[str, ...], fits: bool) -> None:
+    """DeepSpeed 0.19, runtime/zero/config.py: `offload_param` is of stage 3."""
+    done = cli("train", "qwen3-8b", "--seq", "1k", "--gpu", "8xH100", "--offload", "params", *more, "--offline")
+    assert done.returncode == (0 if fits else 2) and (fits or "--zero 3" in done.stderr)

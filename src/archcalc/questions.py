@@ -181,6 +181,7 @@ def train(
     lora: int | None = None,
     lora_targets: str | None = None,
     qlora: bool = False,
+    int8: bool = False,
     double_quant: bool | None = None,
     freeze: str | None = None,
     method: str | None = None,

@@ -85,6 +85,7 @@ class Offloads(str, Enum):
 
     none = "none"
     optimizer = "optimizer"
+    params = "params"
     all = "all"
 
 
@@ -207,6 +208,7 @@ class Trained(NamedTuple):
         ),
     ] = None
     qlora: Annotated[bool, typer.Option("--qlora", help="Frozen matrices in nf4.", rich_help_panel=ADAPT)] = False
+    int8: Annotated[bool, typer.Option("--int8", help="Frozen matrices in LLM.int8().", rich_help_panel=ADAPT)] = False
     double_quant: Annotated[
         bool | None, typer.Option("--double-quant/--no-double-quant", help="nf4's scales in 8 bits.", rich_help_panel=ADAPT)
     ] = None
@@ -425,6 +427,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
             computed.recompute_modules is not None and computed.checkpointing in (Checkpointing.none, Checkpointing.full),
             "--checkpointing selective",
         ),
+        ("--int8", trained.int8 and trained.qlora, "--lora 16 and no --qlora"),
         (
             "--double-quant" if trained.double_quant else "--no-double-quant",
             trained.double_quant is not None and not trained.qlora and alone,
@@ -453,7 +456,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
         "sequence": split.sp or None,
         "lora": trained.lora,
         "targets": None if trained.lora_targets is None else split_targets(trained.lora_targets),
-        "quant": "nf4" if trained.qlora else None,
+        "quant": "nf4" if trained.qlora else "int8" if trained.int8 else None,
         "double_quant": trained.double_quant,
         "frozen": None if trained.freeze is None else _frozen(trained.freeze),
     }

@@ -176,7 +176,7 @@ def _said(a: Architecture, run: Run, taken: Mapping[str, Any]) -> list[str]:
     """Which of the usual conventions the run has."""
     notes = []
     if taken.get("quantized_experts") and any(t.experts for s in a.stacks for layer in s.kinds for t in layer.tensors):
-        notes.append("routed experts in nf4 too, as axolotl has them; --framework transformers leaves them as they are")
+        notes.append(f"routed experts in {run.quant} too, as axolotl has them; --framework transformers leaves them as they are")
     if "loss" in taken and run.loss == taken["loss"]:
         notes.append("no framework is named: torchtitan's compiled loss, 4 bytes a logit; --loss full for the Trainer's 14")
     return notes

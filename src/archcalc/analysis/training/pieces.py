@@ -65,7 +65,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
         if run.quantized_experts and (held := unfused(t)) is not None:
             takes = takes or run.quantized_experts != "apart" or bool(held)
         takes = takes or (run.quantized_head and part == "head" and len(t.shape) == 2)
-        quantized = run.quant == "nf4" and takes
+        quantized = bool(run.quant) and takes
         times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
         adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
         return Piece(t, part, _on_rank(t, run.tp, run.ep), copies, trains, quantized, adapter)

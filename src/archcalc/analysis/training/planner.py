@@ -132,7 +132,8 @@ class Planner:
         return How(
             size=run.size, attention=run.attention, amp=run.precision == "amp", trains=not run.lora, targets=self._adapters(run),
             rank=run.lora, tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size,
-            inputs=bool(run.quant) and run.nf4_inputs, capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
+            inputs=run.quant == "int8" or (bool(run.quant) and run.nf4_inputs),
+            capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
             exchanged=run.ep > 1, compiled=run.compiled,
         )  # fmt: skip
 
@@ -262,6 +263,9 @@ class Planner:
                 # What a function keeps as an attribute lives as long as its node (bitsandbytes 0.42, `ctx.tensors`).
                 before += n * batch * tokens * read
             again = rank_bytes(makes_again, batch, tokens, split)
+            # bitsandbytes 0.49, autograd/_functions.py `MatMul8bitLt.forward`: `ctx.tensors` holds what the matrix reads, which only the
+            # graph's end frees; reentrant checkpointing makes no graph (torch/utils/checkpoint.py `CheckpointFunction`).
+            held = batch * (tokens // run.cp) * read if run.quant == "int8" and run.recompute == "full" and not run.reentrant else 0
             if run.recompute == "full" and run.every > 1:
                 # One input for each group of layers; the group is made again as a whole.
                 groups = -(-n // run.every)
@@ -269,7 +273,7 @@ class Planner:
                 again *= min(run.every, n)
             if again and n * sum(sizes.values()) + again > n * rank_bytes(alone, batch, tokens, split):
                 # Checkpointing a single layer, or groups as long as the model, saves nothing.
-                sizes, again = _by_block(alone, batch, tokens, split), 0
+                sizes, again, held = _by_block(alone, batch, tokens, split), 0, 0
             beside = rank_bytes(passing, batch, tokens, split)
             working = max(working, again + beside)
             # The first layer has all that it needs when its turn comes.
@@ -278,6 +282,8 @@ class Planner:
                 # One is on its way out while the next is made (torchtune 0.6, training/_activation_offloading.py:
                 # max_fwd_stash_size 5).
                 sizes = {block: size * min(_STASH, n) // n if n else 0 for block, size in sizes.items()}
+            if held:
+                sizes["inputs of int8 matrices"] = held
             for block, size in sizes.items():
                 blocks[block] = blocks.get(block, 0) + size * n * over // under
         for saved in stage.unreached:

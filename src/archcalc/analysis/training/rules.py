@@ -82,10 +82,21 @@ def check(a: Architecture, run: Run) -> None:
         raise UsageError(f"--zero {run.zero}: the stages are 1, 2 and 3 (0 for none)")
     if run.zero and run.fsdp > 1:
         raise UsageError("--zero and --fsdp both shard the states", "give one of them")
+    if run.offload == "params" and run.zero != 3 and run.gpus > 1:
+        raise UsageError(
+            "--offload params is ZeRO 3's; FSDP's offload takes gradients and states along",
+            "--zero 3 with it, or --offload all",
+        )
+    option = "--int8" if run.quant == "int8" else "--qlora"
     if run.quant and not run.lora:
-        raise UsageError("--qlora: quantized weights cannot be trained", "train an adapter beside them: --lora 16")
+        raise UsageError(f"{option}: quantized weights cannot be trained", "train an adapter beside them: --lora 16")
     if run.quant and run.precision == "amp":
-        raise UsageError("--qlora computes in half precision: it does not go with --precision amp", "use pure or mixed")
+        raise UsageError(f"{option} computes in half precision: it does not go with --precision amp", "use pure or mixed")
+    if run.quant == "int8" and (run.stage == 3 or run.tp > 1):
+        raise UsageError(
+            f"{option}: bitsandbytes' int8 matrices, whose scales stand beside them, are whole on every rank",
+            "--dp without ZeRO 3, or --qlora",
+        )
 
 
 def _frozen(a: Architecture, run: Run) -> None:

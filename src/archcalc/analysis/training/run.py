@@ -38,7 +38,8 @@ class Run(NamedTuple):
     arXiv:1710.03740; under `fsdp` the sharded weights are the fp32 ones), `amp` fp32 weights under autocast, `pure` everything in
     half precision, `fp32`. `step_in_backward` steps each tensor when its gradient is there, and frees it; `quantized_experts` has
     routed experts in nf4 too, or those alone that checkpoints hold `apart`; `offload_inputs` moves the inputs that checkpointing
-    keeps to the CPU; `nf4_half` has nf4 matrices whole in fp16 before they are cast, `adapter_dropout` drops what adapters read,
+    keeps to the CPU; `nf4_half` has nf4 matrices whole in fp16 before they are cast, without `reentrant`
+    checkpointing cannot free what functions keep as attributes, `adapter_dropout` drops what adapters read,
     `joined` has queries, keys and values in one matrix, `quantized_head` the head in nf4 too, and `untied` a head of its own where
     the model shares it with the embedding. With `pass_before` the graph of the micro- batch before lives until its successor's
     logits are there, with its logits and what is no saved tensor; `shifted` says what a full loss shifts by one token: `labels`, or
@@ -77,10 +78,11 @@ class Run(NamedTuple):
     grad_size: int | None = None
     lora: int = 0
     targets: tuple[str, ...] = ("all-linear",)
-    quant: Literal["", "nf4"] = ""
+    quant: Literal["", "nf4", "int8"] = ""
     double_quant: bool = True
     nf4_inputs: bool = False
     nf4_half: bool = False
+    reentrant: bool = False
     adapter_size: int = 4
     adapter_dropout: bool = False
     joined: bool = False
