@@ -43,8 +43,8 @@ REFUSED = [
     ("qwen3-8b --attention flash --precision fp32", "half precision"),
     ("qwen3-8b --framework torchtune --pp 8", "torchtune"),
     ("qwen3-8b --framework torchtitan --framework-version 99", "changes nothing"),
-    ("qwen3-8b --lora 16 --lora-targets q_proj,lm_head", "not modelled"),
-    ("qwen3-0.6b --lora 16 --lora-targets q_proj,embed_tokens", "not modelled"),
+    ("qwen3-8b --modules-to-save lm_head", "changes nothing"),
+    ("qwen3-8b --lora 16 --modules-to-save norm", "embed_tokens, lm_head"),
     ("qwen3-8b --framework torchtitan --zero 3", "torchtitan"),
     ("qwen3-8b --framework deepspeed --fsdp 8", "deepspeed"),
     # LitGPT 0.5.13, finetune/lora.py: "Quantization is currently not supported for multi-GPU training".
@@ -352,3 +352,31 @@ def test_weights_on_the_cpu_alone_are_zero_3_s(cli: Run, more: tuple[str, ...], 
     """DeepSpeed 0.19, runtime/zero/config.py: `offload_param` is of stage 3."""
     done = cli("train", "qwen3-8b", "--seq", "1k", "--gpu", "8xH100", "--offload", "params", *more, "--offline")
     assert done.returncode == (0 if fits else 2) and (fits or "--zero 3" in done.stderr)
+
+
+# Qwen3-8B: 151,936 words of 4,096; a rank of 8 on queries and values of 36 layers, each with its own width.
+_QV, _WORD = 36 * 8 * ((4096 + 4096) + (4096 + 1024)), 151_936 * 4096
+_ENDS_AXOLOTL = "base_model: qwen3-8b\nadapter: lora\nsequence_len: 512\nlora_r: 8\nlora_target_modules: [q_proj, v_proj]\n"
+_ENDS_LLAMA_FACTORY = (
+    "model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type: lora\nlora_rank: 8\nlora_target: q_proj,v_proj\nbf16: true\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "trained", "bytes_"),
+    [
+        (_ENDS_AXOLOTL + "lora_modules_to_save: [embed_tokens, lm_head]\n", _QV + 2 * _WORD, 2 * (8_190_735_360 + 2 * _WORD)),
+        # LLaMA-Factory 0.9.5, model/adapter.py `init_adapter`: trained weights are cast to fp32.
+        (_ENDS_LLAMA_FACTORY + "additional_target: lm_head\n", _QV + _WORD, 2 * 8_190_735_360 + 4 * _WORD),
+        (_ENDS_LLAMA_FACTORY + "additional_target: lm_head\npure_bf16: true\n", _QV + _WORD, 2 * 8_190_735_360 + 2 * _WORD),
+        (SFT + "use_peft: true\nlora_r: 8\nlora_target_modules: [q_proj, v_proj, lm_head]\ndtype: bfloat16\n",
+         _QV + 8 * (4096 + 151_936), 2 * 8_190_735_360),
+        ("checkpoint_dir: qwen3-8b\nprecision: bf16-true\nlora_r: 8\nlora_query: true\nlora_value: true\nlora_head: true\n"
+         "train: {max_seq_length: 512}\n", _QV + 8 * (4096 + 151_936), 2 * 8_190_735_360),
+    ],
+)  # fmt: skip
+def test_adapters_on_the_head_and_copies_that_are_trained(cli: Run, tmp_path: Path, text: str, trained: int, bytes_: int) -> None:
+    """PEFT 0.21, utils/other.py `ModulesToSaveWrapper`: a trained copy beside the frozen module."""
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+    r = said(cli, "qwen3-8b", "--recipe", str(tmp_path / "run.yaml"), "--gpu", "h100")
+    assert (r["trainable_params"], term(r, "weights")) == (trained, bytes_)

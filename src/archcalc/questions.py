@@ -180,6 +180,7 @@ def train(
     ep: int | None = None,
     lora: int | None = None,
     lora_targets: str | None = None,
+    modules_to_save: str | None = None,
     qlora: bool = False,
     int8: bool = False,
     double_quant: bool | None = None,

@@ -203,7 +203,16 @@ class Trained(NamedTuple):
         typer.Option(
             "--lora-targets",
             metavar="NAMES",
-            help="all-linear, attention, mlp, qv, experts, ends of module names, or a regular expression.",
+            help="all-linear, attention, mlp, qv, experts, head, embedding, ends of module names, or a regular expression.",
+            rich_help_panel=ADAPT,
+        ),
+    ] = None
+    modules_to_save: Annotated[
+        str | None,
+        typer.Option(
+            "--modules-to-save",
+            metavar="NAMES",
+            help="Trained whole beside adapters, as copies: embed_tokens,lm_head.",
             rich_help_panel=ADAPT,
         ),
     ] = None
@@ -427,6 +436,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
             computed.recompute_modules is not None and computed.checkpointing in (Checkpointing.none, Checkpointing.full),
             "--checkpointing selective",
         ),
+        ("--modules-to-save", trained.modules_to_save is not None and not trained.lora and alone, "--lora 16"),
         ("--int8", trained.int8 and trained.qlora, "--lora 16 and no --qlora"),
         (
             "--double-quant" if trained.double_quant else "--no-double-quant",
@@ -456,6 +466,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
         "sequence": split.sp or None,
         "lora": trained.lora,
         "targets": None if trained.lora_targets is None else split_targets(trained.lora_targets),
+        "saved": None if trained.modules_to_save is None else split_targets(trained.modules_to_save),
         "quant": "nf4" if trained.qlora else "int8" if trained.int8 else None,
         "double_quant": trained.double_quant,
         "frozen": None if trained.freeze is None else _frozen(trained.freeze),

@@ -51,7 +51,6 @@ class Axolotl:
                 "relora",
                 "galore",
                 "unfrozen_parameters",
-                "lora_modules_to_save",
                 "peft_use_dora",
                 "fp8",
                 "cfg_parallel",
@@ -140,6 +139,7 @@ class Axolotl:
             "loss": "fused" if fused else "full",
             "output_freed": True,
             "lora": rank if adapter else None,
+            "saved": k.names("lora_modules_to_save") if adapter else None,
             "targets": (("all-linear",) if linear or not targets else targets) if adapter else None,
             "quant": "int8" if eight else "nf4" if four and adapter else None,
             # utils/config/__init__.py `normalize_config`; core/builders/base.py `_configure_gradient_checkpointing`.

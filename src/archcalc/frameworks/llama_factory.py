@@ -47,7 +47,6 @@ class LlamaFactory:
                 "use_apollo",
                 "use_badam",
                 "use_dora",
-                "additional_target",
                 "use_llama_pro",
                 "shift_attn",
                 "mixture_of_depths",
@@ -117,6 +116,9 @@ class LlamaFactory:
             "output_freed": True,
             "lora": (k.int("lora_rank", default=8) or 8) if lora else None,
             "targets": (("all-linear",) if targets in ((), ("all",)) else targets) if lora else None,
+            # Copies of modules are trained in the type of other trained weights (model/adapter.py `init_adapter`).
+            "saved": k.names("additional_target") if lora else None,
+            "saved_size": 4 if half and not pure else None,
             "quant": "nf4" if bits == 4 else "int8" if bits else None,
             "reentrant": k.flag("use_reentrant_gc", default=True),
             "double_quant": k.flag("double_quantization", default=True) if bits == 4 else None,

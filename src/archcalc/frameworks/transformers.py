@@ -73,7 +73,6 @@ class Transformers:
                 "use_dora",
                 "optim_target_modules",
                 "config_overrides",
-                "lora_modules_to_save",
                 "lora_target_parameters",
                 "parallelism_config",
                 "fp8",
@@ -153,6 +152,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "offload_inputs": k.flag("activation_offloading") or None,
         "lora": (k.int("lora_r", default=16) or 16) if lora else None,
         "targets": k.names("lora_target_modules") or (("all-linear",) if lora else None),
+        "saved": k.names("lora_modules_to_save") if lora else None,
         "quant": "nf4" if four else "int8" if eight else None,
         # modeling_utils.py `gradient_checkpointing_enable`: not since release 5.
         "reentrant": k.flag(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from archcalc.analysis import activations as act
 from archcalc.analysis.activations import How, Saved, Split, rank_bytes
 from archcalc.analysis.activations.saved import FP32
+from archcalc.analysis.training.adapters import SAVED, targeted
 from archcalc.analysis.training.passing import passing_gradients, read_by_matrices
 from archcalc.analysis.training.pieces import Piece, adapters_of, pieces, stage_layers
 from archcalc.analysis.training.rules import check
@@ -91,7 +92,7 @@ class Planner:
 
     def __init__(self, architecture: Architecture) -> None:
         self.a = architecture
-        self._targets: dict[tuple[str, ...], frozenset[str]] = {}
+        self._targets: dict[tuple[tuple[str, ...], tuple[str, ...]], frozenset[str]] = {}
         self._pieces: dict[Run, list[list[Piece]]] = {}
         self._whole: dict[tuple[int, How, act.Implementation, bool], tuple[tuple[Saved, ...], tuple[Saved, ...]]] = {}
         self._layers: dict[tuple[int, How, act.Implementation, bool, act.Recompute], act.Kept] = {}
@@ -122,7 +123,7 @@ class Planner:
 
     def _adapters(self, run: Run) -> frozenset[str]:
         """The modules that adapters go on."""
-        key = run.targets if run.lora else ()
+        key = (run.targets, run.saved) if run.lora else ((), ())
         if key not in self._targets:
             self._targets[key] = adapters_of(self.a, run)
         return self._targets[key]
@@ -146,6 +147,7 @@ class Planner:
             ep=run.ep,
             lora=run.lora,
             targets=run.targets,
+            saved=run.saved,
             quant=run.quant,
             frozen=run.frozen,
             quantized_experts=run.quantized_experts,
@@ -436,9 +438,14 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
     # The head and the loss together, a chunk of tokens at a time, gradients made in the forward pass (Hsu et al. 2024,
     # arXiv:2410.10989, section 3.2): the chunk shrinks with the vocabulary so that its logits are no larger than the head's input.
     hidden = a.facts.hidden_size
-    made = (c + 4) * _fused_rows(a, run) * vocab + c * local * hidden + (0 if run.lora else c * vocab * hidden)
-    kept = c * local * hidden + (0 if run.lora else c * vocab * hidden)
+    head = c * vocab * hidden if _trains_head(a, run) else 0
+    made = (c + 4) * _fused_rows(a, run) * vocab + c * local * hidden + head
+    kept = c * local * hidden + head
     return made, kept, 0
+
+
+def _trains_head(a: Architecture, run: Run) -> bool:
+    return not run.lora or any(name.startswith(f"{SAVED}head.") for name in (targeted(a, (), run.saved) if run.saved else ()))
 
 
 def _tokens_words(run: Run) -> str:
@@ -476,7 +483,7 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
         )
     if run.loss == "fused":
         hidden, width = a.facts.hidden_size, run.size
-        head = "" if run.lora else f" + {width} B x {a.facts.vocab_size:,} x {hidden:,} (gradient of the head)"
+        head = "" if not _trains_head(a, run) else f" + {width} B x {a.facts.vocab_size:,} x {hidden:,} (gradient of the head)"
         chunk = "" if late else f" + ({width} + 4) B x {_fused_rows(a, run):,} x {a.facts.vocab_size:,} (a chunk's logits)"
         return f"{width} B x {tokens} x {hidden:,} (gradient of its input){head}{chunk}"
     if run.shifted != "labels":

@@ -49,8 +49,9 @@ class Run(NamedTuple):
     micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
     fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
     `compiled` says that the model is compiled as a whole, `frozen_size` in how many bytes an element the `frozen_models` stand beside it.
-    `micro_batches` are those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp`
-    and `cp`.
+    Beside an adapter whole copies of the modules that `saved` names are trained (PEFT's `modules_to_save`), in `saved_size` bytes
+    an element where that is not the model's type. `micro_batches` are those of one step on each pipeline. `ep` ranks share the
+    routed experts; they are taken from `dp`, `fsdp` and `cp`.
     """
 
     seq: int
@@ -78,6 +79,8 @@ class Run(NamedTuple):
     grad_size: int | None = None
     lora: int = 0
     targets: tuple[str, ...] = ("all-linear",)
+    saved: tuple[str, ...] = ()
+    saved_size: int = 0
     quant: Literal["", "nf4", "int8"] = ""
     double_quant: bool = True
     nf4_inputs: bool = False

@@ -159,8 +159,10 @@ def states(run: Run, held: list[Piece]) -> States:
     ways = tuple(shards if stage >= least else 1 for least in (3, 2, 1))
     expert_ways = tuple(spread if stage >= least else 1 for least in (3, 2, 1))
     keeps_step = run.optimizer in ("adamw", "muon") and not master
+    usual = weight, gradient, moment, master
     for p in held:
         in_weights, in_gradients, in_states = expert_ways if p.tensor.experts else ways
+        weight, gradient, moment, master = (run.saved_size,) * 3 + (0,) if p.saved and run.saved_size else usual
         copies, n = p.copies, p.elements
         if p.quantized and not p.trains:
             weights += copies * share(quantized_bytes(run, p.tensor, n), in_weights)
@@ -199,6 +201,7 @@ def states(run: Run, held: list[Piece]) -> States:
     if run.no_sync and run.micro_batches > 1 and stage >= 3:
         # Summed whole on every rank until the last micro-batch (FSDP's `no_sync`; accelerate 1.15, accelerator.py `accumulate`).
         gradients += sum(p.total * run.size * p.trains for p in held)
+    weight, gradient, moment, master = usual
     if run.step_in_backward and gradients:
         # One tensor's gradient at a time (torchtune 0.6, training/memory.py `register_optim_in_bwd_hooks`).
         gradients = max(-(-p.elements * gradient // (expert_ways if p.tensor.experts else ways)[1]) for p in held if p.trains)
