@@ -380,3 +380,54 @@ def test_adapters_on_the_head_and_copies_that_are_trained(cli: Run, tmp_path: Pa
     (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
     r = said(cli, "qwen3-8b", "--recipe", str(tmp_path / "run.yaml"), "--gpu", "h100")
     assert (r["trainable_params"], term(r, "weights")) == (trained, bytes_)
+
+
+def test_target_parameters_are_fused_experts(cli: Run, tmp_path: Path) -> None:
+    """PEFT 0.21, `LoraConfig.target_parameters`: the elements are those measured for both tensors (`data/lora.jsonl`)."""
+    text = "base_model: qwen3-30b-a3b\nadapter: lora\nsequence_len: 512\nlora_r: 16\nlora_target_parameters: [{}]\n"
+    measured = next(
+        json.loads(line)["trainable"]
+        for line in (Path(__file__).parent / "data" / "lora.jsonl").read_text(encoding="utf-8").splitlines()
+        if '"qwen3-30b-a3b", "targets": "experts"' in line
+    )
+    both = of_file(cli, tmp_path, text.format("mlp.experts.gate_up_proj, experts.down_proj"))
+    assert both["trainable_params"] == measured
+    # 48 layers of 128 experts, 768 wide.
+    one = of_file(cli, tmp_path, text.format("experts.down_proj"))
+    assert one["trainable_params"] == 48 * 128 * 16 * (768 + 2048)
+    (tmp_path / "run.yaml").write_text(text.format("self_attn.q_proj.weight"), encoding="utf-8")
+    done = cli("train", "--recipe", str(tmp_path / "run.yaml"), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2 and "'self_attn.q_proj.weight'" in done.stderr and "gate_up_proj" in done.stderr
+
+
+OTHERS = [
+    ("run.yaml", "trainer: {devices: 8}\nmodel: {restore_from_path: a.nemo, micro_batch_size: 1}\n", "NeMo", "MODEL_ARGS"),
+    ("run.py", "from nemo.collections import llm\n", "NeMo", "MODEL_ARGS"),
+    ("run.py", "from unsloth import FastLanguageModel\n", "Unsloth", "--qlora"),
+    ("run.yaml", "model_name: a\nuse_gradient_checkpointing: unsloth\nload_in_4bit: true\n", "Unsloth", "--qlora"),
+    ("run.sh", "swift sft --model a --train_type lora --per_device_train_batch_size 1 --max_length 2048\n", "ms-swift", "--lora"),
+    ("run.sh", "python3 -m verl.trainer.main_ppo actor_rollout_ref.model.path=a --x 1\n", "veRL", "--method grpo"),
+    (
+        "run.sh",
+        "deepspeed --module openrlhf.cli.train_ppo_ray --pretrain a --micro_train_batch_size 8\n",
+        "OpenRLHF",
+        "--method grpo",
+    ),
+    ("run.sh", "python train.py --train_type qlora --context_length 2048 --batch_size 2\n", "fsdp_qlora", "--framework-version"),
+    ("run.py", "print(1)\n", "Python script", "options"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "whose", "instead"), OTHERS, ids=[f"{whose}-{name}" for name, _, whose, _ in OTHERS])
+def test_other_frameworks_are_refused_by_name(cli: Run, tmp_path: Path, name: str, text: str, whose: str, instead: str) -> None:
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    done = cli("train", "qwen3-8b", "--recipe", str(tmp_path / name), "--gpu", "8xH100", "--offline")
+    assert (done.returncode, done.stdout) == (2, "") and whose in done.stderr and instead in done.stderr
+
+
+def test_a_repacked_model_is_no_framework(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "run.sh").write_text(
+        "accelerate launch sft.py --model_name_or_path unsloth/Qwen3-8B --max_length 1024 --per_device_train_batch_size 1\n",
+        encoding="utf-8",
+    )
+    assert said(cli, "qwen3-8b", "--recipe", str(tmp_path / "run.sh"), "--gpu", "8xH100")["recipe"]["framework"] == "transformers"

@@ -16,7 +16,7 @@ from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
-from archcalc.frameworks.transformers import rollout_bytes
+from archcalc.frameworks.transformers import parameters, rollout_bytes
 
 _INERT = (
     INERT[:-1]
@@ -67,7 +67,6 @@ class Axolotl:
                 "peft_layers_to_transform",
                 "peft_layer_replication",
                 "peft_trainable_token_indices",
-                "lora_target_parameters",
                 "lora_rank_pattern",
                 "lisa_n_layers",
                 "expert_parallel_size",
@@ -99,6 +98,7 @@ class Axolotl:
         if k.flag("eager_attention"):
             attention = "eager"
         linear = k.flag("lora_target_linear")
+        experts = parameters(k, "lora_target_parameters")
         targets, rank = k.names("lora_target_modules"), k.int("lora_r", default=8) or 8
         if k.flag("model_quantization_config_kwargs.dequantize"):
             k.get("model_quantization_config")
@@ -140,7 +140,7 @@ class Axolotl:
             "output_freed": True,
             "lora": rank if adapter else None,
             "saved": k.names("lora_modules_to_save") if adapter else None,
-            "targets": (("all-linear",) if linear or not targets else targets) if adapter else None,
+            "targets": (*(("all-linear",) if linear or not (targets or experts) else targets), *experts) if adapter else None,
             "quant": "int8" if eight else "nf4" if four and adapter else None,
             # utils/config/__init__.py `normalize_config`; core/builders/base.py `_configure_gradient_checkpointing`.
             "reentrant": k.flag("gradient_checkpointing_kwargs.use_reentrant", default=not k.text("rl")),

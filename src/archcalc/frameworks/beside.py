@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks import deepspeed, files
 from archcalc.frameworks.keys import Keys
@@ -267,17 +268,16 @@ def adapter_of(k: Keys, key: str) -> dict[str, Any]:
     if not name:
         return {}
     inner = _read(k, key, os.path.join(name[0], "adapter_config.json"), NOTHING, _ADAPTER_INERT)
-    inner.refuse(
-        ("use_dora", "modules_to_save", "rank_pattern", "target_parameters", "layers_to_transform", "trainable_token_indices")
-    )
+    inner.refuse(("use_dora", "rank_pattern", "layers_to_transform", "trainable_token_indices"))
     kind = inner.text("peft_type", default="LORA")
     rank = inner.int("r")
     targets = inner.values.get("target_modules")
-    if kind.upper() != "LORA" or rank is None or (isinstance(targets, str) and targets != "all-linear") or not targets:
+    experts = tuple(f"{PARAMETER}{one}" for one in inner.names("target_parameters"))
+    if kind.upper() != "LORA" or rank is None or (isinstance(targets, str) and targets != "all-linear") or not (targets or experts):
         raise UnsupportedError(
             f"{inner.path}: this adapter is not modelled", "one of peft_type LORA with r and a list of target_modules is"
         )
-    return {"lora": rank, "targets": inner.names("target_modules")}
+    return {"lora": rank, "targets": (*inner.names("target_modules"), *experts), "saved": inner.names("modules_to_save")}
 
 
 _ADAPTER_INERT = (

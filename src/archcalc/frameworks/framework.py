@@ -13,6 +13,7 @@ from archcalc.analysis.training.choose import SPLITS
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.files import File
+from archcalc.frameworks.others import refuse_others
 from archcalc.model import Architecture
 
 
@@ -73,7 +74,10 @@ def recognized(file: File) -> Framework:
     for name in REGISTRY:
         found = framework(name)
         if found.recognizes(file):
+            if name in ("transformers", "llama-factory"):
+                refuse_others(file.path, file.data, "")  # ms-swift's keys are the Trainer's, and more.
             return found
+    refuse_others(file.path, file.data, " ".join(file.words))
     raise UsageError(
         f"{file.path} is no configuration that a framework known here reads", f"--framework names it: {', '.join(REGISTRY)}"
     )

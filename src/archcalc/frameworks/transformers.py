@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
+from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.analysis.training.method import Asked
 from archcalc.engines._version import at_least
 from archcalc.errors import ConfigError
@@ -73,7 +74,6 @@ class Transformers:
                 "use_dora",
                 "optim_target_modules",
                 "config_overrides",
-                "lora_target_parameters",
                 "parallelism_config",
                 "fp8",
             )
@@ -105,6 +105,11 @@ def shifted(version: str | None) -> str:
     return "logits" if at_least(version, 4, 46) else "fp32-logits"
 
 
+def parameters(k: Keys, key: str) -> tuple[str, ...]:
+    """PEFT's `target_parameters`, as targets of a run."""
+    return tuple(f"{PARAMETER}{name}" for name in k.names(key))
+
+
 def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
     """The fields of a run that training arguments decide; TRL's defaults where `trl`."""
     n = world(ask)
@@ -133,6 +138,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
     split = split_of(k, n, NOTHING, half=precision != "fp32" or bf16, full=not lora)
     # sft_trainer.py: adapters beside a quantized model are in bf16, and under ZeRO 3 they are as the model is loaded.
     narrow = trl and lora and (four or eight or (split.get("zero") == 3 and not fp32))
+    experts = parameters(k, "lora_target_parameters")
     fields: dict[str, Any] = {
         "seq": k.int(*_LENGTHS, default=1024 if trl else None),
         "micro_batch": k.int("per_device_train_batch_size", default=8),
@@ -151,7 +157,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "shifted": shifted(ask.version),
         "offload_inputs": k.flag("activation_offloading") or None,
         "lora": (k.int("lora_r", default=16) or 16) if lora else None,
-        "targets": k.names("lora_target_modules") or (("all-linear",) if lora else None),
+        "targets": (*(k.names("lora_target_modules") or (() if experts else ("all-linear",))), *experts) if lora else None,
         "saved": k.names("lora_modules_to_save") if lora else None,
         "quant": "nf4" if four else "int8" if eight else None,
         # modeling_utils.py `gradient_checkpointing_enable`: not since release 5.

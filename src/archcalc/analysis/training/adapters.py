@@ -30,6 +30,8 @@ TARGET_SETS = ("all-linear", "attention", "mlp", "qv", "head", "embedding")
 ADAPTED = ("decoder", "vision", "audio", "embedding", "head")
 """The parts that adapters go on where their modules have the names; on the last two where they are named alone."""
 ENDS = ("embedding", "head")
+PARAMETER = "parameter:"
+"""What stands before a name of PEFT's `target_parameters`, the end of a fused tensor's."""
 SAVED = "saved:"
 """What stands before a module of which a copy is trained."""
 
@@ -162,6 +164,13 @@ def targeted(a: Architecture, targets: Sequence[str], saved: Sequence[str] = ())
             match = {m.chosen for m in plain if leaf(m.name) in ("q_proj", "v_proj")}
         elif target in ENDS:
             match = {m.chosen for m in ends if m.part == target}
+        elif target.startswith(PARAMETER):
+            end = f".{target.removeprefix(PARAMETER)}"
+            match = {
+                f"parameters.{name}"
+                for t in tensors
+                if (name := t.name.rpartition(".")[2]) in fused and unfused(t) is not None and f".{t.name}".endswith(end)
+            }
         elif target == "experts" and fused:
             match = {f"parameters.{name}" for name in fused}
         elif target in apart:
@@ -169,6 +178,12 @@ def targeted(a: Architecture, targets: Sequence[str], saved: Sequence[str] = ())
         else:
             match = _matched(target, (*linear, *routed, *ends))
         if not match and not of_experts:
+            if target.startswith(PARAMETER):
+                raise UsageError(
+                    f"LoRA target parameter {target.removeprefix(PARAMETER)!r} is no fused tensor of routed experts, and others are not "
+                    "modelled",
+                    f"the model's are {', '.join(sorted(fused))}" if fused else "the model has none: name modules instead",
+                )
             known = ", ".join(sorted({leaf(m.name) for m in (*plain, *routed)} | set(apart)))
             raise UsageError(
                 f"LoRA target {target!r} matches no linear module of the model",
