@@ -431,3 +431,26 @@ def test_a_repacked_model_is_no_framework(cli: Run, tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert said(cli, "qwen3-8b", "--recipe", str(tmp_path / "run.sh"), "--gpu", "8xH100")["recipe"]["framework"] == "transformers"
+
+
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [
+        # Megatron-LM's distributed optimizer shares states alone (core/optimizer/distrib_optimizer.py); nanochat's gradients too.
+        ("llama-3.1-70b --framework megatron --gpu 64xH100 --seq 8k", 1),
+        ("llama-3.1-8b --framework megatron --gpu 8xH100 --seq 8k", 1),
+        ("llama-3.1-8b --framework nanochat --gpu 8xH100 --seq 8k", 2),
+        ("llama-3.1-70b --framework deepspeed --gpu 64xH100 --seq 8k", 3),
+    ],
+)
+def test_plans_and_remedies_are_what_the_framework_can(cli: Run, words: str, most: int) -> None:
+    r = said(cli, *words.split())
+    assert r["plan"]["zero"] <= most and (most > 1 or r["plan"]["fsdp"] == 1)
+    named = [w for remedy in r["would_fit"] for w in remedy["options"].split("--") if w.startswith("zero")]
+    assert all(int(w.split()[1]) <= most for w in named)
+
+
+def test_no_compiled_loss_where_log_probabilities_are_read(cli: Run) -> None:
+    words = ("qwen3-8b", "--seq", "4k", "--gpu", "8xH100")
+    assert said(cli, *words)["plan"]["loss"] == "compiled"
+    assert said(cli, *words, "--method", "grpo", "--completion", "1k")["plan"]["loss"] == "full"

@@ -90,7 +90,7 @@ def train_report(
     fits = None if budget is None else taken <= budget
     room = None if budget is None else budget * 100 // RESERVED
     most = limits(planner, run, room) if room is not None and not brief else None
-    would = remedies(planner, run, room) if room is not None and not fits and not brief else []
+    would = remedies(planner, run, room, means) if room is not None and not fits and not brief else []
     counted = [c for c in components(a) if c.part != "mtp"]
     total, active = sum(c.total for c in counted), sum(c.active for c in counted)
     trained, added = trainable(a, run)

@@ -95,16 +95,16 @@ def planner_of(a: Architecture, run: Run, gpus: hardware.GpuSpec | None) -> Plan
 # By which means each spreads a run: torchtitan 2026-08, distributed/parallel_dims.py; torchtune 0.6, training/_distributed.py;
 # LitGPT 0.5.13, finetune/lora.py (`FSDPStrategy`); llm-foundry 0.22, FSDP; DeepSpeed's ZeRO; nanochat, optim.py (states shared);
 # Megatron-LM's; the Trainer's by accelerate 1.15 (FSDP, ZeRO, and `ParallelismConfig` of tp and cp), as in axolotl.
-_TRAINER = frozenset({"dp", "fsdp", "zero", "tp", "cp"})
+_TRAINER = frozenset({"dp", "fsdp", "zero", "zero-2", "zero-3", "tp", "cp"})
 MEANS: Mapping[str, frozenset[str]] = {
     "megatron": frozenset({"dp", "zero", "tp", "pp", "cp", "ep", "fsdp"}),
     "torchtitan": frozenset({"dp", "fsdp", "tp", "pp", "cp", "ep"}),
-    "deepspeed": frozenset({"dp", "zero", "zero-3", "pp", "tp", "ep"}),
+    "deepspeed": frozenset({"dp", "zero", "zero-2", "zero-3", "pp", "tp", "ep"}),
     "torchtune": frozenset({"dp", "fsdp", "tp"}),
     "llm-foundry": frozenset({"dp", "fsdp"}),
-    "llama-factory": frozenset({"dp", "fsdp", "zero"}),
+    "llama-factory": frozenset({"dp", "fsdp", "zero", "zero-2", "zero-3"}),
     "axolotl": _TRAINER | {"ep"},
-    "nanochat": frozenset({"dp", "zero"}),
+    "nanochat": frozenset({"dp", "zero", "zero-2"}),
     "litgpt": frozenset({"dp", "fsdp"}),
     "transformers": _TRAINER,
 }
@@ -112,8 +112,11 @@ _MOST_ZERO = {"nanochat": 2, "megatron": 1}
 
 
 def _tried(name: str | None) -> frozenset[str] | None:
-    """What a plan may be chosen of: the Trainer's tensor and context parallelism are taken where they are asked for."""
+    """What a plan may be chosen of: the Trainer's tensor and context parallelism are taken where they are asked for, and Megatron-FSDP,
+    which is no part of the modules that are counted."""
     means = MEANS.get(name or "")
+    if name == "megatron" and means is not None:
+        return means - {"fsdp"}
     return means - {"tp", "cp", "ep"} if means is not None and means >= _TRAINER else means
 
 
@@ -160,18 +163,19 @@ def told(given: Mapping[str, Any]) -> tuple[str, str] | None:
     )
 
 
-def usual(given: Mapping[str, Any], gpus: int) -> dict[str, Any]:
+def usual(given: Mapping[str, Any], gpus: int, *, plain: bool = True) -> dict[str, Any]:
     """What options leave open where no framework is named, as those that publish such runs have it.
 
-    Full training over several GPUs with fp32 shards is torchtitan's: a compiled loss, embedding and head as units of their own. Routed
-    experts are in nf4 beside other matrices that are: axolotl quantizes them, and so did transformers before release 5, whose experts
-    were linear modules (4.52, models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them.
+    Full training over several GPUs with fp32 shards is torchtitan's, but where it is not `plain` (log-probabilities are read): a
+    compiled loss, embedding and head as units of their own. Routed experts are in nf4 beside other matrices that are: axolotl
+    quantizes them, and so did transformers before release 5, whose experts were linear modules (4.52,
+    models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them.
     """
     if given.get("quant"):
         return {"quantized_experts": True}
     alone = gpus * given.get("fsdp", 1) * given.get("dp", 1) * given.get("tp", 1) * given.get("pp", 1) == 1
     own = given.get("lora") or given.get("zero") or given.get("frozen") or given.get("implementation") == "megatron"
-    if alone or own or given.get("precision", "mixed") != "mixed":
+    if alone or own or not plain or given.get("precision", "mixed") != "mixed":
         return {}
     return {"loss": "compiled", "ends_apart": True}
 
@@ -195,7 +199,11 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     known = None if name else told(ask.changes)
     if known:
         name = known[0]
-    taken = framework(name).defaults(asked_for) if name else usual(ask.changes, ask.gpus.count if ask.gpus else 1)
+    taken = (
+        framework(name).defaults(asked_for)
+        if name
+        else usual(ask.changes, ask.gpus.count if ask.gpus else 1, plain=ask.method is None or ask.method.method == "sft")
+    )
     changes = {**taken, **ask.changes}
     if ask.version is not None and name != "transformers":
         whose = f"{name}'s rules are those of one release" if name else "no framework is named"

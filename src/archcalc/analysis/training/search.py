@@ -70,10 +70,10 @@ class Remedy(NamedTuple):
     total: int
 
 
-def remedies(planner: Planner, run: Run, budget: int) -> list[Remedy]:
+def remedies(planner: Planner, run: Run, budget: int, means: frozenset[str] | None = None) -> list[Remedy]:
     """What to switch on so that the run fits, cheapest first: each step alone, and where none does without training something
     else, the shortest list of steps that does. Each is checked."""
-    steps = list(_steps(run))
+    steps = [step for step in _steps(run) if means is None or _has(means, step[2].get("zero", 0))]
     # Ways that begin alike try the same runs.
     total = cache(lambda tried: _total(planner, tried))
     found = []
@@ -89,6 +89,11 @@ def remedies(planner: Planner, run: Run, budget: int) -> list[Remedy]:
             found.append(together)
             break
     return found
+
+
+def _has(means: frozenset[str], zero: int) -> bool:
+    """Whether a framework with these means shares as much as this stage of ZeRO."""
+    return not zero or ("zero" if zero == 1 else f"zero-{zero}") in means
 
 
 def _steps(run: Run) -> Iterator[tuple[str, str, dict[str, Any]]]:
