@@ -454,3 +454,36 @@ def test_no_compiled_loss_where_log_probabilities_are_read(cli: Run) -> None:
     words = ("qwen3-8b", "--seq", "4k", "--gpu", "8xH100")
     assert said(cli, *words)["plan"]["loss"] == "compiled"
     assert said(cli, *words, "--method", "grpo", "--completion", "1k")["plan"]["loss"] == "full"
+
+
+_FSDP = "fsdp: full_shard\nfsdp_config: {fsdp_version: 2}\n"
+_AXOLOTL_FULL = "base_model: qwen3-8b\nsequence_len: 512\nfsdp: [full_shard, auto_wrap]\nfsdp_config: {fsdp_version: 2}\n"
+_LLAMA_FACTORY_FULL = "model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type: full\ncutoff_len: 1024\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        (SFT + _FSDP, 4),
+        (SFT + _FSDP + "dtype: bfloat16\nbf16: true\n", 4),
+        (SFT + _FSDP + "dtype: bfloat16\nbf16: false\n", 2),
+        (_AXOLOTL_FULL + "bf16: auto\n", 4),
+        (_AXOLOTL_FULL + "bf16: full\n", 2),
+        (_LLAMA_FACTORY_FULL + _FSDP + "bf16: true\n", 4),
+        (_LLAMA_FACTORY_FULL + _FSDP + "bf16: true\npure_bf16: true\n", 2),
+    ],
+)
+def test_shards_of_the_trainer_are_in_fp32_and_gathered_in_half(cli: Run, tmp_path: Path, text: str, size: int) -> None:
+    """accelerate 1.15, utils/fsdp_utils.py `fsdp2_prepare_model`, accelerator.py `prepare_model`: trained shards are fp32 where mixed
+    precision is on; utils/dataclasses.py `set_mixed_precision`: they are gathered in half, so that autocast casts none."""
+    r = of_file(cli, tmp_path, text)
+    assert term(r, "weights") == pytest.approx(size * 8_190_735_360 / 8, rel=1e-6)
+    assert term(r, "weights cast by autocast") == 0
+
+
+def test_sharded_weights_are_not_cast_by_autocast(cli: Run) -> None:
+    for more in (("--fsdp", "8"), ("--dp", "8", "--zero", "3")):
+        r = said(cli, "qwen3-8b", "--seq", "1k", "--gpu", "8xH100", "--framework", "transformers", *more)
+        assert r["plan"]["precision"] == "amp" and term(r, "weights cast by autocast") == 0
+    alone = said(cli, "qwen3-0.6b", "--seq", "4k", "--micro-batch", "8", "--gpu", "h200", "--framework", "transformers")
+    assert term(alone, "weights cast by autocast") > 0

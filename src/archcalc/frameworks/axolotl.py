@@ -11,7 +11,7 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked
 from archcalc.errors import ConfigError, UsageError
-from archcalc.frameworks.beside import AXOLOTL, adapter_of, fsdp_of, zero_of
+from archcalc.frameworks.beside import AXOLOTL, FP32_SHARDS, adapter_of, fsdp_of, zero_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -126,6 +126,8 @@ class Axolotl:
             if fsdp
             else zero_of(k, "deepspeed", AXOLOTL, half=half, full=not adapter) or {}
         )
+        if fsdp and half and not adapter and k.text("bf16").lower() != "full":
+            shared = {**FP32_SHARDS, **shared}
         fields: dict[str, Any] = {
             # Packed rows are one sequence each of all the micro-batch's tokens (utils/samplers/multipack.py).
             "seq": length * micro if packed and attention == "flash" else length,

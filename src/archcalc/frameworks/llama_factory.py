@@ -94,14 +94,14 @@ class LlamaFactory:
             raise UnsupportedError(f"{k.path}: quantization_method {method!r} is not modelled", "bnb is")
         pure = k.flag("pure_bf16")
         half = k.flag("bf16") or k.flag("fp16") or pure
-        split = split_of(k, world(ask), LLAMA_FACTORY, half=half, full=not lora and not pure)
-        sharded = split.get("zero") == 3 or split.get("fsdp", 1) > 1
+        split = split_of(k, world(ask), LLAMA_FACTORY, half=half, full=not lora and not pure, mixed=half)
+        sharded = split.get("zero") == 3
         targets = k.names("lora_target")
         fields: dict[str, Any] = {
             "seq": k.int("cutoff_len", default=2048),
             "micro_batch": k.int("per_device_train_batch_size", default=8),
             "micro_batches": k.int("gradient_accumulation_steps", default=1),
-            # Trained weights are cast to fp32 unless pure_bf16 or sharded (model/adapter.py `init_adapter`:
+            # Trained weights are cast to fp32 unless pure_bf16 or ZeRO 3 (model/adapter.py `init_adapter`:
             # cast_trainable_params_to_fp32).
             "precision": "fp32" if not half else "pure" if lora or pure or sharded else "amp",
             "adapter_size": 2 if pure else None,

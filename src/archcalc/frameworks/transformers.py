@@ -135,7 +135,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         k.notes.append(
             f"dtype {dtype}: what is not quantized is counted in half precision, and is twice as large (--set dtype=bfloat16)"
         )
-    split = split_of(k, n, NOTHING, half=precision != "fp32" or bf16, full=not lora)
+    split = split_of(k, n, NOTHING, half=precision != "fp32" or bf16, full=not lora, mixed=bf16 or k.flag("fp16"))
     # sft_trainer.py: adapters beside a quantized model are in bf16, and under ZeRO 3 they are as the model is loaded.
     narrow = trl and lora and (four or eight or (split.get("zero") == 3 and not fp32))
     experts = parameters(k, "lora_target_parameters")

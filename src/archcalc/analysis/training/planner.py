@@ -131,7 +131,7 @@ class Planner:
     def how(self, run: Run) -> How:
         """How matrices compute in this run."""
         return How(
-            size=run.size, attention=run.attention, amp=run.precision == "amp", trains=not run.lora, targets=self._adapters(run),
+            size=run.size, attention=run.attention, amp=run.autocast, trains=not run.lora, targets=self._adapters(run),
             rank=run.lora, tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size,
             inputs=run.quant == "int8" or (bool(run.quant) and run.nf4_inputs),
             capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,

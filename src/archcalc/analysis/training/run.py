@@ -123,6 +123,12 @@ class Run(NamedTuple):
         return self.keep_gradients or self.micro_batches > 1 or buffers
 
     @property
+    def autocast(self) -> bool:
+        """Whether matrices are cast as they are used. Shards that are gathered are cast before (accelerate 1.15, utils/dataclasses.py
+        `FullyShardedDataParallelPlugin.set_mixed_precision`: `param_dtype`; Lightning 2.4, plugins/precision/fsdp.py)."""
+        return self.precision == "amp" and self.stage < 3
+
+    @property
     def gpus(self) -> int:
         return self.dp * self.fsdp * self.tp * self.pp * self.cp
 

@@ -277,7 +277,7 @@ def casts(run: Run, held: list[Piece]) -> tuple[int, int, int]:
     Matrices keep their cast for the backward pass. Casts of trained weights are cached until autocast ends, checkpointed or not;
     those of frozen ones are not (PyTorch 2.13, aten/src/ATen/autocast_mode.cpp `cached_cast`).
     """
-    if run.precision != "amp":
+    if not run.autocast:
         return 0, 0, 0
     head = sum(p.elements for p in held if p.part == "head") or sum(
         p.elements for p in held if p.part == "embedding" and p.tensor.shard
