@@ -487,3 +487,18 @@ def test_sharded_weights_are_not_cast_by_autocast(cli: Run) -> None:
         assert r["plan"]["precision"] == "amp" and term(r, "weights cast by autocast") == 0
     alone = said(cli, "qwen3-0.6b", "--seq", "4k", "--micro-batch", "8", "--gpu", "h200", "--framework", "transformers")
     assert term(alone, "weights cast by autocast") > 0
+
+
+@pytest.mark.parametrize("method", ["dpo", "reward"])
+def test_a_micro_batch_of_pairs_is_counted_in_pairs(cli: Run, method: str) -> None:
+    """The largest that is said fits, one more does not; a remedy's command gives the memory that is said."""
+    words = ("qwen3-8b", "--seq", "2k", "--gpu", "h100", "--lora", "16", "--precision", "pure", "--method", method)
+    most = said(cli, *words)["max_micro_batch"]
+    fits = [said(cli, *words, "--checkpointing", "none", "--micro-batch", str(n))["fits"] for n in (most, most + 1)]
+    assert most >= 1 and fits == [True, False]
+    large = said(cli, *words, "--checkpointing", "none", "--micro-batch", "64")
+    remedy = next(r for r in large["would_fit"] if "--micro-batch" in r["options"])
+    again = dict(zip(*[iter(remedy["options"].split())] * 2, strict=True))
+    changed = [w for pair in again.items() for w in pair]
+    kept = () if "--checkpointing" in again else ("--checkpointing", "none")
+    assert said(cli, *words, *kept, *changed)["fits"]

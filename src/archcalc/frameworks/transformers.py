@@ -152,7 +152,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         ),
         "recompute": "full" if k.flag("activation_checkpointing", "gradient_checkpointing", default=trl) else "none",
         # TRL 1.16 computes log-probabilities with the head in tiles (trainer/utils.py `add_fused_lm_head`).
-        "loss": "fused" if trl or k.flag("use_liger_kernel") else "full",
+        "loss": "fused" if k.flag("use_liger_kernel") or trl else "full",
         "output_freed": True,
         "shifted": shifted(ask.version),
         "offload_inputs": k.flag("activation_offloading") or None,
@@ -196,7 +196,7 @@ def preference(k: Keys, ask: Ask, fields: dict[str, Any]) -> Asked | None:
     completion = k.int("max_completion_length", default=512) or 512
     prompt = k.int("max_prompt_length")
     fields["seq"] = prompt + completion if prompt else None
-    k.get("num_generations")
+    k.get("num_generations"), k.get("loss_type"), k.get("vllm_tensor_parallel_size")
     beta = k.text("beta", default="0")
     lora = bool(fields.get("lora"))
     taken = rollout_bytes(

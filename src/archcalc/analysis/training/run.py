@@ -50,8 +50,8 @@ class Run(NamedTuple):
     fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
     `compiled` says that the model is compiled as a whole, `frozen_size` in how many bytes an element the `frozen_models` stand beside it.
     Beside an adapter whole copies of the modules that `saved` names are trained (PEFT's `modules_to_save`), in `saved_size` bytes
-    an element where that is not the model's type. `micro_batches` are those of one step on each pipeline. `ep` ranks share the
-    routed experts; they are taken from `dp`, `fsdp` and `cp`.
+    an element where that is not the model's type. With `pairs` a micro-batch holds both sequences of each. `micro_batches` are
+    those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp` and `cp`.
     """
 
     seq: int
@@ -113,6 +113,7 @@ class Run(NamedTuple):
     value_model: bool = False
     engine_bytes: int = 0
     scored: int = 0
+    pairs: bool = False
     compiled: bool = False
 
     @property
