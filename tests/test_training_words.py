@@ -513,3 +513,60 @@ def test_a_verdict_that_is_near_says_the_spread_of_what_is_reserved(cli: Run) ->
         r = said(cli, *words, "--vram", f"{(held * share + outside) / GIB:.3f}GiB")
         notes = [note for note in r["notes"] if note.startswith("near: ")]
         assert r["fits"] is fits and (near in notes[0] if near else not notes)
+
+
+_MIXTRAL = {
+    "num-layers": 32, "hidden-size": 4096, "ffn-hidden-size": 14336, "num-attention-heads": 32, "group-query-attention": True,
+    "num-query-groups": 8, "kv-channels": 128, "swiglu": True, "normalization": "RMSNorm", "disable-bias-linear": True,
+    "untie-embeddings-and-output-weights": True, "position-embedding-type": "rope", "vocab-size": 32000, "num-experts": 8,
+    "moe-router-topk": 2, "moe-grouped-gemm": True, "moe-token-dispatcher-type": "alltoall", "seq-length": 4096,
+    "max-position-embeddings": 4096, "micro-batch-size": 1, "global-batch-size": 4, "bf16": True, "use-distributed-optimizer": True,
+    "hidden-dropout": 0.0, "attention-dropout": 0.0, "sequence-parallel": True, "no-create-attention-mask-in-dataloader": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("ep", "etp"), [(2, None), (8, 1), (4, 1), (4, 2)])
+def test_experts_folded_over_tensor_parallel_ranks(cli: Run, tmp_path: Path, ep: int, etp: int | None) -> None:
+    """Megatron-LM, core/parallel_state.py: experts take their ranks from all of a stage's, `--expert-tensor-parallel-size` for each.
+    What options say of a model is what its own arguments say."""
+    own = {
+        **_MIXTRAL,
+        "tensor-model-parallel-size": 2,
+        "expert-model-parallel-size": ep,
+        **({"expert-tensor-parallel-size": etp} if etp else {}),
+    }
+    recipe = {"MODEL_ARGS": {f"--{name}": value for name, value in own.items()}}
+    (tmp_path / "run.yaml").write_text(json.dumps(recipe), encoding="utf-8")
+    a = said(cli, "--recipe", str(tmp_path / "run.yaml"), "--gpu", "8xH100")
+    words = (
+        "--implementation",
+        "megatron",
+        "--seq",
+        "4k",
+        "--tp",
+        "2",
+        "--sp",
+        "--dp",
+        "4",
+        "--zero",
+        "1",
+        "--ep",
+        str(ep),
+        "--no-dropout",
+    )
+    b = said(cli, "mixtral-8x7b", *words, *(("--etp", str(etp)) if etp else ()), "--gpu", "8xH100")
+    for name in ("weights_bytes", "gradients_bytes", "optimizer_bytes"):
+        assert a["per_gpu"][name] == pytest.approx(b["per_gpu"][name], rel=1e-3), name
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("qwen3-8b --etp 1", "no routed experts"),
+        ("mixtral-8x7b --etp 1", "--implementation megatron"),
+        ("mixtral-8x7b --implementation megatron --tp 2 --dp 4 --ep 8 --etp 2", "take their ranks"),
+    ],
+)
+def test_experts_that_cannot_be_folded(cli: Run, words: str, named: str) -> None:
+    done = cli("train", *words.split(), "--seq", "1k", "--gpu", "8xH100", "--offline")
+    assert (done.returncode, done.stdout) == (2, "") and named in done.stderr

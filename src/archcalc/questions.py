@@ -178,6 +178,7 @@ def train(
     interleave: int | None = None,
     cp: int | None = None,
     ep: int | None = None,
+    etp: int | None = None,
     lora: int | None = None,
     lora_targets: str | None = None,
     modules_to_save: str | None = None,

@@ -192,6 +192,7 @@ class Split(NamedTuple):
     interleave: Annotated[int | None, _number("--interleave", 1, 4096, "Chunks of a stage.", SPLIT)] = None
     cp: Annotated[int | None, _number("--cp", 1, 4096, "Context parallelism.", SPLIT)] = None
     ep: Ep = None
+    etp: Annotated[int | None, _number("--etp", 1, 4096, "Ranks that split each expert, in Megatron's modules; tp.", SPLIT)] = None
 
 
 class Trained(NamedTuple):
@@ -474,7 +475,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
     for name in ("optimizer", "precision", "attention", "implementation", "offload"):
         value = getattr(computed, name)
         out[name] = value and value.value
-    out |= {name: getattr(split, name) for name in ("dp", "fsdp", "zero", "tp", "pp", "interleave", "cp", "ep")}
+    out |= {name: getattr(split, name) for name in ("dp", "fsdp", "zero", "tp", "pp", "interleave", "cp", "ep", "etp")}
     return {name: value for name, value in out.items() if value is not None}
 
 

@@ -52,9 +52,10 @@ def check(a: Architecture, run: Run) -> None:
                             f"--tp {run.tp} does not divide the {attend.heads} attention heads", "choose a divisor of them"
                         )
                 for t in layer.tensors:
-                    if t.shard and t.role in ("mlp", "experts", "shared_experts") and t.shard.units % run.tp:
+                    ways = run.expert_tp if t.role == "experts" else run.tp
+                    if t.shard and t.role in ("mlp", "experts", "shared_experts") and t.shard.units % ways:
                         raise UsageError(
-                            f"--tp {run.tp} does not divide the {t.shard.units:,} columns of {t.name}", "choose a divisor of them"
+                            f"--tp {ways} does not divide the {t.shard.units:,} columns of {t.name}", "choose a divisor of them"
                         )
     if run.sequence and run.tp == 1:
         raise UsageError("--sp splits what tensor parallelism leaves whole: it needs --tp above 1", "give --tp, or leave --sp out")
@@ -64,6 +65,16 @@ def check(a: Architecture, run: Run) -> None:
         )
     if run.cp > 1 and run.seq % run.cp:
         raise UsageError(f"--cp {run.cp} does not divide the sequence of {run.seq:,} tokens", "choose a divisor")
+    if run.etp and (f.moe is None or run.implementation != "megatron"):
+        raise UsageError(
+            f"--etp {run.etp}: "
+            + (
+                "the model has no routed experts"
+                if f.moe is None
+                else "experts are split as the rest is but in Megatron-LM's modules"
+            ),
+            "leave it out" if f.moe is None else "--implementation megatron with it, or leave it out",
+        )
     if run.capacity != 100 and f.moe is None:
         raise UsageError("--capacity: the model has no routed experts", "leave it out")
     if run.ep > 1:
@@ -71,7 +82,13 @@ def check(a: Architecture, run: Run) -> None:
             raise UsageError(f"--ep {run.ep}: the model has no routed experts to spread", "leave --ep out")
         if f.moe.experts % run.ep:
             raise UsageError(f"--ep {run.ep} does not divide the {f.moe.experts} routed experts", "choose a divisor of them")
-        if run.dp * run.fsdp * run.cp % run.ep:
+        if run.etp and run.dp * run.tp * run.cp % (run.ep * run.etp):
+            raise UsageError(
+                f"--ep {run.ep} x --etp {run.etp} take their ranks from those of tp x dp x cp ({run.dp * run.tp * run.cp}), and do not "
+                "divide them",
+                "choose a divisor",
+            )
+        if not run.etp and run.dp * run.fsdp * run.cp % run.ep:
             raise UsageError(
                 f"--ep {run.ep} takes its ranks from those of dp x fsdp x cp ({run.dp * run.fsdp * run.cp}), and does not divide them",
                 "choose a divisor",

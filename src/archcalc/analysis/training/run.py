@@ -51,7 +51,8 @@ class Run(NamedTuple):
     `compiled` says that the model is compiled as a whole, `frozen_size` in how many bytes an element the `frozen_models` stand beside it.
     Beside an adapter whole copies of the modules that `saved` names are trained (PEFT's `modules_to_save`), in `saved_size` bytes
     an element where that is not the model's type. With `pairs` a micro-batch holds both sequences of each. `micro_batches` are
-    those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp` and `cp`.
+    those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp` and `cp`, and from
+    `tp` where experts are split over `etp` ranks in its place.
     """
 
     seq: int
@@ -75,6 +76,7 @@ class Run(NamedTuple):
     micro_batches: int = 1
     cp: int = 1
     ep: int = 1
+    etp: int = 0
     ema: bool = False
     grad_size: int | None = None
     lora: int = 0
@@ -122,6 +124,11 @@ class Run(NamedTuple):
         buckets, ZeRO 1's and 2's, Megatron's), or are set to zero in place (PyTorch's `zero_grad(set_to_none=False)`)."""
         buffers = self.implementation == "megatron" or (self.fsdp == 1 and self.dp > 1 and self.zero < 3)
         return self.keep_gradients or self.micro_batches > 1 or buffers
+
+    @property
+    def expert_tp(self) -> int:
+        """Ranks that split each routed expert."""
+        return self.etp or self.tp
 
     @property
     def autocast(self) -> bool:
