@@ -44,6 +44,8 @@ REFUSED = [
     ("qwen3-8b --framework torchtune --pp 8", "torchtune"),
     ("qwen3-8b --framework torchtitan --framework-version 99", "changes nothing"),
     ("qwen3-8b --modules-to-save lm_head", "changes nothing"),
+    ("qwen3-8b --framework torchtune --lora 16 --int8", "torchtune"),
+    ("qwen3-8b --framework litgpt --lora 16 --modules-to-save lm_head", "litgpt"),
     ("qwen3-8b --lora 16 --modules-to-save norm", "embed_tokens, lm_head"),
     ("qwen3-8b --framework torchtitan --zero 3", "torchtitan"),
     ("qwen3-8b --framework deepspeed --fsdp 8", "deepspeed"),

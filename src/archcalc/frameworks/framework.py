@@ -108,6 +108,7 @@ MEANS: Mapping[str, frozenset[str]] = {
     "litgpt": frozenset({"dp", "fsdp"}),
     "transformers": _TRAINER,
 }
+_PEFT = ("llama-factory", "axolotl", "transformers", "deepspeed")
 _MOST_ZERO = {"nanochat": 2, "megatron": 1}
 
 
@@ -132,6 +133,9 @@ def _can(name: str, given: Mapping[str, Any], changes: Mapping[str, Any], gpus: 
     if name == "litgpt" and given.get("quant") and gpus > 1:
         # finetune/lora.py `setup`.
         raise UsageError("--qlora: LitGPT trains quantized models on one GPU alone", "give one GPU, or leave --qlora out")
+    for option, used in (("--int8", given.get("quant") == "int8"), ("--modules-to-save", bool(given.get("saved")))):
+        if used and name not in _PEFT:
+            raise UsageError(f"{option}: {name} has nothing of the kind", f"{', '.join(_PEFT)} train through PEFT and bitsandbytes")
     for field, option, wrong, needed in (
         ("dropout", "--dropout", changes.get("implementation") != "megatron", "--implementation megatron"),
         ("modules", "--recompute-modules", changes.get("implementation") != "megatron", "--implementation megatron"),
