@@ -2,6 +2,7 @@
 
     python scripts/build_training.py --activations FILE.jsonl.gz   bytes that autograd saves in tiny models, on the CPU
     python scripts/build_training.py --types FILE.jsonl.gz         the same of small models of many types, with their whole configs
+    python scripts/build_training.py --ends FILE.jsonl             adapters on the embedding and the head, and copies of them
     python scripts/build_training.py --lora FILE.jsonl             trainable parameters of adapters, on the meta device
 
 Needs transformers 5.23 (`--types` 5.24), PEFT 0.21 and torch 2.13. Takes two minutes.
@@ -104,6 +105,10 @@ DROPOUT = """
 ADAPTED = ["llama", "qwen3", "gemma3_text"]
 ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"]
 LATENT_NAMES = ["q_a_proj", "q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"]
+ENDS: tuple[tuple[list[str], list[str]], ...] = (
+    ([], ["lm_head"]), ([], ["embed_tokens"]), ([], ["embed_tokens", "lm_head"]), (["lm_head"], []), (["embed_tokens"], []),
+    (["embed_tokens", "lm_head"], []),
+)  # fmt: skip
 ADAPTERS: list[tuple[str, str | list[str]]] = [
     *(("llama-3.1-8b", names) for names in (["q_proj", "v_proj"], ATTENTION, "all-linear")),
     *(("qwen3-30b-a3b", names) for names in (ATTENTION, "all-linear", "experts", ["gate_proj", "up_proj", "down_proj"])),
@@ -123,6 +128,7 @@ def main() -> None:
     parser.add_argument("--activations", type=Path, metavar="FILE")
     parser.add_argument("--types", type=Path, metavar="FILE")
     parser.add_argument("--lora", type=Path, metavar="FILE")
+    parser.add_argument("--ends", type=Path, metavar="FILE")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     import transformers
@@ -136,6 +142,8 @@ def main() -> None:
         with gzip.GzipFile(args.types, "wb", mtime=0) as file:
             for row in types():
                 file.write((json.dumps(row, default=str) + "\n").encode())
+    if args.ends:
+        args.ends.write_text("".join(json.dumps(row) + "\n" for row in ends()), encoding="utf-8")
     if args.lora:
         args.lora.write_text("".join(json.dumps(row) + "\n" for row in adapters()), encoding="utf-8")
 
@@ -180,6 +188,27 @@ def activations() -> Iterator[dict[str, Any]]:
                     "checkpointing": False, "dtype": "bfloat16", "amp": amp, "lora": targets,
                     "saved_bytes": saved(model, 2, 128, True, False, amp),
                 }  # fmt: skip
+
+
+def ends() -> Iterator[dict[str, Any]]:
+    """Adapters on the embedding and the head, and copies of them that are trained: what autograd saves, and trainable parameters."""
+    import peft
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    for tied in (False, True):
+        config = {**BASE, "head_dim": 32, "sliding_window": 512, "tie_word_embeddings": tied}
+        for more, copied in ENDS:
+            targets = [*ATTENTION, *more]
+            model = AutoModelForCausalLM.from_config(AutoConfig.for_model("qwen3", **config), dtype=torch.bfloat16)
+            lora = peft.LoraConfig(r=16, target_modules=targets, modules_to_save=copied or None, task_type="CAUSAL_LM")
+            model = peft.get_peft_model(model, lora)
+            yield {
+                "model_type": "qwen3", "config": config, "batch": 2, "seq": 128, "attn": "sdpa", "with_loss": True,
+                "checkpointing": False, "dtype": "bfloat16", "lora": targets, "copied": copied,
+                "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+                "saved_bytes": saved(model, 2, 128, True, False),
+            }  # fmt: skip
 
 
 def types() -> Iterator[dict[str, Any]]:

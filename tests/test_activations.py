@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from archcalc import zoo
 from archcalc.analysis.activations import How, Split, forward_peak, layer_kept, megatron_saved, rank_bytes, step_saved
-from archcalc.analysis.training import Planner, Run, targeted
+from archcalc.analysis.training import Planner, Run, targeted, trainable
 from archcalc.arch import _rotary, adapter_name, parse, schema_of
 from archcalc.model import Architecture, Layer
 
@@ -43,7 +43,7 @@ def architecture(row: dict[str, Any]) -> Architecture:
 def predicted(row: dict[str, Any]) -> int:
     size = {"bfloat16": 2, "float32": 4}[row["dtype"]]
     a, lora, amp = architecture(row), row.get("lora"), row.get("amp", False)
-    targets = targeted(a, [lora] if isinstance(lora, str) else lora) if lora else frozenset()
+    targets = targeted(a, [lora] if isinstance(lora, str) else lora, row.get("copied", ())) if lora else frozenset()
     how = How(
         size=size, attention=row["attn"], tokens=row["seq"], batch=row["batch"], cpu=True, amp=amp, trains=not lora, targets=targets,
         rank=16 if lora else 0,
@@ -60,6 +60,14 @@ def test_dense_models_to_the_byte() -> None:
         if predicted(r) != r["saved_bytes"]
     ]
     assert not wrong
+
+
+def test_adapters_on_the_embedding_and_the_head_to_the_byte() -> None:
+    """`data/ends.jsonl`: PEFT 0.21 in transformers 5.24 on the CPU, adapters on both, and copies of them that are trained."""
+    for line in (DATA / "ends.jsonl").read_text(encoding="utf-8").splitlines():
+        r = json.loads(line)
+        run = Run(r["seq"], lora=16, targets=tuple(r["lora"]), saved=tuple(r["copied"]))
+        assert (predicted(r), sum(trainable(architecture(r), run))) == (r["saved_bytes"], r["trainable"]), (r["lora"], r["copied"])
 
 
 def test_more_models_within_two_percent() -> None:

@@ -25,7 +25,11 @@ _WHY: tuple[tuple[str, str], ...] = (
     ("tune-llama2-7b-qlora", "the peak is that of loading, and the length is not stated"),
     ("fsdpq-", _RESERVED),
     ("peft-", "nvidia-smi, with what the allocator reserved; FSDP1 gathers frozen units and adapters apart"),
-    ("nous-", "reserved; the length and what is checkpointed are not stated: operations of the experts are"),
+    (
+        "nous-",
+        "reserved; length and checkpointing are not stated; torchtitan up to 0.2.2 kept no exchanged rows for Qwen3, from 0.2.1 what "
+        "compiled code gives",
+    ),
     ("bridge-nemotron", "norms, experts and their activations are made again (--recompute-modules says so); gradients in bf16"),
     ("bridge-", "optimizer states and gradients in bf16, and CUDA graphs"),
     ("mcore-", "the number of GPUs is an assumption of the row"),

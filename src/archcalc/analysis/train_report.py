@@ -17,6 +17,7 @@ from archcalc.analysis.training import (
     trainable,
     work,
 )
+from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.analysis.training.choose import choose
 from archcalc.errors import UsageError
 from archcalc.loader import Loaded
@@ -27,14 +28,26 @@ MFU = 0.4
 """The share of the peak rate that dense models reach with care (Korthikanti et al. 2022, table 5: 0.42 to 0.56; PaLM: 0.46)."""
 
 
-RESERVED = 107
-"""What the allocator takes from the GPU for each 100 bytes that it holds at most: the median of published pairs, whose 90th
-percentile is 121."""
+RESERVED, RESERVED_MOST = 107, 121
+"""What the allocator takes from the GPU for each 100 bytes that it holds at most: the median of 17 published pairs, and their 90th
+percentile."""
 
 
 def reserved(total: int) -> int:
     """Bytes that PyTorch's allocator has reserved where it held `total` at most (fitted)."""
     return total * RESERVED // 100
+
+
+def near(total: int, budget: int | None) -> list[str]:
+    """What the spread of the allocator's share makes of a verdict that is near; `total` is what it holds at most."""
+    if budget is None or total > budget or total * RESERVED_MOST // 100 <= budget:
+        return []
+    most = units.format_bytes(total * RESERVED_MOST // 100)
+    if reserved(total) <= budget:
+        return [
+            f"near: of published runs one in ten reserved 1.21 times what was allocated or more, {most} here, which would not fit"
+        ]
+    return [f"near: what is allocated would fit alone; published runs reserved 1.07 times that (median), one in ten 1.21 ({most})"]
 
 
 def place(run: Run, gpus: int) -> tuple[Run, str]:
@@ -89,11 +102,11 @@ def train_report(
     fits = None if budget is None else taken <= budget
     room = None if budget is None else budget * 100 // RESERVED
     most = limits(planner, run, room) if room is not None and not brief else None
-    would = remedies(planner, run, room) if room is not None and not fits and not brief else []
+    would = remedies(planner, run, room, means) if room is not None and not fits and not brief else []
     counted = [c for c in components(a) if c.part != "mtp"]
     total, active = sum(c.total for c in counted), sum(c.active for c in counted)
     trained, added = trainable(a, run)
-    notes += _notes(a, run)
+    notes += [*near(m.total, budget), *_notes(a, run)]
     if not m.of("activations") and (kept := sum(size for _, size in m.kept)):
         notes.append(
             f"activations take {units.format_bytes(kept)} at the end of the forward pass, and are gone at the fullest moment"
@@ -138,7 +151,7 @@ def _plan(run: Run) -> report.TrainPlan:
     return report.TrainPlan(
         run.seq, run.micro_batch, run.micro_batches, run.sequences, run.precision, run.optimizer, run.implementation, run.attention,
         checkpointing, run.loss, run.dp, run.fsdp, run.stage, run.tp, run.sequence, run.pp, run.interleave, run.cp, run.ep,
-        run.lora, list(run.targets) if run.lora else [], run.quant or None, run.offload,
+        run.lora, [name.removeprefix(PARAMETER) for name in run.targets] if run.lora else [], run.quant or None, run.offload,
     )  # fmt: skip
 
 

@@ -85,6 +85,7 @@ class Offloads(str, Enum):
 
     none = "none"
     optimizer = "optimizer"
+    params = "params"
     all = "all"
 
 
@@ -191,6 +192,7 @@ class Split(NamedTuple):
     interleave: Annotated[int | None, _number("--interleave", 1, 4096, "Chunks of a stage.", SPLIT)] = None
     cp: Annotated[int | None, _number("--cp", 1, 4096, "Context parallelism.", SPLIT)] = None
     ep: Ep = None
+    etp: Annotated[int | None, _number("--etp", 1, 4096, "Ranks that split each expert, in Megatron's modules; tp.", SPLIT)] = None
 
 
 class Trained(NamedTuple):
@@ -202,11 +204,21 @@ class Trained(NamedTuple):
         typer.Option(
             "--lora-targets",
             metavar="NAMES",
-            help="all-linear, attention, mlp, qv, experts, ends of module names, or a regular expression.",
+            help="all-linear, attention, mlp, qv, experts, head, embedding, ends of module names, or a regular expression.",
+            rich_help_panel=ADAPT,
+        ),
+    ] = None
+    modules_to_save: Annotated[
+        str | None,
+        typer.Option(
+            "--modules-to-save",
+            metavar="NAMES",
+            help="Trained whole beside adapters, as copies: embed_tokens,lm_head.",
             rich_help_panel=ADAPT,
         ),
     ] = None
     qlora: Annotated[bool, typer.Option("--qlora", help="Frozen matrices in nf4.", rich_help_panel=ADAPT)] = False
+    int8: Annotated[bool, typer.Option("--int8", help="Frozen matrices in LLM.int8().", rich_help_panel=ADAPT)] = False
     double_quant: Annotated[
         bool | None, typer.Option("--double-quant/--no-double-quant", help="nf4's scales in 8 bits.", rich_help_panel=ADAPT)
     ] = None
@@ -425,6 +437,8 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
             computed.recompute_modules is not None and computed.checkpointing in (Checkpointing.none, Checkpointing.full),
             "--checkpointing selective",
         ),
+        ("--modules-to-save", trained.modules_to_save is not None and not trained.lora and alone, "--lora 16"),
+        ("--int8", trained.int8 and trained.qlora, "--lora 16 and no --qlora"),
         (
             "--double-quant" if trained.double_quant else "--no-double-quant",
             trained.double_quant is not None and not trained.qlora and alone,
@@ -453,14 +467,15 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
         "sequence": split.sp or None,
         "lora": trained.lora,
         "targets": None if trained.lora_targets is None else split_targets(trained.lora_targets),
-        "quant": "nf4" if trained.qlora else None,
+        "saved": None if trained.modules_to_save is None else split_targets(trained.modules_to_save),
+        "quant": "nf4" if trained.qlora else "int8" if trained.int8 else None,
         "double_quant": trained.double_quant,
         "frozen": None if trained.freeze is None else _frozen(trained.freeze),
     }
     for name in ("optimizer", "precision", "attention", "implementation", "offload"):
         value = getattr(computed, name)
         out[name] = value and value.value
-    out |= {name: getattr(split, name) for name in ("dp", "fsdp", "zero", "tp", "pp", "interleave", "cp", "ep")}
+    out |= {name: getattr(split, name) for name in ("dp", "fsdp", "zero", "tp", "pp", "interleave", "cp", "ep", "etp")}
     return {name: value for name, value in out.items() if value is not None}
 
 

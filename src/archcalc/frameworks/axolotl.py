@@ -10,19 +10,23 @@ from typing import Any
 
 from archcalc import report
 from archcalc.analysis.training.method import Asked
-from archcalc.frameworks.beside import AXOLOTL, adapter_of, fsdp_of, zero_of
+from archcalc.errors import ConfigError, UsageError
+from archcalc.frameworks.beside import AXOLOTL, FP32_SHARDS, adapter_of, fsdp_of, zero_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
-from archcalc.frameworks.transformers import rollout_bytes
+from archcalc.frameworks.transformers import parameters, rollout_bytes
 
 _INERT = (
     INERT[:-1]
     + r"|tf32|pad_to_sequence_len|sample_packing_.*|eval_sample_packing|flash_attn_.*|liger_rope|liger_rms_norm|liger_swiglu"
     r"|liger_glu_activation|liger_layer_norm|gradient_checkpointing_kwargs.*|xformers_attention|use_tensorboard|experimental_.*|tokenizer_.*"
     r"|lora_mlp_kernel|lora_qkv_kernel|lora_o_kernel|bfloat16|lora_fan_in_fan_out|sequence_parallel.*|micro_batch_size_eval"
-    r"|fsdp_config\..*|fsdp|revision_of_model|trl\..*|vllm\..*|eot_tokens|roles_to_train|excess_length_strategy)"
+    r"|fsdp_config\..*|fsdp|revision_of_model|trl\..*|vllm\..*|eot_tokens|roles_to_train|excess_length_strategy|use_kernels|processor_type|skip_prepare_dataset|pretraining_dataset.*|pretrain_.*|streaming.*|num_labels"
+    r"|resize_token_embeddings_to_32x|batch_size|ddp_find_unused_parameters|low_cpu_mem_usage|device_map|use_ray|ray_.*|use_otel_metrics|otel_.*"
+    r"|use_swanlab|swanlab_.*|rl_beta|kto_.*|center_rewards_coefficient|do_causal_lm_eval|hf_use_auth_token|base_model_ignore_patterns"
+    r"|eta_min|full_finetune|use_eaft|eaft_.*|peft_use_rslora|cls_model_config|liger_rms_norm_gated|reinit_weights|gptq)"
 )
 
 
@@ -37,7 +41,7 @@ class Axolotl:
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "precision": "pure", "optimizer": "adamw-fused", "attention": "flash",
-            "quantized_experts": given.get("quant") == "nf4", "output_freed": True,
+            "quantized_experts": bool(given.get("quant")), "output_freed": True,
         }  # fmt: skip
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
@@ -47,11 +51,9 @@ class Axolotl:
                 "relora",
                 "galore",
                 "unfrozen_parameters",
-                "lora_modules_to_save",
                 "peft_use_dora",
                 "fp8",
                 "cfg_parallel",
-                "load_in_8bit",
                 "gptq",
                 "tiled_mlp",
                 "qat",
@@ -65,15 +67,23 @@ class Axolotl:
                 "peft_layers_to_transform",
                 "peft_layer_replication",
                 "peft_trainable_token_indices",
-                "lora_target_parameters",
                 "lora_rank_pattern",
                 "lisa_n_layers",
                 "expert_parallel_size",
+                "process_reward_model",
             )
         )
         n = world(ask)
         adapter = k.text("adapter")
         four = k.flag("load_in_4bit") or adapter == "qlora"
+        eight = k.flag("load_in_8bit")
+        if eight and (adapter != "lora" or four):
+            # utils/schemas/validation.py; loaders/model.py `_set_quantization_config`.
+            raise ConfigError(
+                f"{k.path}: load_in_8bit goes with adapter lora alone, and with no load_in_4bit",
+                "load_in_8bit: false",
+                key="load_in_8bit",
+            )
         plugins = " ".join(k.names("plugins")).lower()
         checkpointing = k.text("activation_checkpointing", "gradient_checkpointing", default="false").lower()
         fused = (
@@ -88,23 +98,36 @@ class Axolotl:
         if k.flag("eager_attention"):
             attention = "eager"
         linear = k.flag("lora_target_linear")
-        targets = k.names("lora_target_modules")
+        experts = parameters(k, "lora_target_parameters")
+        targets, rank = k.names("lora_target_modules"), k.int("lora_r", default=8) or 8
+        if k.flag("model_quantization_config_kwargs.dequantize"):
+            k.get("model_quantization_config")
         tp, cp = (
             k.int("tensor_parallel_size", default=1) or 1,
             k.int("context_parallel_size", "sequence_parallel_degree", default=1) or 1,
         )
         shard = k.int("dp_shard_size") or 0
+        replicas = k.int("dp_replicate_size") or 0
+        if replicas > 1 and replicas * max(1, shard) * tp * cp != n and ask.gpus is not None:
+            raise UsageError(
+                f"{k.path}: dp_replicate_size {replicas} x dp_shard_size {max(1, shard)} x tensor_parallel_size {tp} x "
+                f"context_parallel_size {cp} makes {replicas * max(1, shard) * tp * cp} ranks, and there are {n} GPUs",
+                "name as many with --gpu",
+            )
         # Keys without a value are as if they were not there.
         fsdp = bool(k.names("fsdp")) or any(name.startswith("fsdp_config.") for name in k.values) or shard > 1
         left = max(1, n // (tp * cp))
         # The model is loaded in bf16, and trained so (loaders/model.py `_set_quantization_config`, `torch_dtype`); fp32 otherwise.
-        half = k.text("bf16", "bfloat16", default="auto").lower() in ("true", "auto", "full") or k.flag("fp16")
+        fp16 = k.flag("fp16", "float16")
+        half = k.text("bf16", "bfloat16", default="auto").lower() in ("true", "auto", "full") or fp16
         # A configuration of FSDP wins over one of DeepSpeed, which axolotl refuses beside it (utils/schemas/validation.py).
         shared = (
             fsdp_of(k, "fsdp_config.", " ".join(k.names("fsdp")).lower().replace(",", " ").split())
             if fsdp
             else zero_of(k, "deepspeed", AXOLOTL, half=half, full=not adapter) or {}
         )
+        if fsdp and half and not adapter and k.text("bf16").lower() != "full":
+            shared = {**FP32_SHARDS, **shared}
         fields: dict[str, Any] = {
             # Packed rows are one sequence each of all the micro-batch's tokens (utils/samplers/multipack.py).
             "seq": length * micro if packed and attention == "flash" else length,
@@ -117,9 +140,12 @@ class Axolotl:
             "offload_inputs": (checkpointing.startswith("offload") or k.text("activation_offloading").lower() not in ("", "false")) or None,
             "loss": "fused" if fused else "full",
             "output_freed": True,
-            "lora": (k.int("lora_r", default=8) or 8) if adapter else None,
-            "targets": (("all-linear",) if linear or not targets else targets) if adapter else None,
-            "quant": "nf4" if four and adapter else None,
+            "lora": rank if adapter else None,
+            "saved": k.names("lora_modules_to_save") if adapter else None,
+            "targets": (*(("all-linear",) if linear or not (targets or experts) else targets), *experts) if adapter else None,
+            "quant": "int8" if eight else "nf4" if four and adapter else None,
+            # utils/config/__init__.py `normalize_config`; core/builders/base.py `_configure_gradient_checkpointing`.
+            "reentrant": k.flag("gradient_checkpointing_kwargs.use_reentrant", default=not k.text("rl")),
             "quantized_experts": k.flag("quantize_moe_experts") or None,
             "tp": tp,
             "cp": cp,
@@ -129,14 +155,17 @@ class Axolotl:
             **shared,
             **(adapter_of(k, "lora_model_dir") if adapter else {}),
         }  # fmt: skip
-        rl = k.choice("rl", {"": "sft", "dpo": "dpo", "ipo": "dpo", "kto": "kto", "grpo": "grpo"}, "")
+        rl = k.choice(
+            "rl", {"": "sft", "dpo": "dpo", "ipo": "dpo", "kto": "kto", "grpo": "grpo", "orpo": "orpo", "simpo": "simpo"}, ""
+        )
         if k.flag("reward_model"):
             rl = "reward"
         notes = ["packed: a micro-batch is one row of all its tokens"] if packed and attention == "flash" and micro > 1 else []
         # loaders/utils.py `load_model_config`.
         base = k.text("base_model")
         model = k.text("base_model_config") or base or None
-        method = Asked(rl)  # type: ignore[arg-type]
+        # Odds ratios and SimPO's margin need no reference model (TRL, trainer/orpo_trainer.py, cpo_trainer.py).
+        method = Asked("dpo", reference=False) if rl in ("orpo", "simpo") else Asked(rl)  # type: ignore[arg-type]
         if rl == "grpo":
             method = _rollouts(k, ask, lora=bool(adapter))
         elif rl in ("dpo", "kto") and k.flag("precompute_ref_log_probs"):

@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks import deepspeed, files
 from archcalc.frameworks.keys import Keys
@@ -175,21 +176,22 @@ def _master(inner: Keys, *, half: bool, full: bool) -> dict[str, Any]:
     return {"precision": "mixed"} if half and full and inner.int("zero_optimization.stage", least=0) else {}
 
 
-def split_of(k: Keys, n: int, shipped: Shipped, *, half: bool, full: bool) -> dict[str, Any]:
+def split_of(k: Keys, n: int, shipped: Shipped, *, half: bool, full: bool, mixed: bool) -> dict[str, Any]:
     """Who shares weights and states of a Trainer's run over `n` GPUs: by DeepSpeed's configuration, FSDP's, accelerate's, or none.
-    `half` where they compute in half precision, `full` where they train all weights in their own type."""
+    `half` where they compute in half precision, `full` where they train all weights in their own type, `mixed` where accelerate's mixed
+    precision is on."""
     for key in ("accelerate_config", "config_file"):
         if name := _named(k, key):
             # trl/cli/accelerate_config.py: a profile's name, or a path.
-            return _split(_read(k, key, name, TRL, _ACCELERATE_INERT), n, NOTHING, half=half, full=full)
-    return _split(k, n, shipped, half=half, full=full)
+            return _split(_read(k, key, name, TRL, _ACCELERATE_INERT), n, NOTHING, half=half, full=full, mixed=mixed)
+    return _split(k, n, shipped, half=half, full=full, mixed=mixed)
 
 
-def _split(k: Keys, n: int, shipped: Shipped, *, half: bool, full: bool) -> dict[str, Any]:
+def _split(k: Keys, n: int, shipped: Shipped, *, half: bool, full: bool, mixed: bool) -> dict[str, Any]:
     kind = k.text("distributed_type").upper()
     if kind not in ("", "NO", "MULTI_GPU", "FSDP", "DEEPSPEED"):
         raise UnsupportedError(f"{k.path}: distributed_type {kind} is not modelled", "MULTI_GPU, FSDP and DEEPSPEED are")
-    sharded = _fsdp(k, n, kind)
+    sharded = _fsdp(k, n, kind, fp32=mixed and full)
     if sharded is not None:
         return sharded
     for key, ships in (
@@ -217,8 +219,13 @@ def _accelerate(k: Keys, kind: str, *, half: bool, full: bool) -> dict[str, Any]
     return {**deepspeed.zero(inner, half=half), **_master(inner, half=half, full=full)}
 
 
-def _fsdp(k: Keys, n: int, kind: str) -> dict[str, Any] | None:
-    """FSDP by `fsdp` and `fsdp_config`, a table or a file of JSON; None where it is off."""
+FP32_SHARDS = {"precision": "mixed"}
+"""Trained weights whose shards are in fp32, whatever they were loaded in (accelerate 1.15, accelerator.py `prepare_model`,
+utils/fsdp_utils.py `fsdp2_prepare_model`: where mixed precision is on)."""
+
+
+def _fsdp(k: Keys, n: int, kind: str, *, fp32: bool) -> dict[str, Any] | None:
+    """FSDP by `fsdp` and `fsdp_config`, a table or a file of JSON; None where it is off. Its shards are in fp32 where `fp32`."""
     words = " ".join(k.names("fsdp")).lower().replace(",", " ").split()
     on = bool(words) and words[0] not in _OFF
     name = _named(k, "fsdp_config")
@@ -229,7 +236,7 @@ def _fsdp(k: Keys, n: int, kind: str) -> dict[str, Any] | None:
         return None
     k.get("fsdp_version")
     c = _read(k, "fsdp_config", name, NOTHING, _FSDP_INERT) if name else k.within("fsdp_config", k.path, {}, _FSDP_INERT)
-    return {"fsdp": n, "dp": 1, "no_sync": True, **fsdp_of(c, "", words)}
+    return {"fsdp": n, "dp": 1, "no_sync": True, **(FP32_SHARDS if fp32 else {}), **fsdp_of(c, "", words)}
 
 
 def fsdp_of(k: Keys, prefix: str, words: list[str]) -> dict[str, Any]:
@@ -267,17 +274,16 @@ def adapter_of(k: Keys, key: str) -> dict[str, Any]:
     if not name:
         return {}
     inner = _read(k, key, os.path.join(name[0], "adapter_config.json"), NOTHING, _ADAPTER_INERT)
-    inner.refuse(
-        ("use_dora", "modules_to_save", "rank_pattern", "target_parameters", "layers_to_transform", "trainable_token_indices")
-    )
+    inner.refuse(("use_dora", "rank_pattern", "layers_to_transform", "trainable_token_indices"))
     kind = inner.text("peft_type", default="LORA")
     rank = inner.int("r")
     targets = inner.values.get("target_modules")
-    if kind.upper() != "LORA" or rank is None or (isinstance(targets, str) and targets != "all-linear") or not targets:
+    experts = tuple(f"{PARAMETER}{one}" for one in inner.names("target_parameters"))
+    if kind.upper() != "LORA" or rank is None or (isinstance(targets, str) and targets != "all-linear") or not (targets or experts):
         raise UnsupportedError(
             f"{inner.path}: this adapter is not modelled", "one of peft_type LORA with r and a list of target_modules is"
         )
-    return {"lora": rank, "targets": inner.names("target_modules")}
+    return {"lora": rank, "targets": (*inner.names("target_modules"), *experts), "saved": inner.names("modules_to_save")}
 
 
 _ADAPTER_INERT = (

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from archcalc.errors import FormatError, UsageError
 from archcalc.files import open_regular
+from archcalc.frameworks.others import refuse_others
 from archcalc.jsonfile import DuplicateKeyError, checked
 
 MAX_BYTES = 1 << 20
@@ -59,6 +60,9 @@ def read(path: str) -> File:
         return _shell(path, text)
     if extension in (".yaml", ".yml", ""):
         return File(path, "yaml", _yaml(path, text))
+    if extension == ".py":
+        refuse_others(path, {}, text)
+        raise UsageError(f"{path}: a Python script is not run", "the configuration that it reads, or SOURCE and options")
     raise UsageError(f"{path}: no kind of configuration ends in {extension!r}", ".yaml, .toml, .json and .sh are read")
 
 
@@ -136,6 +140,7 @@ def _shell(path: str, text: str) -> File:
         found = _words(path, _put_in(line, env))
         if sum(w.startswith("--") for w in found) > sum(w.startswith("--") for w in words):
             words = found
+    refuse_others(path, {}, text)
     if not any("--per_device" in word or "--model_name" in word for word in words):
         elsewhere(path, text)
     if not words:

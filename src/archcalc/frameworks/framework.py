@@ -13,6 +13,7 @@ from archcalc.analysis.training.choose import SPLITS
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.files import File
+from archcalc.frameworks.others import refuse_others
 from archcalc.model import Architecture
 
 
@@ -73,7 +74,10 @@ def recognized(file: File) -> Framework:
     for name in REGISTRY:
         found = framework(name)
         if found.recognizes(file):
+            if name in ("transformers", "llama-factory"):
+                refuse_others(file.path, file.data, "")  # ms-swift's keys are the Trainer's, and more.
             return found
+    refuse_others(file.path, file.data, " ".join(file.words))
     raise UsageError(
         f"{file.path} is no configuration that a framework known here reads", f"--framework names it: {', '.join(REGISTRY)}"
     )
@@ -91,25 +95,29 @@ def planner_of(a: Architecture, run: Run, gpus: hardware.GpuSpec | None) -> Plan
 # By which means each spreads a run: torchtitan 2026-08, distributed/parallel_dims.py; torchtune 0.6, training/_distributed.py;
 # LitGPT 0.5.13, finetune/lora.py (`FSDPStrategy`); llm-foundry 0.22, FSDP; DeepSpeed's ZeRO; nanochat, optim.py (states shared);
 # Megatron-LM's; the Trainer's by accelerate 1.15 (FSDP, ZeRO, and `ParallelismConfig` of tp and cp), as in axolotl.
-_TRAINER = frozenset({"dp", "fsdp", "zero", "tp", "cp"})
+_TRAINER = frozenset({"dp", "fsdp", "zero", "zero-2", "zero-3", "tp", "cp"})
 MEANS: Mapping[str, frozenset[str]] = {
     "megatron": frozenset({"dp", "zero", "tp", "pp", "cp", "ep", "fsdp"}),
     "torchtitan": frozenset({"dp", "fsdp", "tp", "pp", "cp", "ep"}),
-    "deepspeed": frozenset({"dp", "zero", "zero-3", "pp", "tp", "ep"}),
+    "deepspeed": frozenset({"dp", "zero", "zero-2", "zero-3", "pp", "tp", "ep"}),
     "torchtune": frozenset({"dp", "fsdp", "tp"}),
     "llm-foundry": frozenset({"dp", "fsdp"}),
-    "llama-factory": frozenset({"dp", "fsdp", "zero"}),
+    "llama-factory": frozenset({"dp", "fsdp", "zero", "zero-2", "zero-3"}),
     "axolotl": _TRAINER | {"ep"},
-    "nanochat": frozenset({"dp", "zero"}),
+    "nanochat": frozenset({"dp", "zero", "zero-2"}),
     "litgpt": frozenset({"dp", "fsdp"}),
     "transformers": _TRAINER,
 }
+_PEFT = ("llama-factory", "axolotl", "transformers", "deepspeed")
 _MOST_ZERO = {"nanochat": 2, "megatron": 1}
 
 
 def _tried(name: str | None) -> frozenset[str] | None:
-    """What a plan may be chosen of: the Trainer's tensor and context parallelism are taken where they are asked for."""
+    """What a plan may be chosen of: the Trainer's tensor and context parallelism are taken where they are asked for, and Megatron-FSDP,
+    which is no part of the modules that are counted."""
     means = MEANS.get(name or "")
+    if name == "megatron" and means is not None:
+        return means - {"fsdp"}
     return means - {"tp", "cp", "ep"} if means is not None and means >= _TRAINER else means
 
 
@@ -125,6 +133,9 @@ def _can(name: str, given: Mapping[str, Any], changes: Mapping[str, Any], gpus: 
     if name == "litgpt" and given.get("quant") and gpus > 1:
         # finetune/lora.py `setup`.
         raise UsageError("--qlora: LitGPT trains quantized models on one GPU alone", "give one GPU, or leave --qlora out")
+    for option, used in (("--int8", given.get("quant") == "int8"), ("--modules-to-save", bool(given.get("saved")))):
+        if used and name not in _PEFT:
+            raise UsageError(f"{option}: {name} has nothing of the kind", f"{', '.join(_PEFT)} train through PEFT and bitsandbytes")
     for field, option, wrong, needed in (
         ("dropout", "--dropout", changes.get("implementation") != "megatron", "--implementation megatron"),
         ("modules", "--recompute-modules", changes.get("implementation") != "megatron", "--implementation megatron"),
@@ -156,18 +167,19 @@ def told(given: Mapping[str, Any]) -> tuple[str, str] | None:
     )
 
 
-def usual(given: Mapping[str, Any], gpus: int) -> dict[str, Any]:
+def usual(given: Mapping[str, Any], gpus: int, *, plain: bool = True) -> dict[str, Any]:
     """What options leave open where no framework is named, as those that publish such runs have it.
 
-    Full training over several GPUs with fp32 shards is torchtitan's: a compiled loss, embedding and head as units of their own. Routed
-    experts are in nf4 beside other matrices that are: axolotl quantizes them, and so did transformers before release 5, whose experts
-    were linear modules (4.52, models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them.
+    Full training over several GPUs with fp32 shards is torchtitan's, but where it is not `plain` (log-probabilities are read): a
+    compiled loss, embedding and head as units of their own. Routed experts are in nf4 beside other matrices that are: axolotl
+    quantizes them, and so did transformers before release 5, whose experts were linear modules (4.52,
+    models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them.
     """
     if given.get("quant"):
         return {"quantized_experts": True}
     alone = gpus * given.get("fsdp", 1) * given.get("dp", 1) * given.get("tp", 1) * given.get("pp", 1) == 1
     own = given.get("lora") or given.get("zero") or given.get("frozen") or given.get("implementation") == "megatron"
-    if alone or own or given.get("precision", "mixed") != "mixed":
+    if alone or own or not plain or given.get("precision", "mixed") != "mixed":
         return {}
     return {"loss": "compiled", "ends_apart": True}
 
@@ -176,7 +188,7 @@ def _said(a: Architecture, run: Run, taken: Mapping[str, Any]) -> list[str]:
     """Which of the usual conventions the run has."""
     notes = []
     if taken.get("quantized_experts") and any(t.experts for s in a.stacks for layer in s.kinds for t in layer.tensors):
-        notes.append("routed experts in nf4 too, as axolotl has them; --framework transformers leaves them as they are")
+        notes.append(f"routed experts in {run.quant} too, as axolotl has them; --framework transformers leaves them as they are")
     if "loss" in taken and run.loss == taken["loss"]:
         notes.append("no framework is named: torchtitan's compiled loss, 4 bytes a logit; --loss full for the Trainer's 14")
     return notes
@@ -191,7 +203,11 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     known = None if name else told(ask.changes)
     if known:
         name = known[0]
-    taken = framework(name).defaults(asked_for) if name else usual(ask.changes, ask.gpus.count if ask.gpus else 1)
+    taken = (
+        framework(name).defaults(asked_for)
+        if name
+        else usual(ask.changes, ask.gpus.count if ask.gpus else 1, plain=ask.method is None or ask.method.method == "sft")
+    )
     changes = {**taken, **ask.changes}
     if ask.version is not None and name != "transformers":
         whose = f"{name}'s rules are those of one release" if name else "no framework is named"

@@ -34,6 +34,7 @@ class Keys:
             self.values[key.strip()] = _typed(value)
         self.used: dict[str, str] = {}
         self.notes: list[str] = []
+        self._off: set[str] = set()
         self._inner: list[tuple[str, Keys, str]] = []
 
     def within(self, key: str, path: str, data: Mapping[str, Any], inert: str) -> Keys:
@@ -125,6 +126,7 @@ class Keys:
     def refuse(self, names: Iterable[str]) -> None:
         """Raises `UnsupportedError` for keys that change memory and are not modelled."""
         off: tuple[Any, ...] = (None, False, 0, "", [], "none", "false")
+        self._off.update(names := tuple(names))
         found = [
             name
             for name in names
@@ -141,7 +143,13 @@ class Keys:
         pattern = re.compile(inert)
         prefixes = tuple(prefix for prefix, *_ in self._inner)
         rest = [name for name in self.values if name not in self.used and not name.startswith(prefixes)]
-        quiet = [name for name in rest if self.values[name] is None or pattern.fullmatch(name)]
+        # What would be refused is off.
+        off = tuple(f"{name}." for name in self._off)
+        quiet = [
+            name
+            for name in rest
+            if self.values[name] is None or name in self._off or name.startswith(off) or pattern.fullmatch(name)
+        ]
         used, unmodelled = dict(self.used), set(rest) - set(quiet)
         for prefix, inner, what in self._inner:
             own = inner.recipe(framework, version, what)

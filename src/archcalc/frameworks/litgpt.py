@@ -26,6 +26,7 @@ _INERT = (
     r"|devices|num_nodes)"
 )
 _TARGETS = {
+    "lora_head": "head",
     "lora_query": "q_proj", "lora_key": "k_proj", "lora_value": "v_proj", "lora_projection": "o_proj", "lora_mlp": "mlp",
 }  # fmt: skip
 
@@ -51,7 +52,6 @@ class LitGPT:
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
-        k.refuse(("lora_head",))
         n = world(ask)
         precision = k.text("precision", default="bf16-true")
         quantize = k.text("quantize")

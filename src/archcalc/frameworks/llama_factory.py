@@ -11,7 +11,7 @@ from typing import Any
 
 from archcalc import report
 from archcalc.analysis.training.method import Asked
-from archcalc.errors import UnsupportedError
+from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.frameworks.beside import LLAMA_FACTORY, adapter_of, split_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
@@ -47,7 +47,6 @@ class LlamaFactory:
                 "use_apollo",
                 "use_badam",
                 "use_dora",
-                "additional_target",
                 "use_llama_pro",
                 "shift_attn",
                 "mixture_of_depths",
@@ -58,29 +57,51 @@ class LlamaFactory:
                 "use_asft_loss",
                 "use_kt",
                 "ref_model",
+                "upcast_layernorm",
+                # Megatron-core's by its adapter (USE_MCA), or Megatron-Bridge's.
+                "tensor_model_parallel_size",
+                "pipeline_model_parallel_size",
+                "virtual_pipeline_model_parallel_size",
+                "expert_model_parallel_size",
+                "context_parallel_size",
+                "use_distributed_optimizer",
+                "recompute_granularity",
                 "fp8",
             )
         )
+        newer = [
+            name for name in ("model", "model_class", "peft_config", "dist_config", "kernel_config", "quant_config") if k.has(name)
+        ]
+        if newer:
+            raise UnsupportedError(
+                f"{k.path}: {', '.join(newer)}: keys of LLaMA-Factory's v1 format, which is not read",
+                "write its keys of before: model_name_or_path, finetuning_type, per_device_train_batch_size",
+            )
         kind = k.text("finetuning_type", default="lora")
         if kind not in ("lora", "full"):
             raise UnsupportedError(f"{k.path}: finetuning_type {kind!r} is not modelled", "lora and full are")
         lora = kind == "lora"
         bits = k.int("quantization_bit", default=0, least=0) or 0
-        if bits not in (0, 4):
-            raise UnsupportedError(f"{k.path}: quantization_bit {bits} is not modelled", "4 is")
+        if bits not in (0, 4, 8):
+            raise UnsupportedError(f"{k.path}: quantization_bit {bits} is not modelled", "4 and 8 are")
+        if bits and not lora:
+            # hparams/parser.py `_verify_model_args`.
+            raise ConfigError(
+                f"{k.path}: quantization_bit: quantized weights cannot be trained", "finetuning_type: lora", key="quantization_bit"
+            )
         method = k.text("quantization_method", default="bnb").lower()
         if bits and method not in ("bnb", "bitsandbytes"):
             raise UnsupportedError(f"{k.path}: quantization_method {method!r} is not modelled", "bnb is")
         pure = k.flag("pure_bf16")
         half = k.flag("bf16") or k.flag("fp16") or pure
-        split = split_of(k, world(ask), LLAMA_FACTORY, half=half, full=not lora and not pure)
-        sharded = split.get("zero") == 3 or split.get("fsdp", 1) > 1
+        split = split_of(k, world(ask), LLAMA_FACTORY, half=half, full=not lora and not pure, mixed=half)
+        sharded = split.get("zero") == 3
         targets = k.names("lora_target")
         fields: dict[str, Any] = {
             "seq": k.int("cutoff_len", default=2048),
             "micro_batch": k.int("per_device_train_batch_size", default=8),
             "micro_batches": k.int("gradient_accumulation_steps", default=1),
-            # Trained weights are cast to fp32 unless pure_bf16 or sharded (model/adapter.py `init_adapter`:
+            # Trained weights are cast to fp32 unless pure_bf16 or ZeRO 3 (model/adapter.py `init_adapter`:
             # cast_trainable_params_to_fp32).
             "precision": "fp32" if not half else "pure" if lora or pure or sharded else "amp",
             "adapter_size": 2 if pure else None,
@@ -95,7 +116,11 @@ class LlamaFactory:
             "output_freed": True,
             "lora": (k.int("lora_rank", default=8) or 8) if lora else None,
             "targets": (("all-linear",) if targets in ((), ("all",)) else targets) if lora else None,
-            "quant": "nf4" if bits == 4 else None,
+            # Copies of modules are trained in the type of other trained weights (model/adapter.py `init_adapter`).
+            "saved": k.names("additional_target") if lora else None,
+            "saved_size": 4 if half and not pure else None,
+            "quant": "nf4" if bits == 4 else "int8" if bits else None,
+            "reentrant": k.flag("use_reentrant_gc", default=True),
             "double_quant": k.flag("double_quantization", default=True) if bits == 4 else None,
             # The tower and what joins it are frozen unless told otherwise (hparams/finetuning_args.py `freeze_vision_tower`,
             # model/model_utils/visual.py `get_forbidden_modules`).

@@ -114,7 +114,7 @@ def _targets(k: Keys) -> tuple[str, ...]:
     if k.flag("model.apply_lora_to_mlp"):
         found.append("mlp")
     if k.flag("model.apply_lora_to_output"):
-        raise UnsupportedError(f"{k.path}: model.apply_lora_to_output: an adapter on the head is not modelled", "leave it out")
+        found.append("head")
     return tuple(found) or ("attention",)
 
 

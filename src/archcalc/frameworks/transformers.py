@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
+from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.analysis.training.method import Asked
 from archcalc.engines._version import at_least
 from archcalc.errors import ConfigError
@@ -73,9 +74,6 @@ class Transformers:
                 "use_dora",
                 "optim_target_modules",
                 "config_overrides",
-                "lora_modules_to_save",
-                "lora_target_parameters",
-                "load_in_8bit",
                 "parallelism_config",
                 "fp8",
             )
@@ -107,6 +105,11 @@ def shifted(version: str | None) -> str:
     return "logits" if at_least(version, 4, 46) else "fp32-logits"
 
 
+def parameters(k: Keys, key: str) -> tuple[str, ...]:
+    """PEFT's `target_parameters`, as targets of a run."""
+    return tuple(f"{PARAMETER}{name}" for name in k.names(key))
+
+
 def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
     """The fields of a run that training arguments decide; TRL's defaults where `trl`."""
     n = world(ask)
@@ -116,17 +119,26 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "dtype", "torch_dtype", "model_init_kwargs.dtype", "model_init_kwargs.torch_dtype", default="float32" if trl else "auto"
     )
     lora = k.flag("use_peft") or k.has("lora_r")
-    four = k.flag("load_in_4bit")
+    four, eight = k.flag("load_in_4bit"), k.flag("load_in_8bit")
+    if four and eight:
+        raise ConfigError(f"{k.path}: load_in_8bit and load_in_4bit exclude each other", "leave one out", key="load_in_8bit")
+    if (four or eight) and not lora:
+        # trainer_utils.py `validate_quantization_for_training`.
+        name = "load_in_8bit" if eight else "load_in_4bit"
+        raise ConfigError(
+            f"{k.path}: {name}: quantized weights cannot be trained", "use_peft: true trains an adapter beside them", key=name
+        )
     # Published weights are half precision, and transformers 5 loads them so; fp32 ones are trained under autocast.
     fp32 = dtype in ("float32", "fp32")
-    precision = "pure" if not fp32 or four else "amp" if bf16 or k.flag("fp16") else "fp32"
-    if fp32 and four:
+    precision = "pure" if not fp32 or four or eight else "amp" if bf16 or k.flag("fp16") else "fp32"
+    if fp32 and (four or eight):
         k.notes.append(
-            f"dtype {dtype}: what is not in nf4 is counted in half precision, and is twice as large (--set dtype=bfloat16)"
+            f"dtype {dtype}: what is not quantized is counted in half precision, and is twice as large (--set dtype=bfloat16)"
         )
-    split = split_of(k, n, NOTHING, half=precision != "fp32" or bf16, full=not lora)
+    split = split_of(k, n, NOTHING, half=precision != "fp32" or bf16, full=not lora, mixed=bf16 or k.flag("fp16"))
     # sft_trainer.py: adapters beside a quantized model are in bf16, and under ZeRO 3 they are as the model is loaded.
-    narrow = trl and lora and (four or (split.get("zero") == 3 and not fp32))
+    narrow = trl and lora and (four or eight or (split.get("zero") == 3 and not fp32))
+    experts = parameters(k, "lora_target_parameters")
     fields: dict[str, Any] = {
         "seq": k.int(*_LENGTHS, default=1024 if trl else None),
         "micro_batch": k.int("per_device_train_batch_size", default=8),
@@ -140,17 +152,22 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         ),
         "recompute": "full" if k.flag("activation_checkpointing", "gradient_checkpointing", default=trl) else "none",
         # TRL 1.16 computes log-probabilities with the head in tiles (trainer/utils.py `add_fused_lm_head`).
-        "loss": "fused" if trl or k.flag("use_liger_kernel") else "full",
+        "loss": "fused" if k.flag("use_liger_kernel") or trl else "full",
         "output_freed": True,
         "shifted": shifted(ask.version),
         "offload_inputs": k.flag("activation_offloading") or None,
         "lora": (k.int("lora_r", default=16) or 16) if lora else None,
-        "targets": k.names("lora_target_modules") or (("all-linear",) if lora else None),
-        "quant": "nf4" if four else None,
+        "targets": (*(k.names("lora_target_modules") or (() if experts else ("all-linear",))), *experts) if lora else None,
+        "saved": k.names("lora_modules_to_save") if lora else None,
+        "quant": "nf4" if four else "int8" if eight else None,
+        # modeling_utils.py `gradient_checkpointing_enable`: not since release 5.
+        "reentrant": k.flag(
+            "gradient_checkpointing_kwargs.use_reentrant", default=not trl and not at_least(ask.version or "5", 5, 0)
+        ),
         "double_quant": k.flag("use_bnb_nested_quant") if four else None,
         "adapter_size": 2 if narrow else None,
         # A reference model is of the trained one's type (trainer/grpo_trainer.py, dpo_trainer.py), DeepSpeed's aside.
-        "frozen_size": 4 if trl and fp32 and not four and not split.get("zero") else None,
+        "frozen_size": 4 if trl and fp32 and not four and not eight and not split.get("zero") else None,
     }
     return fields | split
 
@@ -179,7 +196,7 @@ def preference(k: Keys, ask: Ask, fields: dict[str, Any]) -> Asked | None:
     completion = k.int("max_completion_length", default=512) or 512
     prompt = k.int("max_prompt_length")
     fields["seq"] = prompt + completion if prompt else None
-    k.get("num_generations")
+    k.get("num_generations"), k.get("loss_type"), k.get("vllm_tensor_parallel_size")
     beta = k.text("beta", default="0")
     lora = bool(fields.get("lora"))
     taken = rollout_bytes(

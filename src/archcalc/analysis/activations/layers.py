@@ -110,7 +110,7 @@ def _norms(a: Architecture, how: How, layer: Layer) -> Iterator[Saved]:
 def unreached(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     """What the first layer does not keep beside an adapter: no gradient reaches the frozen embedding, nor the norm that reads
     it."""
-    if how.trains:
+    if how.trains or how.embeds:
         return []
     return [s for s in _norms(a, how, layer) if s.name.startswith(("input_layernorm", "ln_1")) and not s.fixed]
 

@@ -81,6 +81,11 @@ class How(NamedTuple):
         return self.trains or self.inputs
 
     @property
+    def embeds(self) -> bool:
+        """Whether something at the embedding is trained beside a frozen model: an adapter, or a copy."""
+        return any(name.removeprefix("saved:").startswith("embedding.") for name in self.targets)
+
+    @property
     def residual(self) -> int:
         """Bytes of an element of the residual stream."""
         return FP32 if self.amp else self.size

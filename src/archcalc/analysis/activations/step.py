@@ -55,10 +55,28 @@ def outside(a: Architecture, how: How) -> list[Saved]:
                     out.append(Saved("head", f"{t.name[:-7]}: before the activation", how.size, t.shape[0]))
             for t in inner:
                 out += norm_saved(norm_of(a, t), how, t.name[:-7], t.elements, t.elements, how.residual, block="head")
-    if how.trains:
+    if how.trains or any(name.startswith("saved:head.") for name in how.targets):
         out.append(Saved("head", "head: input", how.size, hidden))
+    out += _end_adapters(how, hidden)
     if a.capped and not how.compiled:
         out.append(Saved("head", "capped logits", FP32 if a.capped_in == "fp32" else how.size, a.facts.vocab_size, split=True))
+    return out
+
+
+def _end_adapters(how: How, hidden: int) -> list[Saved]:
+    """What adapters on the embedding and the head keep (PEFT 0.21, tuners/lora/layer.py `Linear.forward`, `Embedding.forward`): the
+    head's input in their type, and the vectors between their two factors."""
+    out = []
+    if any(name.startswith("head.") for name in how.targets):
+        if how.adapter_size != how.size or how.adapter_dropout:
+            out.append(Saved("adapters", "head: the adapter's input", how.adapter_size, hidden))
+        elif not how.trains:
+            out.append(Saved("adapters", "head: input", how.size, hidden))
+        out.append(Saved("adapters", "head: between the factors", how.adapter_size, how.rank))
+    if how.embeds and not how.trains:
+        out.append(Saved("embedding", "token numbers", INT64, 1))
+    if any(name.startswith("embedding.") for name in how.targets):
+        out.append(Saved("adapters", "embedding: between the factors", how.adapter_size, how.rank))
     return out
 
 

@@ -25,10 +25,15 @@ def is_matrix(t: Tensor) -> bool:
     )
 
 
-TARGET_SETS = ("all-linear", "attention", "mlp", "qv")
+TARGET_SETS = ("all-linear", "attention", "mlp", "qv", "head", "embedding")
 
-ADAPTED = ("decoder", "vision", "audio")
-"""The parts that adapters go on where their modules have the names."""
+ADAPTED = ("decoder", "vision", "audio", "embedding", "head")
+"""The parts that adapters go on where their modules have the names; on the last two where they are named alone."""
+ENDS = ("embedding", "head")
+PARAMETER = "parameter:"
+"""What stands before a name of PEFT's `target_parameters`, the end of a fused tensor's."""
+SAVED = "saved:"
+"""What stands before a module of which a copy is trained."""
 
 
 class _Module(NamedTuple):
@@ -104,10 +109,12 @@ def _matched(target: str, modules: Iterable[_Module]) -> set[str]:
     return found
 
 
-def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
-    """The modules that adapters go on, as `PART.NAME`; raises `UsageError` where a target matches nothing.
+def targeted(a: Architecture, targets: Sequence[str], saved: Sequence[str] = ()) -> frozenset[str]:
+    """The modules that adapters go on, as `PART.NAME`, and those `saved` whose copies are trained; raises `UsageError` where a name
+    matches nothing.
 
-    As PEFT 0.21 reads names: suffixes of module names, or one regular expression; `all-linear` is every linear module but the head.
+    As PEFT 0.21 reads names: suffixes of module names, or one regular expression; `all-linear` is every linear module but the head, which
+    goes by its name, or as `head`, and so does the embedding.
     transformers 5 fuses routed experts, and where published checkpoints hold them apart, their names there (`gate_proj`, `w1`) mean the
     fused tensor and no other module of that name; gate and up go together, at twice the rank; the router goes by its name too
     (utils/transformers_weight_conversion.py `_convert_peft_config_moe`). `experts` is the fused tensors at the plain rank (PEFT's
@@ -131,8 +138,9 @@ def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
             for kind, layer in enumerate(s.kinds):
                 for t in layer.tensors:
                     add(t, s.part, s.prefix, s.indices(kind))
+    ends = _ends(a)
     for g in a.groups:
-        if g.part in ADAPTED:
+        if g.part in ADAPTED and g.part not in ENDS:
             for t in g.tensors:
                 add(t, g.part, "", ())
     fused = {t.name.rpartition(".")[2]: pieces for t in tensors if (pieces := unfused(t)) is not None}
@@ -140,7 +148,6 @@ def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
     linear_routers = all((routing := layer.routing()) is None or routing.linear for s in a.stacks for layer in s.kinds)
     routed = list(routers.values()) if apart or linear_routers else []
     linear = list(modules.values())
-    ends = {"lm_head", *(leaf(t.name) for g in a.groups if g.part in ("embedding", "head") for t in g.tensors)}
     plain = [m for m in linear if leaf(m.name) not in apart]
     pieces_of: set[str] = set()
     out: set[str] = set()
@@ -155,18 +162,28 @@ def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
             match, of_experts = {m.chosen for m in plain if m.role in ("mlp", "shared_experts")}, set(apart)
         elif target == "qv":
             match = {m.chosen for m in plain if leaf(m.name) in ("q_proj", "v_proj")}
+        elif target in ENDS:
+            match = {m.chosen for m in ends if m.part == target}
+        elif target.startswith(PARAMETER):
+            end = f".{target.removeprefix(PARAMETER)}"
+            match = {
+                f"parameters.{name}"
+                for t in tensors
+                if (name := t.name.rpartition(".")[2]) in fused and unfused(t) is not None and f".{t.name}".endswith(end)
+            }
         elif target == "experts" and fused:
             match = {f"parameters.{name}" for name in fused}
         elif target in apart:
             of_experts = {target}
         else:
-            match = _matched(target, (*linear, *routed))
-        if not match and not of_experts and target in ends:
-            raise UsageError(
-                f"LoRA target {target!r}: adapters on embeddings and the head are not modelled",
-                "leave it out to see the rest of the run",
-            )
+            match = _matched(target, (*linear, *routed, *ends))
         if not match and not of_experts:
+            if target.startswith(PARAMETER):
+                raise UsageError(
+                    f"LoRA target parameter {target.removeprefix(PARAMETER)!r} is no fused tensor of routed experts, and others are not "
+                    "modelled",
+                    f"the model's are {', '.join(sorted(fused))}" if fused else "the model has none: name modules instead",
+                )
             known = ", ".join(sorted({leaf(m.name) for m in (*plain, *routed)} | set(apart)))
             raise UsageError(
                 f"LoRA target {target!r} matches no linear module of the model",
@@ -184,7 +201,26 @@ def targeted(a: Architecture, targets: Sequence[str]) -> frozenset[str]:
             )
         if given:
             out.add(f"experts.{tensor}")
+    for name in saved:
+        whole = {m.chosen for m in ends if m.part == name} or _matched(name, ends)
+        if not whole:
+            raise UsageError(
+                f"modules to save: {name!r} is neither the embedding nor the head, and copies of others are not modelled",
+                f"they are {', '.join(sorted(leaf(m.name) for m in ends))}",
+            )
+        out |= {f"{SAVED}{chosen}" for chosen in whole}
     return frozenset(out)
+
+
+def _ends(a: Architecture) -> list[_Module]:
+    """The embedding and the head, tied or not."""
+    return [
+        _Module(g.part, t.name.removesuffix(".weight"), t.role)
+        for g in a.groups
+        if g.part in ENDS
+        for t in g.tensors
+        if len(t.shape) == 2 and t.name.endswith(".weight") and a.facts.vocab_size in t.shape
+    ]
 
 
 def unfused(t: Tensor) -> tuple[str, ...] | None:
@@ -201,7 +237,7 @@ def adapted(t: Tensor, part: Part, targets: frozenset[str]) -> int:
     if pieces is not None:
         name = t.name.rpartition(".")[2]
         return len(pieces) if f"experts.{name}" in targets else int(f"parameters.{name}" in targets)
-    takes = is_matrix(t) or (t.role == "router" and len(t.shape) == 2)
+    takes = is_matrix(t) or (len(t.shape) == 2 and (t.role == "router" or part in ENDS))
     return int(takes and f"{part}.{t.name.removesuffix('.weight')}" in targets)
 
 

@@ -131,7 +131,7 @@ def _data(
     experts = planner.a.facts.moe.experts if planner.a.facts.moe else 0
     yield _Way(_words(ranks, 1, 1), {"dp": ranks, "fsdp": 1, "zero": 1})
     if means is not None and "fsdp" not in means:
-        for zero in (2, 3) if "zero-3" in means else (2,):
+        for zero in (z for z in (2, 3) if f"zero-{z}" in means):
             yield _Way(_words(ranks, 1, zero), {"dp": ranks, "fsdp": 1, "zero": zero})
     spread = _spread(experts, ranks)
     if spread > 1 and "ep" not in given and run.implementation == "megatron":

@@ -57,7 +57,7 @@ def with_method(run: Run, asked: Asked) -> tuple[Run, list[str]]:
     notes = []
     changes: dict[str, object] = {"frozen_models": copies, "engine_bytes": asked.rollout_bytes}
     if name in ("dpo", "reward"):
-        changes["micro_batch"] = 2 * run.micro_batch
+        changes |= {"micro_batch": 2 * run.micro_batch, "pairs": True}
         notes.append(f"{run.micro_batch} pair{'s' if run.micro_batch > 1 else ''}: chosen and rejected sequences are one batch")
     if name != "sft":
         changes["output_freed"] = False  # Their losses read the logits.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from archcalc.analysis.training.adapters import ADAPTED, adapted, adapter_elements, targeted, unfused
+from archcalc.analysis.training.adapters import ADAPTED, SAVED, adapted, adapter_elements, targeted, unfused
 from archcalc.analysis.training.run import Run
 from archcalc.engines.placement import evenly
 from archcalc.model import Architecture, Layer, Part, Tensor
@@ -23,6 +23,8 @@ class Piece(NamedTuple):
     quantized: bool
     adapter: int
     """Elements of the adapter beside it."""
+    saved: bool = False
+    """Whether it is a trained copy beside a frozen one."""
 
     @property
     def total(self) -> int:
@@ -50,7 +52,7 @@ def _on_rank(t: Tensor, tp: int, ep: int) -> int:
 
 def adapters_of(a: Architecture, run: Run) -> frozenset[str]:
     """The modules that a run puts adapters on."""
-    return targeted(a, run.targets) if run.lora else frozenset()
+    return targeted(a, run.targets, run.saved) if run.lora else frozenset()
 
 
 def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piece]]:
@@ -65,7 +67,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
         if run.quantized_experts and (held := unfused(t)) is not None:
             takes = takes or run.quantized_experts != "apart" or bool(held)
         takes = takes or (run.quantized_head and part == "head" and len(t.shape) == 2)
-        quantized = run.quant == "nf4" and takes
+        quantized = bool(run.quant) and takes
         times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
         adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
         return Piece(t, part, _on_rank(t, run.tp, run.ep), copies, trains, quantized, adapter)
@@ -76,8 +78,13 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
         for t in group.tensors:
             if run.loss == "scalar" and group.part == "head":
                 continue
+            own = piece(t, group.part, 1)
             if t.counted or (t.kind == "tied" and (last > 0 or run.untied)):
-                stages[place].append(piece(t, group.part, 1))
+                stages[place].append(own)
+            elif own.adapter:
+                stages[place].append(own._replace(elements=0, quantized=False))
+            if f"{SAVED}{group.part}.{t.name.removesuffix('.weight')}" in targets:
+                stages[place].append(own._replace(trains=True, quantized=False, adapter=0, saved=True))
     for stack in a.stacks:
         if stack.part == "mtp":
             continue

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from archcalc.analysis import activations as act
 from archcalc.analysis.activations import How, Saved, Split, rank_bytes
 from archcalc.analysis.activations.saved import FP32
+from archcalc.analysis.training.adapters import SAVED, targeted
 from archcalc.analysis.training.passing import passing_gradients, read_by_matrices
 from archcalc.analysis.training.pieces import Piece, adapters_of, pieces, stage_layers
 from archcalc.analysis.training.rules import check
@@ -91,7 +92,7 @@ class Planner:
 
     def __init__(self, architecture: Architecture) -> None:
         self.a = architecture
-        self._targets: dict[tuple[str, ...], frozenset[str]] = {}
+        self._targets: dict[tuple[tuple[str, ...], tuple[str, ...]], frozenset[str]] = {}
         self._pieces: dict[Run, list[list[Piece]]] = {}
         self._whole: dict[tuple[int, How, act.Implementation, bool], tuple[tuple[Saved, ...], tuple[Saved, ...]]] = {}
         self._layers: dict[tuple[int, How, act.Implementation, bool, act.Recompute], act.Kept] = {}
@@ -122,7 +123,7 @@ class Planner:
 
     def _adapters(self, run: Run) -> frozenset[str]:
         """The modules that adapters go on."""
-        key = run.targets if run.lora else ()
+        key = (run.targets, run.saved) if run.lora else ((), ())
         if key not in self._targets:
             self._targets[key] = adapters_of(self.a, run)
         return self._targets[key]
@@ -130,9 +131,10 @@ class Planner:
     def how(self, run: Run) -> How:
         """How matrices compute in this run."""
         return How(
-            size=run.size, attention=run.attention, amp=run.precision == "amp", trains=not run.lora, targets=self._adapters(run),
+            size=run.size, attention=run.attention, amp=run.autocast, trains=not run.lora, targets=self._adapters(run),
             rank=run.lora, tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size,
-            inputs=bool(run.quant) and run.nf4_inputs, capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
+            inputs=run.quant == "int8" or (bool(run.quant) and run.nf4_inputs),
+            capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
             exchanged=run.ep > 1, compiled=run.compiled,
         )  # fmt: skip
 
@@ -145,6 +147,7 @@ class Planner:
             ep=run.ep,
             lora=run.lora,
             targets=run.targets,
+            saved=run.saved,
             quant=run.quant,
             frozen=run.frozen,
             quantized_experts=run.quantized_experts,
@@ -262,6 +265,9 @@ class Planner:
                 # What a function keeps as an attribute lives as long as its node (bitsandbytes 0.42, `ctx.tensors`).
                 before += n * batch * tokens * read
             again = rank_bytes(makes_again, batch, tokens, split)
+            # bitsandbytes 0.49, autograd/_functions.py `MatMul8bitLt.forward`: `ctx.tensors` holds what the matrix reads, which only the
+            # graph's end frees; reentrant checkpointing makes no graph (torch/utils/checkpoint.py `CheckpointFunction`).
+            held = batch * (tokens // run.cp) * read if run.quant == "int8" and run.recompute == "full" and not run.reentrant else 0
             if run.recompute == "full" and run.every > 1:
                 # One input for each group of layers; the group is made again as a whole.
                 groups = -(-n // run.every)
@@ -269,7 +275,7 @@ class Planner:
                 again *= min(run.every, n)
             if again and n * sum(sizes.values()) + again > n * rank_bytes(alone, batch, tokens, split):
                 # Checkpointing a single layer, or groups as long as the model, saves nothing.
-                sizes, again = _by_block(alone, batch, tokens, split), 0
+                sizes, again, held = _by_block(alone, batch, tokens, split), 0, 0
             beside = rank_bytes(passing, batch, tokens, split)
             working = max(working, again + beside)
             # The first layer has all that it needs when its turn comes.
@@ -278,6 +284,8 @@ class Planner:
                 # One is on its way out while the next is made (torchtune 0.6, training/_activation_offloading.py:
                 # max_fwd_stash_size 5).
                 sizes = {block: size * min(_STASH, n) // n if n else 0 for block, size in sizes.items()}
+            if held:
+                sizes["inputs of int8 matrices"] = held
             for block, size in sizes.items():
                 blocks[block] = blocks.get(block, 0) + size * n * over // under
         for saved in stage.unreached:
@@ -430,9 +438,14 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
     # The head and the loss together, a chunk of tokens at a time, gradients made in the forward pass (Hsu et al. 2024,
     # arXiv:2410.10989, section 3.2): the chunk shrinks with the vocabulary so that its logits are no larger than the head's input.
     hidden = a.facts.hidden_size
-    made = (c + 4) * _fused_rows(a, run) * vocab + c * local * hidden + (0 if run.lora else c * vocab * hidden)
-    kept = c * local * hidden + (0 if run.lora else c * vocab * hidden)
+    head = c * vocab * hidden if _trains_head(a, run) else 0
+    made = (c + 4) * _fused_rows(a, run) * vocab + c * local * hidden + head
+    kept = c * local * hidden + head
     return made, kept, 0
+
+
+def _trains_head(a: Architecture, run: Run) -> bool:
+    return not run.lora or any(name.startswith(f"{SAVED}head.") for name in (targeted(a, (), run.saved) if run.saved else ()))
 
 
 def _tokens_words(run: Run) -> str:
@@ -470,7 +483,7 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
         )
     if run.loss == "fused":
         hidden, width = a.facts.hidden_size, run.size
-        head = "" if run.lora else f" + {width} B x {a.facts.vocab_size:,} x {hidden:,} (gradient of the head)"
+        head = "" if not _trains_head(a, run) else f" + {width} B x {a.facts.vocab_size:,} x {hidden:,} (gradient of the head)"
         chunk = "" if late else f" + ({width} + 4) B x {_fused_rows(a, run):,} x {a.facts.vocab_size:,} (a chunk's logits)"
         return f"{width} B x {tokens} x {hidden:,} (gradient of its input){head}{chunk}"
     if run.shifted != "labels":

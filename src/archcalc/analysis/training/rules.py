@@ -52,9 +52,10 @@ def check(a: Architecture, run: Run) -> None:
                             f"--tp {run.tp} does not divide the {attend.heads} attention heads", "choose a divisor of them"
                         )
                 for t in layer.tensors:
-                    if t.shard and t.role in ("mlp", "experts", "shared_experts") and t.shard.units % run.tp:
+                    ways = run.expert_tp if t.role == "experts" else run.tp
+                    if t.shard and t.role in ("mlp", "experts", "shared_experts") and t.shard.units % ways:
                         raise UsageError(
-                            f"--tp {run.tp} does not divide the {t.shard.units:,} columns of {t.name}", "choose a divisor of them"
+                            f"--tp {ways} does not divide the {t.shard.units:,} columns of {t.name}", "choose a divisor of them"
                         )
     if run.sequence and run.tp == 1:
         raise UsageError("--sp splits what tensor parallelism leaves whole: it needs --tp above 1", "give --tp, or leave --sp out")
@@ -64,6 +65,16 @@ def check(a: Architecture, run: Run) -> None:
         )
     if run.cp > 1 and run.seq % run.cp:
         raise UsageError(f"--cp {run.cp} does not divide the sequence of {run.seq:,} tokens", "choose a divisor")
+    if run.etp and (f.moe is None or run.implementation != "megatron"):
+        raise UsageError(
+            f"--etp {run.etp}: "
+            + (
+                "the model has no routed experts"
+                if f.moe is None
+                else "experts are split as the rest is but in Megatron-LM's modules"
+            ),
+            "leave it out" if f.moe is None else "--implementation megatron with it, or leave it out",
+        )
     if run.capacity != 100 and f.moe is None:
         raise UsageError("--capacity: the model has no routed experts", "leave it out")
     if run.ep > 1:
@@ -71,7 +82,13 @@ def check(a: Architecture, run: Run) -> None:
             raise UsageError(f"--ep {run.ep}: the model has no routed experts to spread", "leave --ep out")
         if f.moe.experts % run.ep:
             raise UsageError(f"--ep {run.ep} does not divide the {f.moe.experts} routed experts", "choose a divisor of them")
-        if run.dp * run.fsdp * run.cp % run.ep:
+        if run.etp and run.dp * run.tp * run.cp % (run.ep * run.etp):
+            raise UsageError(
+                f"--ep {run.ep} x --etp {run.etp} take their ranks from those of tp x dp x cp ({run.dp * run.tp * run.cp}), and do not "
+                "divide them",
+                "choose a divisor",
+            )
+        if not run.etp and run.dp * run.fsdp * run.cp % run.ep:
             raise UsageError(
                 f"--ep {run.ep} takes its ranks from those of dp x fsdp x cp ({run.dp * run.fsdp * run.cp}), and does not divide them",
                 "choose a divisor",
@@ -82,10 +99,21 @@ def check(a: Architecture, run: Run) -> None:
         raise UsageError(f"--zero {run.zero}: the stages are 1, 2 and 3 (0 for none)")
     if run.zero and run.fsdp > 1:
         raise UsageError("--zero and --fsdp both shard the states", "give one of them")
+    if run.offload == "params" and run.zero != 3 and run.gpus > 1:
+        raise UsageError(
+            "--offload params is ZeRO 3's; FSDP's offload takes gradients and states along",
+            "--zero 3 with it, or --offload all",
+        )
+    option = "--int8" if run.quant == "int8" else "--qlora"
     if run.quant and not run.lora:
-        raise UsageError("--qlora: quantized weights cannot be trained", "train an adapter beside them: --lora 16")
+        raise UsageError(f"{option}: quantized weights cannot be trained", "train an adapter beside them: --lora 16")
     if run.quant and run.precision == "amp":
-        raise UsageError("--qlora computes in half precision: it does not go with --precision amp", "use pure or mixed")
+        raise UsageError(f"{option} computes in half precision: it does not go with --precision amp", "use pure or mixed")
+    if run.quant == "int8" and (run.stage == 3 or run.tp > 1):
+        raise UsageError(
+            f"{option}: bitsandbytes' int8 matrices, whose scales stand beside them, are whole on every rank",
+            "--dp without ZeRO 3, or --qlora",
+        )
 
 
 def _frozen(a: Architecture, run: Run) -> None:

@@ -38,7 +38,8 @@ class Run(NamedTuple):
     arXiv:1710.03740; under `fsdp` the sharded weights are the fp32 ones), `amp` fp32 weights under autocast, `pure` everything in
     half precision, `fp32`. `step_in_backward` steps each tensor when its gradient is there, and frees it; `quantized_experts` has
     routed experts in nf4 too, or those alone that checkpoints hold `apart`; `offload_inputs` moves the inputs that checkpointing
-    keeps to the CPU; `nf4_half` has nf4 matrices whole in fp16 before they are cast, `adapter_dropout` drops what adapters read,
+    keeps to the CPU; `nf4_half` has nf4 matrices whole in fp16 before they are cast, without `reentrant`
+    checkpointing cannot free what functions keep as attributes, `adapter_dropout` drops what adapters read,
     `joined` has queries, keys and values in one matrix, `quantized_head` the head in nf4 too, and `untied` a head of its own where
     the model shares it with the embedding. With `pass_before` the graph of the micro- batch before lives until its successor's
     logits are there, with its logits and what is no saved tensor; `shifted` says what a full loss shifts by one token: `labels`, or
@@ -48,8 +49,10 @@ class Run(NamedTuple):
     micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
     fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
     `compiled` says that the model is compiled as a whole, `frozen_size` in how many bytes an element the `frozen_models` stand beside it.
-    `micro_batches` are those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp`
-    and `cp`.
+    Beside an adapter whole copies of the modules that `saved` names are trained (PEFT's `modules_to_save`), in `saved_size` bytes
+    an element where that is not the model's type. With `pairs` a micro-batch holds both sequences of each. `micro_batches` are
+    those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp` and `cp`, and from
+    `tp` where experts are split over `etp` ranks in its place.
     """
 
     seq: int
@@ -73,14 +76,18 @@ class Run(NamedTuple):
     micro_batches: int = 1
     cp: int = 1
     ep: int = 1
+    etp: int = 0
     ema: bool = False
     grad_size: int | None = None
     lora: int = 0
     targets: tuple[str, ...] = ("all-linear",)
-    quant: Literal["", "nf4"] = ""
+    saved: tuple[str, ...] = ()
+    saved_size: int = 0
+    quant: Literal["", "nf4", "int8"] = ""
     double_quant: bool = True
     nf4_inputs: bool = False
     nf4_half: bool = False
+    reentrant: bool = False
     adapter_size: int = 4
     adapter_dropout: bool = False
     joined: bool = False
@@ -108,6 +115,7 @@ class Run(NamedTuple):
     value_model: bool = False
     engine_bytes: int = 0
     scored: int = 0
+    pairs: bool = False
     compiled: bool = False
 
     @property
@@ -116,6 +124,17 @@ class Run(NamedTuple):
         buckets, ZeRO 1's and 2's, Megatron's), or are set to zero in place (PyTorch's `zero_grad(set_to_none=False)`)."""
         buffers = self.implementation == "megatron" or (self.fsdp == 1 and self.dp > 1 and self.zero < 3)
         return self.keep_gradients or self.micro_batches > 1 or buffers
+
+    @property
+    def expert_tp(self) -> int:
+        """Ranks that split each routed expert."""
+        return self.etp or self.tp
+
+    @property
+    def autocast(self) -> bool:
+        """Whether matrices are cast as they are used. Shards that are gathered are cast before (accelerate 1.15, utils/dataclasses.py
+        `FullyShardedDataParallelPlugin.set_mixed_precision`: `param_dtype`; Lightning 2.4, plugins/precision/fsdp.py)."""
+        return self.precision == "amp" and self.stage < 3
 
     @property
     def gpus(self) -> int:

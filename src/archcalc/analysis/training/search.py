@@ -34,9 +34,11 @@ def limits(planner: Planner, run: Run, budget: int) -> Limits:
                 high = middle
         return options[low - 1] if low else 0
 
-    batch = most([1 << i for i in range(17)], "micro_batch")
+    # Options count pairs where a micro-batch holds both sequences of each.
+    each = 2 if run.pairs else 1
+    batch = most([each << i for i in range(17)], "micro_batch")
     if batch:
-        batch = most(range(batch, min(2 * batch, 1 << 16)), "micro_batch") or batch
+        batch = (most(range(batch, min(2 * batch, 1 << 16), each), "micro_batch") or batch) // each
     longest = planner.a.facts.context_tokens if planner.a.facts.position.kind == "learned" else None
     step = 256 if 256 % run.cp == 0 else 256 * run.cp
     top = (longest or 1 << 24) // step
@@ -70,10 +72,10 @@ class Remedy(NamedTuple):
     total: int
 
 
-def remedies(planner: Planner, run: Run, budget: int) -> list[Remedy]:
+def remedies(planner: Planner, run: Run, budget: int, means: frozenset[str] | None = None) -> list[Remedy]:
     """What to switch on so that the run fits, cheapest first: each step alone, and where none does without training something
     else, the shortest list of steps that does. Each is checked."""
-    steps = list(_steps(run))
+    steps = [step for step in _steps(run) if means is None or _has(means, step[2].get("zero", 0))]
     # Ways that begin alike try the same runs.
     total = cache(lambda tried: _total(planner, tried))
     found = []
@@ -91,6 +93,11 @@ def remedies(planner: Planner, run: Run, budget: int) -> list[Remedy]:
     return found
 
 
+def _has(means: frozenset[str], zero: int) -> bool:
+    """Whether a framework with these means shares as much as this stage of ZeRO."""
+    return not zero or ("zero" if zero == 1 else f"zero-{zero}") in means
+
+
 def _steps(run: Run) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Options that are not in use yet, what they cost, and what they change, cheapest first."""
     if run.attention == "eager":
@@ -102,8 +109,9 @@ def _steps(run: Run) -> Iterator[tuple[str, str, dict[str, Any]]]:
     if run.dp * run.cp > 1 and run.fsdp == 1:
         for stage in range(run.zero + 1, 2 if run.pp > 1 else 4):
             yield f"--zero {stage}", "half again the traffic" if stage == 3 else "no more traffic", {"zero": stage}
-    if run.micro_batch > 1:
-        yield "--micro-batch 1", "more micro-batches for a step", {"micro_batch": 1}
+    each = 2 if run.pairs else 1
+    if run.micro_batch > each:
+        yield "--micro-batch 1", "more micro-batches for a step", {"micro_batch": each}
     if run.recompute == "none":
         yield "--checkpointing selective", "part of the forward pass again", {"recompute": "selective"}
     if run.recompute != "full":
@@ -165,11 +173,12 @@ def _remedy(total: Callable[[Run], int | None], run: Run, budget: int, chosen: S
         changes |= step[2]
     options = [step[0] for step in chosen]
     if "micro_batch" in changes:
-        low, high = 1, run.micro_batch
+        each = 2 if run.pairs else 1
+        low, high = 1, run.micro_batch // each
         while high - low > 1:
             middle = (low + high) // 2
-            size = total(run._replace(**{**changes, "micro_batch": middle}))
+            size = total(run._replace(**{**changes, "micro_batch": each * middle}))
             low, high = (middle, high) if size is not None and size <= budget else (low, middle)
-        changes["micro_batch"] = low
+        changes["micro_batch"] = each * low
         options = [f"--micro-batch {low}" if option == "--micro-batch 1" else option for option in options]
     return Remedy(" ".join(options), "; ".join(step[1] for step in chosen), total(run._replace(**changes)) or 0)

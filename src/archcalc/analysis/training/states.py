@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from archcalc.analysis.training.pieces import Piece
 from archcalc.analysis.training.run import Optimizer, Run
+from archcalc.model import Tensor
 
 _NF4_BLOCK, _NF4_SECOND = 64, 256
 _8BIT_BLOCK, _8BIT_LEAST = 256, 4096
@@ -17,6 +18,17 @@ def nf4_bytes(elements: int, double: bool) -> int:
     (Dettmers et al. 2023, arXiv:2305.14314, section 3)."""
     blocks = -(-elements // _NF4_BLOCK)
     return -(-elements // 2) + (blocks + 4 * -(-blocks // _NF4_SECOND) if double else 4 * blocks)
+
+
+def int8_bytes(tensor: Tensor, elements: int) -> int:
+    """A byte an element, and an fp32 scale for each row (Dettmers et al. 2022, arXiv:2208.07339, section 2.1; bitsandbytes 0.49,
+    functional.py `int8_vectorwise_quant`; of experts the rows of each)."""
+    return elements + 4 * -(-elements // tensor.shape[-1])
+
+
+def quantized_bytes(run: Run, tensor: Tensor, elements: int) -> int:
+    """Bytes of a frozen matrix as bitsandbytes holds it."""
+    return int8_bytes(tensor, elements) if run.quant == "int8" else nf4_bytes(elements, run.double_quant)
 
 
 def state_bytes(piece: Piece, optimizer: Optimizer, size: int) -> int:
@@ -147,12 +159,16 @@ def states(run: Run, held: list[Piece]) -> States:
     ways = tuple(shards if stage >= least else 1 for least in (3, 2, 1))
     expert_ways = tuple(spread if stage >= least else 1 for least in (3, 2, 1))
     keeps_step = run.optimizer in ("adamw", "muon") and not master
+    usual = weight, gradient, moment, master
     for p in held:
         in_weights, in_gradients, in_states = expert_ways if p.tensor.experts else ways
+        weight, gradient, moment, master = (run.saved_size,) * 3 + (0,) if p.saved and run.saved_size else usual
         copies, n = p.copies, p.elements
         if p.quantized and not p.trains:
-            weights += copies * share(nf4_bytes(n, run.double_quant), in_weights)
-            sums["weights"].add(nf4, in_weights, copies * n)
+            weights += copies * share(quantized_bytes(run, p.tensor, n), in_weights)
+            sums["weights"].add("1 int8" if run.quant == "int8" else nf4, in_weights, copies * n)
+            if run.quant == "int8":
+                sums["weights"].add_bytes("int8's scales", in_weights, copies * (int8_bytes(p.tensor, n) - n))
         else:
             weights += copies * -(-n * weight // in_weights)
             sums["weights"].add(str(weight), in_weights, copies * n)
@@ -185,6 +201,7 @@ def states(run: Run, held: list[Piece]) -> States:
     if run.no_sync and run.micro_batches > 1 and stage >= 3:
         # Summed whole on every rank until the last micro-batch (FSDP's `no_sync`; accelerate 1.15, accelerator.py `accumulate`).
         gradients += sum(p.total * run.size * p.trains for p in held)
+    weight, gradient, moment, master = usual
     if run.step_in_backward and gradients:
         # One tensor's gradient at a time (torchtune 0.6, training/memory.py `register_optim_in_bwd_hooks`).
         gradients = max(-(-p.elements * gradient // (expert_ways if p.tensor.experts else ways)[1]) for p in held if p.trains)
@@ -245,7 +262,7 @@ def _gathered(run: Run, held: list[Piece]) -> tuple[int, int]:
         if p.part != "decoder":
             continue
         each = 1 if run.gathered_fp8 and len(p.tensor.shape) == 2 else c
-        size = nf4_bytes(p.elements, run.double_quant) if p.quantized and not p.trains else p.elements * each
+        size = quantized_bytes(run, p.tensor, p.elements) if p.quantized and not p.trains else p.elements * each
         by_layer[p.copies] = by_layer.get(p.copies, 0) + size
         layer = max(layer, by_layer[p.copies])
         gradients += p.elements * (c + reduced) if p.trains else 0
@@ -260,7 +277,7 @@ def casts(run: Run, held: list[Piece]) -> tuple[int, int, int]:
     Matrices keep their cast for the backward pass. Casts of trained weights are cached until autocast ends, checkpointed or not;
     those of frozen ones are not (PyTorch 2.13, aten/src/ATen/autocast_mode.cpp `cached_cast`).
     """
-    if run.precision != "amp":
+    if not run.autocast:
         return 0, 0, 0
     head = sum(p.elements for p in held if p.part == "head") or sum(
         p.elements for p in held if p.part == "embedding" and p.tensor.shard

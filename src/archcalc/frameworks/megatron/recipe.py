@@ -53,7 +53,7 @@ FRAMEWORK = Megatron()
 
 
 def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainReport:
-    from archcalc.analysis.train_report import OVERHEAD_BYTES, reserved, verdict
+    from archcalc.analysis.train_report import OVERHEAD_BYTES, near, reserved, verdict
 
     s, model = mm.read(a, gpus.count)
     chunks = mm.chunks(a, s, len(model.layers)) if s.family != "t5" else [[list(range(len(model.layers)))]]
@@ -65,7 +65,7 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
     budget = capacity - OVERHEAD_BYTES
     taken = reserved(f.total)
     total, active = mm.parameters(s, model)
-    notes = [*([model.note] if model.note else []), *gpus.notes]
+    notes = [*([model.note] if model.note else []), *gpus.notes, *near(f.total, budget)]
     if unmodelled:
         notes.append(f"not modelled, taken as changing nothing: {', '.join(unmodelled)}")
     if s.userbuffers:

@@ -30,6 +30,11 @@ class MegatronPlanner(Planner):
                 "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
                 "no adapters, FSDP, ZeRO above 1 or offload beside it",
             )
+        if run.etp and not covers(self.a, run):
+            raise UsageError(
+                f"--etp {run.etp}: this model or run is not counted by Megatron-LM's modules, whose experts it splits",
+                "no adapters, FSDP, ZeRO above 1 or offload beside it",
+            )
         for module in run.modules:
             if module not in mm.MADE_AGAIN:
                 raise UsageError(f"--recompute-modules {module} is not modelled", f"one of {', '.join(mm.MADE_AGAIN)}")
@@ -111,7 +116,8 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
         t.name.endswith("down_proj.bias") or t.name.endswith("c_proj.bias") for s in a.stacks for k in s.kinds for t in k.tensors
     )
     rank = Rank(
-        run.micro_batch, run.seq, run.cp, run.tp, run.sequence, run.ep, run.tp, f.hidden_size, 1 if rms else 2, any_bias, dropout, dropout,
+        run.micro_batch, run.seq, run.cp, run.tp, run.sequence, run.ep, run.expert_tp, f.hidden_size, 1 if rms else 2, any_bias, dropout,
+        dropout,
         "unfused" if run.attention == "eager" else "auto",
     )  # fmt: skip
     kinds: dict[int, Block] = {}
@@ -133,7 +139,8 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
     vocab = -(-f.vocab_size // (128 * run.tp)) * 128 * run.tp
     learned = f.context_tokens or run.seq if f.position.kind == "learned" else 0
     settings = mm.Settings(
-        "gpt", rank, run.seq, run.micro_batch, run.dp * run.tp * run.pp * run.cp, run.tp, run.pp, run.cp, run.ep, run.tp, run.interleave,
+        "gpt", rank, run.seq, run.micro_batch, run.dp * run.tp * run.pp * run.cp, run.tp, run.pp, run.cp, run.ep,
+        run.expert_tp, run.interleave,
         run.micro_batches, run.zero == 1, 1, "fp32" if run.precision == "fp32" else "bf16", run.grad_size or 4,
         {"adamw": "adam", "adamw-fused": "adam"}.get(run.optimizer, run.optimizer), run.recompute, "uniform", run.every,
         run.modules or ("core_attn",), vocab,
