@@ -141,9 +141,9 @@ class _Owner:
         self.models = tuple(model for group in resolved.groups for model in group)
         self.who = tuple(model.name for model in self.models)
         self.scope = (lambda text: names.members_named(text, self.who)) if resolved.several else None
-        self.read: dict[tuple[Label, str], Sequence[Claim]] = {}
+        self.read: dict[tuple[int, str], tuple[Label, Sequence[Claim]]] = {}
         self.judged: dict[tuple[int, bool], tuple[Claim, Judgement]] = {}
-        """By the claim's identity, which the claim beside it keeps: to hash one takes as long as to judge it."""
+        """By the identity of the label or claim, which the one beside it keeps: to hash one takes as long as to judge it."""
 
 
 class _Checker:
@@ -182,10 +182,14 @@ class _Checker:
     def table(self, table: Table, number: int) -> None:
         """All claims of a table."""
         around = cache(lambda: self.resolver.around(layout.surroundings(table)))
-        rows = [
-            (slot, self.resolver.subject(slot.subject, table.context) if slot.subject is not None else around())
-            for slot in layout.slots(table)
-        ]
+        rows: list[tuple[Slot, Resolved]] = []
+        for slot in layout.slots(table):
+            # The cells of a row are of one subject: to look it up takes as long as to judge a cell.
+            if slot.subject is None:
+                resolved = around()
+            elif not rows or slot.subject is not rows[-1][0].subject:
+                resolved = self.resolver.subject(slot.subject, table.context)
+            rows.append((slot, resolved))
         if table.kind == "table" and rows and not _speaks_of_models(rows):
             return
         nameless = [(i, slot) for i, (slot, resolved) in enumerate(rows) if slot.subject is None and not resolved.groups]
@@ -195,7 +199,8 @@ class _Checker:
         for slot, resolved in rows:
             if resolved.failed is not None:
                 self.fail(slot.cell.line or table.line, resolved.failed)
-            for part, whose in self._each(slot, resolved, table):
+            parts = self._each(slot, resolved, table) if len(resolved.groups) > 1 else ((slot, resolved),)
+            for part, whose in parts:
                 owner = self._owner(whose)
                 for claim in self._claims(part, owner):
                     other = None
@@ -385,17 +390,17 @@ class _Checker:
         return said
 
     def _claims(self, slot: Slot, owner: _Owner) -> Sequence[Claim]:
-        key = (slot.label, slot.cell.text)
+        key = (id(slot.label), slot.cell.text)
         found = owner.read.get(key)
         if found is None:
-            found = owner.read[key] = reading.read(slot.label, slot.cell, owner.scope)
-        return found
+            found = owner.read[key] = slot.label, reading.read(slot.label, slot.cell, owner.scope)
+        return found[1]
 
     def _each(self, slot: Slot, resolved: Resolved, table: Table) -> Sequence[tuple[Slot, Resolved]]:
         """The slot itself; or, of "32 / 80" under "8B / 70B", one for each model, if that way all of it is right."""
         whole = ((slot, resolved),)
         count = len(resolved.groups)
-        if count < 2 or len(slot.label.fields) > 1:
+        if len(slot.label.fields) > 1:
             return whole
         pieces = list(re.finditer(r"(?<![^/|\n])[^/|\n]*\d[^/|\n]*", slot.cell.text))
         if len(pieces) != count or not self._wrong(whole, table):
@@ -420,17 +425,18 @@ class _Checker:
         resolved, cell = owner.resolved, slot.cell
         if claim.form == "unread" and not resolved.groups:
             return
-        place = cell.locate(claim.start, claim.end) or cell.locate(claim.start, claim.start + 1)
-        line, column = self.document.lines.place(place[0]) if place is not None else (cell.line, cell.column)
+        if cell.is_plain and table.kind == "table":
+            line, column = cell.line, cell.column + claim.start
+        else:
+            place = cell.locate(claim.start, claim.end) or cell.locate(claim.start, claim.start + 1)
+            line, column = self.document.lines.place(place[0]) if place is not None else (cell.line, cell.column)
         name = slot.subject.text if slot.subject is not None else owner.label or table.context.stated
         text = cell.text[claim.start : claim.end].strip() or cell.text
         if self.settings.ignore and any(r.covers(self.path, name, claim.field, text, line) for r in self.settings.ignore):
             return
-        verdict: report.Verdict = "unverifiable"
-        if claim.form == "unknowable":
-            judgement = Judgement("unverifiable", why=UNKNOWABLE[claim.field])
-        elif not resolved.groups:
-            verdict, judgement = "unknown-model", Judgement("unverifiable", why=resolved.problem)
+        if not resolved.groups:
+            verdict: report.Verdict = "unknown-model" if claim.form != "unknowable" else "unverifiable"
+            judgement = Judgement("unverifiable", why=UNKNOWABLE.get(claim.field, resolved.problem))
         else:
             judgement = self._judge(claim, owner, table)
             for field in claim.also if judgement.verdict != "ok" else ():
@@ -442,7 +448,11 @@ class _Checker:
             verdict = judgement.verdict
         finding = confirm.Finding(self, slot, claim, owner, table, number, line, column, name, text, verdict, judgement)
         self.findings.append(finding)
-        self._by_line.setdefault(line, []).append(finding)
+        found_here = self._by_line.get(line)
+        if found_here is None:
+            self._by_line[line] = [finding]
+        else:
+            found_here.append(finding)
 
     def _as_written(self, resolved: Resolved, line: int) -> bool:
         """Whether a line of a generated section is one that the card of its model has: a word that no reading knows yet."""

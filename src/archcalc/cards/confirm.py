@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple, Protocol
 
 from archcalc.cards import truth, words
@@ -57,6 +57,11 @@ class Finding:
     `table` is the number of `where`, the table or list, in the document; `name` and `text` are what the page calls the model and claims.
     """
 
+    # Of a hundred thousand the slots alone are what a page of them takes.
+    __slots__ = (
+        "_nearly", "claim", "column", "judgement", "line", "name", "owner", "page", "shown", "slot", "table", "text", "verdict", "where",
+    )  # fmt: skip
+
     def __init__(
         self, page: Page, slot: Slot, claim: Claim, owner: Owner, where: Table, table: int, line: int, column: int, name: str,
         text: str, shown: Verdict, judgement: Judgement,
@@ -75,9 +80,17 @@ class Finding:
         self.judgement = judgement
         # What a sentence says rightly confirms no alarm: it may be of something else.
         self.verdict = "said" if where.kind == "prose" else shown
-        self.cell = slot.cell.text
-        self.heading = slot.heading if slot.labelled else ""
+        self._nearly: bool | None = None
+
+    @property
+    def cell(self) -> str:
+        """The cell's text."""
+        return self.slot.cell.text
+
+    @property
+    def heading(self) -> str:
         """The label as written, empty where the claim has none."""
+        return self.slot.heading if self.slot.labelled else ""
 
     @property
     def label(self) -> Label:
@@ -121,9 +134,14 @@ class Finding:
         resolved = self.owner.resolved
         return "pinned" if resolved.pinned or self.where.kind == "tree" else self.page.named(self.slot, resolved)
 
-    @cached_property
+    @property
     def nearly(self) -> bool:
         """Whether the number is off by little."""
+        if self._nearly is None:
+            self._nearly = self._is_near()
+        return self._nearly
+
+    def _is_near(self) -> bool:
         number = self.claim.number
         if number is None or len(self.models) != 1:
             return False
