@@ -254,6 +254,10 @@ NO_CLAIMS = [
     "- **VRAM budget**: 21.2 GB weights + 400 MB KV cache\n",
     "# Qwen3-8B\n\ntop_k: 20 | temperature: 0.6 | max_tokens: 4096\n",
     "# Qwen3-8B\n\n| a | b | c |\n| 1 | 2 | 3 |\n",
+    # A setting of an engine, a context that was tried, and words that only tell of what else is spoken of.
+    "- Qwen3-8B needs `gpu_layers=36`\n",
+    "# Qwen3-8B\n\n| 支持上下文长度 | 实测可达40K |\n|---|---|\n",
+    "# Qwen3-8B\n\n- RMSNorm kernels\n- SwiGLU Clamping 的内部机制\n- SwiGLU 的定义\n- RoPE may hurt\n",
 ]  # fmt: skip
 
 

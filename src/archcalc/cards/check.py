@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from archcalc import files as disk
 from archcalc import report
-from archcalc.cards import confirm, document, layout, mentions, names, reading, words
+from archcalc.cards import confirm, document, layout, mentions, names, reading, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE, Label
@@ -300,6 +300,8 @@ class _Checker:
                 continue
             slot = Slot(text.subject, Label((kind,)), text.cell, kind, False)
             for claim in reading.read(slot.label, slot.cell):
+                if vocabulary.mark("topic").match(text.cell.text, claim.end):
+                    continue
                 if claim.form == "word" and claim.word in _CERTAIN and self._judge(claim, owner, table).verdict == "ok":
                     self.claim(slot, claim, owner, table, number)
 
