@@ -327,13 +327,18 @@ class _Checker:
         if len(resolved.groups[0]) != 1:
             return
         owner = self._owner(resolved)
-        cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
-        slot = Slot(text.subject, Label((mention.field,), mention.quals), cell, mention.field, False)
-        for claim in reading.read(slot.label, cell):
-            if claim.field != mention.field or claim.form != "number" or self._judge(claim, owner, table).verdict != "wrong":
+        slot, claims = self._read_mention(mention.field, text, mention)
+        for claim in claims:
+            if claim.form != "number" or self._judge(claim, owner, table).verdict != "wrong":
                 continue
             if mention.field != "weights" or confirm.is_no_footprint(claim, owner.models):
                 self.claim(slot, claim, owner, table, number)
+
+    def _read_mention(self, field: str, text: layout.Text, mention: mentions.Mention) -> tuple[Slot, list[Claim]]:
+        """A figure or word said without a label, as what a column of that field would hold."""
+        cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
+        slot = Slot(text.subject, Label((field,), mention.quals), cell, field, False)
+        return slot, [c for c in reading.read(slot.label, cell) if c.field == field and c.form in ("number", "word")]
 
     def _whose(self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table) -> Resolved | None:
         """The model of a figure in a sentence: the one in brackets behind it, or that named last before it."""
@@ -357,39 +362,23 @@ class _Checker:
         taken: set[tuple[int, int]],
     ) -> bool:
         """A figure said without a label. What the words around it leave open the figure settles."""
-        fields = (mention.field, *(mention.also if resolved.groups else ()))
-        return any(self._mention_of(field, text, mention, resolved, table, number, taken) for field in fields)
+        for field in (mention.field, *(mention.also if resolved.groups else ())):
+            slot, claims = self._read_mention(field, text, mention)
+            fresh = [claim for claim in claims if claim.form != "number" or _printed(claim) not in taken]
+            right = [(claim, owner) for claim in fresh if (owner := self._right_of(claim, resolved, table)) is not None]
+            for claim, owner in right:
+                self.claim(slot, claim, owner, table, number)
+            if right:
+                return True
+        return False
 
-    def _mention_of(
-        self,
-        field: str,
-        text: layout.Text,
-        mention: mentions.Mention,
-        resolved: Resolved,
-        table: Table,
-        number: int,
-        taken: set[tuple[int, int]],
-    ) -> bool:
-        said = False
-        cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
-        slot = Slot(text.subject, Label((field,), mention.quals), cell, field, False)
-        for claim in reading.read(slot.label, cell):
-            if claim.field != field or claim.form not in ("number", "word"):
-                continue
-            if claim.form == "number" and _printed(claim) in taken:
-                continue
-            owner = self._owner(resolved)
-            if resolved.family and len(resolved.groups) == 1:
-                members = resolved.groups[0]
-                right = tuple(m for m in members if self._judge(claim, _Owner(resolved.of((m,))), table).verdict == "ok")
-                if not right:
-                    continue
-                owner = _Owner(resolved.of(right))
-            elif resolved.groups and self._judge(claim, owner, table).verdict != "ok":
-                continue
-            self.claim(slot, claim, owner, table, number)
-            said = True
-        return said
+    def _right_of(self, claim: Claim, resolved: Resolved, table: Table) -> _Owner | None:
+        """Those of some models of whom a figure is right: the members of a family that have it; whom nobody knows all the same."""
+        if resolved.family and len(resolved.groups) == 1:
+            right = [m for m in resolved.groups[0] if self._judge(claim, _Owner(resolved.of((m,))), table).verdict == "ok"]
+            return _Owner(resolved.of(tuple(right))) if right else None
+        owner = self._owner(resolved)
+        return owner if not resolved.groups or self._judge(claim, owner, table).verdict == "ok" else None
 
     def _claims(self, slot: Slot, owner: _Owner) -> Sequence[Claim]:
         key = (id(slot.label), slot.cell.text)

@@ -358,14 +358,6 @@ _PAD = 64
 """Embeddings are padded to a multiple of this at least: Megatron's `make_vocab_size_divisible_by` is 128, nanoGPT's 64."""
 
 
-def _as_configured(finding: Finding, _near: Near) -> bool:
-    """A key of the config with its value, whatever that means: a window that `use_sliding_window` turns off."""
-    number, key = finding.claim.number, finding.heading.strip(" `*\"'")
-    if number is None or "_" not in key:
-        return False
-    return any(model.text_config.get(key) == number.printed * 10**number.scale for model in finding.models)
-
-
 def is_no_footprint(claim: Claim, models: Sequence[Model]) -> bool:
     """Whether bytes are less than the weights, or more than what a server takes beside them: half as much again."""
     values = [v.value for model in models for v in truth.safely(model, "weights", claim.quals)]
@@ -462,7 +454,6 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "it may be what a service offers", _marked("priced", "block"), _CONTEXT),
     Sign(-4, "the table states it several times of one model, as of runs", lambda _f, n: n.varied, _CONTEXT),
     Sign(-3, "it may be what fits a machine", lambda f, _n: not f.listed and _says("machine", f.block), _CONTEXT),
-    Sign(-6, "the config says so under that key", _as_configured),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, _CACHES),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
