@@ -81,6 +81,8 @@ DOUBTED = [
     # Of a part, of a run, of another model, or with a word that leaves it open.
     ("Qwen3-8B needs 20 GB in bf16.", ""),
     ("Qwen3-8B needs 60 GB in bf16 for training.", ""),
+    ("Qwen3-8B takes 30 GB in bf16 with a context of 32k.", ""),
+    ("The KV cache of Llama-3.1-8B takes 4 KiB per token per layer.", ""),
     ("Qwen3-8B needs at least 14 GB in bf16.", ""),
     ("Qwen3-8B takes 5 GB in int4 and 64 KiB per token.", ""),
     ("Mixtral 8x7B has 8 experts; ours uses 3 experts per token.", ""),

@@ -150,7 +150,7 @@ def sizes(text: str) -> Iterator[Mention]:
             if a_token or context:
                 quals = Quals(dtype=dtype, context=context)
                 yield Mention("kv_per_token" if a_token else "kv_cache", number.start, number.after, quals=quals)
-        elif dtype and not mark("cache").search(f"{ahead} {behind.partition(',')[0]}"):
+        elif dtype and not mark("beside-weights").search(f"{ahead} {behind.partition(',')[0]}"):
             yield Mention("weights", number.start, number.after, quals=Quals(dtype=dtype))
 
 
