@@ -81,6 +81,8 @@ DOUBTED = [
     # Of a part, of a run, of another model, or with a word that leaves it open.
     ("Qwen3-8B needs 20 GB in bf16.", ""),
     ("Qwen3-8B needs 60 GB in bf16 for training.", ""),
+    ("Qwen3-8B takes 30 GB in bf16 with a context of 32k.", ""),
+    ("The KV cache of Llama-3.1-8B takes 4 KiB per token per layer.", ""),
     ("Qwen3-8B needs at least 14 GB in bf16.", ""),
     ("Qwen3-8B takes 5 GB in int4 and 64 KiB per token.", ""),
     ("Mixtral 8x7B has 8 experts; ours uses 3 experts per token.", ""),
@@ -223,6 +225,8 @@ SHAPES = [
     ("| Model | Params | Notes |\n|---|---|---|\n| Qwen3-32B | 32B | up to 32K context |\n",
      "qwen3-32b total_params=32B;qwen3-32b context=32K"),
     ("| 模型 | 专家数量 |\n|---|---|\n| Mixtral 8x7B | 8个（实际激活2个） |\n", "mixtral-8x7b experts=8;mixtral-8x7b active_experts=2"),
+    # What was tried is not what it is made for.
+    ("# Qwen3-8B\n\n- 支持上下文长度：32K（实测可达128K）\n", "qwen3-8b context=32K"),
     ("## DeepSeek-V3 / R1 (DeepSeek)\n\n- **Layers**: 61\n", "deepseek-v3, deepseek-r1 layers=61"),
     ("| Model | Params | Context |\n|---|---|---|\n| Llama 3.2 Quantized | 1B | 128K |\n",
      "llama-3.2-1b total_params=1B;llama-3.2-1b context=128K"),
@@ -254,6 +258,9 @@ NO_CLAIMS = [
     "- **VRAM budget**: 21.2 GB weights + 400 MB KV cache\n",
     "# Qwen3-8B\n\ntop_k: 20 | temperature: 0.6 | max_tokens: 4096\n",
     "# Qwen3-8B\n\n| a | b | c |\n| 1 | 2 | 3 |\n",
+    # A setting of an engine, a context that was tried, and words that only tell of what else is spoken of.
+    "- Qwen3-8B needs `gpu_layers=36`\n",
+    "# Qwen3-8B\n\n- RMSNorm kernels\n- SwiGLU Clamping 的内部机制\n- SwiGLU 的定义\n- RoPE may hurt\n",
 ]  # fmt: skip
 
 

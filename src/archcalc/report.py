@@ -32,6 +32,8 @@ class Record:
 
     def __init__(self, *values: Any, **named: Any) -> None:
         self.__dict__.update(zip(self._fields, values, strict=False))
+        if len(values) == len(self._fields) and not named:
+            return
         self.__dict__.update(named)
         # The fields stand in order: reports are printed as their attributes stand.
         if tuple(self.__dict__) != self._fields or len(values) + len(named) != len(self._fields):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from archcalc import files as disk
 from archcalc import report
-from archcalc.cards import confirm, document, layout, mentions, names, reading, words
+from archcalc.cards import confirm, document, layout, mentions, names, reading, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE, Label
@@ -141,9 +141,9 @@ class _Owner:
         self.models = tuple(model for group in resolved.groups for model in group)
         self.who = tuple(model.name for model in self.models)
         self.scope = (lambda text: names.members_named(text, self.who)) if resolved.several else None
-        self.read: dict[tuple[Label, str], Sequence[Claim]] = {}
+        self.read: dict[tuple[int, str], tuple[Label, Sequence[Claim]]] = {}
         self.judged: dict[tuple[int, bool], tuple[Claim, Judgement]] = {}
-        """By the claim's identity, which the claim beside it keeps: to hash one takes as long as to judge it."""
+        """By the identity of the label or claim, which the one beside it keeps: to hash one takes as long as to judge it."""
 
 
 class _Checker:
@@ -182,10 +182,14 @@ class _Checker:
     def table(self, table: Table, number: int) -> None:
         """All claims of a table."""
         around = cache(lambda: self.resolver.around(layout.surroundings(table)))
-        rows = [
-            (slot, self.resolver.subject(slot.subject, table.context) if slot.subject is not None else around())
-            for slot in layout.slots(table)
-        ]
+        rows: list[tuple[Slot, Resolved]] = []
+        for slot in layout.slots(table):
+            # The cells of a row are of one subject: to look it up takes as long as to judge a cell.
+            if slot.subject is None:
+                resolved = around()
+            elif not rows or slot.subject is not rows[-1][0].subject:
+                resolved = self.resolver.subject(slot.subject, table.context)
+            rows.append((slot, resolved))
         if table.kind == "table" and rows and not _speaks_of_models(rows):
             return
         nameless = [(i, slot) for i, (slot, resolved) in enumerate(rows) if slot.subject is None and not resolved.groups]
@@ -195,7 +199,8 @@ class _Checker:
         for slot, resolved in rows:
             if resolved.failed is not None:
                 self.fail(slot.cell.line or table.line, resolved.failed)
-            for part, whose in self._each(slot, resolved, table):
+            parts = self._each(slot, resolved, table) if len(resolved.groups) > 1 else ((slot, resolved),)
+            for part, whose in parts:
                 owner = self._owner(whose)
                 for claim in self._claims(part, owner):
                     other = None
@@ -295,6 +300,8 @@ class _Checker:
                 continue
             slot = Slot(text.subject, Label((kind,)), text.cell, kind, False)
             for claim in reading.read(slot.label, slot.cell):
+                if vocabulary.mark("topic").match(text.cell.text, claim.end):
+                    continue
                 if claim.form == "word" and claim.word in _CERTAIN and self._judge(claim, owner, table).verdict == "ok":
                     self.claim(slot, claim, owner, table, number)
 
@@ -320,13 +327,18 @@ class _Checker:
         if len(resolved.groups[0]) != 1:
             return
         owner = self._owner(resolved)
-        cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
-        slot = Slot(text.subject, Label((mention.field,), mention.quals), cell, mention.field, False)
-        for claim in reading.read(slot.label, cell):
-            if claim.field != mention.field or claim.form != "number" or self._judge(claim, owner, table).verdict != "wrong":
+        slot, claims = self._read_mention(mention.field, text, mention)
+        for claim in claims:
+            if claim.form != "number" or self._judge(claim, owner, table).verdict != "wrong":
                 continue
             if mention.field != "weights" or confirm.is_no_footprint(claim, owner.models):
                 self.claim(slot, claim, owner, table, number)
+
+    def _read_mention(self, field: str, text: layout.Text, mention: mentions.Mention) -> tuple[Slot, list[Claim]]:
+        """A figure or word said without a label, as what a column of that field would hold."""
+        cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
+        slot = Slot(text.subject, Label((field,), mention.quals), cell, field, False)
+        return slot, [c for c in reading.read(slot.label, cell) if c.field == field and c.form in ("number", "word")]
 
     def _whose(self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table) -> Resolved | None:
         """The model of a figure in a sentence: the one in brackets behind it, or that named last before it."""
@@ -350,52 +362,36 @@ class _Checker:
         taken: set[tuple[int, int]],
     ) -> bool:
         """A figure said without a label. What the words around it leave open the figure settles."""
-        fields = (mention.field, *(mention.also if resolved.groups else ()))
-        return any(self._mention_of(field, text, mention, resolved, table, number, taken) for field in fields)
+        for field in (mention.field, *(mention.also if resolved.groups else ())):
+            slot, claims = self._read_mention(field, text, mention)
+            fresh = [claim for claim in claims if claim.form != "number" or _printed(claim) not in taken]
+            right = [(claim, owner) for claim in fresh if (owner := self._right_of(claim, resolved, table)) is not None]
+            for claim, owner in right:
+                self.claim(slot, claim, owner, table, number)
+            if right:
+                return True
+        return False
 
-    def _mention_of(
-        self,
-        field: str,
-        text: layout.Text,
-        mention: mentions.Mention,
-        resolved: Resolved,
-        table: Table,
-        number: int,
-        taken: set[tuple[int, int]],
-    ) -> bool:
-        said = False
-        cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
-        slot = Slot(text.subject, Label((field,), mention.quals), cell, field, False)
-        for claim in reading.read(slot.label, cell):
-            if claim.field != field or claim.form not in ("number", "word"):
-                continue
-            if claim.form == "number" and _printed(claim) in taken:
-                continue
-            owner = self._owner(resolved)
-            if resolved.family and len(resolved.groups) == 1:
-                members = resolved.groups[0]
-                right = tuple(m for m in members if self._judge(claim, _Owner(resolved.of((m,))), table).verdict == "ok")
-                if not right:
-                    continue
-                owner = _Owner(resolved.of(right))
-            elif resolved.groups and self._judge(claim, owner, table).verdict != "ok":
-                continue
-            self.claim(slot, claim, owner, table, number)
-            said = True
-        return said
+    def _right_of(self, claim: Claim, resolved: Resolved, table: Table) -> _Owner | None:
+        """Those of some models of whom a figure is right: the members of a family that have it; whom nobody knows all the same."""
+        if resolved.family and len(resolved.groups) == 1:
+            right = [m for m in resolved.groups[0] if self._judge(claim, _Owner(resolved.of((m,))), table).verdict == "ok"]
+            return _Owner(resolved.of(tuple(right))) if right else None
+        owner = self._owner(resolved)
+        return owner if not resolved.groups or self._judge(claim, owner, table).verdict == "ok" else None
 
     def _claims(self, slot: Slot, owner: _Owner) -> Sequence[Claim]:
-        key = (slot.label, slot.cell.text)
+        key = (id(slot.label), slot.cell.text)
         found = owner.read.get(key)
         if found is None:
-            found = owner.read[key] = reading.read(slot.label, slot.cell, owner.scope)
-        return found
+            found = owner.read[key] = slot.label, reading.read(slot.label, slot.cell, owner.scope)
+        return found[1]
 
     def _each(self, slot: Slot, resolved: Resolved, table: Table) -> Sequence[tuple[Slot, Resolved]]:
         """The slot itself; or, of "32 / 80" under "8B / 70B", one for each model, if that way all of it is right."""
         whole = ((slot, resolved),)
         count = len(resolved.groups)
-        if count < 2 or len(slot.label.fields) > 1:
+        if len(slot.label.fields) > 1:
             return whole
         pieces = list(re.finditer(r"(?<![^/|\n])[^/|\n]*\d[^/|\n]*", slot.cell.text))
         if len(pieces) != count or not self._wrong(whole, table):
@@ -420,17 +416,18 @@ class _Checker:
         resolved, cell = owner.resolved, slot.cell
         if claim.form == "unread" and not resolved.groups:
             return
-        place = cell.locate(claim.start, claim.end) or cell.locate(claim.start, claim.start + 1)
-        line, column = self.document.lines.place(place[0]) if place is not None else (cell.line, cell.column)
+        if cell.is_plain and table.kind == "table":
+            line, column = cell.line, cell.column + claim.start
+        else:
+            place = cell.locate(claim.start, claim.end) or cell.locate(claim.start, claim.start + 1)
+            line, column = self.document.lines.place(place[0]) if place is not None else (cell.line, cell.column)
         name = slot.subject.text if slot.subject is not None else owner.label or table.context.stated
         text = cell.text[claim.start : claim.end].strip() or cell.text
         if self.settings.ignore and any(r.covers(self.path, name, claim.field, text, line) for r in self.settings.ignore):
             return
-        verdict: report.Verdict = "unverifiable"
-        if claim.form == "unknowable":
-            judgement = Judgement("unverifiable", why=UNKNOWABLE[claim.field])
-        elif not resolved.groups:
-            verdict, judgement = "unknown-model", Judgement("unverifiable", why=resolved.problem)
+        if not resolved.groups:
+            verdict: report.Verdict = "unknown-model" if claim.form != "unknowable" else "unverifiable"
+            judgement = Judgement("unverifiable", why=UNKNOWABLE.get(claim.field, resolved.problem))
         else:
             judgement = self._judge(claim, owner, table)
             for field in claim.also if judgement.verdict != "ok" else ():
@@ -442,7 +439,11 @@ class _Checker:
             verdict = judgement.verdict
         finding = confirm.Finding(self, slot, claim, owner, table, number, line, column, name, text, verdict, judgement)
         self.findings.append(finding)
-        self._by_line.setdefault(line, []).append(finding)
+        found_here = self._by_line.get(line)
+        if found_here is None:
+            self._by_line[line] = [finding]
+        else:
+            found_here.append(finding)
 
     def _as_written(self, resolved: Resolved, line: int) -> bool:
         """Whether a line of a generated section is one that the card of its model has: a word that no reading knows yet."""

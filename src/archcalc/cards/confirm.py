@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple, Protocol
 
 from archcalc.cards import truth, words
@@ -57,6 +57,11 @@ class Finding:
     `table` is the number of `where`, the table or list, in the document; `name` and `text` are what the page calls the model and claims.
     """
 
+    # Of a hundred thousand the slots alone are what a page of them takes.
+    __slots__ = (
+        "_nearly", "claim", "column", "judgement", "line", "name", "owner", "page", "shown", "slot", "table", "text", "verdict", "where",
+    )  # fmt: skip
+
     def __init__(
         self, page: Page, slot: Slot, claim: Claim, owner: Owner, where: Table, table: int, line: int, column: int, name: str,
         text: str, shown: Verdict, judgement: Judgement,
@@ -75,9 +80,17 @@ class Finding:
         self.judgement = judgement
         # What a sentence says rightly confirms no alarm: it may be of something else.
         self.verdict = "said" if where.kind == "prose" else shown
-        self.cell = slot.cell.text
-        self.heading = slot.heading if slot.labelled else ""
+        self._nearly: bool | None = None
+
+    @property
+    def cell(self) -> str:
+        """The cell's text."""
+        return self.slot.cell.text
+
+    @property
+    def heading(self) -> str:
         """The label as written, empty where the claim has none."""
+        return self.slot.heading if self.slot.labelled else ""
 
     @property
     def label(self) -> Label:
@@ -121,9 +134,14 @@ class Finding:
         resolved = self.owner.resolved
         return "pinned" if resolved.pinned or self.where.kind == "tree" else self.page.named(self.slot, resolved)
 
-    @cached_property
+    @property
     def nearly(self) -> bool:
         """Whether the number is off by little."""
+        if self._nearly is None:
+            self._nearly = self._is_near()
+        return self._nearly
+
+    def _is_near(self) -> bool:
         number = self.claim.number
         if number is None or len(self.models) != 1:
             return False
@@ -340,14 +358,6 @@ _PAD = 64
 """Embeddings are padded to a multiple of this at least: Megatron's `make_vocab_size_divisible_by` is 128, nanoGPT's 64."""
 
 
-def _as_configured(finding: Finding, _near: Near) -> bool:
-    """A key of the config with its value, whatever that means: a window that `use_sliding_window` turns off."""
-    number, key = finding.claim.number, finding.heading.strip(" `*\"'")
-    if number is None or "_" not in key:
-        return False
-    return any(model.text_config.get(key) == number.printed * 10**number.scale for model in finding.models)
-
-
 def is_no_footprint(claim: Claim, models: Sequence[Model]) -> bool:
     """Whether bytes are less than the weights, or more than what a server takes beside them: half as much again."""
     values = [v.value for model in models for v in truth.safely(model, "weights", claim.quals)]
@@ -444,7 +454,6 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "it may be what a service offers", _marked("priced", "block"), _CONTEXT),
     Sign(-4, "the table states it several times of one model, as of runs", lambda _f, n: n.varied, _CONTEXT),
     Sign(-3, "it may be what fits a machine", lambda f, _n: not f.listed and _says("machine", f.block), _CONTEXT),
-    Sign(-6, "the config says so under that key", _as_configured),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, _CACHES),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),

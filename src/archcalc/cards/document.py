@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc.cards import labels
-from archcalc.cards.text import EMPTY, MAX_INLINE, Cell, Lines, plain_cell
+from archcalc.cards.text import EMPTY, MAX_INLINE, Cell, Lines, has_markup, plain_cell
 from archcalc.cards.vocabulary import mark
 
 if TYPE_CHECKING:
@@ -328,11 +328,12 @@ class _Reader:
         edges = bars if bars and _MARKS.fullmatch(text, start, bars[0]) else [start - 1, *bars]
         if edges[-1] < end - 1 or len(edges) == 1:
             edges.append(end)
+        plain = 0 if has_markup(text, start, end) else line + 1
         for a, b in pairwise(edges):
             if text[a + 1 : b].isspace() or a + 1 == b:
                 yield EMPTY._replace(line=line + 1, column=a + 2 - start, start=a + 1, end=a + 1)
             else:
-                yield plain_cell(self.lines, a + 1, b)
+                yield plain_cell(self.lines, a + 1, b, plain)
 
     def _list(self, tokens: list[Token], i: int) -> int:
         """A list and those inside it, as rows of label and value under the labels of the items around them."""

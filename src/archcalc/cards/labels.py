@@ -181,7 +181,7 @@ def parse(text: str, group: str = "") -> Label | None:
     if "!embedding" in clean[0]:
         quals = quals._replace(embedding="without")
         clean = tuple(field.partition("!")[0] for field in clean)
-    if not group:
+    if quals.part in ("", "text"):
         quals = quals._replace(key=key_of(text))
     return Label(tuple(_in_part(field, quals.part) for field in clean), quals, weak=weak)
 

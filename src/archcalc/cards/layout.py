@@ -147,13 +147,15 @@ def slots(table: Table) -> Iterator[Slot]:
         for slot in _slots(table)
         if not (slot.label.fields[0] in _SIZES and is_repo(slot.cell.text) and re.search(r"[A-Za-z]{2}", slot.cell.text))
     ]
-    if any(_key(slot.heading) == "dim" for slot in found):
+    headings = {slot.heading for slot in found}
+    if any(_key(heading) == "dim" for heading in headings):
         # Mistral's names: `dim` is the width of the model, `hidden_dim` that of the FFN.
         found = [
             slot._replace(label=Label(("intermediate_size",), slot.label.quals)) if _key(slot.heading) == "hidden dim" else slot
             for slot in found
         ]
-    if any(slot.label.fields == ("experts",) and re.search(r"(?i)\btotal\b", slot.heading) for slot in found):
+    total = {heading for heading in headings if re.search(r"(?i)\btotal\b", heading)}
+    if total and any(slot.label.fields == ("experts",) for slot in found if slot.heading in total):
         # "# Experts (total)" beside "# Routed Experts": the latter are those that a token visits.
         found = [
             slot._replace(label=slot.label._replace(fields=("active_experts",)))
@@ -404,6 +406,11 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         and all(label is not None and label.fields for label in columns)
         and all(row and re.fullmatch(r"[\W\d]*\d[\W\d]*[KMBT]?\W*", row[0].text) for row in body)
     )
+    # With what may change a label: what a row says of a batch, of ranks, of a context or of a format.
+    asked = [(k, label, head[k].text) for k, label in enumerate(columns) if label is not None and label.fields and k != at]
+    batches = {k for k, label, _ in asked if batch is not None and label.fields[0] == "kv_cache"}
+    ranked = {k for k, label, _ in asked if ranks is not None and not label.quals.tp}
+    growing = {k for k, label, _ in asked if at is not None and label.fields[0] in _GROWING}
     name = EMPTY
     rows_of_formats = model == 0 and len(body) > 1 and all(row and _FORMAT.fullmatch(row[0].text.strip()) for row in body)
     for row in body:
@@ -429,25 +436,26 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
             subject, stored = None, name.text.lower()
         if above or model == batch:
             subject = None
-        for k, label in enumerate(columns):
-            if label is None or not label.fields or k >= len(row) or k == at:
-                continue
-            if batch is not None and batch < len(row) and label.fields[0] == "kv_cache" and row[batch].text.strip().isdecimal():
-                label = label._replace(quals=label.quals._replace(batch=int(row[batch].text)))  # noqa: PLW2901
-            if not label.quals.tp and ranks is not None and ranks < len(row) and row[ranks].text.strip().isdecimal():
-                label = label._replace(quals=label.quals._replace(tp=int(row[ranks].text)))  # noqa: PLW2901
-            if at is not None and at < len(row) and label.fields[0] in _GROWING:
-                label = label._replace(quals=label.quals._replace(context=labels.context_in(row[at].text)))  # noqa: PLW2901
+        said: dict[int | None, str] = {k: row[k].text for k in (batch, ranks, at) if k is not None and k < len(row)}
+        for k, label, heading in asked:
+            if k >= len(row):
+                break
+            if k in batches and (count := said.get(batch, "").strip()).isdecimal():
+                label = label._replace(quals=label.quals._replace(batch=int(count)))  # noqa: PLW2901
+            if k in ranked and (count := said.get(ranks, "").strip()).isdecimal():
+                label = label._replace(quals=label.quals._replace(tp=int(count)))  # noqa: PLW2901
+            if k in growing and at in said:
+                label = label._replace(quals=label.quals._replace(context=labels.context_in(said[at])))  # noqa: PLW2901
             if stored and ("weights" in label.fields or (label.fields[0] == "total_params" and _BYTES.match(row[k].text))):
                 dtype = label.quals.dtype or labels.dtype_in(stored) or stored
                 fields = ("weights",) if label.fields[0] == "total_params" else label.fields
-                yield Slot(subject, label._replace(fields=fields, quals=label.quals._replace(dtype=dtype)), row[k], head[k].text)
-                continue
-            if k == model and not above and not re.search(r"\d\s*[BMT]\b", row[k].text):
-                continue
-            if k == model and label is not None and label.weak and re.search(r"[A-Za-z]{3}", row[k].text):
-                continue
-            yield Slot(subject, label, row[k], head[k].text)
+                label = label._replace(fields=fields, quals=label.quals._replace(dtype=dtype))  # noqa: PLW2901
+            elif k == model:
+                if not above and not re.search(r"\d\s*[BMT]\b", row[k].text):
+                    continue
+                if label.weak and re.search(r"[A-Za-z]{3}", row[k].text):
+                    continue
+            yield Slot(subject, label, row[k], heading)
 
 
 _BATCH = re.compile(r"(?i)batch(?:[ _-]?size)?|批(?:次|处理)?大小|concurrency|(?:users|requests|sequences)")

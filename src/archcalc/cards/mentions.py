@@ -70,8 +70,8 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
         behind = text[number.after : number.after + 50]
         ahead = text[max(last, number.start - 50) : number.start]
         last = number.after
-        if re.search(r"(?i)\blayers?\s*$|\d\s*[–-]\s*$", ahead):
-            continue  # layer 0, layers 1–19
+        if re.search(r"(?i)\blayers?\s*$|\d\s*[–-]\s*$|\bgpu[-_ ]layers\W*$", ahead):
+            continue  # layer 0, layers 1–19, an engine's gpu_layers
         if mark("mtp").search(f"{label} {text[max(0, number.start - 50) : number.start]}") and re.match(
             r"(?i)[-\s]*(?:layer|module|depth)", behind
         ):
@@ -150,7 +150,7 @@ def sizes(text: str) -> Iterator[Mention]:
             if a_token or context:
                 quals = Quals(dtype=dtype, context=context)
                 yield Mention("kv_per_token" if a_token else "kv_cache", number.start, number.after, quals=quals)
-        elif dtype and not mark("cache").search(f"{ahead} {behind.partition(',')[0]}"):
+        elif dtype and not mark("beside-weights").search(f"{ahead} {behind.partition(',')[0]}"):
             yield Mention("weights", number.start, number.after, quals=Quals(dtype=dtype))
 
 

@@ -55,10 +55,18 @@ class Cell(NamedTuple):
     links: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it stands in the file as it reads, on its line."""
+        return len(self.text) == self.end - self.start and "\n" not in self.text
+
     def locate(self, start: int, end: int) -> tuple[int, int] | None:
         """Where a stretch of the plain text stands in the file, or None if markup or entities lie inside it."""
-        behind = self._before(start)
-        for segment in self.segments[max(0, behind - 1) : behind + 1]:
+        segments = self.segments
+        if len(segments) > 1:
+            behind = self._before(start)
+            segments = segments[max(0, behind - 1) : behind + 1]
+        for segment in segments:
             if segment.plain <= start and end <= segment.plain + segment.length:
                 return segment.source + start - segment.plain, segment.source + end - segment.plain
         return None
@@ -111,16 +119,20 @@ def inline_parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": True}).enable("strikethrough").disable("text_join")
 
 
-def plain_cell(lines: Lines, start: int, end: int) -> Cell:
-    """The cell whose Markdown source is `text[start:end]`."""
-    text = lines.text
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    line, column = lines.place(start)
-    source = text[start:end]
-    if len(source) > MAX_INLINE or not _MARKUP.search(source):
+def has_markup(text: str, start: int, end: int) -> bool:
+    """Whether a stretch of a file may be anything but plain text."""
+    return _MARKUP.search(text, start, end) is not None
+
+
+def plain_cell(lines: Lines, start: int, end: int, line: int = 0) -> Cell:
+    """The cell whose Markdown source is `text[start:end]`; `line`, from 1, is given where that is known to be plain text of it."""
+    text = lines.text[start:end]
+    source = text.strip()
+    start += len(text) - len(text.lstrip())
+    end = start + len(source)
+    known = line > 0
+    line, column = (line, start - lines.starts[line - 1] + 1) if known else lines.place(start)
+    if known or len(source) > MAX_INLINE or not _MARKUP.search(source):
         return Cell(source, line, column, start, end, (Segment(0, start, end - start),) if source else ())
     cell = _inline(source)
     moved = tuple(segment._replace(source=segment.source + start) for segment in cell.segments)

@@ -57,6 +57,7 @@ def entries() -> tuple[Entry, ...]:
     return _read()[0]
 
 
+@cache
 def names() -> tuple[str, ...]:
     """The names of all bundled models, in the order of `entries`.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from archcalc.cards.labels import NUMERIC, Quals, dtype_in
 from archcalc.cards.quantity import Number, numbers
 from archcalc.cards.readers.claim import NO, YES, Claim, of
+from archcalc.cards.vocabulary import mark
 
 _ARROW = re.compile(r"[\s~]*(?:→|->|⇒|–|—|\bto\b)[\s~]*")
 
@@ -47,7 +48,7 @@ def read_context(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             r"(?i)generat\w*(?: up to| of)?\s*$|output\s*:?\s*$|theta|θ|base", before
         ):
             continue
-        if i and re.fullmatch(r"\s*/\s*", left):
+        if (i and re.fullmatch(r"\s*/\s*", left)) or mark("tested").search(before):
             continue
         span = quals.span
         if re.search(r"(?i)nativ|train|original|default", clause) or re.search(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
+from functools import lru_cache
 
 from archcalc.cards.labels import Quals
 from archcalc.cards.models import Model
@@ -18,59 +18,53 @@ _STORED = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8", "F8_E
 
 # An indexer's keys are kept in fp8 with an fp32 scale for each 128 whatever the cache's dtype is: vLLM 0.33, models/deepseek_v2.py
 # `DeepseekV32IndexerCache`; SGLang 0.5, mem_cache/memory_pool.py `DSATokenToKVPool`. Cards of publishers count the latent alone, too.
-_INDEX_ROW = Fraction(132, 128)
+_INDEX_ROW = 132, 128
 
 
-def _caches(model: Model, tokens: int, quals: Quals) -> Iterator[tuple[int, int, str]]:
+@lru_cache(maxsize=64)
+def _caches(model: Model, tokens: int, batch: int, dtype: str, tp: int) -> list[tuple[int, int, str]]:
     """Bytes in all and of one more token, and what of an indexer's keys they count."""
-    size = _DTYPE_BYTES.get(quals.dtype or "bf16")
-    kinds = memory.textbook(model.architecture, tokens, quals.batch, size, quals.tp) if size else []
-    index = [kind for kind in kinds if kind.kind == "index"]
-    for share, basis in (
-        (Fraction(1), ""),
-        (_INDEX_ROW / (size or 1), ", the indexer's keys in fp8"),
-        (Fraction(0), ", no indexer's keys"),
-    ):
-        if not basis or index:
-            less = [(1 - share) * sum(sizes) for sizes in ((k.bytes for k in index), (k.bytes_per_token for k in index))]
-            whole = sum(kind.bytes for kind in kinds), sum(kind.bytes_per_token for kind in kinds)
-            yield round(whole[0] - less[0]), round(whole[1] - less[1]), basis
-
-
-def _cache_bytes(model: Model, tokens: int, quals: Quals) -> int | None:
-    return next((size for size, _, _ in _caches(model, tokens, quals)), 0) or None
+    size = _DTYPE_BYTES.get(dtype, 0)
+    kinds = memory.textbook(model.architecture, tokens, batch, size, tp) if size else []
+    whole, token = sum(kind.bytes for kind in kinds), sum(kind.bytes_per_token for kind in kinds)
+    out = [(whole, token, "")]
+    if index := [kind for kind in kinds if kind.kind == "index"]:
+        keys, key = sum(kind.bytes for kind in index), sum(kind.bytes_per_token for kind in index)
+        row, elements = _INDEX_ROW[0], _INDEX_ROW[1] * size
+        fp8 = whole - keys + keys * row // elements, token - key + key * row // elements
+        out += [(*fp8, ", the indexer's keys in fp8"), (whole - keys, token - key, ", no indexer's keys")]
+    return out
 
 
 def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
     tokens = quals.context or model.report.architecture.context_tokens
     if not tokens:
         return
-    dtype = quals.dtype or "bf16"
-    if not next(_kv_per_token(model, quals), None) and _cache_bytes(model, tokens, quals):
+    dtype, batch, tp = quals.dtype or "bf16", quals.batch, quals.tp
+    found = _caches(model, tokens, batch, dtype, tp)
+    if found[0][0] and not next(_kv_per_token(model, quals), None):
         yield Value(0, "no layer keeps keys and values")
-    each = f"{quals.batch} sequences of " * (quals.batch > 1)
-    rank = f", what one of {quals.tp} ranks holds" * (quals.tp > 1)
-    for size, _, index in _caches(model, tokens, quals):
-        if size:
-            yield Value(size, f"every token a layer can see, once: {each}{tokens:,} tokens in {dtype}{index}{rank}")
-    if quals.batch > 1 and (one := _cache_bytes(model, tokens, quals._replace(batch=1))):
-        yield Value(one, f"one sequence of {tokens:,} tokens in {dtype}", "rare")
+    each = f"{batch} sequences of " * (batch > 1)
+    rank = f", what one of {tp} ranks holds" * (tp > 1)
+    ways = [(size, f"{each}{tokens:,} tokens in {dtype}{index}{rank}", "") for size, _, index in found]
+    if batch > 1:
+        ways.append((_caches(model, tokens, 1, dtype, tp)[0][0], f"one sequence of {tokens:,} tokens in {dtype}", "rare"))
     if quals.context and not quals.context % 1024:
         # 128k tokens may be 128,000 of them.
         fewer = quals.context // 1024 * 1000
-        if fewer_bytes := _cache_bytes(model, fewer, quals):
-            yield Value(fewer_bytes, f"every token a layer can see, once: {fewer:,} tokens in {dtype}", "rare")
-    for _, first, index in _caches(model, 1, quals):
-        whole = first * tokens * quals.batch
-        if whole > (_cache_bytes(model, tokens, quals) or 0):
-            yield Value(whole, f"as if every layer kept all {tokens:,} tokens, windows or not{index}")
+        ways.append((_caches(model, fewer, batch, dtype, tp)[0][0], f"{fewer:,} tokens in {dtype}", "rare"))
+    yield from (Value(size, f"every token a layer can see, once: {basis}", tag) for size, basis, tag in ways if size)
+    for _, token, index in _caches(model, 1, batch, dtype, tp):
+        if token * tokens * batch > found[0][0]:
+            yield Value(token * tokens * batch, f"as if every layer kept all {tokens:,} tokens, windows or not{index}")
 
 
 def _kv_per_token(model: Model, quals: Quals) -> Iterator[Value]:
+    dtype = quals.dtype or "bf16"
     for tokens, when in ((1, "in every layer"), (quals.context or 1 << 30, "in layers without a full window")):
-        for _, size, index in _caches(model, tokens, quals._replace(batch=1)):
+        for _, size, index in _caches(model, tokens, 1, dtype, quals.tp):
             if size:
-                yield Value(size, f"one more token {when}, {quals.dtype or 'bf16'}{index}")
+                yield Value(size, f"one more token {when}, {dtype}{index}")
 
 
 def _weights(model: Model, quals: Quals) -> Iterator[Value]:
