@@ -67,7 +67,8 @@ def fit_report(
             "give the command a larger context, or ask for shorter ones",
         )
     longest = max_context(found.model, best, ask)
-    rates = speed.of_fit(found, best, ask, wanted, parts=not brief)
+    raised = could_have_more(best, ask)
+    rates = speed.of_fit(found, best, ask, wanted, not brief, raised)
     whole = speed.at_context(found, best, ask, wanted) if best.fits else None
     ceiling, floor = (whole.bound_tokens_per_s, whole.floor_s) if whole else (None, None)
     offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
@@ -418,12 +419,32 @@ def _vram(taken: float) -> str:
     return f"--vram {ceil(taken / 2**30)}GiB"
 
 
+def could_have_more(best: Fit, ask: Ask) -> bool:
+    """Whether a plan that does not fit would, where the system that shares its memory were told to give the GPU more of it.
+
+    Sources: AMD, ROCm 7.14 documentation, reference/system-optimization/rdna3-5 (TTM's limit; half of the RAM by default) and amd-ttm(1),
+    amd-debug-tools 0.2.19 (`--set`); thefrontierlab/post2-bench, README.md (124 GiB of 128 by `ttm.pages_limit`); for macOS mlx 0.30, docs
+    of `mlx.core.set_wired_limit` (`sysctl iogpu.wired_limit_mb`).
+    """
+    device, b = ask.gpus.device, best.budget
+    if best.fits or best.start.refused or device.ram_bytes is None:
+        return False
+    seen = (_taken(best) if device.vendor == "apple" else _taken(best) / b.utilization) if b.utilization else 0.0
+    edge = device.vendor == "amd" and device.category == "edge" and seen > device.visible_bytes
+    return (device.vendor == "apple" or edge) and seen <= device.ram_bytes - SYSTEM
+
+
+def _taken(best: Fit) -> int:
+    b = best.budget
+    return b.weights_bytes + b.activation_bytes + b.overhead_bytes + max(0, best.kv_needed_bytes)
+
+
 def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
     """What the system must be told first, where it shares the memory and gives a GPU less by default than the plan takes."""
     device, b = ask.gpus.device, best.budget
     if device.ram_bytes is None:
         return
-    taken = b.weights_bytes + b.activation_bytes + b.overhead_bytes + max(0, best.kv_needed_bytes)
+    taken = _taken(best)
     size = next((o for o in device.ram_options if o.gb << 30 == device.ram_bytes), None)
     default = size.visible_bytes if size else device.visible_bytes
     raised = device.visible_basis != "measured"
@@ -435,7 +456,7 @@ def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
             yield f"macOS gives the GPU {units.format_bytes(default)} of {whole} by default: {limit} first"
         elif best.fits and raised and older and taken > older:
             yield f"macOS 15 and older give the GPU {units.format_bytes(older)} of {whole}: there, {limit} first"
-        elif not best.fits and taken <= device.ram_bytes - SYSTEM:
+        elif could_have_more(best, ask):
             given = units.format_bytes(device.visible_bytes)
             yield f"macOS gives the GPU {given} by default: {limit} raises that until the next start, which {_vram(taken)} plans for"
     elif device.vendor == "amd" and device.category == "edge":
@@ -444,7 +465,7 @@ def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
         if best.fits and seen > device.ram_bytes // 2:
             also = ", or that much in the firmware" if seen <= default else ""
             yield f"Linux gives the GPU half of the RAM by default: set {limit}{also}"
-        elif not best.fits and device.visible_bytes < seen <= device.ram_bytes - SYSTEM:
+        elif could_have_more(best, ask):
             given = units.format_bytes(device.visible_bytes)
             yield f"under Linux the GPU can have more than {given}: {limit}, which {_vram(seen)} plans for"
     elif device.free_bytes is not None and server(ask.engine).reads_free:

@@ -40,6 +40,7 @@ _ELEMENT = {
 """Bytes of a cached element that is no half-precision number; GGUF types as quant/gguf.py has them."""
 STANDS_IN = {"tensorrt-llm": "sglang"}
 """Whose memory rules stand in for an engine's that are not modelled, where its speed is."""
+RAISED = "only where the GPU is given more of the memory than by default, as the notes say: it does not fit else"
 USUAL = 1024
 """Prompt and output tokens of a request where nobody says: a common setting of published benchmarks."""
 
@@ -109,14 +110,15 @@ def _work(found: Plans, fit: Fit) -> Work:
     return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left)
 
 
-def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False) -> Forecast:
-    """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another."""
+def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:
+    """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another. `raised` is a plan
+    that would fit if the system were told to give the GPU more of the memory that it shares."""
     load = wanted.load(fit.context_tokens, fit.concurrency)
-    if why := _waits(fit, ask, load.concurrency):
+    if not raised and (why := _waits(fit, ask, load.concurrency)):
         return _bounds(found, fit, ask, load, wanted)._replace(why=why)
-    if not fit.fits:
+    if not fit.fits and not raised:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
-    return forecast(
+    made = forecast(
         work_of(found, fit),
         ask.gpus.device,
         found.model.quant,
@@ -127,6 +129,7 @@ def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False
         away_bytes_per_s(ask, wanted),
         wanted.other,
     )
+    return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
 
 
 def _waits(fit: Fit, ask: Ask, requests: int) -> str:
