@@ -278,6 +278,6 @@ def _stands(known: Fitted) -> str:
     if near:
         said.append(f"other classes than {known.device}, each left out of a fit once, stand in for it: {', '.join(near)}")
     if known.few:
-        rows = ", ".join(f"{n} rows of {of} for {phase}" for phase, (n, of) in known.few.items())
+        rows = ", ".join(f"{n} rows of {of} source{'s'[: of - 1]} for {phase}" for phase, (n, of) in known.few.items())
         said.append(f"too few sources of its own for an interval: {rows}")
     return "; ".join(said)
