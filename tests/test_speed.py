@@ -212,7 +212,7 @@ def test_devices_have_classes() -> None:
     ("words", "said"),
     [
         (("--gpu", "8xmi300x", "--engine", "vllm"), "no measurements of vllm"),
-        (("--vram", "192GiB",), "no bandwidth"),
+        (("--vram", "192GiB",), "--gpu names the card"),
         (("--gpu", "apple-m4-max", "--engine", "mlx", "--concurrency", "4"), "several sequences"),
         (("--gpu", "apple-m5-max", "--engine", "llama.cpp", "--concurrency", "4"), "no matrix rate"),
         (("--gpu", "h100", "--engine", "transformers"), "no measurements of transformers"),
@@ -411,7 +411,7 @@ def test_benchmarks_are_read(text: str, phases: list[str], tmp_path: Path) -> No
     found = bench.read_bench(str(file))
     assert [m.phase for m in found] == phases
     if "ttft" in phases:
-        assert found[0][1:] == (1024, 1024, 16, 0.008)
+        assert found[0][1:5] == (1024, 1024, 16, 0.008)
     else:
         assert found[0].seconds == pytest.approx(512 / 3865.39)
         assert found[1].seconds == pytest.approx(1 / 111.74)
@@ -774,3 +774,34 @@ def test_a_front_rises_on_one_side_and_falls_on_the_other() -> None:
         users, rates = [p.user for p in front.points], [p.gpu for p in front.points]
         assert users == sorted(users, reverse=True) and rates == sorted(rates)
         assert all(p.low < p.gpu < p.high for p in front.points)
+
+
+def _bench(**more: object) -> dict[str, object]:
+    """A row as llama-bench -o json writes them (llama.cpp 0c1e57098, tools/llama-bench/llama-bench.cpp `test::get_fields`)."""
+    return {"model_n_params": 8030261248, "n_gpu_layers": 99, "n_prompt": 0, "n_gen": 128, "n_depth": 0, "avg_ts": 130.0, **more}
+
+
+@pytest.mark.parametrize(
+    ("rows", "model", "gpu", "said"),
+    [
+        ([_bench(model_n_params=70553706496, avg_ts=18.0)], "llama-3.1-8b", "4090", "70.6 B parameters (model_n_params)"),
+        ([_bench(n_gpu_layers=10, avg_ts=12.0)], "llama-3.1-8b", "4090", "n_gpu_layers 10 of 32"),
+        ([_bench(n_cpu_moe=4)], "llama-3.1-8b", "4090", "n_cpu_moe 4"),
+        ([_bench(no_kv_offload=True)], "llama-3.1-8b", "4090", "no_kv_offload"),
+        # 1,008 GB/s read 4.6 GiB 205 times a second.
+        ([_bench(avg_ts=900.0)], "llama-3.1-8b", "4090", "faster than the bandwidth lets"),
+        ([_bench(n_prompt=512, n_gen=0, avg_ts=400000.0)], "llama-3.1-8b", "4090", "less than the matrix units need"),
+        ([_bench(n_gpu_layers=-1), _bench(n_prompt=512, n_gen=0, avg_ts=5000.0)], "llama-3.1-8b", "4090", ""),
+        # lhl/strix-halo-testing 5ee14b5: in 104.5 GiB, of which the firmware gives 96.
+        ([_bench(model_n_params=235093634560, avg_ts=15.2)], "qwen3-235b-a22b", "strix-halo", ""),
+    ],
+)
+def test_a_benchmark_of_something_else_calibrates_nothing(
+    rows: list[dict[str, object]], model: str, gpu: str, said: str, cli: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "bench.json"
+    file.write_text(json.dumps(rows))
+    quant = "q3_k_m" if "235b" in model else "q4_k_m"
+    done = cli("calibrate", str(file), model, "--gpu", gpu, "--engine", "llama.cpp", "--quant", quant, "--offline")
+    assert done.returncode == (2 if said else 0), done.stderr
+    assert said in done.stderr.replace("\n", " ")

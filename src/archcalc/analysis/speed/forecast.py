@@ -151,7 +151,9 @@ def forecast(
     if not work.decodes:
         return none._replace(why="an encoder decodes no tokens, and none was measured reading its input")
     if device.bandwidth_bytes_per_s is None:
-        return none._replace(why=f"no bandwidth is published for {device.name}")
+        custom = device.vendor == "custom"
+        held = f"nothing is known of the bandwidth of a {device.name}" if custom else f"no bandwidth is published for {device.name}"
+        return none._replace(why=held + ("; --gpu names the card" if custom else ""))
     if work.away:
         held = (
             f"{work.away / 2**30:.3g} GiB of the weights lie in the CPU's memory: no measurements of that stand behind a forecast"
