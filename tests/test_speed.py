@@ -805,3 +805,17 @@ def test_a_benchmark_of_something_else_calibrates_nothing(
     done = cli("calibrate", str(file), model, "--gpu", gpu, "--engine", "llama.cpp", "--quant", quant, "--offline")
     assert done.returncode == (2 if said else 0), done.stderr
     assert said in done.stderr.replace("\n", " ")
+
+
+def test_a_prompt_of_a_dense_model_is_read_by_one_replica(cli: Run) -> None:
+    """Replicas of a dense model share nothing: eight of them read one prompt no faster than one does."""
+    words = "--isl 1k --osl 1k --concurrency 8 --format json --offline".split()
+    one = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", *words).stdout)["speed"]
+    eight = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "8xh100", "--dp", "8", *words).stdout)["speed"]
+    assert one["prefill_ms_floor"] == eight["prefill_ms_floor"]
+    assert one["prefill_tokens_per_s"] == eight["prefill_tokens_per_s"]
+
+
+def test_markdown_has_the_forecast_and_the_price(cli: Run) -> None:
+    out = cli("fit", "llama-3.1-8b", "--gpu", "h100", "--isl", "1k", "--osl", "1k", "--format", "markdown", "--offline").stdout
+    assert "| a token | " in out and "a million output tokens" in out and "| stands on | " in out

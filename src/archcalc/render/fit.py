@@ -280,6 +280,9 @@ def write_markdown_page(r: FitReport, out: TextIO) -> None:
     ]
     write_markdown((Column("part", "Fullest GPU"), Column("bytes", "Memory", units.format_bytes, True)), rows, out)
     out.write(f"\nPlan: {plan_text(r.plan)} ({r.why})\n")
+    if speeds := [{"what": name, "words": words} for name, words in speed_rows(r)]:
+        out.write("\n")
+        write_markdown((Column("what", "Speed"), Column("words", "Forecast")), speeds, out)
     if r.command:
         from archcalc.analysis.command import wrapped
 

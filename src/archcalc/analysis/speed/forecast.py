@@ -127,9 +127,10 @@ def bound_tokens_per_s(
 
 
 def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
-    """The least seconds of one prompt on one replica; None where no matrix rate is published."""
+    """The least seconds of one prompt; None where no matrix rate is published."""
     rate = peak(device, quant)
-    gpus = work.placement.tp * work.placement.pp * work.placement.dp
+    # Replicas that share experts read a prompt's tokens together; of a dense model one replica reads all of it.
+    gpus = work.placement.tp * work.placement.pp * (work.placement.dp if work.experts else 1)
     return None if rate is None else work.prefill_flops(isl) / (gpus * rate.flops_per_s)
 
 

@@ -174,7 +174,7 @@ class Target(NamedTuple):
 def keeps(tpot: float, ttft_high: float | None) -> tuple[float, float]:
     """The times that are compared with targets: to a token with the margin, to the first the end of its 80 %.
 
-    Of the rows of unseen sources 10 % take longer to a token than that, and 8 % to the first (33 % longer than that forecast x 1.3).
+    Of the rows of unseen sources 9 % take longer to a token than that, and 7 % to the first (33 % longer than that forecast x 1.3).
     """
     return MARGIN * tpot, float("inf") if ttft_high is None else ttft_high
 
