@@ -174,3 +174,15 @@ def test_what_is_given_instead_differs(gpu: str, cli: Run) -> None:
     for line in got["why"]:
         if " sequences in place of " in line:
             assert by_name[line.split()[0]]["context_tokens"] == got["best"]["context_tokens"]
+
+
+def test_tables_that_are_looked_up_are_no_experts(cli: Run) -> None:
+    """Gemma 4 E4B's card: parameters with and without the embeddings of each layer; it has no experts."""
+    found = json.loads(
+        cli("pick", "--gpu", "h100", "--concurrency", "32", "--tpot", "10ms", "--format", "json", "--offline").stdout
+    )
+    from archcalc.loader import load
+
+    name, why = found["best"]["name"], found["why"][0]
+    assert why.startswith("MoE") == (load(name).architecture.facts.moe is not None), (name, why)
+    assert "gemma-4-e4b" not in name or why.startswith("tables that are looked up")

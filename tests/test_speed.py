@@ -791,6 +791,8 @@ def _bench(**more: object) -> dict[str, object]:
         # 1,008 GB/s read 4.6 GiB 205 times a second.
         ([_bench(avg_ts=900.0)], "llama-3.1-8b", "4090", "faster than the bandwidth lets"),
         ([_bench(n_prompt=512, n_gen=0, avg_ts=400000.0)], "llama-3.1-8b", "4090", "less than the matrix units need"),
+        ([_bench(avg_ts=0.5)], "llama-3.1-8b", "4090", "times the forecast"),
+        ([_bench(n_gen=1e300)], "llama-3.1-8b", "4090", "n_gen is 1e+300"),
         ([_bench(n_gpu_layers=-1), _bench(n_prompt=512, n_gen=0, avg_ts=5000.0)], "llama-3.1-8b", "4090", ""),
         # lhl/strix-halo-testing 5ee14b5: in 104.5 GiB, of which the firmware gives 96.
         ([_bench(model_n_params=235093634560, avg_ts=15.2)], "qwen3-235b-a22b", "strix-halo", ""),

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
-from archcalc import files, report
+from archcalc import files, report, units
 from archcalc.analysis.fit import Ask, plans
 from archcalc.analysis.speed.coefficients import within
 from archcalc.analysis.speed.forecast import Calibration, Forecast
@@ -30,6 +30,10 @@ _HINT = (
     "llama-bench -o json, vllm bench serve --save-result, sglang.bench_serving --output-file, genai-perf's"
     " profile_export_genai_perf.json, or what the first two print"
 )
+_MOST = 1e15
+"""No count, time or rate of a benchmark is more."""
+SLOWEST = 20.0
+"""What takes so many times the forecast ran elsewhere than on the GPU; rows of published measurements take up to 6 times as long."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -101,7 +105,7 @@ def _of_json(raw: Any, path: str) -> Iterable[Measurement]:
 
 def _number(raw: Any, key: str, path: str, least: float = 0.0) -> float:
     value = raw.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < least:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or not least <= value <= _MOST:
         raise UsageError(f"{path}: {key} is {value!r}: a number from {least:g} was expected", "write the file again with the tool")
     return float(value)
 
@@ -216,6 +220,12 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
         time = times[m.phase]
         why = made.why or why
         ratio = None if time is None else round(m.seconds / time, 4)
+        if ratio is not None and ratio > SLOWEST:
+            raise UsageError(
+                f"{units.format_seconds(m.seconds)} ({m.phase}) is {ratio:,.3g} times the forecast: that did not run on"
+                f" {asked.gpus.count} x {asked.gpus.device.name} alone",
+                "name the GPUs, the storage and the engine that were measured",
+            )
         rows.append(
             report.Calibrated(
                 m.phase,
