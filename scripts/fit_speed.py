@@ -112,7 +112,7 @@ def read(paths: list[Path], configs: Path) -> tuple[list[Row], list[tuple[dict[s
 
 
 def key(r: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("model", "quant", "engine", "device", "gpus", "tp", "pp", "ep", "dp", "isl", "osl", "concurrency")
+    names = ("model", "quant", "engine", "device", "gpus", "tp", "pp", "ep", "dp", "ubatch", "isl", "osl", "concurrency")
     return tuple(r.get(name) for name in names)
 
 
@@ -151,13 +151,15 @@ def built(r: dict[str, Any], configs: Path, made: dict[tuple[Any, ...], Any]) ->
         return None, error.message
     if weights > device.visible_bytes:
         return None, "the weights are more than the memory: some of it ran elsewhere"
-    load_ = t.Load(r.get("isl") or r.get("depth") or 0, max(1, r.get("osl") or 1), max(1, int(r.get("concurrency") or 1)))
+    load_ = t.Load(
+        r.get("isl") or r.get("depth") or 0, max(1, r.get("osl") or 1), max(1, int(r.get("concurrency") or 1)), r.get("ubatch")
+    )
     held = weights + load_.concurrency / dp * w.cache_bytes(load_.isl + load_.osl) / pp
     if r["kind"] == "served" and held > device.visible_bytes:
         return None, "more requests than the cache has room for: some waited"
     try:
         if r["phase"] == "prefill":
-            parts = t.prefill(w, device, quant, load_.isl, engine)
+            parts = t.prefill(w, device, quant, load_.isl, engine, load_.batch)
             seconds = load_.isl / r["value"]
         elif r["phase"] == "decode":
             parts = t.decode(w, device, quant, load_, engine)

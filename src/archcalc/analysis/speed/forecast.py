@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
 from archcalc.analysis.speed.rates import peak
-from archcalc.analysis.speed.terms import SERVED, Load, Term, decode, first, prefill, reference
+from archcalc.analysis.speed.terms import BATCH, SERVED, Load, Term, decode, first, prefill, reference
 from archcalc.analysis.speed.work import Work
 from archcalc.hardware import Device
 
@@ -189,6 +189,12 @@ def forecast(
         if errors is None:
             missing.append(f"{phase}: too few sources")
             continue
+        if phase == "prefill" and work.experts and load.batch and not _usual(load, engine):
+            missing.append(
+                f"prefill: prompts of models with experts were measured with {BATCH[engine]} tokens at once (--ubatch-size, Ollama's"
+                f" num_batch), not {load.batch:,}"
+            )
+            continue
         lacking = [t.name for t in needed if t.quantity and t.name not in fits.terms]
         terms = [t for t in needed if t.quantity and t.name in fits.terms]
         if phase == "decode" and lacking and KINDS.issuperset(lacking):
@@ -234,7 +240,7 @@ def _phases(
             found["ttft"] = first(work, device, quant, load, engine)
             found["prefill"] = first(work, device, quant, load._replace(concurrency=1), engine)
         else:
-            found["prefill"] = prefill(work, device, quant, load.isl, engine)
+            found["prefill"] = prefill(work, device, quant, load.isl, engine, load.batch)
     except ValueError:
         # No matrix rate is published: nothing is said of prompts.
         pass
@@ -270,6 +276,11 @@ def _calibrated(calibration: Calibration | None) -> str:
     factors = " and ".join(f"{phase} x {factor:.3g}" for phase, factor in calibration.factors.items())
     of = f" of {calibration.source}" if calibration.source else ""
     return f"; times {factors} by {calibration.rows} measurements of this host{of} (--calibration)"
+
+
+def _usual(load: Load, engine: str) -> bool:
+    """Whether the prompt is read in as many passes as by the engine's own setting."""
+    return min(load.isl, load.batch or 0) == min(load.isl, BATCH[engine])
 
 
 def _stands(known: Fitted) -> str:

@@ -113,7 +113,7 @@ def _work(found: Plans, fit: Fit) -> Work:
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:
     """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another. `raised` is a plan
     that would fit if the system were told to give the GPU more of the memory that it shares."""
-    load = wanted.load(fit.context_tokens, fit.concurrency)
+    load = wanted.load(fit.context_tokens, fit.concurrency)._replace(batch=getattr(ask.own, "ubatch", None))
     if not raised and (why := _waits(fit, ask, load.concurrency)):
         return _bounds(found, fit, ask, load, wanted)._replace(why=why)
     if not fit.fits and not raised:
