@@ -842,3 +842,32 @@ def test_prompts_are_read_as_many_tokens_at_once_as_the_command_says(r: dict[str
         assert speed["prefill_tokens_per_s"] is None and "--ubatch-size" in speed["why"] and speed["tpot_ms"] is not None
     else:
         assert speed["prefill_tokens_per_s_low"] <= r["value"] <= speed["prefill_tokens_per_s_high"]
+
+
+@pytest.mark.parametrize(
+    ("command", "gpu", "words", "fits", "said"),
+    [
+        ("vllm serve meta-llama/Llama-3.1-8B-Instruct", "h100", ("--isl", "8k", "--osl", "128", "--concurrency", "8"), True, ""),
+        (
+            "python -m sglang.launch_server --model-path Qwen/Qwen3-8B", "h100", ("--isl", "2k", "--osl", "256", "--concurrency", "64"),
+            True, "",
+        ),
+        (
+            "vllm serve meta-llama/Llama-3.1-8B-Instruct", "h100", ("--isl", "8k", "--osl", "128", "--concurrency", "500"), False,
+            "room for 54 of 500 requests of 8,320 tokens",
+        ),
+        # Of no lengths it is asked of the command's whole context, and of a llama-server's slots too.
+        ("vllm serve meta-llama/Llama-3.1-8B-Instruct", "h100", ("--concurrency", "8"), False, "of 131,072 tokens"),
+        ("llama-server -m llama-3.1-8b-q4_k_m.gguf -c 524288 -np 4", "4090", ("--isl", "1k", "--osl", "128"), False, "does not fit"),
+    ],
+)  # fmt: skip
+def test_requests_of_a_command_take_what_they_are_long(
+    command: str, gpu: str, words: tuple[str, ...], fits: bool, said: str, cli: Run
+) -> None:
+    """vLLM and SGLang give blocks to the tokens that there are (Kwon et al. 2023, arXiv:2309.06180, section 4)."""
+    got = json.loads(cli("fit", "--gpu", gpu, *words, "--format", "json", "--offline", "--", *command.split()).stdout)
+    assert got["fits"] is fits, got["verdict"]
+    assert (got["speed"]["tpot_ms"] is not None) is fits
+    assert said in (got["speed"]["why"] or "")
+    if "--isl" in words and "llama-server" not in command:
+        assert any("requests are taken to be of" in note for note in got["notes"])

@@ -11,7 +11,7 @@ from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
 from archcalc.analysis.choose import Held, Own, Step, choose
 from archcalc.analysis.command import start
-from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, max_context
+from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judge, max_context
 from archcalc.analysis.speed import plan as speed
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
@@ -66,6 +66,9 @@ def fit_report(
             f"a prompt and its output of {long:,} tokens are beyond the command's context of {best.context_tokens:,}",
             "give the command a larger context, or ask for shorter ones",
         )
+    shorter = _of_requests(found, ask, wanted) if given else None
+    if shorter is not None:
+        found, best, ask = found._replace(best=shorter), shorter, ask._replace(context_tokens=shorter.context_tokens)
     longest = max_context(found.model, best, ask)
     raised = could_have_more(best, ask)
     rates = speed.of_fit(found, best, ask, wanted, not brief, raised)
@@ -117,6 +120,7 @@ def fit_report(
             *speed.notes(wanted, ask),
             *started.notes,
             *(given.notes if given else ()),
+            *([_limit_of_command(choice.best.found.best, best)] if shorter is not None else []),
             *_notes(ask, found, loaded.architecture.quantization),
         ],
         explain=[] if brief else list(_explained(best, ask)),
@@ -417,6 +421,21 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
 
 def _vram(taken: float) -> str:
     return f"--vram {ceil(taken / 2**30)}GiB"
+
+
+def _of_requests(found: Plans, ask: Ask, wanted: speed.Wanted) -> Fit | None:
+    """A command's plan for requests of the lengths asked about, where the engine starts and its cache has no room for as many of the
+    command's whole context: that is a limit of a sequence, and takes nothing beforehand of an engine that gives out blocks."""
+    best, length = found.best, wanted.context(ask.engine)
+    if best.fits or not best.start.starts or length is None or length >= best.context_tokens or not server(ask.engine).torch:
+        return None
+    shorter = judge(found.model, best.placement, ask, length, best.concurrency)
+    return shorter if shorter.start.starts else None
+
+
+def _limit_of_command(whole: Fit, best: Fit) -> str:
+    held = f"{whole.max_concurrency:,.1f} sequences of the {whole.context_tokens:,} that the command allows"
+    return f"requests are taken to be of {best.context_tokens:,} tokens (--isl, --osl): the cache has room for {held}"
 
 
 def could_have_more(best: Fit, ask: Ask) -> bool:

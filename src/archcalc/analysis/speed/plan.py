@@ -139,7 +139,8 @@ def _waits(fit: Fit, ask: Ask, requests: int) -> str:
     if fit.fits and ask.own is not None and server(ask.engine).fewer_sequences and requests > runs:
         # Such an engine has a most that run at once of its own.
         return f"{runs:,} of {requests:,} requests run at once (--max-num-seqs): {rest}; --concurrency {runs} is forecast"
-    if not fit.fits and fit.start.starts and 0 < held < requests:
+    # Such as llama.cpp take the whole cache at the start, or do not start.
+    if not fit.fits and fit.start.starts and 0 < held < requests and server(ask.engine).torch:
         of = f"{requests:,} requests of {fit.context_tokens:,} tokens"
         return f"the cache has room for {held:,} of {of} at once: {rest}; --concurrency {held} is forecast"
     return ""
