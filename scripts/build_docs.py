@@ -375,7 +375,7 @@ def speed_page() -> str:
     near += [(f"a kind of layer, {kind}", "decode", e, "kinds and sources") for kind, e in raw["kinds"].items()]
     near += [("several sequences, llama.cpp", "decode", raw["batched"], "threads")]
     for pair, phase, (low_, high, median, p90, covered, n, out), of in near:
-        what = pair.replace("/", " on other ").replace("nvidia", "NVIDIA GPUs")
+        what = pair.replace("/nvidia", " on other NVIDIA GPUs").replace("/", " on ")
         text += (
             f"| {what} | {phase} | {n:,} | {out} {of} | {median:.0%} | {p90:.0%} | x {low_:.2f} to x {high:.2f} | {covered:.0%} |\n"
         )
@@ -389,7 +389,9 @@ def speed_page() -> str:
             continue
         gpu = f"{r['gpus']}x{r['device']}" if r["gpus"] > 1 else r["device"]
         quant = f" --quant {r['quant']}" if r["quant"] else ""
-        load = f"--isl {max(1, r['isl'])} --osl {max(1, r['osl'])}"
+        load = f"--isl {max(1, r['isl'])} --osl {max(1, r['osl'])} --concurrency {r['concurrency']}" + (
+            f" --tp {r['tp']}" if "tp" in r else ""
+        )
         command = f"archcalc fit {r['model']} --gpu {gpu} --engine {r['engine']}{quant} {load} --format json --offline"
         _, out = run(command)
         speed = json.loads(out)["speed"]
@@ -398,6 +400,8 @@ def speed_page() -> str:
         if value is None:
             none.append((r, speed["why"]))
         else:
+            if r["metric"] == "tpot ms":
+                r["value"] = 1000 * r["concurrency"] / r["value"]
             rows.append((abs(value / r["value"] - 1), r, value, speed[f"{name}_low"], speed[f"{name}_high"]))
     rows.sort(key=lambda row: -row[0])
     middle = rows[len(rows) // 2][0]
@@ -407,7 +411,7 @@ def speed_page() -> str:
         "| ---: | --- | --- | --- | --- | --- | ---: | ---: | --- | --- |\n"
     )
     for error, r, value, low, high in rows[:20]:
-        what = f"{r['phase']}, {r['isl'] or r['osl']} tokens"
+        what = f"{r['phase']}, {r['isl'] or r['osl']} tokens" + (f", {r['concurrency']} at once" if r["concurrency"] > 1 else "")
         text += (
             f"| {error:.0%} | {r['model']} | {r['quant'] or 'as published'} | {r['gpus']} x {r['device']} | {r['engine']} | {what} "
             f"| {r['value']:,.1f} | {value:,.1f} | {low:,.1f} to {high:,.1f} | {r['source']} |\n"
@@ -429,7 +433,7 @@ A step is a sum of terms, each a quantity that follows from the model, the plan 
 (`src/archcalc/analysis/speed/terms.py`); `--explain` shows all of them:
 
 - the weights that act on a token over the memory's bandwidth, of routed experts the share `1 - (1 - k/E)^T` that T tokens visit (`T^0.8`,
-  for tokens that choose alike, forecasts unseen sources worse: 14.5 % in the middle against 12.8 %);
+  for tokens that choose alike, forecasts unseen sources worse: 45 % at the 90th percentile against 42 %);
 - each sequence's cache, as far as a layer sees it, over the bandwidth;
 - layers (a mixer and an FFN; one that stands alone is half of one), layers of experts, layers with a state; messages between ranks, and
   the bytes sent;
@@ -442,11 +446,12 @@ have a standard deviation of 0.54 in logarithms within a source and 0.46 between
 the engine had fewer slots than there were requests (`--max-num-seqs` and the like), which no row states. So the interval is wide, and
 no promise should stand on its middle. The form was chosen among some twenty by these very errors, so they flatter it a little; on the
 same rows the form before it (products and others' prompts alone) had 40 % in the middle and 179 % at the 90th percentile. It is worse
-for SGLang on Hopper and vLLM on Blackwell in the middle than that was (66 % and 60 %, 42 % and 46 % before). Under llama.cpp the band
+for SGLang on Hopper and vLLM on Blackwell in the middle than that was (64 % and 59 %, 42 % and 46 % before). Under llama.cpp the band
 goes from a request that comes alone to the last of all that come at once.
 
 Coefficients stand in `src/archcalc/analysis/speed/coefficients.json` by engine and class of device, each with the rows and sources
-behind it, and are made by `scripts/fit_speed.py`; one with fewer than three sources is refused.
+behind it, and are made by `scripts/fit_speed.py`; one with fewer than three sources is refused. So is an interval: where a class has
+rows of one source or two, other classes stand in for it (below), and the answer says so.
 
 ## What is not forecast
 
@@ -465,8 +470,12 @@ behind it, and are made by `scripts/fit_speed.py`; one with fewer than three sou
   source's rows without it, rows with it are 8 to 35 % faster than that for DeepSeek and 13 to 25 % slower for Qwen3 and Qwen3.5: no term
   of it would hold for both.
 - More requests than run at once, because the cache has no room for them or `--max-num-seqs` is less: the bound, with how many run. Of
-  weights that do not fit no rate is printed.
+  weights that do not fit no rate is printed, unless the system shares its memory and a setting gives the GPU enough of it
+  (`ttm.pages_limit` on a Strix Halo, `iogpu.wired_limit_mb` on a Mac): then the answer stays no, and the rate is what that setting gives.
 - Prompts on a device whose matrix rate nobody publishes (Apple M5).
+- Prompts of models with experts under llama.cpp that are read with other than 512 tokens at once (`-ub`, Ollama's `num_batch`): two
+  sources measured it, and a forecast takes too much of a gain for granted. Those of dense models are forecast: nine measurements of
+  three threads (Radeon, `-ub` 64 to 1,024), of which only rows with 512 are in the fit, lie within 18 % of it.
 
 Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and quantized products may run at INT8 or at
 FP16 with FP16 accumulation where a device has them.
@@ -484,12 +493,17 @@ A target of the time per token is kept by the forecast x 1.3, one of the first t
 sources took longer than its middle x 1.3.
 
 One measurement of a host (`calibrate`) moves the middle. Until there are five of a phase, the interval is no narrower than rows of one
-source lie around their own middle: 80 % within x 1.2 of the time per token, x 1.4 of a prompt of a local engine, x 1.5 of a server's first
+source lie around their own middle: 80 % within x 1.2 of the time per token, x 1.3 of a prompt of a local engine, x 1.5 of a server's first
 token.
 """
 
 _SHOWN: Mapping[str, tuple[str, ...]] = collections.defaultdict(
-    tuple, {"vllm/nvidia": ("decode", "ttft"), "llama.cpp/nvidia": ("decode", "prefill")}
+    tuple,
+    {
+        "vllm/nvidia": ("decode", "ttft"),
+        "llama.cpp/nvidia": ("decode", "prefill"),
+        "tensorrt-llm/blackwell": ("decode", "ttft"),
+    },
 )
 """Those that differ: SGLang's and TensorRT-LLM's intervals are vLLM's, as all are made of the same classes."""
 
@@ -499,7 +513,8 @@ _NEAR = """
 An engine that was measured on some of NVIDIA's GPUs is forecast on its others (an A100 under vLLM, a GeForce under SGLang), with the
 errors of classes of devices that were left out of a fit whole. A kind of layer that fewer than three sources measured (attention that
 chooses by an index what it attends to) adds nothing to the forecast, and widens it to the interval of kinds that were left out whole.
-The interval of SGLang and TensorRT-LLM is that of vLLM, made of the same classes.
+The interval of SGLang and TensorRT-LLM is that of vLLM, made of the same classes. TensorRT-LLM on Blackwell was measured by one source
+alone (83 rows of time per token, of which the stand-in's interval holds 88 %): its coefficients are those of the engine and of Blackwell.
 
 Several sequences at once under llama.cpp are one batch of the tokens of all slots (`llama_context::decode`), which reads the weights once,
 each slot's cache in its own stream, and multiplies as many rows; prompts that arrive join the steps of the others (`update_slots`). The
@@ -515,8 +530,8 @@ _BESIDE = """
 AIConfigurator 0.12.0 (AISimulate by its former name; 0.13.0 could not be installed) was asked for the time per token of 68 published
 rows of vLLM, SGLang and TensorRT-LLM (`aiconfigurator cli estimate --database-mode HYBRID`: its own tables where
 it has them, else its estimates). It answered 56, with a median error of 23 % and 65 % at the 90th percentile.
-Of those, 37 rows are in the fit of this page, each forecast by a fit without its source: 15 % and 42 %, and 22 % and 51 % for
-AIConfigurator on the same 37.
+Of those, 37 rows are in the fit of this page, each forecast by a fit without its source (to 35 rows fewer than this page's): 15 % and
+42 %, and 22 % and 51 % for AIConfigurator on the same 37.
 """
 
 _ELSEWHERE = """

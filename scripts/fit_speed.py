@@ -1,11 +1,12 @@
-"""Fit the coefficients of archcalc's speed forecast: ``python scripts/fit_speed.py DATA [--configs DIR] [--write]``. Needs numpy and scipy.
+"""Fit the coefficients of the speed forecast: ``python scripts/fit_speed.py DATA… [--configs DIR] [--write]``. Needs numpy and scipy.
 
 DATA is JSON lines of published measurements (`id`, `source`, `group`, `kind`, `phase`, `model`, `quant`, `engine`, `device`, `gpus`, `tp`,
 `pp`, `ep`, `dp`, `concurrency`, `isl`, `osl`, `metric`, `value`, `confidence`, `spec_decoding`). Rows of one `group` are one source.
 
 A coefficient is a base times effects of the engine, of the class of devices and of the two together, each of which at least three sources
 must carry; effects are drawn to none, and bases to plausible values, by as much as PRIOR says. Rows are split by source, never singly:
-errors and intervals are of sources that were left out of the fit.
+errors and intervals are of a fit to all other sources. A class with fewer than three sources has no interval of its own: on NVIDIA's GPUs
+that of classes that were left out whole stands in, elsewhere nothing is forecast.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import collections
 import gzip
 import json
 import math
-import random
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,10 +83,12 @@ class Row(NamedTuple):
         return f"{self.engine}/{device_class(self.device)}"
 
 
-def read(path: Path, configs: Path) -> tuple[list[Row], list[tuple[dict[str, Any], str]]]:
+def read(paths: list[Path], configs: Path) -> tuple[list[Row], list[tuple[dict[str, Any], str]]]:
     """The rows that are fitted to, and those that are not, with the reason."""
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-        raw = [json.loads(line) for line in lines if line.strip()]
+    raw = []
+    for path in paths:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+            raw += [json.loads(line) for line in lines if line.strip()]
     rows: list[Row] = []
     out: list[tuple[dict[str, Any], str]] = []
     seen: set[tuple[Any, ...]] = set()
@@ -110,7 +112,7 @@ def read(path: Path, configs: Path) -> tuple[list[Row], list[tuple[dict[str, Any
 
 
 def key(r: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("model", "quant", "engine", "device", "gpus", "tp", "pp", "ep", "dp", "isl", "osl", "concurrency")
+    names = ("model", "quant", "engine", "device", "gpus", "tp", "pp", "ep", "dp", "ubatch", "isl", "osl", "concurrency")
     return tuple(r.get(name) for name in names)
 
 
@@ -149,13 +151,15 @@ def built(r: dict[str, Any], configs: Path, made: dict[tuple[Any, ...], Any]) ->
         return None, error.message
     if weights > device.visible_bytes:
         return None, "the weights are more than the memory: some of it ran elsewhere"
-    load_ = t.Load(r.get("isl") or r.get("depth") or 0, max(1, r.get("osl") or 1), max(1, int(r.get("concurrency") or 1)))
+    load_ = t.Load(
+        r.get("isl") or r.get("depth") or 0, max(1, r.get("osl") or 1), max(1, int(r.get("concurrency") or 1)), r.get("ubatch")
+    )
     held = weights + load_.concurrency / dp * w.cache_bytes(load_.isl + load_.osl) / pp
     if r["kind"] == "served" and held > device.visible_bytes:
         return None, "more requests than the cache has room for: some waited"
     try:
         if r["phase"] == "prefill":
-            parts = t.prefill(w, device, quant, load_.isl, engine)
+            parts = t.prefill(w, device, quant, load_.isl, engine, load_.batch)
             seconds = load_.isl / r["value"]
         elif r["phase"] == "decode":
             parts = t.decode(w, device, quant, load_, engine)
@@ -324,13 +328,10 @@ def forecast(model_: Model, row: Row) -> float:
     return sum(quantity * model_.of(term, row.engine, device) for term, quantity in row.terms.items())
 
 
-def left_out(rows: list[Row], folds: int) -> dict[str, float]:
-    """The logarithm of forecast over measurement for each row, of a fit that did not see its source."""
-    groups = sorted({row.group for row in rows})
-    random.Random(0).shuffle(groups)
+def left_out(rows: list[Row]) -> dict[str, float]:
+    """The logarithm of forecast over measurement for each row, of a fit to all other sources."""
     found: dict[str, float] = {}
-    for fold in range(folds):
-        out = set(groups[fold::folds])
+    for out in ({group} for group in sorted({row.group for row in rows})):
         made = fit([row for row in rows if row.group not in out])
         values = {}
         for row in rows:
@@ -511,17 +512,17 @@ def rank(rows: list[Row], apart: dict[str, float]) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--configs", type=Path, help="where model paths of DATA start; the folder above DATA's by default")
+    parser.add_argument("data", type=Path, nargs="+")
+    parser.add_argument("--configs", type=Path, help="where model paths of DATA start; the folder above the first's by default")
     parser.add_argument(
         "--batched", type=Path, default=ROOT / "tests" / "data" / "speed_batched.jsonl", help="several sequences at once"
     )
-    parser.add_argument("--folds", type=int, default=10)
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--doubts", action="store_true", help="print every row left out, with the reason")
     parser.add_argument("--worst", type=int, default=0, help="print so many of the worst rows")
     a = parser.parse_args()
-    rows, out = read(a.data, a.configs or a.data.resolve().parents[1])
+    configs = a.configs or a.data[0].resolve().parents[1]
+    rows, out = read(a.data, configs)
     left = collections.Counter(why for _, why in out).most_common()
     for why, n in left:
         print(f"left out {n:5d}: {why}")
@@ -536,11 +537,18 @@ def main() -> None:
     neighbours: dict[str, Any] = {}
     kinds: dict[str, list[float]] = {}
     at_once: list[float] = []
+    few: dict[str, dict[str, list[int]]] = {}
     out_lines = []
     # Each phase is fitted alone, the time to the first token on what the prompt was found to take.
     for phase in ("decode", "prefill", "ttft"):
         some = [row for row in rows if row.phase == phase]
-        whole, apart = fit(some), left_out(some, a.folds)
+        whole, apart = fit(some), left_out(some)
+        far = {
+            (served, way): told(errors)
+            for served in (True, False)
+            for way in (False, True)
+            if (errors := classes_left_out(some, served, way))
+        }
         by_pair: dict[str, list[Row]] = collections.defaultdict(list)
         for row in some:
             by_pair[row.pair].append(row)
@@ -556,9 +564,13 @@ def main() -> None:
             median, p90 = flat[len(flat) // 2], flat[min(len(flat) - 1, 9 * len(flat) // 10)]
             line = f"{phase:8s} {pair:26s} {len(found):4d} rows {len(sources):3d} sources: median {median:.1%}, p90 {p90:.1%}"
             engine, device = pair.split("/")
-            carried = [{r.group for r in some if r.engine == engine}, {r.group for r in some if device_class(r.device) == device}]
-            if len(carried[0]) < FEWEST_SOURCES or (len(carried[1]) < FEWEST_SOURCES and len(sources) < 2):
-                out_lines.append(f"{line}: refused, fewer than {FEWEST_SOURCES} sources")
+            if len(sources) < FEWEST_SOURCES:
+                few.setdefault(pair, {})[phase] = [len(found), len(sources)]
+                own = [e for each in errors.values() for e in each]
+                e = far.get((engine in t.SERVED, True)) if device in NVIDIA else None
+                inside = sum(e[0] <= math.exp(-x) <= e[1] for x in own) / len(own) if e else 0.0
+                said = f"other classes stand in, x {e[0]:.2f} to x {e[1]:.2f} holds {inside:.0%} of them" if e else "refused"
+                out_lines.append(f"{line}: fewer than {FEWEST_SOURCES} sources, {said}")
                 continue
             others: dict[str, list[float]] = collections.defaultdict(list)
             for row in some:
@@ -571,23 +583,25 @@ def main() -> None:
             entry["terms"].update(standing(whole, some, engine, device))
             entry["errors"][phase] = [*(round(x, 3) for x in (low, high, median, p90, inside)), len(found), len(sources)]
         if phase == "decode":
-            at_once = told(batched(whole, a.batched, a.configs or a.data.resolve().parents[1]))
+            at_once = told(batched(whole, a.batched, configs))
             print(f"several sequences under llama.cpp: {at_once}")
         for served in (True, False):
             if phase == "decode":
                 kinds["served" if served else "local"] = told(kinds_left_out(some, served))
-            far = {way: told(errors) for way in (False, True) if (errors := classes_left_out(some, served, way))}
-            engines = sorted({row.engine for row in some if (row.engine in t.SERVED) == served})
-            for engine in engines:
-                own = [row for row in some if row.engine == engine]
-                measured = {device_class(row.device) for row in own if row.device.vendor == "nvidia"}
-                if not measured or len({row.group for row in own}) < FEWEST_SOURCES:
+            for engine in sorted({row.engine for row in some if (row.engine in t.SERVED) == served}):
+                own_rows = [row for row in some if row.engine == engine]
+                nvidia = any(row.device.vendor == "nvidia" for row in own_rows)
+                if not nvidia or len({row.group for row in own_rows}) < FEWEST_SOURCES:
                     continue
                 for device in ["nvidia", *sorted({device for _, device in whole.names if device in NVIDIA})]:
-                    if f"{engine}/{device}" not in classes or phase not in classes[f"{engine}/{device}"]["errors"]:
-                        entry = neighbours.setdefault(f"{engine}/{device}", {"years": "", "terms": {}, "errors": {}})
-                        entry["terms"].update(standing(whole, some, engine, device))
-                        entry["errors"][phase] = far[device != "nvidia"]
+                    at = f"{engine}/{device}"
+                    if phase in classes.get(at, {}).get("errors", {}):
+                        continue
+                    entry = neighbours.setdefault(at, {"years": "", "terms": {}, "errors": {}, "few": {}})
+                    entry["terms"].update(standing(whole, some, engine, device))
+                    entry["errors"][phase] = far[served, device != "nvidia"]
+                    if phase in few.get(at, {}):
+                        entry["few"][phase] = few[at][phase]
         print(
             f"{phase}: "
             + ", ".join(

@@ -233,9 +233,9 @@ def _reasons(best: report.Picked, others: Sequence[report.Picked], task: str | N
     out = []
     if best.params_active < best.params_total:
         share = units.format_share(best.params_active, best.params_total)
-        out.append(
-            f"MoE: memory holds {units.format_count(best.params_total)}, a token reads {units.format_count(best.params_active)} ({share})"
-        )
+        part = "MoE" if spec.facts.moe else "tables that are looked up"
+        whole, read = units.format_count(best.params_total), units.format_count(best.params_active)
+        out.append(f"{part}: memory holds {whole}, a token reads {read} ({share})")
     else:
         out.append(f"dense: every token reads all {units.format_count(best.params_total)}")
     layers: dict[str, int] = {}

@@ -11,9 +11,10 @@ from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
 from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose
 from archcalc.analysis.command import start
-from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, max_context
+from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judge, max_context
 from archcalc.analysis.speed import plan as speed
-from archcalc.analysis.speed.fastest import Faster, fastest, over_network, shorter
+from archcalc.analysis.speed.fastest import Faster, fastest, over_network
+from archcalc.analysis.speed.fastest import shorter as shorter_held
 from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, machines, stretching
@@ -72,8 +73,12 @@ def fit_report(
             f"a prompt and its output of {long:,} tokens are beyond the command's context of {best.context_tokens:,}",
             "give the command a larger context, or ask for shorter ones",
         )
+    shorter = _of_requests(found, ask, wanted) if given else None
+    if shorter is not None:
+        found, best, ask = found._replace(best=shorter), shorter, ask._replace(context_tokens=shorter.context_tokens)
     longest = max_context(found.model, best, ask)
-    rates = speed.of_fit(found, best, ask, wanted, parts=not brief)
+    raised = could_have_more(best, ask)
+    rates = speed.of_fit(found, best, ask, wanted, not brief, raised)
     whole = speed.at_context(found, best, ask, wanted) if best.fits else None
     ceiling, floor = (whole.bound_tokens_per_s, whole.floor_s) if whole else (None, None)
     offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
@@ -125,6 +130,7 @@ def fit_report(
             *started.notes,
             *(given.notes if given else [loaded.note] if loaded.stands_in else ()),
             *(_shorter(found, ask, wanted) if own is not None and not brief and given is None else ()),
+            *([_limit_of_command(choice.best.found.best, best)] if shorter is not None else []),
             *_notes(ask, found, loaded.architecture.quantization),
             *([_shares_memory(ask)] if shares else ()),
         ],
@@ -492,7 +498,7 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
 
 def _shorter(found: Plans, ask: Ask, wanted: speed.Wanted) -> Iterator[str]:
     """What a context that was left open costs in speed, where only a slow split holds so much."""
-    if made := shorter(found, ask, wanted):
+    if made := shorter_held(found, ask, wanted):
         context = units.format_tokens(made.context_tokens)
         yield (
             f"only slower splits hold {ask.concurrency:,} sequences of {units.format_tokens(found.best.context_tokens)}: with --ctx"
@@ -504,12 +510,47 @@ def _vram(taken: float) -> str:
     return f"--vram {ceil(taken / 2**30)}GiB"
 
 
+def _of_requests(found: Plans, ask: Ask, wanted: speed.Wanted) -> Fit | None:
+    """A command's plan for requests of the lengths asked about, where the engine starts and its cache has no room for as many of the
+    command's whole context: that is a limit of a sequence, and takes nothing beforehand of an engine that gives out blocks."""
+    best, length = found.best, wanted.context(ask.engine)
+    if best.fits or not best.start.starts or length is None or length >= best.context_tokens or not server(ask.engine).torch:
+        return None
+    shorter = judge(found.model, best.placement, ask, length, best.concurrency)
+    return shorter if shorter.start.starts else None
+
+
+def _limit_of_command(whole: Fit, best: Fit) -> str:
+    held = f"{whole.max_concurrency:,.1f} sequences of the {whole.context_tokens:,} that the command allows"
+    return f"requests are taken to be of {best.context_tokens:,} tokens (--isl, --osl): the cache has room for {held}"
+
+
+def could_have_more(best: Fit, ask: Ask) -> bool:
+    """Whether a plan that does not fit would, where the system that shares its memory were told to give the GPU more of it.
+
+    Sources: AMD, ROCm 7.14 documentation, reference/system-optimization/rdna3-5 (TTM's limit; half of the RAM by default) and amd-ttm(1),
+    amd-debug-tools 0.2.19 (`--set`); thefrontierlab/post2-bench, README.md (124 GiB of 128 by `ttm.pages_limit`); for macOS mlx 0.30, docs
+    of `mlx.core.set_wired_limit` (`sysctl iogpu.wired_limit_mb`).
+    """
+    device, b = ask.gpus.device, best.budget
+    if best.headroom_bytes >= 0 or best.start.refused or device.ram_bytes is None:
+        return False
+    seen = (_taken(best) if device.vendor == "apple" else _taken(best) / b.utilization) if b.utilization else 0.0
+    edge = device.vendor == "amd" and device.category == "edge" and seen > device.visible_bytes
+    return (device.vendor == "apple" or edge) and seen <= device.ram_bytes - SYSTEM
+
+
+def _taken(best: Fit) -> int:
+    b = best.budget
+    return b.weights_bytes + b.activation_bytes + b.overhead_bytes + max(0, best.kv_needed_bytes)
+
+
 def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
     """What the system must be told first, where it shares the memory and gives a GPU less by default than the plan takes."""
     device, b = ask.gpus.device, best.budget
     if device.ram_bytes is None:
         return
-    taken = b.weights_bytes + b.activation_bytes + b.overhead_bytes + max(0, best.kv_needed_bytes)
+    taken = _taken(best)
     size = next((o for o in device.ram_options if o.gb << 30 == device.ram_bytes), None)
     default = size.visible_bytes if size else device.visible_bytes
     raised = device.visible_basis != "measured"
@@ -521,7 +562,7 @@ def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
             yield f"macOS gives the GPU {units.format_bytes(default)} of {whole} by default: {limit} first"
         elif best.fits and raised and older and taken > older:
             yield f"macOS 15 and older give the GPU {units.format_bytes(older)} of {whole}: there, {limit} first"
-        elif best.headroom_bytes < 0 and taken <= device.ram_bytes - SYSTEM:
+        elif could_have_more(best, ask):
             given = units.format_bytes(device.visible_bytes)
             yield f"macOS gives the GPU {given} by default: {limit} raises that until the next start, which {_vram(taken)} plans for"
     elif device.vendor == "amd" and device.category == "edge":
@@ -530,7 +571,7 @@ def _shared_memory(best: Fit, ask: Ask) -> Iterator[str]:
         if best.fits and seen > device.ram_bytes // 2:
             also = ", or that much in the firmware" if seen <= default else ""
             yield f"Linux gives the GPU half of the RAM by default: set {limit}{also}"
-        elif not best.fits and device.visible_bytes < seen <= device.ram_bytes - SYSTEM:
+        elif could_have_more(best, ask):
             given = units.format_bytes(device.visible_bytes)
             yield f"under Linux the GPU can have more than {given}: {limit}, which {_vram(seen)} plans for"
     elif device.free_bytes is not None and server(ask.engine).reads_free:

@@ -54,7 +54,7 @@ def command(
 ) -> None:
     """Compare a host's own measurements with the forecast, and write the factors that `fit --calibration FILE` takes.
 
-    Reads llama-bench (JSON or table), `vllm bench serve` (JSON or text) and genai-perf (JSON).
+    Reads llama-bench (JSON or table), `vllm bench serve` (JSON or text), sglang.bench_serving (JSON lines) and genai-perf (JSON).
     """
     from archcalc import units
     from archcalc.analysis.fit import Ask

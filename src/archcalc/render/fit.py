@@ -214,6 +214,8 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     s, c = r.speed, r.cost
     if not r.fits and s.bound_tokens_per_s is None:
         return
+    if not r.fits and s.tpot_ms is not None:
+        yield "if raised", "the speed where the GPU is given more of the memory than by default, as the notes say"
     load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {r.concurrency:,} at once"
     if s.tpot_ms is not None:
         each = 1000 / s.tpot_ms
@@ -279,6 +281,9 @@ def write_markdown_page(r: FitReport, out: TextIO) -> None:
     ]
     write_markdown((Column("part", "Fullest GPU"), Column("bytes", "Memory", units.format_bytes, True)), rows, out)
     out.write(f"\nPlan: {plan_text(r.plan)} ({r.why})\n")
+    if speeds := [{"what": name, "words": words} for name, words in speed_rows(r)]:
+        out.write("\n")
+        write_markdown((Column("what", "Speed"), Column("words", "Forecast")), speeds, out)
     if r.command:
         from archcalc.analysis.command import wrapped
 
@@ -319,9 +324,12 @@ def row(r: FitReport) -> dict[str, Any]:
         **vars(r),
         **vars(r.plan),
         **vars(r.per_gpu),
-        "tokens_per_s": s.decode_tokens_per_s,
-        "tokens_per_s_low": s.decode_tokens_per_s_low,
-        "tokens_per_s_high": s.decode_tokens_per_s_high,
+        **dict.fromkeys(("tokens_per_s", "tokens_per_s_low", "tokens_per_s_high")),
+        **(
+            {name: getattr(s, f"decode_{name}") for name in ("tokens_per_s", "tokens_per_s_low", "tokens_per_s_high")}
+            if r.fits
+            else {}
+        ),
         "usd_per_million_output_tokens": c.usd_per_million_output_tokens if c else None,
         "price_of": c.of if c else None,
     }

@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
-from archcalc import files, report
+from archcalc import files, report, units
 from archcalc.analysis.fit import Ask, plans
 from archcalc.analysis.speed.coefficients import within
-from archcalc.analysis.speed.forecast import Calibration
+from archcalc.analysis.speed.forecast import Calibration, Forecast
 from archcalc.analysis.speed.plan import Wanted, of_fit
 from archcalc.analysis.speed.terms import SERVED
 from archcalc.errors import UsageError
@@ -30,17 +30,28 @@ _HINT = (
     "llama-bench -o json, vllm bench serve --save-result, sglang.bench_serving --output-file, genai-perf's"
     " profile_export_genai_perf.json, or what the first two print"
 )
+_MOST = 1e15
+"""No count, time or rate of a benchmark is more."""
+SLOWEST = 20.0
+"""What takes so many times the forecast ran elsewhere than on the GPU; rows of published measurements take up to 6 times as long."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 class Measurement(NamedTuple):
-    """`seconds` between two tokens of a request (decode), or of a whole prompt (prefill, and ttft of a server)."""
+    """`seconds` between two tokens of a request (decode), or of a whole prompt (prefill, and ttft of a server).
+
+    `params` is how many parameters the file says that the model has, `beside` what it says that ran on the CPU; None and empty where it
+    does not say.
+    """
 
     phase: Literal["decode", "prefill", "ttft"]
     isl: int
     osl: int
     concurrency: int
     seconds: float
+    params: int | None = None
+    gpu_layers: int | None = None
+    beside: str = ""
 
 
 def _text(path: str) -> str:
@@ -94,7 +105,7 @@ def _of_json(raw: Any, path: str) -> Iterable[Measurement]:
 
 def _number(raw: Any, key: str, path: str, least: float = 0.0) -> float:
     value = raw.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < least:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or not least <= value <= _MOST:
         raise UsageError(f"{path}: {key} is {value!r}: a number from {least:g} was expected", "write the file again with the tool")
     return float(value)
 
@@ -105,10 +116,14 @@ def _llama_bench(r: dict[str, Any], path: str) -> Iterable[Measurement]:
     depth = int(_number(r, "n_depth", path)) if "n_depth" in r else 0
     if rate <= 0 or (prompt and output) or (depth and prompt):
         return  # A mix of both says neither.
+    params = int(_number(r, "model_n_params", path)) if r.get("model_n_params") else None
+    layers = r.get("n_gpu_layers")
+    layers = layers if isinstance(layers, int) and not isinstance(layers, bool) and layers >= 0 else None  # below zero: all
+    beside = f"n_cpu_moe {r['n_cpu_moe']}" if r.get("n_cpu_moe") else "no_kv_offload" if r.get("no_kv_offload") is True else ""
     if prompt:
-        yield Measurement("prefill", prompt, 1, 1, prompt / rate)
+        yield Measurement("prefill", prompt, 1, 1, prompt / rate, params, layers, beside)
     elif output:
-        yield Measurement("decode", max(1, depth), output, 1, 1 / rate)
+        yield Measurement("decode", max(1, depth), output, 1, 1 / rate, params, layers, beside)
 
 
 def _vllm_bench(r: dict[str, Any], path: str) -> Iterable[Measurement]:
@@ -184,13 +199,18 @@ def _vllm_text(text: str) -> Iterable[Measurement]:
 
 def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measurement]) -> report.CalibrationReport:
     """How measurements stand to forecasts, and the factors of each phase. Raises `UsageError` where nothing is forecast to compare with."""
+    from archcalc.analysis.verdict import could_have_more
+
     rows: list[report.Calibrated] = []
     why = ""
     for m in measured:
+        _is_of(m, loaded)
         one = wanted._replace(isl=m.isl, osl=m.osl, tpot=None, ttft=None, calibration=None)
         asked = ask._replace(context_tokens=m.isl + m.osl, concurrency=m.concurrency)
         found = plans(loaded.architecture, asked, alternatives=0)
-        made = of_fit(found, found.best, asked, one)
+        # What ran has the memory that it takes.
+        made = of_fit(found, found.best, asked, one, raised=could_have_more(found.best, asked))
+        _possible(m, made, loaded, asked)
         prompt = made.prompt_tokens_per_s
         times = {
             "decode": made.tpot.value if made.tpot else None,
@@ -200,6 +220,12 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
         time = times[m.phase]
         why = made.why or why
         ratio = None if time is None else round(m.seconds / time, 4)
+        if ratio is not None and ratio > SLOWEST:
+            raise UsageError(
+                f"{units.format_seconds(m.seconds)} ({m.phase}) is {ratio:,.3g} times the forecast: that did not run on"
+                f" {asked.gpus.count} x {asked.gpus.device.name} alone",
+                "name the GPUs, the storage and the engine that were measured",
+            )
         rows.append(
             report.Calibrated(
                 m.phase,
@@ -231,6 +257,44 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
         len(rows),
         rows,
     )
+
+
+def _is_of(m: Measurement, loaded: Loaded) -> None:
+    """Raises `UsageError` for a measurement of another model, or of one that ran on the CPU in part."""
+    a = loaded.architecture
+    total = sum(t.elements * n for _, t, n in a.each_tensor() if t.counted)
+    # A GGUF file leaves out towers and layers of MTP.
+    if m.params is not None and not 0.7 * total <= m.params <= 1.3 * total:
+        raise UsageError(
+            f"the file is of a model of {m.params / 1e9:.3g} B parameters (model_n_params),"
+            f" and {loaded.source.name} has {total / 1e9:.3g} B",
+            "name the model that was measured",
+        )
+    layers = sum(sum(stack.counts()) for stack in a.stacks if stack.part == "decoder")
+    if m.beside or (m.gpu_layers is not None and m.gpu_layers < layers):
+        said = m.beside or f"n_gpu_layers {m.gpu_layers} of {layers}"
+        raise UsageError(
+            f"part of the model ran on the CPU ({said}), and a forecast is of a GPU alone", "measure it with all layers on the GPU"
+        )
+
+
+def _possible(m: Measurement, made: Forecast, loaded: Loaded, ask: Ask) -> None:
+    """Raises `UsageError` for a measurement that the device's bandwidth or its matrix units rule out."""
+    most, least = made.bound_tokens_per_s, made.floor_s
+    hint = "name the GPUs, the storage and the engine that were measured; tokens that were drafted cannot be compared"
+    where = f"{loaded.source.name} in {ask.quant or 'its own storage'} on {ask.gpus.count} x {ask.gpus.device.name}"
+    if m.phase == "decode" and most is not None and m.concurrency / m.seconds > most:
+        raise UsageError(
+            f"{1000 * m.seconds:.3g} ms a token at {m.concurrency} at once is faster than the bandwidth lets {where} be"
+            f" ({1000 * m.concurrency / most:.3g} ms)",
+            hint,
+        )
+    if m.phase != "decode" and least is not None and m.seconds < least:
+        raise UsageError(
+            f"{1000 * m.seconds:.3g} ms for a prompt of {m.isl:,} tokens is less than the matrix units need for {where}"
+            f" ({1000 * least:.3g} ms)",
+            hint,
+        )
 
 
 def _spread(ratios: list[float], factor: float, usual: float) -> float:

@@ -40,7 +40,8 @@ class Errors(NamedTuple):
 class Fitted(NamedTuple):
     """What is known of an engine class on a device class. A phase is `decode`, `prefill` or `ttft`.
 
-    `elsewhere` are the phases that were not measured there: other classes stand in, which their errors count as sources.
+    `elsewhere` are the phases that were not measured there: other classes stand in, which their errors count as sources; `few` are the
+    rows and sources, fewer than three, of those that were measured too little.
     """
 
     engine: str
@@ -49,6 +50,7 @@ class Fitted(NamedTuple):
     terms: Mapping[str, Coefficient]
     errors: Mapping[str, Errors]
     elsewhere: frozenset[str] = frozenset()
+    few: Mapping[str, tuple[int, int]] = {}
 
 
 def device_class(device: Device) -> str:
@@ -93,7 +95,7 @@ def known(engine: str, device: Device) -> Fitted | None:
     found: Fitted | None = None
     for at in ("nvidia", name):
         if raw := _table()["near"].get(f"{engine}/{at}"):
-            more = _read(raw, engine, name)._replace(elsewhere=frozenset(raw["errors"]))
+            more = _read(raw, engine, name)._replace(elsewhere=frozenset(raw["errors"]), few=raw["few"])
             found = _over(more, found)
     return found if own is None else _over(own, found)
 
@@ -106,6 +108,7 @@ def _over(first: Fitted, second: Fitted | None) -> Fitted:
         terms={**second.terms, **first.terms},
         errors={**second.errors, **first.errors},
         elsewhere=first.elsewhere | (second.elsewhere - frozenset(first.errors)),
+        few={**second.few, **first.few},
     )
 
 

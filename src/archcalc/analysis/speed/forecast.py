@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
 from archcalc.analysis.speed.rates import peak
-from archcalc.analysis.speed.terms import SERVED, Load, Term, decode, first, prefill, reference
+from archcalc.analysis.speed.terms import BATCH, SERVED, Load, Term, decode, first, prefill, reference
 from archcalc.analysis.speed.work import Work
 from archcalc.hardware import Device
 
@@ -127,9 +127,10 @@ def bound_tokens_per_s(
 
 
 def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
-    """The least seconds of one prompt on one replica; None where no matrix rate is published."""
+    """The least seconds of one prompt; None where no matrix rate is published."""
     rate = peak(device, quant)
-    gpus = work.placement.tp * work.placement.pp * work.placement.dp
+    # Replicas that share experts read a prompt's tokens together; of a dense model one replica reads all of it.
+    gpus = work.placement.tp * work.placement.pp * (work.placement.dp if work.experts else 1)
     return None if rate is None else work.prefill_flops(isl) / (gpus * rate.flops_per_s)
 
 
@@ -151,7 +152,9 @@ def forecast(
     if not work.decodes:
         return none._replace(why="an encoder decodes no tokens, and none was measured reading its input")
     if device.bandwidth_bytes_per_s is None:
-        return none._replace(why=f"no bandwidth is published for {device.name}")
+        custom = device.vendor == "custom"
+        held = f"nothing is known of the bandwidth of a {device.name}" if custom else f"no bandwidth is published for {device.name}"
+        return none._replace(why=held + ("; --gpu names the card" if custom else ""))
     if work.away:
         held = (
             f"{work.away / 2**30:.3g} GiB of the weights lie in the CPU's memory: no measurements of that stand behind a forecast"
@@ -185,6 +188,12 @@ def forecast(
         errors = fits.errors.get(phase)
         if errors is None:
             missing.append(f"{phase}: too few sources")
+            continue
+        if phase == "prefill" and work.experts and load.batch and not _usual(load, engine):
+            missing.append(
+                f"prefill: prompts of models with experts were measured with {BATCH[engine]} tokens at once (--ubatch-size, Ollama's"
+                f" num_batch), not {load.batch:,}"
+            )
             continue
         lacking = [t.name for t in needed if t.quantity and t.name not in fits.terms]
         terms = [t for t in needed if t.quantity and t.name in fits.terms]
@@ -231,7 +240,7 @@ def _phases(
             found["ttft"] = first(work, device, quant, load, engine)
             found["prefill"] = first(work, device, quant, load._replace(concurrency=1), engine)
         else:
-            found["prefill"] = prefill(work, device, quant, load.isl, engine)
+            found["prefill"] = prefill(work, device, quant, load.isl, engine, load.batch)
     except ValueError:
         # No matrix rate is published: nothing is said of prompts.
         pass
@@ -269,6 +278,11 @@ def _calibrated(calibration: Calibration | None) -> str:
     return f"; times {factors} by {calibration.rows} measurements of this host{of} (--calibration)"
 
 
+def _usual(load: Load, engine: str) -> bool:
+    """Whether the prompt is read in as many passes as by the engine's own setting."""
+    return min(load.isl, load.batch or 0) == min(load.isl, BATCH[engine])
+
+
 def _stands(known: Fitted) -> str:
     told = [
         f"{e.rows} rows of {e.sources} sources for {phase}" for phase, e in known.errors.items() if phase not in known.elsewhere
@@ -277,4 +291,7 @@ def _stands(known: Fitted) -> str:
     said = [f"{known.engine} on {known.device}, measured {known.years}: {', '.join(told)}"] if told else []
     if near:
         said.append(f"other classes than {known.device}, each left out of a fit once, stand in for it: {', '.join(near)}")
+    if known.few:
+        rows = ", ".join(f"{n} rows of {of} source{'s'[: of - 1]} for {phase}" for phase, (n, of) in known.few.items())
+        said.append(f"too few sources of its own for an interval: {rows}")
     return "; ".join(said)

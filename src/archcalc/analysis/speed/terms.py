@@ -29,11 +29,15 @@ _LAPTOP_LINK = 16 * 10**9
 
 
 class Load(NamedTuple):
-    """Requests of `isl` prompt and `osl` output tokens, `concurrency` of them at once over all replicas."""
+    """Requests of `isl` prompt and `osl` output tokens, `concurrency` of them at once over all replicas.
+
+    `batch` is how many tokens of a prompt llama.cpp is told to multiply at once, the engine's own number where it is None.
+    """
 
     isl: int
     osl: int
     concurrency: int = 1
+    batch: int | None = None
 
 
 class Term(NamedTuple):
@@ -104,18 +108,23 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
             terms.append(Term("prompts_experts", begun * routed, text.format(routed)))
     elif each > 1 and load.isl and rate is not None:
         # llama-server reads the prompts of new requests in the steps of the others: tools/server/server.cpp `update_slots`, 0c1e57098.
-        terms += _joining(prefill(work, device, quant, load.isl, engine), others, -(-load.isl // min(load.isl, BATCH[engine])))
+        at_once = BATCH[engine] if work.experts or not load.batch else load.batch
+        passes = -(-load.isl // min(load.isl, at_once))
+        terms += _joining(prefill(work, device, quant, load.isl, engine, at_once), others, passes)
     return terms
 
 
-def prefill(work: Work, device: Device, quant: str, isl: int, engine: str) -> list[Term]:
-    """The terms of the time of one prompt. Raises `ValueError` where a rate that they need is not published."""
+def prefill(work: Work, device: Device, quant: str, isl: int, engine: str, at_once: int | None = None) -> list[Term]:
+    """The terms of the time of one prompt, of which `at_once` tokens are multiplied together (by default as many as the engine takes).
+
+    Raises `ValueError` where a rate that they need is not published.
+    """
     rate, bandwidth = reference(device, quant, engine), device.bandwidth_bytes_per_s
     if rate is None or bandwidth is None:
         raise ValueError("rate")
     p = work.placement
     gpus = float(p.tp * p.dp)
-    batch = min(isl, BATCH.get(engine, 2048))
+    batch = min(isl, at_once or BATCH.get(engine, 2048))
     passes = -(-isl // batch)
     routed = work.routed_flops * isl
     scores = work.prefill_flops(isl) - (work.flops_per_token - work.head_flops) * isl - work.head_flops
