@@ -251,7 +251,8 @@ class _Tables:
         self._weights: dict[tuple[int, Placement], RankWeights] = {}
         self._budgets: dict[tuple[Any, ...], Budget] = {}
         self._pools: dict[tuple[Any, ...], _Pooled] = {}
-        self._alike: dict[tuple[Any, ...], int] = {}
+        self._alike: dict[tuple[Any, ...], tuple[int, Staircase]] = {}
+        self._known: dict[tuple[Any, ...], int] = {}
         self._rows: dict[tuple[Any, ...], list[list[Any]]] = {}
         self._commands: dict[tuple[Any, ...], str] = {}
         self._kinds: dict[str, Any] = {}
@@ -332,11 +333,15 @@ class _Tables:
         return found
 
     def stairs_of(self, of: Callable[[int], int], *key: Any) -> int:
-        """Functions of one key that agree at both ends, and where a short batch is as large as it gets, are taken for the same."""
-        key = (*key, *(of(min(context, self.limit)) for context in (1, 64, 1024, self.limit)))
+        """Functions of one key that rise alike to both ends, and to where a short batch is as large as it gets, are taken for the same but
+        for what one has more than the other."""
+        first, *others = (of(min(context, self.limit)) for context in (1, 64, 1024, self.limit))
+        key = (*key, *(other - first for other in others))
         if key not in self._alike:
-            self._alike[key] = self.stair(staircase(of, self.limit))
-        return self._alike[key]
+            self._alike[key] = first, staircase(of, self.limit)
+        start, stairs = self._alike[key]
+        more = first - start
+        return self.stair(tuple((at, value + more, width, step) for at, value, width, step in stairs) if more else stairs)
 
     def settled(self, at: _Weighed, placement: Placement, ask: fit.Ask, context: int) -> fit.Settled:
         """What a placement leaves where each sequence needs a block of state, of which there may be too few."""
@@ -369,8 +374,17 @@ class _Tables:
 
         # The widest layer of all stages counts for every one, and what is captured of a stage does not depend on how a layer is split.
         one_stage, stages = placement._replace(pp=1), placement.pp
-        active = self.stairs_of(lambda context: budget(context).activation_bytes, "activation", one_stage, *key)
-        return active, self.stairs_of(lambda context: budget(context).overhead_bytes, "overhead", stages, *key)
+        kind = self._kind(ask.gpus.device) if taken is not None else None
+
+        def found(name: str, of: Callable[[int], int], *of_place: Any) -> int:
+            """Once for all placements that the rule does not part, on GPUs of one kind."""
+            known = kind, name, of_place, key, *(() if name == "activation" else (placement.tp,))
+            if kind is None or known not in self._known:
+                self._known[known] = self.stairs_of(of, name, *of_place, *key)
+            return self._known[known]
+
+        active = found("activation", lambda context: budget(context).activation_bytes, one_stage)
+        return active, found("overhead", lambda context: budget(context).overhead_bytes, stages)
 
     def command_of(self, at: _Weighed, placement: Placement, ask: fit.Ask, dtype: str, taken: Taken, plan: Budget) -> int:
         """The place of the command, `{}` for the context. It is written once for all that a plan may set."""

@@ -46,7 +46,7 @@ def command(
     collects = gc.isenabled()
     gc.disable()
     try:
-        page = write_page(models)
+        page = write_page(models, apart=True)
     finally:
         if collects:
             gc.enable()

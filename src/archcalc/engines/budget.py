@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from archcalc.engines._once import once
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights
 from archcalc.errors import UsageError
@@ -150,11 +151,16 @@ def collectives(device: Device, ranks: int, *, v0: bool = False, lean: bool = Fa
 
 def forward_peak(architecture: Architecture, placement: Placement, tokens: int, streams: int = 3) -> int:
     """Tensors alive at once inside the widest layer: the residual stream, the layer's input and output, and its own."""
-    width = max(
+    return 2 * tokens * (streams * architecture.facts.hidden_size + _widest(architecture, placement))
+
+
+@once
+def _widest(architecture: Architecture, placement: Placement) -> int:
+    """Elements that a token needs inside the widest layer on one rank."""
+    return max(
         (_layer_width(layer, placement) for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds),
         default=0,
     )
-    return 2 * tokens * (streams * architecture.facts.hidden_size + width)
 
 
 def _layer_width(layer: Layer, placement: Placement) -> int:

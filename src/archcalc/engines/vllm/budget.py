@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from archcalc import units
 from archcalc.engines import budget as shared
+from archcalc.engines._once import once
 from archcalc.engines.budget import FITTED, GIB, MIB, Budget, Serving, Term, budgeted, capability, collectives, cuda_context
 from archcalc.engines.placement import Placement, RankWeights
 from archcalc.engines.served import is_one_of
@@ -221,8 +222,7 @@ def forward_peak(
     latent = _latent_context(architecture, placement, serving, tokens)
     if not space.kept:
         return shared.forward_peak(architecture, placement, tokens) + latent
-    layers = [layer for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds]
-    width = max((width_beside_experts(layer, placement.tp) for layer in layers), default=0)
+    width = width_beside_experts(architecture, placement.tp)
     return 2 * tokens * (3 * architecture.facts.hidden_size + width) + max(latent, space.scores) + space.kept
 
 
@@ -233,18 +233,25 @@ def _latent_context(architecture: Architecture, placement: Placement, serving: S
     0.33, layers/attention/mla_attention.py `determine_chunked_prefill_workspace_size` and `forward_impl`; 0.14,
     v1/attention/backends/mla/flashmla_sparse.py.
     """
-    if is_one_of(architecture, PACKED_ROWS):
-        return 0
-    heads, sparse_too = 0, at_least(serving.version, 0, 16)
-    for stack in architecture.stacks:
-        for layer in stack.kinds if stack.part == "decoder" else ():
-            kinds = {cache.kind for cache in layer.caches}
-            if "latent" in kinds and (sparse_too or "index" not in kinds):
-                heads = max([heads, *(a.heads * (a.qk_dim + a.v_dim) for a in layer.attends if a.v_dim)])
+    heads = _latent_width(architecture, at_least(serving.version, 0, 16))
     if not heads:
         return 0
     context = serving.context_tokens or architecture.facts.context_tokens or tokens
     return min(8 * context, 65536) * heads // placement.tp * 2
+
+
+@once
+def _latent_width(architecture: Architecture, sparse_too: bool) -> int:
+    """Elements of keys and values that a cached latent is projected up to, in the layer with most; 0 where none is."""
+    if is_one_of(architecture, PACKED_ROWS):
+        return 0
+    width = 0
+    for stack in architecture.stacks:
+        for layer in stack.kinds if stack.part == "decoder" else ():
+            kinds = {cache.kind for cache in layer.caches}
+            if "latent" in kinds and (sparse_too or "index" not in kinds):
+                width = max([width, *(a.heads * (a.qk_dim + a.v_dim) for a in layer.attends if a.v_dim)])
+    return width
 
 
 def _overhead(device: Device, architecture: Architecture, placement: Placement, serving: Serving, v0: bool) -> list[Term]:
@@ -294,6 +301,18 @@ def graphs_bytes(architecture: Architecture, placement: Placement, sequences: in
 def _graphs(architecture: Architecture, placement: Placement, sequences: int, tokens: int, own: Settings) -> Term:
     """Each captured graph keeps a little for each layer; layers with a state run more kernels."""
     pieces, whole = capture_sizes(sequences, tokens, own)
+    attention, state = _mixers(architecture)
+    layers = attention + state
+    size = pieces * layers * FITTED.graph + whole * (attention * FITTED.graph + state * FITTED.graph_state)
+    text = f"{pieces} graphs in pieces and {whole} whole ones of {layers} layers"
+    return Term(
+        "CUDA graphs", size // placement.pp, "fitted", text, "vLLM, v1/worker/gpu_model_runner.py `profile_cudagraph_memory`"
+    )
+
+
+@once
+def _mixers(architecture: Architecture) -> tuple[int, int]:
+    """Layers of the decoder without a recurrent state, and with one."""
     attention = state = 0
     for stack in architecture.stacks:
         if stack.part == "decoder":
@@ -302,12 +321,7 @@ def _graphs(architecture: Architecture, placement: Placement, sequences: int, to
                     state += layers
                 else:
                     attention += layers
-    layers = attention + state
-    size = pieces * layers * FITTED.graph + whole * (attention * FITTED.graph + state * FITTED.graph_state)
-    text = f"{pieces} graphs in pieces and {whole} whole ones of {layers} layers"
-    return Term(
-        "CUDA graphs", size // placement.pp, "fitted", text, "vLLM, v1/worker/gpu_model_runner.py `profile_cudagraph_memory`"
-    )
+    return attention, state
 
 
 def _workspace(device: Device) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from archcalc.engines._once import once
 from archcalc.engines.placement import Placement
 from archcalc.engines.vllm.rules import at_least, rules
 from archcalc.engines.vllm.runner import second_runner
@@ -51,6 +52,7 @@ _FUSED_POSITIONS = (0, 20)
 _BATCHES = (0, 22)
 
 
+@once
 def encoders(architecture: Architecture) -> tuple[tuple[Encoder, ...], str]:
     """The encoders of known input, or where there are none a bounded guess, and what to say of that."""
     if architecture.encoders:

@@ -434,8 +434,8 @@ def check_known(version: str | None) -> None:
 
 def at_least(version: str | None, *wanted: int) -> bool:
     """Whether a version of vLLM is this one or newer, or leads to one that is; None is the newest."""
-    from archcalc.engines._version import leads_to
-
     if version is None:
         return True
+    from archcalc.engines._version import leads_to
+
     return leads_to(parse(ENGINE, version), RELEASES) >= (*wanted, *(0,) * (3 - len(wanted)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archcalc.engines._once import once
 from archcalc.engines.served import is_one_of
 from archcalc.engines.vllm.rules import at_least, rules
 from archcalc.engines.vllm.settings import Settings
@@ -43,6 +44,7 @@ def second_runner(device: Device, architecture: Architecture, version: str | Non
     return architecture.facts.moe is None and not keeps_states(architecture)
 
 
+@once
 def keeps_states(architecture: Architecture) -> bool:
     """Whether some layers of the decoder are recurrent."""
     return any(
@@ -86,6 +88,12 @@ def benchmarked_table(architecture: Architecture, tp: int, version: str | None, 
     towers = architecture.encoders or any(s.part in ("vision", "audio") for s in architecture.stacks)
     if towers and not (own.text_alone or (own.limits and all(n == 0 for _, n in own.limits))):
         return 0
+    return (4 if own.dtype == "fp32" else 2) * _table(architecture, tp)
+
+
+@once
+def _table(architecture: Architecture, tp: int) -> int:
+    """Elements of the largest embedding table on one rank."""
     tables = [
         tensor.elements // min(tp, tensor.shard.units)
         for group in architecture.groups
@@ -93,5 +101,4 @@ def benchmarked_table(architecture: Architecture, tp: int, version: str | None, 
         for tensor in group.tensors
         if tensor.role == "embedding" and tensor.shard is not None
     ]
-    width = 4 if own.dtype == "fp32" else 2
-    return width * max(tables, default=0)
+    return max(tables, default=0)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from archcalc.engines._allocation import held_caches
+from archcalc.engines._once import once
 from archcalc.engines.budget import capability
 from archcalc.engines.placement import Placement
 from archcalc.engines.served import is_one_of
@@ -69,20 +70,31 @@ def _own_buffers(device: Device, architecture: Architecture, version: str | None
 
 def experts_bytes(architecture: Architecture, placement: Placement, tokens: int) -> int:
     """Two buffers of each visited expert's rows, as wide as the model or as what the first projection puts out."""
+    return 2 * tokens * _experts_width(architecture, placement.tp, placement.dp, placement.ep)
+
+
+@once
+def _experts_width(architecture: Architecture, tp: int, dp: int, ep: int) -> int:
     widest = 0
     for stack in architecture.stacks:
         for layer in stack.kinds if stack.part == "decoder" else ():
             routed = next((t for t in layer.tensors if t.experts is not None and "down" in t.name and len(t.shape) == 3), None)
             if routed is None or routed.experts is None or routed.shard is None:
                 continue
-            ranks = placement.tp * placement.dp // placement.ep
+            ranks = tp * dp // ep
             columns, hidden = -(-routed.shard.units // ranks), routed.shape[3 - routed.shard.axis]
-            widest = max(widest, routed.experts.active * (max(columns, hidden) + max(2 * columns, hidden)) * placement.dp)
-    return 2 * tokens * widest
+            widest = max(widest, routed.experts.active * (max(columns, hidden) + max(2 * columns, hidden)) * dp)
+    return widest
 
 
-def width_beside_experts(layer: Layer, tp: int) -> int:
-    """Elements a token needs inside a layer on one rank, routed experts aside."""
+@once
+def width_beside_experts(architecture: Architecture, tp: int) -> int:
+    """Elements that a token needs inside the widest layer on one rank, routed experts aside."""
+    layers = (layer for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds)
+    return max((_beside_experts(layer, tp) for layer in layers), default=0)
+
+
+def _beside_experts(layer: Layer, tp: int) -> int:
     shared = sum(
         t.shape[0] for t in layer.tensors if t.role == "shared_experts" and t.shard and t.shard.axis == 0 and len(t.shape) == 2
     )
@@ -90,8 +102,14 @@ def width_beside_experts(layer: Layer, tp: int) -> int:
     return max(layer.mixer_width // tp, shared * 3 // 2 // tp if routed else layer.ffn_width // tp)
 
 
+@once
+def _indexed(architecture: Architecture) -> bool:
+    """Whether some layer keeps keys of an indexer."""
+    return any(c.kind == "index" for s in architecture.stacks for layer in s.kinds for c in layer.caches)
+
+
 def _gathered(architecture: Architecture, version: str | None, tokens: int, context: int) -> tuple[int, int]:
-    if not any(c.kind == "index" for s in architecture.stacks for layer in s.kinds for c in layer.caches):
+    if not _indexed(architecture):
         return 0, 0
     caches = [held.cache for held in held_caches(architecture)]
     index = [cache for cache in caches if cache.kind == "index"]

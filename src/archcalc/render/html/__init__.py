@@ -11,9 +11,9 @@ import json
 import os
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from string import Template
 from typing import Any, NamedTuple
 
@@ -90,12 +90,13 @@ def document(
     return Page(said, parts())
 
 
-def write_page(models: Sequence[Loaded], home: str = "") -> str:
-    """The page on these models. `home` is where a list of models stands, for a page that is served."""
-    return "".join(make_page(models, home).parts)
+def write_page(models: Sequence[Loaded], home: str = "", apart: bool = False) -> str:
+    """The page on these models. `home` is where a list of models stands, for a page that is served; `apart` makes the plans of each model
+    in a process of its own, where there are processors for that."""
+    return "".join(make_page(models, home, apart=apart).parts)
 
 
-def make_page(models: Sequence[Loaded], home: str = "", more: str = "") -> Page:
+def make_page(models: Sequence[Loaded], home: str = "", more: str = "", apart: bool = False) -> Page:
     """The same in parts: the plans of each GPU are made when their part is asked for. Where there is an address for `more`, the page has
     those of the first GPU alone, and asks for the others there."""
     inspected = [inspect(m.architecture, m.source, note=m.note) for m in models]
@@ -127,16 +128,18 @@ def make_page(models: Sequence[Loaded], home: str = "", more: str = "") -> Page:
         f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{escape(text)}</h2>\n{bodies[key]}</section>'
         for key, text in _SECTIONS
     )
-    pieces = _pieces([m if "error" not in fit else None for m, fit in zip(models, fits, strict=True)], [d["id"] for d in devices])
+    pieces = _pieces(
+        [m if "error" not in fit else None for m, fit in zip(models, fits, strict=True)], [d["id"] for d in devices], apart
+    )
     # The panel answers for the GPU that it begins with before the plans of the others are there.
     opening = 'id="data"' + (f' data-more="{escape(more)}"' if more else "")
-    first = chain([_block(data, opening)], (_block(piece, _PIECE) for piece in islice(pieces, 1)))
+    first = chain([_block(_packed(data), opening)], (_block(piece, _PIECE) for piece in islice(pieces, 1)))
     style, scripts = chart.styles(series) + chart.styles(fast, "f"), [asset("page.js"), *([asset("more.js")] if more else [])]
     after = () if more else (_block(piece, _PIECE) for piece in pieces)
     made = document(
         f"{title} - archcalc", header, nav, main, *scripts, style=style, asks=bool(more), before=first, after=after
     )  # fmt: skip
-    return made._replace(more=(_packed(piece) + "\n" for piece in pieces)) if more else made
+    return made._replace(more=(piece + "\n" for piece in pieces)) if more else made
 
 
 def _opening(m: Loaded) -> dict[str, Any]:
@@ -149,11 +152,19 @@ def _opening(m: Loaded) -> dict[str, Any]:
 _PIECE = 'class="piece"'
 
 
-def _pieces(models: Sequence[Loaded | None], devices: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """What the fit panel calculates with, device by device; None for a model that no verdict stands on."""
-    made = [None if m is None else page.pieces(m) for m in models]
-    for device in devices:
-        yield {"device": device, "models": [None if of is None else next(of)[1] for of in made]}
+def _pieces(models: Sequence[Loaded | None], devices: Sequence[str], apart: bool) -> Iterator[str]:
+    """What the fit panel calculates with, device by device, packed; null for a model that no verdict stands on."""
+    made: list[Iterable[str]] = [repeat("null") if m is None else _of_one(m) for m in models]
+    if apart and sum(m is not None for m in models) > 1:
+        from archcalc.render.html.apart import each
+
+        made = each([partial(_of_one, m) if m is not None else partial(repeat, "null", len(devices)) for m in models])
+    for device, *of in zip(devices, *made, strict=False):
+        yield f'{{"device":{_packed(device)},"models":[{",".join(of)}]}}'
+
+
+def _of_one(m: Loaded) -> Iterator[str]:
+    return (_packed(piece) for _, piece in page.pieces(m))
 
 
 def _packed(data: Any) -> str:
@@ -161,8 +172,8 @@ def _packed(data: Any) -> str:
     return plain(json.dumps(data, separators=(",", ":"), ensure_ascii=False)).replace("<", "\\u003c")
 
 
-def _block(data: Any, attributes: str) -> str:
-    return f'<script type="application/json" {attributes}>{_packed(data)}</script>\n'
+def _block(packed: str, attributes: str) -> str:
+    return f'<script type="application/json" {attributes}>{packed}</script>\n'
 
 
 def _scroll(label: str, table: str) -> str:
