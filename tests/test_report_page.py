@@ -6,14 +6,12 @@ import base64
 import hashlib
 import html
 import json
-import os
 import random
 import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
-from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -594,37 +592,3 @@ def test_what_differs_stands_out_and_nothing_else() -> None:
     assert [cls for ((cls, _),) in rows["vocabulary"]] == ["", "", "differs"]
     assert [cls for ((cls, _),) in rows["layers"]] == ["differs", "differs", "differs"]
     assert 'class="differs"' not in next(pages.make_page([load("gpt2")]).parts)
-
-
-def _texts(*made: str, fails: bool = False) -> list[str]:
-    if fails and os.getpid() != _HERE:
-        raise RuntimeError("only in a process of its own")
-    return list(made)
-
-
-_HERE = os.getpid()
-
-
-def test_texts_made_side_by_side_are_those_made_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    from archcalc.render.html import apart
-
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    large = "\u00e9<\U0001f600" * 100_000
-    makers = [partial(_texts, "a"), partial(_texts, large, "b"), partial(_texts, "c", fails=True), partial(_texts)]
-    assert [list(made) for made in apart.each(makers)] == [["a"], [large, "b"], ["c"], []]
-
-
-def test_an_error_of_a_process_of_its_own_is_this_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    from archcalc.render.html import apart
-
-    def fails() -> list[str]:
-        raise ArchcalcError("it cannot be made")
-
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
-    with pytest.raises(ArchcalcError, match="cannot be made"):
-        apart.each([partial(_texts, "a"), fails])
-
-
-def test_a_page_made_side_by_side_is_the_page() -> None:
-    models = [load(name) for name in ("gpt2", "qwen3-0.6b")]
-    assert pages.write_page(models, apart=True) == pages.write_page(models)

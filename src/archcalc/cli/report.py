@@ -46,7 +46,7 @@ def command(
     collects = gc.isenabled()
     gc.disable()
     try:
-        page = write_page(models, apart=True)
+        page = write_page(models)
     finally:
         if collects:
             gc.enable()

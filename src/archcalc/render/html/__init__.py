@@ -11,7 +11,7 @@ import json
 import os
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache, partial
+from functools import cache
 from hashlib import sha256
 from itertools import chain, islice, repeat
 from string import Template
@@ -90,13 +90,12 @@ def document(
     return Page(said, parts())
 
 
-def write_page(models: Sequence[Loaded], home: str = "", apart: bool = False) -> str:
-    """The page on these models. `home` is where a list of models stands, for a page that is served; `apart` makes the plans of each model
-    in a process of its own, where there are processors for that."""
-    return "".join(make_page(models, home, apart=apart).parts)
+def write_page(models: Sequence[Loaded], home: str = "") -> str:
+    """The page on these models. `home` is where a list of models stands, for a page that is served."""
+    return "".join(make_page(models, home).parts)
 
 
-def make_page(models: Sequence[Loaded], home: str = "", more: str = "", apart: bool = False) -> Page:
+def make_page(models: Sequence[Loaded], home: str = "", more: str = "") -> Page:
     """The same in parts: the plans of each GPU are made when their part is asked for. Where there is an address for `more`, the page has
     those of the first GPU alone, and asks for the others there."""
     inspected = [inspect(m.architecture, m.source, note=m.note) for m in models]
@@ -128,9 +127,7 @@ def make_page(models: Sequence[Loaded], home: str = "", more: str = "", apart: b
         f'<section id="{key}" aria-labelledby="{key}-title"><h2 id="{key}-title">{escape(text)}</h2>\n{bodies[key]}</section>'
         for key, text in _SECTIONS
     )
-    pieces = _pieces(
-        [m if "error" not in fit else None for m, fit in zip(models, fits, strict=True)], [d["id"] for d in devices], apart
-    )
+    pieces = _pieces([m if "error" not in fit else None for m, fit in zip(models, fits, strict=True)], [d["id"] for d in devices])
     # The panel answers for the GPU that it begins with before the plans of the others are there.
     opening = 'id="data"' + (f' data-more="{escape(more)}"' if more else "")
     first = chain([_block(_packed(data), opening)], (_block(piece, _PIECE) for piece in islice(pieces, 1)))
@@ -152,13 +149,9 @@ def _opening(m: Loaded) -> dict[str, Any]:
 _PIECE = 'class="piece"'
 
 
-def _pieces(models: Sequence[Loaded | None], devices: Sequence[str], apart: bool) -> Iterator[str]:
+def _pieces(models: Sequence[Loaded | None], devices: Sequence[str]) -> Iterator[str]:
     """What the fit panel calculates with, device by device, packed; null for a model that no verdict stands on."""
     made: list[Iterable[str]] = [repeat("null") if m is None else _of_one(m) for m in models]
-    if apart and sum(m is not None for m in models) > 1:
-        from archcalc.render.html.apart import each
-
-        made = each([partial(_of_one, m) if m is not None else partial(repeat, "null", len(devices)) for m in models])
     for device, *of in zip(devices, *made, strict=False):
         yield f'{{"device":{_packed(device)},"models":[{",".join(of)}]}}'
 
