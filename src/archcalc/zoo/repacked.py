@@ -68,7 +68,6 @@ def type_of(file: str) -> str | None:
 _TUNED = {
     "llama-3-8b-instruct": "llama-3-8b",
     "llama-3-70b-instruct": "llama-3-70b",
-    "llama-3.1-405b-instruct": "llama-3.1-405b",
 }
 """Tuned models that are not bundled, and the bundled ones that they were tuned from: meta-llama's config.json of both differ in the token
 that ends a text alone, so that what they hold and take is the same."""
