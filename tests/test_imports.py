@@ -62,3 +62,36 @@ def test_the_way_of_the_data() -> None:
     order = ["model", "blocks", "arch", "figures", "formats", "engines", "analysis", "cli"]
     for i, name in enumerate(order):
         assert not reached(graph, name) & set(order[i + 1 :]), name
+
+
+# What reads or writes an engine's own words: its command line, its logs and the files that start it.
+SPEAKS = ("engines/", "commands/", "emit/")
+
+
+def compared(tree: ast.AST) -> list[tuple[int, str]]:
+    """Comparisons of anything called an engine with a name of the registry: the line, and the name."""
+    from archcalc.engines.engine import names
+
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and "engine" in ast.unparse(node.left):
+            for other in node.comparators:
+                texts = {inner.value for inner in ast.walk(other) if isinstance(inner, ast.Constant)}
+                found += [(node.lineno, name) for name in sorted(texts & set(names()))]
+    return found
+
+
+def test_no_name_of_an_engine_is_compared_outside_what_speaks_its_words() -> None:
+    """What is asked of an engine is asked of its object (engines/engine.py); a name compared elsewhere is a rule that stands apart."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        place = path.relative_to(ROOT).as_posix()
+        if not place.startswith(SPEAKS) and (names := compared(ast.parse(path.read_text(encoding="utf-8")))):
+            found[place] = names
+    assert found == {}
+
+
+def test_a_comparison_with_an_engine_is_found() -> None:
+    assert compared(ast.parse('a = log.engine in ("vllm", "sglang") or run.engine != "llama.cpp" or kind == "mlx"')) == [
+        (1, "sglang"), (1, "vllm"), (1, "llama.cpp"),
+    ]  # fmt: skip

@@ -114,7 +114,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
         name, taken = of_library(asked.model)
         asked = asked._replace(model=name)
     visible = _left(found)
-    if command.engine == "llama.cpp" and (devices := _devices(found)) is not None:
+    if (devices := _devices(found)) is not None:
         visible = devices
         asked = asked._replace(unmodelled=tuple(flag for flag in asked.unmodelled if flag != "--device"))
     used, inert = dict[str, str](), list[str]()
@@ -131,7 +131,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
             inert.append(each.name)
         else:
             unmodelled.append(each.name)
-    stands_for = {name for name, *_ in environment.as_flags(command.environment)} if command.engine == "llama.cpp" else set()
+    stands_for = {name for name, *_ in environment.as_flags(command.environment)}
     for name, value in command.environment:
         does = None if name in stands_for else environment.effect(command.engine, name)
         if does == "used" and name not in asked.passed_over:

@@ -249,8 +249,10 @@ def _weights(page: Console, r: Inspection) -> None:
 def _cache(page: Console, r: Inspection) -> None:
     guess = "~" if r.status == "guessed" else ""
     if r.kv_cache:
+        from archcalc.engines.engine import TEXTBOOK
+
         k = r.kv_cache
-        rule = "textbook: every token a layer can see, once" if k.engine == "textbook" else f"as {k.engine} allocates it"
+        rule = "textbook: every token a layer can see, once" if k.engine == TEXTBOOK else f"as {k.engine} allocates it"
         page.print(f"\nKV cache, {k.dtype}, one sequence ({rule})", style="bold")
         table = plain_table()
         table.add_column("context", justify="right", min_width=_LABEL)

@@ -19,6 +19,8 @@ KINDS = frozenset({"latent_layer", "recurrent_layer", "indexed_layer"})
 MOST_SEQUENCES = 1 << 14
 ENGINES = "vllm", "sglang", "llama.cpp", "mlx"
 """Engines that a reader can ask for where the one asked for is not forecast."""
+BATCHED = SERVED | {"llama.cpp"}
+"""Engines that rows of several sequences at once were measured under."""
 
 
 class Interval(NamedTuple):
@@ -174,7 +176,7 @@ def forecast(
         held = f"no measurements of {engine} on such a device ({device_class(device)}) stand behind a forecast"
         return none._replace(why=held + hint)
     together = load.concurrency > work.placement.dp and engine not in SERVED
-    if together and engine != "llama.cpp":
+    if together and engine not in BATCHED:
         return none._replace(why=f"no measurements of {engine} with several sequences at once stand behind a forecast")
     if together and reference(device, quant, engine) is None:
         return none._replace(why=f"no matrix rate is published for {device.name}, which products of several sequences need")

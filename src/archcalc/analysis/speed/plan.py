@@ -81,7 +81,7 @@ class Wanted(NamedTuple):
             return asked
         if self.isl is None and self.osl is None:
             return None
-        return max(1, (self.isl or USUAL) + (self.osl or USUAL) - (engine == "llama.cpp"))
+        return max(1, (self.isl or USUAL) + (self.osl or USUAL) - (not server(STANDS_IN.get(engine, engine)).keeps_last))
 
     def lengths_said(self, context: int | None, engine: str) -> bool:
         """Whether a context is that of requests, whose lengths alone were given."""
