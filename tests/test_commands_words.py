@@ -538,7 +538,7 @@ def test_one_name_of_a_quantized_repository_has_one_answer(run: Run, name: str, 
     ("name", "model"),
     [
         ("bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M", "llama-3.1-8b-instruct"),
-        ("lmstudio-community/Meta-Llama-3.1-405B-Instruct-GGUF:Q4_K_M", "llama-3.1-405b"),
+        ("lmstudio-community/Meta-Llama-3.1-405B-Instruct-GGUF:Q4_K_M", "llama-3.1-405b-instruct"),
         ("QuantFactory/Meta-Llama-3-8B-Instruct-GGUF:Q4_K_M", "llama-3-8b"),
     ],
 )

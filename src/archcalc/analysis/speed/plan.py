@@ -69,7 +69,8 @@ class Wanted(NamedTuple):
         return self.tpot is not None or self.ttft is not None
 
     def context(self, engine: str, asked: int | None = None) -> int | None:
-        """The context that is asked for, or that requests of such lengths need; None where none is given.
+        """The context that is asked for, or that requests of such lengths need; None where none is given. `engine` is empty where none is
+        named.
 
         The last token of the output is not read again, so llama.cpp needs no place for it; vLLM and SGLang count it all the same. Raises
         `UsageError` for requests that are longer than the context that is asked for.
@@ -81,7 +82,8 @@ class Wanted(NamedTuple):
             return asked
         if self.isl is None and self.osl is None:
             return None
-        return max(1, (self.isl or USUAL) + (self.osl or USUAL) - (not server(STANDS_IN.get(engine, engine)).keeps_last))
+        unread = 1 if engine and not server(STANDS_IN.get(engine, engine)).keeps_last else 0
+        return max(1, (self.isl or USUAL) + (self.osl or USUAL) - unread)
 
     def lengths_said(self, context: int | None, engine: str) -> bool:
         """Whether a context is that of requests, whose lengths alone were given."""
