@@ -300,6 +300,10 @@ class Layer(NamedTuple):
     steps: tuple[Step, ...] = ()
     parallel: bool = False
 
+    def keeps(self, *kinds: CacheKind) -> Cache | None:
+        """Its first cache of one of these kinds."""
+        return next((cache for cache in self.caches if cache.kind in kinds), None)
+
     def rotation(self) -> Rotation | None:
         """How queries and keys are turned, or None where they are not."""
         return next((s for s in self.steps if isinstance(s, Rotation)), None)

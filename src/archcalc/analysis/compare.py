@@ -297,7 +297,7 @@ def _attention(m: Loaded, a: report.ArchitectureInfo) -> str:
             kind = next((c.kind for c in layer.caches if c.kind in ("sliding", "chunked")), "sliding") if hides else "full"
             if hides:
                 windows.add(window)
-            if hides or any(c.kind in ("full", "sliding", "chunked", "latent") for c in layer.caches):
+            if hides or (layer.keeps("full", "sliding", "chunked", "latent") is not None):
                 spans[kind] = spans.get(kind, 0) + layers
     name = a.attention
     if windows and len(spans) > 1 and " + " not in name:

@@ -425,7 +425,7 @@ def copies_cache(architecture: Architecture) -> bool:
     if not architecture.facts.moe:
         return False
     layers = (layer for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds)
-    return any(cache.kind == "latent" for layer in layers for cache in layer.caches)
+    return any(layer.keeps("latent") for layer in layers)
 
 
 SHORTEST = 1024

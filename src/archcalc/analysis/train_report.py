@@ -191,7 +191,7 @@ def _notes(a: Architecture, run: Run) -> list[str]:
         notes.append(f"{run.seq:,} tokens are beyond the {context:,} positions that the config states")
     if any(s.part in ("vision", "audio") for s in a.stacks):
         notes.append("activations are those of the text model: no image or sound in the batch")
-    if any(c.kind == "state" for s in a.stacks for layer in s.kinds for c in layer.caches):
+    if any(layer.keeps("state") for s in a.stacks for layer in s.kinds):
         notes.append("recurrences as fused kernels compute them: their inputs and outputs, and an fp32 state every chunk of tokens")
     if a.facts.moe and run.implementation == "transformers" and _every_expert(a):
         notes.append("the reference implementation computes every routed expert on every token, and keeps all of that")

@@ -173,7 +173,7 @@ def _attention(a: Architecture, how: How, layer: Layer, linears: list[Linear]) -
         if not x.row and x.read != hidden:
             # A projection in groups reads the output of all heads.
             yield from _input(how, "attention", x.name, [x], attend.heads * attend.v_dim if x.leaf == "o_a_proj" else x.read, c)
-    latent = any(cache.kind == "latent" for cache in layer.caches)
+    latent = layer.keeps("latent") is not None
     queries, values = attend.heads * attend.qk_dim, attend.heads * attend.v_dim
     kv_heads = next((cache.heads for cache in layer.caches if cache.heads and not latent), attend.heads)
     keys, kv_values = kv_heads * attend.qk_dim, kv_heads * attend.v_dim
@@ -628,7 +628,7 @@ def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
         for prefix in prefixes if len(prefixes) > 1 else ("",):
             part = layer._replace(tensors=tuple(t for t in layer.tensors if t.name.startswith(prefix)))
             out += _attention(a, how, part, [x for x in linears if x.name.startswith(prefix)])
-    if any(cache.kind == "state" for cache in layer.caches):
+    if layer.keeps("state") is not None:
         out += recurrence_saved(a, how, layer, linears)
     out += _ffn(a, how, layer, linears, _one_norm(a, layer))
     out += expert_saved(a, how, layer, shared_norm=_one_norm(a, layer))

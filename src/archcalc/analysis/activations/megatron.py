@@ -49,7 +49,7 @@ def megatron_saved(a: Architecture, layer: Layer, how: How, *, dropout: bool = T
         yield Saved("mlp", f"{down.name}: input", c, down.read, split=True)
     if routed:
         yield from (s for s in expert_saved(a, how, layer, True) if s.name.startswith("experts:") and "activated" not in s.name)
-    if any(cache.kind == "state" for cache in layer.caches):
+    if layer.keeps("state") is not None:
         yield from recurrence_saved(a, how, layer, linears)
 
 

@@ -17,7 +17,7 @@ def outside(a: Architecture, how: How) -> list[Saved]:
         out.append(Saved("embedding", "token numbers", INT64, 1))
         if learned:
             out.append(Saved("embedding", "positions", INT64, per_position=1))
-    interleaved = any(cache.kind == "latent" for s in a.stacks for layer in s.kinds for cache in layer.caches)
+    interleaved = any(layer.keeps("latent") for s in a.stacks for layer in s.kinds)
     rotation = next((r for s in a.stacks if s.part == "decoder" for layer in s.kinds if (r := layer.rotation())), None)
     size = FP32 if rotation is not None and rotation.tables == "fp32" else how.residual
     for _, width in a.rotary:

@@ -148,9 +148,9 @@ def work(
         for layer, n in zip(stack.kinds, stack.counts(), strict=True):
             layers += n * ((layer.mixer != "none") + (layer.ffn != "none")) / 2
             moe_layers += n if any(t.experts is not None for t in layer.tensors) else 0
-            recurrent += n if any(c.kind == "state" for c in layer.caches) else 0
-            latent += n if any(c.kind == "latent" for c in layer.caches) else 0
-            indexed += n if any(c.kind == "index" for c in layer.caches) else 0
+            recurrent += n if layer.keeps("state") is not None else 0
+            latent += n if layer.keeps("latent") is not None else 0
+            indexed += n if layer.keeps("index") is not None else 0
             routed += n * sum(2 * t.visited for t in layer.tensors if t.experts is not None and len(t.shape) > 2)
             held = [c for c in layer.caches if c.per_token]
             for cache in layer.caches:
@@ -211,7 +211,7 @@ def _decode_scores(architecture: Architecture, prefill: tuple[Reads, ...]) -> tu
         if stack.part != "decoder":
             continue
         for layer, n in zip(stack.kinds, stack.counts(), strict=True):
-            rows = next((c for c in layer.caches if c.kind == "latent"), None)
+            rows = layer.keeps("latent")
             latent = latent or rows is not None
             for a in layer.attends:
                 width = 2 * rows.key_dim + rows.value_dim if rows and a.v_dim else a.qk_dim + a.v_dim

@@ -317,7 +317,7 @@ def _mixers(architecture: Architecture) -> tuple[int, int]:
     for stack in architecture.stacks:
         if stack.part == "decoder":
             for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
-                if any(cache.kind == "state" for cache in layer.caches):
+                if layer.keeps("state") is not None:
                     state += layers
                 else:
                     attention += layers

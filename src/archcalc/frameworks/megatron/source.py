@@ -188,13 +188,13 @@ _ATTENDED = frozenset({"full", "sliding", "chunked", "latent"})
 def _block(a: Architecture, layer: Layer, r: Rank, capacity: int) -> Block:
     """The modules of one layer."""
     block = ml.NOTHING
-    state = next((c for c in layer.caches if c.kind == "state"), None)
+    state = layer.keeps("state")
     if state is not None and state.recurrence == "mamba2":
         return ml.mamba(r, _ssm(layer, state))
     if any(cache.kind not in _ATTENDED for cache in layer.caches) or len(layer.attends) > 1:
         raise UnsupportedError(f"Megatron-LM's module for {layer.mixer} is not modelled", "--implementation transformers")
     for x in layer.attends:
-        latent = next((c for c in layer.caches if c.kind == "latent"), None)
+        latent = layer.keeps("latent")
         norms = any(t.role == "norm" and t.name.rpartition(".")[0].endswith(("q_norm", "q_layernorm")) for t in layer.tensors)
         if latent is not None:
             rope, q = latent.value_dim, _named(layer, "q_a_proj")

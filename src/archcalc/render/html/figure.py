@@ -306,7 +306,7 @@ def _masks(kind: Kind) -> list[Mask]:
     layer, out = kind.layer, []
     window = next((c.window for c in layer.caches if c.kind in ("sliding", "chunked")), None)
     window = window or next((a.window for a in layer.attends if a.window), None)
-    if any(c.kind == "index" for c in layer.caches) or "sparse" in layer.mixer:
+    if layer.keeps("index") is not None or "sparse" in layer.mixer:
         chosen = {(row, col) for row, col in _CAUSAL if col == row or (row * 7 + col * 5) % 11 in (0, 3)}
         out.append(Mask("Sparse", f"each token sees the {_tokens(window)} that an indexer chose", frozenset(chosen)))
     elif kind.mixer == "C":
@@ -319,7 +319,7 @@ def _masks(kind: Kind) -> list[Mask]:
         out.append(Mask("Full, latent", "each token sees all before it, kept as one compressed latent each", _CAUSAL))
     elif kind.mixer in ("F", "H"):
         out.append(Mask("Full", "each token sees all before it", _CAUSAL))
-    if kind.mixer in ("L", "H") or any(c.kind == "state" and c.recurrence for c in layer.caches):
+    if kind.mixer in ("L", "H") or ((state := layer.keeps("state")) and state.recurrence):
         own = frozenset((n, n) for n in range(_SIZE))
         out.append(Mask("State", "all before is folded into a state of fixed size", own, _CAUSAL - own))
     return out
