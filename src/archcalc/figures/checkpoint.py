@@ -139,7 +139,7 @@ def summary(architecture: Architecture, dtype: str | None = None) -> Summary:
                 counted[kind] = counted.get(kind, 0) + (elements if own is None else own * copies)
     for kind, elements in stored.items():
         total += storage_bytes(kind, elements)
-    return Summary(sum(counted.values()), total, counted, sum(stored.values()), stored, base, notes)
+    return Summary(sum(counted.values()), total, counted, sum(stored.values()), stored, base, notes + (plan.notes if plan else ()))
 
 
 def inventory(architecture: Architecture, dtype: str | None = None) -> list[Entry]:
