@@ -11,6 +11,7 @@ import pytest
 
 from archcalc.analysis.params import components
 from archcalc.arch import parse
+from archcalc.arch._heads import task_of
 from archcalc.model import Architecture
 
 LLAMA = {
@@ -131,3 +132,17 @@ def test_a_class_named_like_a_model_without_a_head_may_have_one() -> None:
         "ffn_hidden_size": 128, "padded_vocab_size": 1000, "kv_channels": 16, "seq_length": 32, "multi_query_group_num": 2,
     }  # fmt: skip
     assert any("output_layer" in t.name for _, t, _ in parse(chatglm).each_tensor())
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "ReformerModelWithLMHead",
+        "FlaubertWithLMHeadModel",
+        "GPT2LMHeadModel",
+        "EvollaForProteinText2Text",
+        "IdeficsForVisionText2Text",
+    ],
+)
+def test_an_odd_name_of_a_class_that_writes_tokens_is_its_types_usual_class(named: str) -> None:
+    assert task_of([named]) == ""
