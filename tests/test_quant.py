@@ -217,6 +217,16 @@ def test_a_tied_head_is_stored_by_exllama() -> None:
     assert ("lm_head.trellis", (64, 64, 96), "I16") in list(expand(made))
 
 
+@pytest.mark.parametrize(("dtype", "stored_as"), [("float16", "F32"), ("bfloat16", "BF16")])
+def test_bitsandbytes_stores_what_it_spares_as_it_was_held(dtype: str, stored_as: str) -> None:
+    """T5's `wo` (`_keep_in_fp32_modules`): the 4-bit text encoder of FLUX.1-schnell, in float16, has it in float32."""
+    nf4 = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    sizes = {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4, "vocab_size": 1000}
+    made = parse({"model_type": "t5", "torch_dtype": dtype, "quantization_config": nf4, **sizes})
+    kinds = {kind for name, shape, kind in expand(made) if name.endswith("wo.weight")}
+    assert kinds == {stored_as}
+
+
 def test_nested_absmax_of_double_quantization() -> None:
     config = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
     got = stored(config)

@@ -323,7 +323,8 @@ def _stored(place: _Place, tensors: tuple[Tensor, ...], architecture: Architectu
             if tensor.stored:
                 yield from _as_is(place, tensor, base)
             else:
-                yield prefix, name, None, layers, 0, tensor, part
+                wide = plan.widens and tensor.fp32 and tensor.dtype is None
+                yield prefix, name, (_piece("", tensor.shape, "F32"),) if wide else None, layers, 0, tensor, part
         else:
             module = name[:-7] if name.endswith(".weight") else name
             out, width = tensor.shape
