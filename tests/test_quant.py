@@ -227,6 +227,33 @@ def test_bitsandbytes_stores_what_it_spares_as_it_was_held(dtype: str, stored_as
     assert kinds == {stored_as}
 
 
+def test_mlx_leaves_towers_and_rows_that_no_group_divides_alone() -> None:
+    vision = {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "image_size": 28,
+        "patch_size": 14,
+    }
+    config = {
+        "model_type": "llava", "torch_dtype": "bfloat16", "quantization": {"group_size": 64, "bits": 4},
+        "text_config": {**LLAMA, "intermediate_size": 2800},
+        "vision_config": {"model_type": "clip_vision_model", **vision},
+    }  # fmt: skip
+    kinds = {name: kind for name, _, kind in expand(parse(config))}
+    assert {kind for name, kind in kinds.items() if "vision_tower" in name or "projector" in name} == {"BF16"}
+    assert {kind for name, kind in kinds.items() if "down_proj.weight" in name} == {"BF16"}
+    assert {kind for name, kind in kinds.items() if "up_proj.weight" in name} == {"U32"}
+
+
+def test_hqq_finds_experts_by_a_tag_without_their_number() -> None:
+    tags = {f"block_sparse_moe.experts.{name}": {"nbits": 2, "group_size": 16} for name in ("w1", "w2", "w3")}
+    made = parse({**MIXTRAL, "quantization_config": {"quant_method": "hqq", "quant_config": tags}})
+    kinds = {name.rsplit(".", 1)[1]: kind for name, _, kind in expand(made) if ".experts." in name}
+    assert kinds == {"W_q": "U8", "scale": "BF16", "zero": "BF16"}
+
+
 def test_nested_absmax_of_double_quantization() -> None:
     config = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
     got = stored(config)

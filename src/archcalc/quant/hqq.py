@@ -10,6 +10,7 @@ mobiusml.github.io/hqq_blog.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,5 +81,7 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     groups: list[tuple[Names | None, Scheme | None]] = []
     for name in config:
         own = section(section(config, name), "weight_quant_params") or section(config, name)
-        groups.append((Names([name], where), _scheme(own, dtype, f"{where}.{name}")))
+        # The tag of an expert's module leaves its number out.
+        experts = [f"re:.*{re.escape(name).replace('experts', 'experts(.[0-9]+)?', 1)}$"] if "experts." in name else [name]
+        groups.append((Names(experts, where), _scheme(own, dtype, f"{where}.{name}")))
     return Plan(by_names(groups, skip), linear)
