@@ -83,9 +83,7 @@ class Schema(CompositeSchema):
     gen_vision_config: Part | None = None
     gen_aligner_config: Part | None = None
     gen_head_config: Part | None = None
-    text_config: Annotated[
-        ConfigSchema, nested("llama", fixed=True), Field(validation_alias=AliasChoices("language_config", "text_config"))
-    ]
+    text_config: Annotated[ConfigSchema, nested("llama", fixed=True), LANGUAGE]
 
     def text(self, prefix: str) -> Architecture:
         return head_below(self.text_config.architecture("language_model.model"), "language_model")
@@ -125,5 +123,4 @@ class Schema(CompositeSchema):
         layers = min(most, cut if cut > 0 else most + cut + 1)
         tower = _timm_vit.Schema(**{**sizes, "image_size": vision.image_size, "layers": layers})
         groups, stacks = tower.tower("vision_model.vision_tower")
-        others = (*self.aligner_config.projector("aligner"), *self.drawing())
-        return [*groups, group("vision", others)], stacks
+        return [*groups, group("vision", (*self.aligner_config.projector("aligner"), *self.drawing()))], stacks
