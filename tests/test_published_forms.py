@@ -11,7 +11,7 @@ import pytest
 
 from archcalc.analysis.params import components
 from archcalc.arch import parse, schema_of
-from archcalc.errors import ConfigError
+from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.figures import checkpoint
 from archcalc.model import Architecture
 
@@ -197,3 +197,18 @@ def test_keys_that_the_reference_passes_over_change_nothing(config: dict[str, An
 )
 def test_what_a_quantizer_notes_of_its_own_export_changes_nothing(said: dict[str, Any]) -> None:
     assert parse({**LLAMA, "quantization_config": said}).status == "counted"
+
+
+def test_deepseek_vl_has_no_part_that_draws() -> None:
+    """deepseek-ai/deepseek-vl-1.3b-chat, whose safetensors hold 1,975,235,584 elements; Janus's keys of drawing add their parts."""
+    aligner = {"cls": "MlpProjector", "params": {"depth": 2, "input_dim": 1024, "n_embed": 2048, "projector_type": "mlp_gelu"}}
+    tower = {"cls": "CLIPVisionTower", "params": {"image_size": 384, "model_name": "siglip_large_patch16_384", "select_layer": -1}}
+    text = {
+        "model_type": "llama", "hidden_size": 2048, "intermediate_size": 5632, "max_position_embeddings": 16384,
+        "num_attention_heads": 16, "num_hidden_layers": 24, "vocab_size": 102400,
+    }  # fmt: skip
+    config = {"model_type": "multi_modality", "aligner_config": aligner, "language_config": text, "vision_config": tower}
+    assert total(parse(config)) == 1_975_235_584
+    assert total(parse({**config, "gen_vision_config": {"cls": "VQ-16"}})) > 1_975_235_584
+    with pytest.raises(UnsupportedError, match="HybridVisionTower"):
+        parse({**config, "vision_config": {"cls": "HybridVisionTower"}})
