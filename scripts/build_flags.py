@@ -68,16 +68,7 @@ def python(folder: Path, files: list[Path], *, bool_switches: bool) -> dict[str,
     types = {name for name in classes if classes[name]}
     found: dict[str, Flag] = {}
     for _, tree in trees:
-        of_variable = {
-            node.targets[0].id: node.value.args[0].id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
-            and isinstance(node.value, ast.Call)
-            and getattr(node.value.func, "id", "") == "get_kwargs"
-            and node.value.args
-            and isinstance(node.value.args[0], ast.Name)
-        }
+        of_variable = flag_values.classes_of_variables(tree)
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument":
                 made = _argument(node, of_variable, classes, types, bool_switches)

@@ -314,6 +314,20 @@ def _compared(test: ast.expr, place: str, *, refused: bool) -> Iterator[str]:
             yield f"{(_INVERSE if refused else _DIRECT)[kind]}{limit:g}"
 
 
+def classes_of_variables(tree: ast.AST) -> dict[str, str]:
+    """The class whose fields a variable holds: `NAME = get_kwargs(CLASS)`."""
+    return {
+        node.targets[0].id: node.value.args[0].id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Call)
+        and getattr(node.value.func, "id", "") == "get_kwargs"
+        and node.value.args
+        and isinstance(node.value.args[0], ast.Name)
+    }
+
+
 def of_python(files: Iterable[Path], engine: str) -> dict[str, Taken]:
     """The values that a release's flags take, by full name."""
     source = Source(files)
@@ -322,16 +336,7 @@ def of_python(files: Iterable[Path], engine: str) -> dict[str, Taken]:
     functions = (n for t in source.trees for n in ast.walk(t) if isinstance(n, ast.FunctionDef) and re.match(_CHECKS, n.name))
     asserted = [check for function in functions for check in certain(function.body)] if engine == "sglang" else []
     for tree in source.trees:
-        of_variable = {
-            node.targets[0].id: node.value.args[0].id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign)
-            and isinstance(node.targets[0], ast.Name)
-            and isinstance(node.value, ast.Call)
-            and getattr(node.value.func, "id", "") == "get_kwargs"
-            and node.value.args
-            and isinstance(node.value.args[0], ast.Name)
-        }
+        of_variable = classes_of_variables(tree)
         # `kwargs["name"]["choices"] += …`: what is written out is not all.
         altered = {
             ast.unparse(node.value)

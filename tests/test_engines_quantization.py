@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -418,3 +419,39 @@ def test_a_class_that_is_nowhere_is_named_anew_by_the_command(engine: str, run: 
     # What a library wrote is what was published, and its class stops the start.
     done = run("fit", "--gpu", "8xb300", "--set", 'transformers_version="5.0.0"', "--", *told.split(), "--trust-remote-code")
     assert done.returncode == 1 and flag in done.stdout
+
+
+_LLAMA = {
+    "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "max_position_embeddings": 8192, "torch_dtype": "bfloat16",
+}  # fmt: skip
+_HQQ = {"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64, "axis": 1}}}
+_AUTO_ROUND = {"quant_method": "auto-round", "bits": 4, "group_size": 16, "sym": True}
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "said"),
+    [
+        (_HQQ, "--engine vllm", "loads no hqq weights: 0.6.5 to 0.14.1 did"),
+        (_HQQ, "--engine vllm --engine-version 0.11.0", "fits"),
+        (_HQQ, "--engine sglang", "lists no hqq"),
+        (_HQQ, "--engine transformers", "fits"),
+        ({"quant_method": "aqlm"}, "--engine vllm", "loads no aqlm weights: 0.6.0 to 0.10.0 did"),
+        ({"quant_method": "exl3", "bits": 4.0, "head_bits": 6}, "--engine vllm", "no release of vLLM lists exl3"),
+        ({"quant_method": "exl3", "bits": 4.0, "head_bits": 6}, "--engine transformers", "transformers reads no exl3 weights"),
+        # vLLM, layers/quantization/inc/inc.py `SUPPORTED_DTYPES`; SGLang, srt/layers/quantization/auto_round.py.
+        ({**_AUTO_ROUND, "data_type": "nv_fp"}, "--engine vllm", "reads no nv_fp weights of auto-round"),
+        ({**_AUTO_ROUND, "data_type": "mx_fp", "group_size": 32}, "--engine vllm", "fits"),
+        (
+            {**_AUTO_ROUND, "data_type": "mx_fp", "group_size": 32},
+            "--engine vllm --engine-version 0.26.0",
+            "reads no mx_fp weights",
+        ),
+        ({**_AUTO_ROUND, "data_type": "mx_fp", "group_size": 32}, "--engine sglang", "reads no mx_fp weights of auto-round"),
+    ],
+)
+def test_a_stored_method_that_an_engine_lacks(own: dict[str, Any], asked: str, said: str, run: Run, tmp_path: Path) -> None:
+    made = tmp_path / "config.json"
+    made.write_text(json.dumps({**_LLAMA, "quantization_config": own}), encoding="utf-8")
+    got = run("fit", str(made), "--gpu", "h100", "--ctx", "4k", "--offline", *asked.split())
+    assert said in " ".join((got.stdout + got.stderr).split())

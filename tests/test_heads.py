@@ -11,6 +11,7 @@ import pytest
 
 from archcalc.analysis.params import components
 from archcalc.arch import parse
+from archcalc.arch._heads import task_of
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
 
@@ -142,3 +143,17 @@ def test_a_class_that_predicts_no_tokens_is_refused_where_a_vocabulary_would_be_
     chronos/chronos_bolt.py `ChronosBoltModelForForecasting`: two residual blocks of T5's width)."""
     with pytest.raises(UnsupportedError, match=f"architectures names {named}, which predicts no tokens"):
         parse({**LLAMA, "architectures": [named]})
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "ReformerModelWithLMHead",
+        "FlaubertWithLMHeadModel",
+        "GPT2LMHeadModel",
+        "EvollaForProteinText2Text",
+        "IdeficsForVisionText2Text",
+    ],
+)
+def test_an_odd_name_of_a_class_that_writes_tokens_is_its_types_usual_class(named: str) -> None:
+    assert task_of([named]) == ""

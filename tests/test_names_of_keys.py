@@ -30,6 +30,10 @@ LLAMA = {
     "model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128,
     "vocab_size": 1000, "max_position_embeddings": 256,
 }  # fmt: skip
+GLM_LITE = {
+    "hidden_size": 2048, "num_hidden_layers": 47, "num_attention_heads": 20, "intermediate_size": 10240, "vocab_size": 154880,
+    "n_routed_experts": 64, "num_experts_per_tok": 4, "kv_lora_rank": 512, "max_position_embeddings": 202752,
+}  # fmt: skip
 # https://huggingface.co/nomic-ai/nomic-embed-text-v1/blob/main/config.json
 NOMIC = {
     "activation_function": "swiglu", "architectures": ["NomicBertModel"], "causal": False, "dense_seq_output": True,
@@ -54,6 +58,8 @@ def _total(a: Architecture) -> int:
 @pytest.mark.parametrize(
     ("config", "total"),
     [
+        # `attribute_map`: the rotary part of each head.
+        ({"model_type": "glm4_moe_lite", **GLM_LITE, "head_dim": 48}, 29_930_303_104),
         # These split the width among the heads whatever `head_dim` says.
         ({**BERT, "head_dim": 64}, 22_713_216),
         ({**GPT2, "model_type": "gpt_bigcode", "architectures": ["GPTBigCodeForCausalLM"], "head_dim": 48}, 111446784),
@@ -145,3 +151,25 @@ def test_trocr_projects_what_its_decoder_does_not_take(stated: int | None) -> No
     a = parse({"model_type": "vision-encoder-decoder", "encoder": encoder, "decoder": decoder})
     # Without, enc_to_dec_proj, and keys and values of 12 layers that are 256 columns wider.
     assert _total(a) == 333_949_440 + (0 if stated else 768 * 1024 + 1024 + 12 * 2 * 256 * 1024)
+
+
+# `attribute_map` of transformers 5.24: a name, and the field that it is read for where that is not stated.
+@pytest.mark.parametrize(
+    ("model_type", "name", "field", "value"),
+    [
+        ("detr", "hidden_size", "d_model", 128),
+        ("detr", "num_hidden_layers", "encoder_layers", 3),
+        ("conditional_detr", "num_hidden_layers", "encoder_layers", 3),
+        ("table-transformer", "num_hidden_layers", "encoder_layers", 3),
+        ("deformable_detr", "num_attention_heads", "encoder_attention_heads", 4),
+        ("rt_detr", "hidden_size", "d_model", 128),
+        ("mask2former", "hidden_size", "hidden_dim", 128),
+        ("mask2former", "num_hidden_layers", "decoder_layers", 4),
+        ("speecht5", "num_hidden_layers", "encoder_layers", 3),
+        ("glm4_moe_lite", "head_dim", "qk_rope_head_dim", 48),
+    ],
+)
+def test_another_name_alone_counts_as_its_field(model_type: str, name: str, field: str, value: int) -> None:
+    more = GLM_LITE if model_type == "glm4_moe_lite" else {}
+    usual, own, other = (parse({"model_type": model_type, **more, **d}) for d in ({}, {field: value}, {name: value}))
+    assert _total(other) == _total(own) != _total(usual) and other.status == own.status

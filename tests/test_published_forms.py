@@ -11,7 +11,7 @@ import pytest
 
 from archcalc.analysis.params import components
 from archcalc.arch import parse, schema_of
-from archcalc.errors import ConfigError
+from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.figures import checkpoint
 from archcalc.model import Architecture
 
@@ -153,3 +153,62 @@ def test_a_part_of_another_kind_is_told_by_its_type() -> None:
     config = {"model_type": "llava", "vision_config": {"model_type": "clip"}}
     with pytest.raises(ConfigError, match="vision_config is the config of a clip"):
         parse(config)
+
+
+# Keys that published configs state and no class of transformers 5.24 reads, by the model that states them.
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            {"model_type": "paligemma", "text_config": {**LLAMA, "model_type": "gemma", "num_key_value_heads": 4}},
+            {"vision_config": {"projector_hidden_act": "gelu_fast"}},
+        ),  # google/paligemma-3b-pt-224
+        (
+            {"model_type": "llava", "text_config": {**LLAMA, "num_key_value_heads": 4}},
+            {"vision_config": {"is_composition": True}},
+        ),  # mistral-community/pixtral-12b
+        (  # HuggingFaceM4/Idefics3-8B-Llama3
+            {"model_type": "idefics3"},
+            {"text_config": {"perceiver_config": {"resampler_depth": 6}, "qk_layer_norms": False, "neftune_noise_alpha": 0.0}},
+        ),
+        ({"model_type": "idefics3"}, {"text_config": {"_flash_attn_2_enabled": True}}),  # HuggingFaceTB/SmolVLM-256M-Instruct
+        ({**LLAMA, "model_type": "recurrent_gemma"}, {"embeddings_scale_by_sqrt_dim": True}),  # google/recurrentgemma-2b
+        ({**LLAMA, "model_type": "gte"}, {"pack_qkv": True, "layer_norm_type": "layer_norm", "matryoshka_dimensions": [256]}),
+        (
+            {"model_type": "voxtral"},
+            {"audio_config": {"head_dim": 64, "num_key_value_heads": 20}},
+        ),  # mistralai/Voxtral-Mini-3B-2507
+    ],
+)
+def test_keys_that_the_reference_passes_over_change_nothing(config: dict[str, Any], said: dict[str, Any]) -> None:
+    # A part that says nothing of itself is of another size than one that is not there.
+    plain = parse({**config, **{key: {} for key, held in said.items() if isinstance(held, dict) and key not in config}})
+    stated = parse({**config, **said})
+    assert (stated.status, stated.unmodelled_keys) == (plain.status, plain.unmodelled_keys) == ("counted", ())
+    assert total(stated) == total(plain)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"quant_method": "gptq", "bits": 4, "group_size": 128, "hyb_act": False},  # GPTQModel 2 to 4
+        {"quant_method": "fp8", "activation_scheme": "static", "export": {"pack_method": "reorder"}},  # amd/*-FP8-KV
+    ],
+)
+def test_what_a_quantizer_notes_of_its_own_export_changes_nothing(said: dict[str, Any]) -> None:
+    assert parse({**LLAMA, "quantization_config": said}).status == "counted"
+
+
+def test_deepseek_vl_has_no_part_that_draws() -> None:
+    """deepseek-ai/deepseek-vl-1.3b-chat, whose safetensors hold 1,975,235,584 elements; Janus's keys of drawing add their parts."""
+    aligner = {"cls": "MlpProjector", "params": {"depth": 2, "input_dim": 1024, "n_embed": 2048, "projector_type": "mlp_gelu"}}
+    tower = {"cls": "CLIPVisionTower", "params": {"image_size": 384, "model_name": "siglip_large_patch16_384", "select_layer": -1}}
+    text = {
+        "model_type": "llama", "hidden_size": 2048, "intermediate_size": 5632, "max_position_embeddings": 16384,
+        "num_attention_heads": 16, "num_hidden_layers": 24, "vocab_size": 102400,
+    }  # fmt: skip
+    config = {"model_type": "multi_modality", "aligner_config": aligner, "language_config": text, "vision_config": tower}
+    assert total(parse(config)) == 1_975_235_584
+    assert total(parse({**config, "gen_vision_config": {"cls": "VQ-16"}})) > 1_975_235_584
+    with pytest.raises(UnsupportedError, match="HybridVisionTower"):
+        parse({**config, "vision_config": {"cls": "HybridVisionTower"}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import pytest
@@ -132,11 +133,125 @@ COMPRESSED = {"quant_method": "compressed-tensors", "ignore": ["lm_head"]}
             {"bits": 4, "group_size": 64},
             {".weight": ("U32", 256, 128), ".scales": ("BF16", 256, 16), ".biases": ("BF16", 256, 16)},
         ),
+        # Shapes of hqq 0.2.8's own state_dict on a module of this size.
+        (
+            {"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 4, "group_size": 64, "axis": 1}}},
+            {".W_q": ("U8", 2048, 64), ".scale": ("BF16", 4096, 1), ".zero": ("BF16", 4096, 1)},
+        ),
+        (
+            {"quant_method": "hqq", "quant_config": {"weight_quant_params": {"nbits": 3, "group_size": 64, "axis": 1}}},
+            {".W_q": ("I32", 410, 64), ".scale": ("BF16", 4096, 1), ".zero": ("BF16", 4096, 1)},
+        ),
+        (
+            {"quant_method": "hqq", "quant_config": {"self_attn.k_proj": {"nbits": 2, "group_size": 16, "axis": 0}}},
+            {".W_q": ("U8", 4, 16384), ".scale": ("BF16", 1, 16384), ".zero": ("BF16", 1, 16384)},
+        ),
+        ({"quant_method": "hqq", "quant_config": {"self_attn.q_proj": {"nbits": 2}}}, {".weight": ("BF16", 256, 1024)}),
+        # aqlm 1.1.7, `QuantizedLinear` of this size.
+        (
+            {"quant_method": "aqlm", "num_codebooks": 2, "nbits_per_codebook": 8, "in_group_size": 8, "out_group_size": 1},
+            {".codes": ("I8", 256, 128, 2), ".codebooks": ("BF16", 2, 256, 1, 8), ".scales": ("BF16", 256, 1, 1, 1)},
+        ),
+        (
+            {"quant_method": "aqlm", "linear_weights_not_to_quantize": ["model.layers.1.self_attn.k_proj.weight"]},
+            {".weight": ("BF16", 256, 1024)},
+        ),
+        ({"quant_method": "eetq"}, {".weight": ("I8", 1024, 256), ".weight_scales": ("F16", 256)}),
+        (
+            {"quant_method": "exl3", "bits": 4.0, "head_bits": 6},
+            {".trellis": ("I16", 64, 16, 64), ".suh": ("F16", 1024), ".svh": ("F16", 256)},
+        ),
+        (
+            {"quant_method": "exl3", "bits": 3, "head_bits": 6, "codebook": "mcg"},
+            {".trellis": ("I16", 64, 16, 48), ".suh": ("F16", 1024), ".svh": ("F16", 256), ".mcg": ("I32",)},
+        ),
+        (
+            {"quant_method": "intel/auto-round", "bits": 4, "group_size": 128, "sym": True},
+            {".qweight": ("I32", 128, 256), ".qzeros": ("I32", 8, 32), ".scales": ("F16", 8, 256), ".g_idx": ("I32", 1024)},
+        ),
+        (
+            {"quant_method": "auto-round", "bits": 4, "group_size": 16, "data_type": "nv_fp", "act_bits": 4},
+            {
+                ".weight_packed": ("U8", 256, 512), ".weight_scale": ("F8_E4M3", 256, 64),
+                ".weight_global_scale": ("F32", 1), ".input_global_scale": ("F32", 1),
+            },
+        ),
+        (
+            {"quant_method": "auto-round", "bits": 4, "group_size": 32, "data_type": "mx_fp", "act_bits": 16},
+            {".weight_packed": ("U8", 256, 512), ".weight_scale": ("U8", 256, 32)},
+        ),
     ],
     ids=lambda value: method_of(value) if "quant_method" in value or "quantization" in value or "bits" in value else "",
 )  # fmt: skip
 def test_what_stands_for_one_weight(quantization: dict[str, Any], expected: dict[str, tuple[Any, ...]]) -> None:
     assert stored(quantization) == expected
+
+
+# Bits of a head of 128256 by 4096, as exllamav2 0.3.2 counts them (`QParams.total_bits` of `qparams_headoptions`).
+@pytest.mark.parametrize(
+    ("bits", "total"),
+    [(2, 1436604416), (3, 1723897856), (4, 2331318272), (5, 2725316096), (6, 3332736512), (8, 4219241984)],
+)
+def test_the_mixtures_of_exl2s_heads(bits: int, total: int) -> None:
+    made = parse({**LLAMA_8B, "quantization_config": {"quant_method": "exl2", "bits": 4.0, "head_bits": bits}})
+    assert 8 * sum(storage_bytes(d, prod(shape)) for name, shape, d in expand(made) if name.startswith("lm_head.")) == total
+
+
+@pytest.mark.parametrize("bits", [2.4, 4.0, 4.65, 6.5])
+def test_exl2_spends_its_average_on_the_layers(bits: float) -> None:
+    made = parse({**LLAMA_8B, "quantization_config": {"quant_method": "exl2", "bits": bits, "head_bits": 6}})
+    spent = sum(storage_bytes(d, prod(shape)) for name, shape, d in expand(made) if "_proj.q_" in name)
+    assert 8 * spent / 6979321856 == pytest.approx(bits, rel=1e-5)
+
+
+@pytest.mark.parametrize("bits", [2.4, 3.5, 4.65, 6.0])
+def test_exl3_gives_whole_bits_that_come_to_the_average(bits: float) -> None:
+    made = parse({**LLAMA_8B, "quantization_config": {"quant_method": "exl3", "bits": bits, "head_bits": 6}})
+    packed = [shape for name, shape, _ in expand(made) if name.endswith("_proj.trellis")]
+    assert {shape[2] // 16 for shape in packed} <= {int(bits), int(bits) + 1}
+    assert 16 * sum(map(prod, packed)) / 6979321856 == pytest.approx(bits, rel=0.004)
+
+
+def test_a_tied_head_is_stored_by_exllama() -> None:
+    made = parse({**LLAMA, "tie_word_embeddings": True, "quantization_config": {"quant_method": "exl3", "bits": 4, "head_bits": 6}})
+    assert ("lm_head.trellis", (64, 64, 96), "I16") in list(expand(made))
+
+
+@pytest.mark.parametrize(("dtype", "stored_as"), [("float16", "F32"), ("bfloat16", "BF16")])
+def test_bitsandbytes_stores_what_it_spares_as_it_was_held(dtype: str, stored_as: str) -> None:
+    """T5's `wo` (`_keep_in_fp32_modules`): the 4-bit text encoder of FLUX.1-schnell, in float16, has it in float32."""
+    nf4 = {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}
+    sizes = {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4, "vocab_size": 1000}
+    made = parse({"model_type": "t5", "torch_dtype": dtype, "quantization_config": nf4, **sizes})
+    kinds = {kind for name, shape, kind in expand(made) if name.endswith("wo.weight")}
+    assert kinds == {stored_as}
+
+
+def test_mlx_leaves_towers_and_rows_that_no_group_divides_alone() -> None:
+    vision = {
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "image_size": 28,
+        "patch_size": 14,
+    }
+    config = {
+        "model_type": "llava", "torch_dtype": "bfloat16", "quantization": {"group_size": 64, "bits": 4},
+        "text_config": {**LLAMA, "intermediate_size": 2800},
+        "vision_config": {"model_type": "clip_vision_model", **vision},
+    }  # fmt: skip
+    kinds = {name: kind for name, _, kind in expand(parse(config))}
+    assert {kind for name, kind in kinds.items() if "vision_tower" in name or "projector" in name} == {"BF16"}
+    assert {kind for name, kind in kinds.items() if "down_proj.weight" in name} == {"BF16"}
+    assert {kind for name, kind in kinds.items() if "up_proj.weight" in name} == {"U32"}
+
+
+def test_hqq_finds_experts_by_a_tag_without_their_number() -> None:
+    tags = {f"block_sparse_moe.experts.{name}": {"nbits": 2, "group_size": 16} for name in ("w1", "w2", "w3")}
+    made = parse({**MIXTRAL, "quantization_config": {"quant_method": "hqq", "quant_config": tags}})
+    kinds = {name.rsplit(".", 1)[1]: kind for name, _, kind in expand(made) if ".experts." in name}
+    assert kinds == {"W_q": "U8", "scale": "BF16", "zero": "BF16"}
 
 
 def test_nested_absmax_of_double_quantization() -> None:
@@ -172,7 +287,8 @@ def test_gptq_overrides_by_pattern() -> None:
 def test_embedding_head_norms_and_router_stay_as_they_are(name: str) -> None:
     configs = {
         "modelopt": {"quant_algo": "NVFP4", "ignore": ["lm_head"]}, "torchao": {"quant_type": "int8_weight_only"},
-        "bitsandbytes": {"load_in_4bit": True},
+        "bitsandbytes": {"load_in_4bit": True}, "hqq": {"quant_config": {"weight_quant_params": {"nbits": 4}}},
+        "exl2": {"bits": 4, "head_bits": 16}, "exl3": {"bits": 4, "head_bits": 16},
     }  # fmt: skip
     quantization = {"quant_method": name, **configs.get(METHODS[name], {})}
     if METHODS[name] == "modelopt":
@@ -389,6 +505,8 @@ _KEYS = (
     "quant_algo",
     "quantized_layers", "dynamic", "extra_config", "version", "quant_type", "global_quant_config", "layer_quant_config", "quantization",
     "load_in_4bit", "llm_int8_skip_modules", "activation_scheme", "kv_cache_scheme", "expert_dtype", "mode", "sparsity_config", "file_type",
+    "head_bits", "codebook", "quant_config", "weight_quant_params", "nbits", "axis", "num_codebooks", "nbits_per_codebook", "data_type",
+    "linear_weights_not_to_quantize",
 )  # fmt: skip
 _VALUES = st.recursive(
     st.none()

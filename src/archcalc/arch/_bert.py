@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from archcalc.arch import _heads
+from archcalc.arch._bert_keys import BertKeys
 from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import DecoderSchema, join
-from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.arch._schema import Flag, Size
 from archcalc.blocks._tensor import linear, make_layer, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.cross import CrossAttention
@@ -23,7 +24,7 @@ from archcalc.model import LEARNED, Architecture, Facts, Group, Kind, Layer, Sha
 NAMES = ("self.query", "self.key", "self.value", "output.dense")
 
 
-class BertSchema(DecoderSchema):
+class BertSchema(BertKeys, DecoderSchema):
     """An encoder as its hooks say; a decoder where `is_decoder`."""
 
     prefix = ""
@@ -45,13 +46,6 @@ class BertSchema(DecoderSchema):
     # What some classes have behind the layers, where the type has it.
     pooler: ClassVar[str] = "pooler.dense"
 
-    vocab_size: Size = 30522
-    hidden_size: Size = 768
-    num_hidden_layers: Layers = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    max_position_embeddings: Size = 512
     type_vocab_size: Size = 2
     is_decoder: Flag = False
     add_cross_attention: Flag = False

@@ -6,9 +6,10 @@ Source: transformers 5.24, models/bert/modeling_bert.py; relatives override what
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
+from archcalc.arch._bert_keys import BertKeys
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Layers, Size
+from archcalc.arch._schema import Size
 from archcalc.arch._vit import AloneSchema, below, classifier
 from archcalc.arch.layoutlmv3 import bert_layer
 from archcalc.blocks._tensor import linear
@@ -17,19 +18,12 @@ from archcalc.blocks.vision import table
 from archcalc.model import Encoder, Shard, Tensor, stack
 
 
-class BertAlone(AloneSchema):
+class BertAlone(BertKeys, AloneSchema):
     """An encoder as its hooks say."""
 
     alone = "an encoder of text: it writes nothing and keeps no cache"
     inert_keys: ClassVar[tuple[str, ...]] = ("position_embedding_type",)
 
-    vocab_size: Size = 30522
-    hidden_size: Size = 768
-    num_hidden_layers: Layers = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    max_position_embeddings: Size = 512
     type_vocab_size: Size = 2
 
     def tables(self) -> Iterator[Tensor]:

@@ -4,7 +4,7 @@ Source: transformers 5.24, models/detr/modeling_detr.py (`DetrModel`, `DetrConvE
 Carion et al. 2020, arXiv:2005.12872. Relatives override what differs.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from archcalc.arch._composite import DEFAULT, Pieces
@@ -62,6 +62,10 @@ def deformable_layer(h: int, heads: int, levels: int, points: int, wide: int) ->
     return Layer(f"deformable attention ({heads})", f"FFN {wide}", tensors, (), (), 0, 4 * h, 2 * wide)
 
 
+# DETR and those that follow it closely have this name too; others have the key, and do not read it.
+LAYERS = {"hidden_size": "d_model", "num_attention_heads": "encoder_attention_heads", "num_hidden_layers": "encoder_layers"}
+
+
 class DetrSchema(AloneSchema):
     """A detector as its hooks say."""
 
@@ -71,8 +75,9 @@ class DetrSchema(AloneSchema):
         "dice_loss_coefficient", "bbox_loss_coefficient", "giou_loss_coefficient", "cls_loss_coefficient", "eos_coefficient",
         "focal_alpha", "dilation", "encoder_layerdrop", "decoder_layerdrop", "max_position_embeddings", "return_intermediate",
         "disable_custom_kernels", "tie_word_embeddings", "num_hidden_layers", "use_pretrained_backbone", "scale_embedding",
-        "backbone_kwargs", "use_timm_backbone", "backbone", "num_attention_heads", "hidden_size", "two_stage_num_proposals",
+        "backbone_kwargs", "use_timm_backbone", "backbone", "two_stage_num_proposals",
     )  # fmt: skip
+    other_names: ClassVar[Mapping[str, str]] = {"hidden_size": "d_model", "num_attention_heads": "encoder_attention_heads"}
     root = "model"
     names: ClassVar[tuple[str, str, str, str]] = NAMES
     ffn_name: ClassVar[str] = "mlp"

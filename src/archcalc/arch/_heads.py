@@ -24,7 +24,7 @@ Task = Literal[
 
 # The end of a class's name; the first that fits is taken.
 _TASKS: tuple[tuple[str, Task], ...] = (
-    (r"LMHeadModel|MTModel|LM|ForConditionalGeneration", ""),
+    (r"LMHead(?:Model)?|MTModel|LM|ForConditionalGeneration|For\w*Text2Text", ""),
     (r"DoubleHeadsModel", "double"),
     (r"ForSequenceClassification", "sequence"),
     (r"ForTokenClassification", "token"),
@@ -290,7 +290,6 @@ _ODDLY_NAMED = frozenset(
         "DiffusionGemmaForBlockDiffusion",
         "FalconPerceptionForSegmentation",
         "HfMoondream",
-        "IdeficsForVisionText2Text",
         "Llama_Nemotron_Nano_VL",
         "MiniCPMO",
         "MiniCPMV",

@@ -41,7 +41,7 @@ _OTHERS = frozenset(
     keys_to_ignore_at_inference gradient_checkpointing language_model_only sdpa unsloth_version unsloth_fixed use_mfa flash_attn
     is_llama_config interpolate_factor full_attn_mod swiglu_alpha swiglu_limit quantization expert_dtype num_image_tokens
     model_max_length is_causal forced_decoder_ids onnx_export chat_template max_input_length min_input_length stop_token_ids
-    stop_words_ids default_system_prompt
+    stop_words_ids default_system_prompt projector_hidden_act is_composition is_original_qwen3_reranker classifier_from_token
     """.split()
 )
 # Kinds of keys, by the words that such keys are made of. None matches a key of the reference's config classes that shapes a tensor.
@@ -55,12 +55,14 @@ _KINDS = (
     r"|^skip_bias_add(_qkv)?$|_(kernels|backend|implementation|impl)$|^torch_compile$"
     r"|^(vllm|sglang|tgi|trt_?llm|tensorrt_llm|ollama|llama_?cpp|transformers_?js|onnx)_?(config|args|options|settings)$"
     r"|^(use_)?(flash|fused|liger|triton|xformers|memory_efficient|mem_efficient|cutlass|te)(_(attn|attention|attention_2|kernel|rms_?norm"
-    r"|layernorm|swiglu|rope|cross_entropy|mlp|linear))+$",
+    r"|layernorm|swiglu|rope|cross_entropy|mlp|linear))+$|^_flash_attn(_\d)?_enabled$",
     # What a processor does to pictures and sound before the model sees them.
     r"(^|_)(processor_class|processor_config|processor_type|preprocessor_config|feature_extractor_type|image_processor_type)$"
     r"|^(image|video|pixel|img)_(mean|std|aspect_ratio|grid_pinpoints|crop_resolution|split_resolution|max_pixels|min_pixels)$"
     r"|^(min|max)_(pixels|frames|num_frames|dynamic_patch)$|^(video_)?fps$|^use_thumbnail$|^dynamic_image_size$|^resample$|^rescale_factor$"
     r"|^do_(resize|rescale|normalize|convert_rgb|center_crop|pad|image_splitting)$",
+    # What is cut off an embedding.
+    r"^matryoshka_|^truncate_dim$",
     # What a quantizer notes of its own run; what it stored is said in quantization_config.
     r"(^|_)(calib|calibration|calibrated|smoothquant|amax|observer)(_|$)"
     r"|^(quantization|quant|modelopt|compression|producer)_(version|date|info|tool|source|time|recipe|notes?|metadata|library)$"
@@ -69,7 +71,7 @@ _KINDS = (
     r"(^|_)(rope|rotary|yarn|ntk|mrope|longrope)_(theta|base|scaling|parameters|type|factor|ratio|interleaved?|alpha|beta|freqs?|scale"
     r"|section|emb_base|emb_scale)$|^(use_)?(dynamic_ntk|logn_attn|mrope)$",
     # How it was trained.
-    r"^(freeze|unfreeze|tune|trainable|finetune|finetuning|wandb|deepspeed|fsdp)_|_(lr|learning_rate)$"
+    r"^(freeze|unfreeze|tune|trainable|finetune|finetuning|neftune|wandb|deepspeed|fsdp)_|_(lr|learning_rate)$"
     r"|^(seed|lr|learning_rate|lr_scheduler|optimizer|weight_decay|warmup_steps|num_train_epochs|global_batch_size|micro_batch_size|wandb"
     r"|merge_method|finetuned_from)$|^train(ing)?_(args|arguments|config|steps|epochs|data|dataset|tokens|stage|recipe)$",
     # What is told of it, and by which tools it was written.

@@ -24,8 +24,8 @@ _QUANT = frozenset(
     activation_scheme activations axis backend backward_dtype batch_size beta1 beta2 bits block_name_to_quantize
     bnb_4bit_compute_dtype bnb_4bit_quant_storage bnb_4bit_quant_type bnb_4bit_use_double_quant cache_block_outputs
     checkpoint_format config_groups damp_auto_increment damp_percent dataset dequantize desc_act disable_exllama do_fuse dtype
-    dynamic dynamic_config enable_norm enable_perm exclude_layers exclude_modules exllama_config expert_dtype fmt format
-    fuse_max_seq_len global_compression_ratio group_num group_size hadamard ignore ignored_layers is_marlin_format
+    dynamic dynamic_config enable_norm enable_perm exclude_layers exclude_modules exllama_config expert_dtype export fmt format
+    fuse_max_seq_len global_compression_ratio group_num group_size hadamard hyb_act ignore ignored_layers is_marlin_format
     kv_cache_quant_algo kv_cache_scheme llm_int8_enable_fp32_cpu_offload llm_int8_has_fp16_weight llm_int8_skip_modules
     llm_int8_threshold lm_head load_in_4bit load_in_8bit max_input_length meta method model_file_base_name model_name_or_path
     model_seqlen module_name_preceding_first_block modules_in_block_to_quantize modules_to_fuse modules_to_not_convert

@@ -51,9 +51,9 @@ class ConfigSchema(BaseModel):
 
     Types are strict: a number written as a string is an error that names its key. Keys that a schema does not name are kept,
     and reported unless they cannot change a figure: `inert_keys` are those that the reference implementation of this type
-    ignores. `core_keys` are the keys that a published config.json of this type always states; at the top level they are
-    required even where the reference implementation has a default. `other_names` are further names of fields (the reference's
-    `attribute_map`). `fp32_modules` are the names, or their ends, of modules that the
+    ignores, with a dot those of a part (`text_config.use_resampler`). `core_keys` are the keys that a published config.json of this
+    type always states; at the top level they are required even where the reference implementation has a default. `other_names` are
+    further names of fields (the reference's `attribute_map`). `fp32_modules` are the names, or their ends, of modules that the
     reference keeps in float32 in a float16 model (its class's `_keep_in_fp32_modules`).
     """
 
@@ -310,7 +310,7 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
         if isinstance(value, list):
             parts = [(f"{key}.{i}", part) for i, part in enumerate(value) if isinstance(part, ConfigSchema)]
         for name, part in parts:
-            yield from unmodelled(part, f"{where}{name}.")
+            yield from (f"{where}{key}" for key in unmodelled(part, f"{name}.") if key not in type(schema).inert_keys)
 
 
 def passed_over(schema: ConfigSchema) -> Iterator[str]:

@@ -3,7 +3,8 @@
 Source: transformers 5.24, models/speecht5/modeling_speecht5.py (prenets and postnets).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from archcalc.arch._schema import ConfigSchema, Count, Few, Flag, Layers, Size, divided, validate
 from archcalc.arch._wav2vec2 import INERT, Wav2Vec2Schema
@@ -30,10 +31,13 @@ class SpeechT5Schema(ConfigSchema):
 
     own_heads = True
     inert_keys = (
-        *INERT, "scale_embedding", "max_speech_positions", "max_text_positions", "num_hidden_layers", "num_attention_heads",
+        *INERT, "scale_embedding", "max_speech_positions", "max_text_positions",
         "conv_dim", "conv_kernel", "conv_bias", "feat_extract_norm", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups",
         "mask_time_prob", "mask_feature_prob",
     )  # fmt: skip
+    other_names: ClassVar[Mapping[str, str]] = {
+        "num_attention_heads": "encoder_attention_heads", "num_hidden_layers": "encoder_layers",
+    }  # fmt: skip
 
     vocab_size: Size = 81
     hidden_size: Size = 768

@@ -36,7 +36,8 @@ def whisper_layer(hidden: int, heads: int, width: int, activation: str, *, key_b
 class WhisperTower(TowerSchema):
     """The encoder, under Whisper's names for its keys or transformers' usual ones."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = ("scale_embedding",)
+    # Heads are as wide as they share the width, and all have keys, whatever these two say (mistralai/Voxtral-Mini-3B-2507 states them).
+    inert_keys: ClassVar[tuple[str, ...]] = ("scale_embedding", "head_dim", "num_key_value_heads")
 
     num_mel_bins: Size = 128
     d_model: Size = Field(1280, validation_alias=AliasChoices("hidden_size", "d_model"))

@@ -6,26 +6,20 @@ arXiv:2301.12597.
 
 from typing import ClassVar
 
+from archcalc.arch._bert_keys import BertKeys
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._qformer import bert_layer
-from archcalc.arch._schema import Flag, Layers, Size, TowerSchema
+from archcalc.arch._schema import Flag, Size, TowerSchema
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.model import Part, Tensor, stack
 
 
-class Schema(TowerSchema):
+class Schema(BertKeys, TowerSchema):
     inert_keys = ("position_embedding_type",)
     part: ClassVar[Part] = "vision"
 
-    vocab_size: Size = 30522
-    hidden_size: Size = 768
-    num_hidden_layers: Layers = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    max_position_embeddings: Size = 512
     cross_attention_frequency: Size = 2
     encoder_hidden_size: Size = 1408
     use_qformer_text_input: Flag = False

@@ -7,7 +7,7 @@ Source: transformers 5.24, models/conditional_detr/modeling_conditional_detr.py 
 from collections.abc import Iterable, Iterator
 
 from archcalc.arch._composite import Pieces
-from archcalc.arch._detr import DetrSchema, perceptron
+from archcalc.arch._detr import LAYERS, DetrSchema, perceptron
 from archcalc.arch._schema import Size
 from archcalc.arch._vit import below
 from archcalc.blocks._tensor import linear
@@ -15,6 +15,7 @@ from archcalc.model import Tensor
 
 
 class Schema(DetrSchema):
+    other_names = LAYERS
     num_queries: Size = 300
 
     def cross(self) -> Iterable[Tensor]:

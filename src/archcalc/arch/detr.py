@@ -7,7 +7,7 @@ configuration_detr.py (defaults); Carion et al. 2020, arXiv:2005.12872.
 from collections.abc import Iterable, Iterator
 
 from archcalc.arch._composite import Pieces
-from archcalc.arch._detr import DetrSchema
+from archcalc.arch._detr import LAYERS, DetrSchema
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
@@ -21,6 +21,8 @@ def block(name: str, outer: int, inner: int) -> Iterator[Tensor]:
 
 
 class Schema(DetrSchema):
+    other_names = LAYERS
+
     def masks(self) -> Iterator[Tensor]:
         """The head that draws what each query found, over the backbone's feature maps."""
         h, wide = self.d_model, self.d_model + self.encoder_attention_heads
@@ -55,6 +57,7 @@ class TableTransformer(DetrSchema):
     configuration_table_transformer.py (defaults); Smock et al. 2021, arXiv:2110.00061."""
 
     name = "table-transformer"
+    other_names = LAYERS
     names = ("q_proj", "k_proj", "v_proj", "out_proj")
     ffn_name = ""
     encoder_norm = True

@@ -6,9 +6,10 @@ Source: transformers 5.24, models/dpr/modeling_dpr.py (`DPRQuestionEncoder`, `DP
 
 from collections.abc import Iterable, Iterator
 
+from archcalc.arch._bert_keys import BertKeys
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Count, Layers, Size
+from archcalc.arch._schema import Count, Size
 from archcalc.arch._vit import AloneSchema
 from archcalc.arch.layoutlmv3 import bert_layer
 from archcalc.blocks._tensor import linear, prefixed
@@ -19,18 +20,11 @@ from archcalc.model import Architecture, Encoder, Tensor, stack
 _ROOTS = {"DPRQuestionEncoder": "question_encoder", "DPRContextEncoder": "ctx_encoder", "DPRReader": "span_predictor.encoder"}
 
 
-class Schema(AloneSchema):
+class Schema(BertKeys, AloneSchema):
     alone = "an encoder of text: it keeps no cache"
     inert_keys = ("position_embedding_type",)
     root = "question_encoder"
 
-    vocab_size: Size = 30522
-    hidden_size: Size = 768
-    num_hidden_layers: Layers = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    max_position_embeddings: Size = 512
     type_vocab_size: Size = 2
     projection_dim: Count = 0
 

@@ -21,6 +21,8 @@ class Schema(deepseek_v3.Schema):
     q_lora_rank: Size | None = 768
     v_head_dim: Size = 256
     qk_nope_head_dim: Size = 192
+    # The reference's `attribute_map`: the usual key goes before the type's own.
+    qk_rope_head_dim: Size = named(64, "head_dim", "qk_rope_head_dim")
     num_experts_per_tok: Size | None = 4
     first_k_dense_replace: Count | None = 1
     max_position_embeddings: Tokens = 202752

@@ -18,6 +18,10 @@ from archcalc.model import Layer, Shard, Tensor
 
 
 class Schema(nomic_bert.Schema):
+    # Of the class that `new` reads; the reference passes over them.
+    inert_keys = (
+        *nomic_bert.Schema.inert_keys, "logn_attention_clip1", "logn_attention_scale", "unpad_inputs", "pack_qkv", "layer_norm_type",
+    )  # fmt: skip
     root = "gte"
 
     vocab_size: Size = 250048
@@ -44,8 +48,6 @@ class Schema(nomic_bert.Schema):
 class New(Schema):
     """GTE as first published (`new`): queries, keys and values in one projection, the FFN's two ways in in another.
     Source: vLLM 0.33, models/bert_with_rope.py (`GteNewModel`, `GteNewForSequenceClassification`)."""
-
-    inert_keys = (*Schema.inert_keys, "logn_attention_clip1", "logn_attention_scale", "unpad_inputs", "pack_qkv", "layer_norm_type")
 
     vocab_size: Size = 30528
     type_vocab_size: Count = 1

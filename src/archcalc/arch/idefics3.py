@@ -14,7 +14,11 @@ from archcalc.model import Encoder, Tensor
 
 
 class Schema(VisionSchema):
-    inert_keys = ("image_seq_len",)
+    # HuggingFaceM4/Idefics3-8B-Llama3 states what an earlier class of its text model had.
+    inert_keys = (
+        "image_seq_len", "text_config.perceiver_config", "text_config.pixel_shuffle_factor", "text_config.qk_layer_norms",
+        "text_config.use_resampler",
+    )  # fmt: skip
     text_name = "text_model"
     tower_name = "vision_model"
     projector_name = "connector.modality_projection"

@@ -3,13 +3,14 @@
 Source: transformers 5.24, models/lasr/modeling_lasr.py (`LasrEncoder`, `LasrForCTC`) and configuration_lasr.py (defaults).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Annotated
 
 from archcalc.arch import parakeet_encoder
 from archcalc.arch._composite import DEFAULT, Pieces
+from archcalc.arch._ctc import CtcSchema
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, nested
+from archcalc.arch._schema import Flag, Layers, Size, nested
 from archcalc.arch._vit import below
 from archcalc.arch._whisper import conv
 from archcalc.blocks._tensor import linear
@@ -61,26 +62,12 @@ class Schema(parakeet_encoder.Schema):
         return super().architecture("")
 
 
-class LasrCtc(TowerSchema):
+class LasrCtc(CtcSchema):
     """LASR with a row for each token (CTC).
     Source: transformers 5.24, models/lasr/modeling_lasr.py (`LasrForCTC`) and configuration_lasr.py (defaults)."""
 
+    prefix = "encoder"
     alone = "a model without text: it keeps no cache"
-    inert_keys = ("ctc_loss_reduction", "ctc_zero_infinity")
 
     encoder_config: Annotated[Schema, nested("lasr_encoder", fixed=True), DEFAULT]
     vocab_size: Size = 512
-
-    @property
-    def hidden_size(self) -> int:
-        return self.encoder_config.hidden_size
-
-    @property
-    def num_attention_heads(self) -> int:
-        return self.encoder_config.num_attention_heads
-
-    def tower(self, prefix: str) -> Pieces:
-        return self.encoder_config.tower("encoder")
-
-    def head_of(self, name: str) -> Iterable[Tensor] | None:
-        return conv("ctc_head", self.vocab_size, self.hidden_size, 1, role="head")

@@ -6,10 +6,11 @@ Source: transformers 5.24, models/layoutlmv3/modeling_layoutlmv3.py (`LayoutLMv3
 
 from collections.abc import Iterable, Iterator
 
+from archcalc.arch._bert_keys import BertKeys
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._heads import Sizes, deep, labels_of
-from archcalc.arch._schema import Flag, Layers, Size
+from archcalc.arch._schema import Flag, Size
 from archcalc.arch._vit import AloneSchema, below, classifier
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -29,18 +30,12 @@ def bert_layer(h: int, heads: int, width: int, activation: str) -> Layer:
     return encoder_layer(attention, FeedForward(h, width, activation, names=FFN), norms, attention_name="attention", ffn_name="")
 
 
-class Schema(AloneSchema):
+class Schema(BertKeys, AloneSchema):
     alone = "an encoder of pages: it keeps no cache"
     inert_keys = ("max_rel_pos", "max_rel_2d_pos", "second_input_size")
     root = "layoutlmv3"
 
     vocab_size: Size = 50265
-    hidden_size: Size = 768
-    num_hidden_layers: Layers = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    max_position_embeddings: Size = 512
     type_vocab_size: Size = 2
     max_2d_position_embeddings: Size = 1024
     coordinate_size: Size = 128

@@ -6,10 +6,11 @@ Source: transformers 5.24, models/lilt/modeling_lilt.py (`LiltModel` and its cla
 
 from collections.abc import Iterable, Iterator
 
+from archcalc.arch._bert_keys import BertKeys
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._heads import Sizes, deep, labels_of
-from archcalc.arch._schema import Layers, Size, divided
+from archcalc.arch._schema import Size, divided
 from archcalc.arch._vit import AloneSchema, below, classifier
 from archcalc.arch.layoutlmv3 import bert_layer
 from archcalc.blocks._tensor import linear
@@ -28,18 +29,11 @@ def narrow(name: str) -> str:
     return next(new + name.removeprefix(old) for old, new in _NARROW if name.startswith(old))
 
 
-class Schema(AloneSchema):
+class Schema(BertKeys, AloneSchema):
     alone = "an encoder of pages: it keeps no cache"
     inert_keys = ("position_embedding_type",)
     root = "lilt"
 
-    vocab_size: Size = 30522
-    hidden_size: Size = 768
-    num_hidden_layers: Layers = 12
-    num_attention_heads: Size = 12
-    intermediate_size: Size = 3072
-    hidden_act: str = "gelu"
-    max_position_embeddings: Size = 512
     type_vocab_size: Size = 2
     channel_shrink_ratio: Size = 4
     max_2d_position_embeddings: Size = 1024

@@ -4,7 +4,7 @@ Source: transformers 5.24, models/mask2former/modeling_mask2former.py (`Mask2For
 `Mask2FormerPixelDecoder`) and configuration_mask2former.py (defaults); Cheng et al. 2021, arXiv:2112.01527.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from math import log2
 from typing import Annotated, ClassVar
 
@@ -33,8 +33,9 @@ class Schema(MaskSchema):
     inert_keys: ClassVar[tuple[str, ...]] = (
         "ignore_value", "no_object_weight", "class_weight", "mask_weight", "dice_weight", "train_num_points", "oversample_ratio",
         "importance_sample_ratio", "use_auxiliary_loss", "output_auxiliary_logits", "init_xavier_std", "pre_norm",
-        "num_hidden_layers", *BACKBONES, "hidden_size",
+        *BACKBONES,
     )  # fmt: skip
+    other_names: ClassVar[Mapping[str, str]] = {"hidden_size": "hidden_dim", "num_hidden_layers": "decoder_layers"}
 
     backbone_config: Annotated[TowerSchema, nested("swin", absent=SWIN), DEFAULT]
     feature_size: Size = 256

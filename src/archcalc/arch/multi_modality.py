@@ -1,7 +1,9 @@
 """Janus and Janus-Pro as first published: Llama with SigLIP for reading images, and an image tokenizer with a table and a head of its own.
+DeepSeek-VL 1.3B as first published has the first two, and none of the keys that speak of drawing.
 
-Source: SGLang 0.5.23, srt/models/deepseek_janus_pro.py (`MultiModalityCausalLM`, `SigLIP_MODEL_CONFIG`, `ModelArgs`: names, modules, the
-only tokenizer there is) and srt/configs/janus_pro.py.
+Source: deepseek-ai/DeepSeek-VL, deepseek_vl/models/modeling_vlm.py (`MultiModalityCausalLM`) and siglip_vit.py; SGLang 0.5.23,
+srt/models/deepseek_janus_pro.py (`MultiModalityCausalLM`, `SigLIP_MODEL_CONFIG`, `ModelArgs`: names, modules, the only tokenizer there is)
+and srt/configs/janus_pro.py.
 """
 
 import re
@@ -53,8 +55,7 @@ class Part(ConfigSchema):
     """A part: the class that makes it, and its parameters."""
 
     name = "multi_modality_part"
-    inert_keys = ("cls",)
-
+    cls_name: str | None = Field(None, validation_alias="cls")
     params: Params
 
     @classmethod
@@ -79,12 +80,10 @@ class Schema(CompositeSchema):
 
     vision_config: Annotated[Part, PART]
     aligner_config: Annotated[Part, PART]
-    gen_vision_config: Annotated[Part, PART]
-    gen_aligner_config: Annotated[Part, PART]
-    gen_head_config: Annotated[Part, PART]
-    text_config: Annotated[
-        ConfigSchema, nested("llama", fixed=True), Field(validation_alias=AliasChoices("language_config", "text_config"))
-    ]
+    gen_vision_config: Part | None = None
+    gen_aligner_config: Part | None = None
+    gen_head_config: Part | None = None
+    text_config: Annotated[ConfigSchema, nested("llama", fixed=True), LANGUAGE]
 
     def text(self, prefix: str) -> Architecture:
         return head_below(self.text_config.architecture("language_model.model"), "language_model")
@@ -98,8 +97,23 @@ class Schema(CompositeSchema):
             yield t._replace(name=name)
         yield Tensor("gen_vision_model.quantize.codebook_used", (65536,), "other")
 
+    def drawing(self) -> Iterator[Tensor]:
+        """What makes images, where the config speaks of it."""
+        parts = (self.gen_vision_config, self.gen_aligner_config, self.gen_head_config)
+        if not any(parts):
+            return
+        codes, aligner, rows = (part or Part.model_validate({"params": {}}) for part in parts)
+        drawn, head = codes.params, rows.params
+        yield from aligner.projector("gen_aligner")
+        yield from self.tokenizer()
+        yield table("gen_embed", drawn.image_token_size, drawn.n_embed)
+        yield from linear("gen_head.output_mlp_projector", head.image_token_embed, head.n_embed, "other", bias=True)
+        yield from linear("gen_head.vision_head", head.image_token_size, head.image_token_embed, "other", bias=True)
+
     def parts(self, prefix: str, text: Architecture) -> Pieces:
-        vision, drawn, head = self.vision_config.params, self.gen_vision_config.params, self.gen_head_config.params
+        named, vision = self.vision_config.cls_name, self.vision_config.params
+        if named not in (None, "CLIPVisionTower"):
+            raise UnsupportedError(f"vision_config.cls is {json_text(named)}: CLIPVisionTower is known here")
         if vision.model_name not in TOWERS:
             raise UnsupportedError(
                 f"vision_config.params.model_name is {json_text(vision.model_name)}: known are {', '.join(TOWERS)}"
@@ -109,10 +123,4 @@ class Schema(CompositeSchema):
         layers = min(most, cut if cut > 0 else most + cut + 1)
         tower = _timm_vit.Schema(**{**sizes, "image_size": vision.image_size, "layers": layers})
         groups, stacks = tower.tower("vision_model.vision_tower")
-        others = (
-            *self.aligner_config.projector("aligner"), *self.gen_aligner_config.projector("gen_aligner"), *self.tokenizer(),
-            table("gen_embed", drawn.image_token_size, drawn.n_embed),
-            *linear("gen_head.output_mlp_projector", head.image_token_embed, head.n_embed, "other", bias=True),
-            *linear("gen_head.vision_head", head.image_token_size, head.image_token_embed, "other", bias=True),
-        )  # fmt: skip
-        return [*groups, group("vision", others)], stacks
+        return [*groups, group("vision", (*self.aligner_config.projector("aligner"), *self.drawing()))], stacks

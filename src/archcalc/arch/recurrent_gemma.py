@@ -19,6 +19,7 @@ from archcalc.model import Architecture, Layer
 
 
 class Schema(DecoderSchema):
+    inert_keys = ("embeddings_scale_by_sqrt_dim",)
     whole_heads = False
 
     num_hidden_layers: Layers = 26

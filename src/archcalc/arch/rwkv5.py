@@ -18,7 +18,7 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 class Schema(ConfigSchema):
     prefix = "rwkv"
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = ("rescale_every", "model_version", "num_attention_heads")
+    inert_keys: ClassVar[tuple[str, ...]] = ("rescale_every", "model_version", "num_attention_heads", "head_size_divisor")
 
     vocab_size: Size = 65536
     context_length: Tokens = named(4096, "context_length", "max_position_embeddings")

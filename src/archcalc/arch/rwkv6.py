@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 from archcalc.arch import rwkv5
 from archcalc.arch._decoder import decoder
@@ -66,8 +65,6 @@ class Mixed(ChannelMixing):
 
 
 class Schema(rwkv5.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*rwkv5.Schema.inert_keys, "head_size_divisor")
-
     rescale_every: int | None = None
     time_mix_extra_dim: Size | None = None
     time_decay_extra_dim: Size | None = None

@@ -23,7 +23,8 @@ class Schema(SharedLayerSchema):
         "chunk_size", "ft_lora", "kv_channels", "lora_rank", "mamba_headdim", "num_logits_to_keep", "num_query_groups",
         "rescale_prenorm_residual", "time_step_floor", "time_step_limit", "time_step_max", "time_step_min", "use_conv_bias",
         "use_long_context", "use_mem_eff_path", "use_shared_block_lora", "use_shared_mlp_lora", "vocab_file", "attn_layer_offset",
-        "attn_layer_period", "mamba_dt_rank", "mamba_proj_bias", "mamba_conv_bias", "num_mem_heads",
+        "attn_layer_period", "mamba_dt_rank", "mamba_proj_bias", "mamba_conv_bias", "num_mem_heads", "conv_kernel_size",
+        "ffn_hidden_size", "use_shared_mlp_adapter",
     )  # fmt: skip
 
     vocab_size: Size = 32000

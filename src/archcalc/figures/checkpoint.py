@@ -139,7 +139,7 @@ def summary(architecture: Architecture, dtype: str | None = None) -> Summary:
                 counted[kind] = counted.get(kind, 0) + (elements if own is None else own * copies)
     for kind, elements in stored.items():
         total += storage_bytes(kind, elements)
-    return Summary(sum(counted.values()), total, counted, sum(stored.values()), stored, base, notes)
+    return Summary(sum(counted.values()), total, counted, sum(stored.values()), stored, base, notes + (plan.notes if plan else ()))
 
 
 def inventory(architecture: Architecture, dtype: str | None = None) -> list[Entry]:
@@ -323,7 +323,8 @@ def _stored(place: _Place, tensors: tuple[Tensor, ...], architecture: Architectu
             if tensor.stored:
                 yield from _as_is(place, tensor, base)
             else:
-                yield prefix, name, None, layers, 0, tensor, part
+                wide = plan.widens and tensor.fp32 and tensor.dtype is None
+                yield prefix, name, (_piece("", tensor.shape, "F32"),) if wide else None, layers, 0, tensor, part
         else:
             module = name[:-7] if name.endswith(".weight") else name
             out, width = tensor.shape

@@ -19,10 +19,11 @@ METHODS = {
     "fp8": "fp8", "mxfp8": "fp8", "fbgemm_fp8": "fbgemm_fp8", "compressed-tensors": "compressed_tensors",
     "modelopt": "modelopt", "modelopt_fp4": "modelopt", "modelopt_mixed": "modelopt", "nvfp4": "modelopt", "mxfp4": "mxfp4",
     "awq": "awq", "gptq": "gptq", "auto-round": "auto_round", "autoround": "auto_round", "bitsandbytes": "bitsandbytes",
+    "intel/auto-round": "auto_round", "inc": "auto_round", "exl2": "exl2", "exl3": "exl3", "hqq": "hqq", "aqlm": "aqlm", "eetq": "eetq",
     "torchao": "torchao", "quark": "quark", "bitnet": "bitnet", "mlx": "mlx", "gguf": "gguf",
 }  # fmt: skip
 """Which module of this package reads the config of which method."""
-OPEN = frozenset({"auto_round", "bitnet", "gguf", "mlx", "quark", "torchao"})
+OPEN = frozenset({"aqlm", "auto_round", "bitnet", "eetq", "exl2", "exl3", "gguf", "hqq", "mlx", "quark", "torchao"})
 """Modules of methods whose configs describe themselves freely: a key that is not known in one of the others is told of."""
 
 

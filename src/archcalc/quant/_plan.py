@@ -59,6 +59,7 @@ class Plan(NamedTuple):
     layer; `adds_bias` is the dtype of a bias stored for each quantized module that has none. `scheme` is the one that `split` gives
     to every module of a plan that spares none. `stores_tied` is for tools that store a tied head all the same, `drops` the parts
     that they leave out of the checkpoint. `uncounted` are kinds of tensors that are stored and that the tool's own total leaves out.
+    `notes` say what the config leaves open. `widens` is true of a tool that stores in float32 what the model's class keeps so.
     """
 
     split: Split
@@ -71,6 +72,8 @@ class Plan(NamedTuple):
     stores_tied: bool = False
     drops: frozenset[Part] = frozenset()
     uncounted: frozenset[Kind] = frozenset()
+    notes: tuple[str, ...] = ()
+    widens: bool = False
 
 
 _LINEAR_ROLES = frozenset(("attention", "mlp", "experts", "shared_experts", "other"))

@@ -63,9 +63,11 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
         scheme = _four_bit(kind, bool(quantization.get("bnb_4bit_use_double_quant")), dtype)
     else:
         scheme = _int8
+    # The model is loaded, and saved as it is held: transformers 4.46 to 5.24, modeling_utils.py (`_keep_in_fp32_modules`, float16 alone).
+    widens = dtype == "F16"
     if quantization.get("loader") == "transformers":
         from archcalc.quant._loaders import bitsandbytes_takes
 
-        return plan_of(scheme, None, bitsandbytes_takes)
+        return plan_of(scheme, None, bitsandbytes_takes)._replace(widens=widens)
     skip = names(quantization, "llm_int8_skip_modules")
-    return plan_of(scheme, skip, is_linear_or_head if skip else is_linear)._replace(fused=_left_alone)
+    return plan_of(scheme, skip, is_linear_or_head if skip else is_linear)._replace(fused=_left_alone, widens=widens)

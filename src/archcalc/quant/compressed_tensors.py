@@ -150,7 +150,7 @@ def _mxfp8(group: Mapping[str, Any], dtype: str) -> Scheme:
     return lambda out, width: (Stored("weight", (out, width), FP8), scalar("weight_scale", "U8", (out, ceil_div(width, size))))
 
 
-_FORMATS = {
+FORMATS = {
     "float-quantized": _bytes, "int-quantized": _bytes, "naive-quantized": _bytes, "pack-quantized": _packed,
     "nvfp4-pack-quantized": _nvfp4, "mxfp4-pack-quantized": _mxfp4, "mxfp8-quantized": _mxfp8, "mxfp8-pack-quantized": _mxfp8,
 }  # fmt: skip
@@ -175,12 +175,12 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
         stored_as = _format(group, quantization) if section(group, "weights") else "dense"
         if stored_as == "dense":
             continue  # activations alone change nothing that is stored
-        if stored_as not in _FORMATS:
+        if stored_as not in FORMATS:
             raise UnsupportedError(
-                f"the format of {label} is {json_text(stored_as)}: archcalc does not know it", f"known are {', '.join(_FORMATS)}"
+                f"the format of {label} is {json_text(stored_as)}: archcalc does not know it", f"known are {', '.join(FORMATS)}"
             )
         targets = names(group, "targets") or Names(["Linear"])
-        scheme = _FORMATS[stored_as](group, dtype)
+        scheme = FORMATS[stored_as](group, dtype)
         by_name.append((targets, scheme))
         if targets.has_class("Linear"):
             linears.append((None, scheme))

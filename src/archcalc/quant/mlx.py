@@ -1,9 +1,11 @@
 """MLX: integer weights packed along the input, in groups with a scale and a bias each; embeddings and heads too.
 
 `mode: mxfp4`, `nvfp4` and `mxfp8` have byte-sized scales and no biases. Entries named after modules give those other bits, or
-`false` to leave them alone. A tied head has no tensors of its own. MTP layers and vision towers follow the same rule.
+`false` to leave them alone. A tied head has no tensors of its own. MTP layers follow the same rule, rows that groups do not divide and
+towers are left alone.
 
-Source: mlx-lm 0.28, mlx_lm/utils.py `quantize_model`; mlx 0.29, python/mlx/nn/layers/quantized.py.
+Source: mlx-lm 0.28, mlx_lm/utils.py `quantize_model`; mlx-vlm 0.7.10, mlx_vlm/convert.py `base_quant_predicate` and utils.py
+`skip_multimodal_module`; mlx 0.29, python/mlx/nn/layers/quantized.py.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ def _scheme(bits: int, group: int, mode: str, dtype: str) -> Scheme:
 
 
 def _linear(tensor: Tensor, part: Part) -> bool:
+    if part in ("vision", "audio"):
+        return False
     return is_linear_or_head(tensor, part) or (
         len(tensor.shape) == 2 and tensor.role in ("embedding", "router") and tensor.name.endswith(".weight")
     )
@@ -65,4 +69,4 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
                 )
             )
     groups.append((None, scheme))
-    return Plan(by_names(groups), _linear, fused=_fused(scheme))
+    return Plan(by_names(groups), lambda t, part: _linear(t, part) and t.shape[-1] % group == 0, fused=_fused(scheme))

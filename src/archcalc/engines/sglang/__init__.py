@@ -140,6 +140,10 @@ class Sglang(Server):
         table, method = served("sglang"), method_of(quantization)
         if method not in _OTHERWISE and not listed(table.methods.get(method), "SGLang", table.releases, version):
             return f"SGLang {version or table.releases[-1]} lists no {method} among its quantization methods"
+        kind = str(quantization.get("data_type") or "int")
+        if method == "auto-round" and kind != "int":
+            # srt/layers/quantization/auto_round.py `SUPPORTED_DTYPES`, 0.5.6 to 0.5.23.
+            return f"SGLang reads no {kind} weights of auto-round: it has int"
         # What earlier releases did with other bits was not read.
         newest = version is None or version == table.releases[-1]
         return marlin_alone("SGLang", quantization) if method == "gptq" and newest else None

@@ -14,6 +14,12 @@ from archcalc.model import Architecture
 from archcalc.quant import check_name, file_type_of, method_of, quantize_as
 from archcalc.quant._loaders import in_transformers
 
+# transformers 5.24, quantizers/auto.py `AUTO_QUANTIZATION_CONFIG_MAPPING`; what is not in it, `supports_quant_method` passes over.
+_METHODS = frozenset(
+    "gguf awq bitsandbytes eetq gptq aqlm quanto quark fouroversix fp_quant hqq compressed-tensors fbgemm_fp8 higgs torchao bitnet vptq "
+    "spqr fp8 nvfp4 mxfp8 auto-round mxfp4 metal sinq gemma".split()
+)
+
 
 class TransformersKeep(Keep):
     def bytes(self, entry: Entry) -> int:
@@ -27,6 +33,11 @@ def load(architecture: Architecture, quant: str | None, device: Device) -> tuple
     """The model as it is held on a device, and what that storage is called. Raises `UsageError` for one that it never holds."""
     own = architecture.quantization
     refuse_mlx(own, "transformers")
+    if quant is None and own and (method := method_of(own)) not in _METHODS:
+        raise UsageError(
+            f"transformers reads no {method} weights: it leaves the quantization out, and the checkpoint does not fit the model",
+            "the model's own repository in bf16, or another engine",
+        )
     stored = str(own.get("file_type", "gguf")) if own and method_of(own) == "gguf" else ""
     if quant is None and stored:
         check_name(stored)

@@ -12,6 +12,7 @@ from typing import Any
 from archcalc.engines._kernels import MARLIN_GROUPS, marlin_alone
 from archcalc.engines.served import Registry, listed, served, spans
 from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least
+from archcalc.quant import method_of
 
 REGISTRY = Registry(
     ENGINE, "vllm", NEWEST, RELEASES,
@@ -28,11 +29,8 @@ _METHODS = {
     "gptq": ("gptq", "auto_gptq"),
     "autoround": ("auto-round", "inc"),
     "auto-round": ("auto-round", "inc"),
+    "inc": ("auto-round", "inc"),
 }
-_NAMED = frozenset({"fp8", "mxfp4", "torchao", "compressed-tensors", "quark"})
-"""Methods that a config names as vLLM lists them; what plugins read, and what configs name otherwise, is not looked up."""
-
-
 _OTHERWISE = frozenset({"mxfp8", "nvfp4", "modelopt", "modelopt_fp4", "modelopt_mixed", "gguf", "bitsandbytes"})
 """Methods that configs name otherwise than vLLM does, or that a plugin reads."""
 WHOLE_GPTQ = (0, 22)
@@ -45,10 +43,19 @@ PACKED_EXPERTS = (0, 10)
 `get_quant_method`, read in 0.8.5 and 0.9.2)."""
 
 
+_ROUNDED = (("mx_fp", (0, 27)), ("nv_fp", None), ("fp", (0, 29)))
+"""Since when auto-round's number types are read beside int (layers/quantization/inc/inc.py `SUPPORTED_DTYPES`, 0.9.0 to 0.33)."""
+
+
 def lacks_format(version: str | None, quantization: Mapping[str, Any], *, experts: bool = False) -> str | None:
     """Why the release does not load weights of these bits; None where it does, or where it is not known."""
     if experts and quantization.get("quant_method") == "bitsandbytes":
         return _lacks_packed_experts(version, quantization)
+    if method_of(quantization) in ("auto-round", "autoround", "inc"):
+        kind = str(quantization.get("data_type") or "int")
+        first = next((since for named, since in _ROUNDED if named in kind), None)
+        if kind != "int" and (first is None or not at_least(version, *first)):
+            return f"vLLM {version or NEWEST} reads no {kind} weights of auto-round"
     if quantization.get("quant_method") != "gptq" or not at_least(version, *WHOLE_GPTQ):
         return None
     return marlin_alone("vLLM", quantization, MARLIN_GROUPS)
@@ -67,10 +74,10 @@ def _lacks_packed_experts(version: str | None, quantization: Mapping[str, Any]) 
 
 def lacks_method(version: str | None, method: str) -> str | None:
     """Why the release does not load weights stored so; None where it does, or where it is not known."""
-    names = _METHODS.get(method, (method,) if method in _NAMED else ())
+    names = _METHODS.get(method, () if method in _OTHERWISE else (method,))
     lists = served("vllm").methods
     found = [lists[name] for name in names if name in lists]
-    if method not in lists and method not in _METHODS and method not in _NAMED and method not in _OTHERWISE:
+    if names and not found:
         return f"no release of vLLM lists {method} among its quantization methods"
     if not found or any(listed(text, ENGINE, RELEASES, version) for text in found):
         return None
