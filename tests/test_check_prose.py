@@ -158,7 +158,7 @@ SHAPES = [
     # A name at the beginning of an item, in brackets behind a figure, or by its publisher.
     ("- Qwen3-8B 一共有 36 层，隐藏维度为 4096\n", "qwen3-8b layers=36;qwen3-8b hidden_size=4096"),
     ("# Llama 3\n\n- **Extended context**: up to 128K tokens (Llama 3.1)\n",
-     "llama-3.1-8b, llama-3.1-70b, llama-3.1-405b, llama-3.1-8b-instruct, llama-3.1-70b-instruct context=128K"),
+     "llama-3.1-8b, llama-3.1-70b, llama-3.1-405b, llama-3.1-8b-instruct, llama-3.1-70b-instruct, llama-3.1-405b-instruct context=128K"),
     ("| Model | Layers |\n|---|---|\n| Mistral 8x7B | 32 |\n", "mixtral-8x7b layers=32"),
     ("- Recipe for DeepSeek-V2-Lite (16B, 2.4B active), 27 layers\n", "deepseek-v2-lite active_params=2.4B;deepseek-v2-lite layers=27"),
     ("# DeepSeek V2\n\n- Recipe for DeepSeek-V2-Lite, 27 layers\n", "deepseek-v2-lite layers=27"),

@@ -77,5 +77,5 @@ class Schema(ConfigSchema):
         layers = [self.layer(*sizes) for sizes in zip(queries, keys, width, strict=True)]
         return decoder(
             layers, facts._replace(tied_embeddings=shared), computes=self.computes(), prefix=prefix, embed="token_embeddings",
-            final_norm=self.norm("norm"), head="" if shared else "lm_head",
+            final_norm=self.norm("norm"),
         )  # fmt: skip
