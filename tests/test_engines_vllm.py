@@ -27,6 +27,7 @@ from archcalc.engines.vllm.planner import (
 from archcalc.engines.vllm.rules import rules
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache
+from conftest import Run
 
 PLANS = {p["name"]: p for p in json.loads((Path(__file__).parent / "data" / "vllm_plan.json").read_text(encoding="utf-8"))["plans"]}
 POOL = 40 << 30
@@ -354,3 +355,12 @@ def test_tables_of_versions_are_in_order() -> None:
 
     numbers = [tuple(map(int, row.since.split("."))) for row in transformers.VERSIONS]
     assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize(("gpu", "reads"), [("mi300x", False), ("b60", False), ("h100", True), ("b200", True)])
+def test_caches_of_nvidia_s_backends_are_not_on_other_gpus(gpu: str, reads: bool, cli: Run) -> None:
+    """vLLM 0.33, v1/attention/backends/: `nvfp4` stands in flashinfer.py, in mla/flashmla_sparse.py and mla/sparse_swa.py alone."""
+    for words in (("qwen3-8b", "--kv-dtype", "nvfp4"), ("--", "vllm", "serve", "qwen3-8b", "--kv-cache-dtype", "nvfp4")):
+        done = cli("fit", "--gpu", gpu, "--offline", *words)
+        assert (done.returncode == 0) is reads, done.stdout + done.stderr
+        assert reads or "reads it with NVIDIA's backends alone" in done.stderr

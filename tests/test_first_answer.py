@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -493,3 +494,31 @@ def test_what_people_type_is_answered_with_what_to_type(arguments: str, said: st
 def test_one_request_is_no_requests(cli: Run) -> None:
     done = cli("fit", "gpt-oss-120b", "--gpu", "h100", "--ctx", "128k", "--tpot", "20ms")
     assert "1 request at once" in " ".join(done.stdout.split())
+
+
+PACKED = {
+    "awq": {"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemm", "zero_point": True},
+    "bitsandbytes": {"quant_method": "bitsandbytes", "load_in_4bit": True, "bnb_4bit_quant_type": "nf4"},
+}
+
+
+@pytest.mark.parametrize("method", PACKED)
+def test_weights_that_no_gguf_is_made_of_are_served_where_they_are_read(method: str, cli: Run, tmp_path: Path) -> None:
+    """llama.cpp is chosen on a small card, and its converter reads neither (convert_hf_to_gguf.py `dequant_model`): fit, compare and sweep
+    turn to the engine that does, and say so."""
+    config = {
+        "model_type": "mistral", "architectures": ["MistralForCausalLM"], "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 32000,
+        "max_position_embeddings": 32768, "torch_dtype": "float16", "quantization_config": PACKED[method],
+    }  # fmt: skip
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    fit = json.loads(cli("fit", str(path), "--gpu", "4060", "--ctx", "8k", "--format", "json").stdout)
+    assert (fit["engine"], fit["fits"]) == ("vllm", True)
+    row = json.loads(cli("sweep", str(path), "--gpu", "4060", "--ctx", "8k").stdout)
+    assert (row["fits"], row["weights_bytes"]) == (True, fit["per_gpu"]["weights_bytes"])
+    told = json.loads(cli("compare", str(path), str(path), "--gpu", "4060", "--ctx", "8k", "--format", "json").stdout)
+    assert next(row for row in told["rows"] if row["key"] == "fits")["values"][0] == "yes"
+    assert "vLLM (--engine)" in told["notes"][0]
+    named = cli("fit", str(path), "--gpu", "4060", "--ctx", "8k", "--engine", "llama.cpp")
+    assert named.returncode == 2 and "converter reads no" in named.stderr

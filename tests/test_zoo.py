@@ -234,3 +234,16 @@ def _types(value: object) -> str:
         name = type(value).__name__ if hasattr(value, "_fields") else "tuple"
         return f"{name}({','.join(map(_types, value))})"
     return type(value).__name__
+
+
+# Formats that publishers release their own weights in; others are of another release of the model, which its name says.
+OWN_FORMATS = {"fp8", "mxfp4", "compressed-tensors"}
+
+
+def test_a_name_without_a_format_is_the_model_s_own_release() -> None:
+    """Qwen2.5-Omni 7B and MiniCPM-V 4.6 stood with the configs of their AWQ releases."""
+    from archcalc.quant import method_of
+
+    stored = {name: zoo.config(name).get("quantization_config") for name in zoo.names()}
+    found = {name: method_of(of) for name, of in stored.items() if of is not None and "fp4" not in name}
+    assert {name: method for name, method in found.items() if method not in OWN_FORMATS} == {}

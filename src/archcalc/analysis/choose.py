@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from archcalc.analysis.fit import Ask, Candidate, Plans, max_context, plans
-from archcalc.engines.engine import LOCAL, server
+from archcalc.engines.engine import DEFAULT, LOCAL, chosen_for, server
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device
 from archcalc.model import Architecture
@@ -86,6 +86,8 @@ def choose(
     that holds enough of a context, as a list does, and tells of none.
     `free` is whether the engine was left out, and another may take what the CPU's memory holds. Raises what `analysis.fit.plans` raises.
     """
+    if free and ask.engine == chosen_for(ask.gpus.device):
+        ask = ask._replace(engine=reader(architecture, ask.gpus.device, ask.quant))
     published = held(architecture, ask, None, alternatives)
     if published.whole or (brief and published.enough):
         return Choice(published)
@@ -118,6 +120,24 @@ def choose(
             if each is not published and (i in (0, len(of) - 1) or each is best):
                 told.append(each)
     return Choice(best, tuple(told) if len(told) > 1 else ())
+
+
+def reader(architecture: Architecture, device: Device, quant: str | None) -> str:
+    """The engine where none is named: the device's, unless the weights are published as that reads none and another does, as AWQ's packed
+    ones, of which no GGUF file is made."""
+    usual = chosen_for(device)
+    if quant is not None or architecture.quantization is None or usual == DEFAULT:
+        return usual
+    try:
+        server(usual).load(architecture, None, device)
+    except ArchcalcError:
+        other = server(DEFAULT)
+        try:
+            other.load(architecture, None, device)
+        except ArchcalcError:
+            return usual
+        return usual if other.runs_on(device) else DEFAULT
+    return usual
 
 
 def beside_ram(architecture: Architecture, ask: Ask, brief: bool) -> Held | None:

@@ -134,14 +134,14 @@ def compare(
         baseline=baseline.source.name if baseline else None,
         changes=changes,
         failed=list(failed),
-        notes=[_taken(*on, alone)] if on and (not rows or any(key in ON for key in rows)) else [],
+        notes=[_taken(*on, alone, judged)] if on and (not rows or any(key in ON for key in rows)) else [],
     )
 
 
-def _taken(ask: Ask, wanted: Wanted, alone: bool) -> str:
+def _taken(ask: Ask, wanted: Wanted, alone: bool, judged: Sequence[report.FitReport | ArchcalcError]) -> str:
     """What the answers on a machine are of: the same that `fit` says it takes for granted."""
     from archcalc.analysis.speed.plan import USUAL
-    from archcalc.engines.engine import server
+    from archcalc.engines.engine import server, servers
 
     isl, osl = (units.format_tokens(n or USUAL) for n in (wanted.isl, wanted.osl))
     load = f"requests of {isl} prompt and {osl} output tokens (--isl, --osl)"
@@ -151,8 +151,10 @@ def _taken(ask: Ask, wanted: Wanted, alone: bool) -> str:
     if ask.quant is None and ask.gpus.device.personal:
         weights += ", or in a format that fits where they do not (--quant)"
     many = "as many at once as keep the target" if wanted.aims and wanted.requests is None else f"{ask.concurrency:,} at once"
-    engine = server(ask.engine).title + ("" if alone else " (--engine)")
-    return f"on {ask.gpus.named}: {engine}; {weights}; {load}, {many}"
+    of = dict.fromkeys(fit.engine for fit in judged if isinstance(fit, report.FitReport)) or {ask.engine: None}
+    known = servers()
+    engines = " or ".join(server(name).title if name in known else name for name in of)
+    return f"on {ask.gpus.named}: {engines}{'' if alone else ' (--engine)'}; {weights}; {load}, {many}"
 
 
 def asked(
@@ -202,7 +204,8 @@ def _judged(m: Loaded, ask: Ask, wanted: Wanted, alone: bool) -> report.FitRepor
     context = ask.context_tokens or min(2 * USUAL, m.architecture.longest or 2 * USUAL)
     try:
         steps = () if wanted.engine else steps_of(ask.gpus.device, ask.engine, alone=alone)
-        return fit_report(m, ask._replace(context_tokens=context), brief=True, wanted=wanted, steps=steps)
+        unsaid = () if alone else ("--engine",)
+        return fit_report(m, ask._replace(context_tokens=context), brief=True, wanted=wanted, steps=steps, unsaid=unsaid)
     except ArchcalcError as error:
         return error
 

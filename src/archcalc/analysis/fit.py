@@ -145,7 +145,10 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
 
     engine, device = server(ask.engine), ask.gpus.device
     if why := engine.runs_on(device):
-        raise UnsupportedError(why, "leave --engine out to have one chosen")
+        hint = "leave --engine out to have one chosen"
+        raise UnsupportedError(
+            why, hint if ask.own is None else "name the model in front of --, and no command, to have an engine chosen"
+        )
     engine.check(architecture, ask.version)
     quant = asked_anew(architecture, ask)
     held, name = engine.load(architecture, quant, device)

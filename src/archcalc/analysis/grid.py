@@ -185,6 +185,7 @@ def _candidate(
 ) -> tuple[GpuSpec, str, Candidate | ArchcalcError]:
     """The machine, the engine, and the model as the engine would load it there: what contexts, concurrencies and placements share."""
     from archcalc import hardware
+    from archcalc.analysis.choose import reader
     from archcalc.analysis.fit import Ask, candidate
     from archcalc.analysis.refusals import refuse_guess
     from archcalc.engines.engine import chosen_for
@@ -195,13 +196,13 @@ def _candidate(
         from archcalc.units import parse_bytes
 
         spec = resized(spec, parse_bytes(vram), vram)
-    engine = engine or chosen_for(spec.device)
     architecture = _loaded(source, overrides).architecture
     try:
         refuse_guess(architecture)
+        engine = engine or reader(architecture, spec.device, quant)
         return spec, engine, candidate(architecture, Ask(spec, engine, quant=quant))
     except ArchcalcError as error:
-        return spec, engine, error
+        return spec, engine or chosen_for(spec.device), error
 
 
 def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:

@@ -156,6 +156,19 @@ def lacks(
     return None
 
 
+_NVIDIA_S_OWN = frozenset({"nvfp4", "nvfp4_ds_mla", "fp8_ds_mla"})
+"""Dtypes of caches that FlashInfer's and FlashMLA's backends alone read (0.33, v1/attention/backends/, whose ROCm and XPU backends list
+none of them)."""
+
+
+def lacks_elsewhere(version: str | None, dtype: str, device: str, flag: str) -> tuple[str, str] | None:
+    """Why no backend for GPUs that are not NVIDIA's takes a cache of that dtype, and what to change; None where one does."""
+    if dtype not in _NVIDIA_S_OWN:
+        return None
+    why = f"{flag} {dtype}: vLLM {version or NEWEST} reads it with NVIDIA's backends alone, and {device} is another's"
+    return why, f"leave {flag} out, or name fp8"
+
+
 def lacks_block(architecture: Architecture, kv_dtype: str | None, options: CacheOptions) -> tuple[str, str] | None:
     """Why the release takes no blocks of that size, on the GPU that is named or on any of NVIDIA's; None where it does."""
     dtype = "auto" if kv_dtype is None else asked_dtype(architecture, kv_dtype, options)
