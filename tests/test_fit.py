@@ -702,3 +702,19 @@ def test_tables_of_a_target_tell_the_requests(cli: Run) -> None:
 def test_a_list_says_what_its_speeds_are_of(options: str, said: str, cli: Run) -> None:
     made = cli("fit", "--gpu", "h100", "--min-params", "30B", *options.split())
     assert said in " ".join(made.stdout.split())
+
+
+def test_the_margin_of_llama_cpp_is_named_where_it_alone_is_missing(cli: Run) -> None:
+    """common/fit.cpp keeps 1 GiB free where `-ngl` is not set; with it set the same command starts, as its own line says."""
+    asked = ("--gpu", "4090", "--quant", "q4_k_m")
+    short = json.loads(cli("fit", "qwen3-32b", *asked, "--engine", "llama.cpp", "--ctx", "16k", "--format", "json").stdout)
+    offered = [each for each in short["would_fit"] if each["options"].startswith("-ngl 99")]
+    assert not short["fits"] and len(offered) == 1 and "--fit keeps free" in offered[0]["what"]
+    own = json.loads(cli("fit", *asked, "--format", "json", "--", *"llama-server -m qwen3-32b -c 16384 -np 1 -ngl 99".split()).stdout)
+    assert own["fits"] and f"{own['per_gpu']['headroom_bytes'] / 2**20:.1f} MiB to spare" in offered[0]["what"]
+
+
+def test_as_published_names_the_publisher_s_own_format(cli: Run) -> None:
+    """DeepSeek-R1's config.json says fp8; bf16 is what llama.cpp's converter makes of it."""
+    found = json.loads(cli("fit", "deepseek-r1", "--gpu", "m3-ultra-512gb", "--format", "json").stdout)
+    assert "as published (fp8, which llama.cpp holds in bf16 here)" in found["verdict"]

@@ -21,6 +21,7 @@ from archcalc.engines.plan import Command, machines, stretching
 from archcalc.errors import UsageError
 from archcalc.figures.checkpoint import base_dtype
 from archcalc.loader import Loaded
+from archcalc.model import Architecture
 
 
 def fit_report(
@@ -93,7 +94,7 @@ def fit_report(
         engine=wanted.engine or ask.engine,
         fits=best.fits,
         verdict=verdict(best, ask, own)
-        + _unlike(choice.best, published)
+        + _unlike(choice.best, published, loaded)
         + (f"; the target is not shown to be kept: {missed}" if best.fits and (missed := speed.missed(target, wanted)) else "")
         + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
@@ -144,14 +145,16 @@ def fit_report(
         ),
         own_context=None if own is None else report.FitOwnContext(own.tokens, own.fits, own.headroom_bytes),
         formats=[] if brief or given else [_format(loaded, held, wanted) for held in choice.formats],
-        assumed=assumed(found, ask, unsaid, own, wanted if usual else None),
+        assumed=assumed(loaded, found, ask, unsaid, own, wanted if usual else None),
     )
 
 
 _WORDS = {"--gpu": "this machine", "--concurrency": "one sequence at once"}
 
 
-def assumed(found: Plans, ask: Ask, unsaid: Sequence[str], own: Own | None, aimed: speed.Wanted | None = None) -> str:
+def assumed(
+    loaded: Loaded, found: Plans, ask: Ask, unsaid: Sequence[str], own: Own | None, aimed: speed.Wanted | None = None
+) -> str:
     """One line of what was taken for granted, by the options left out; empty where none was. `aimed` is a target of requests whose lengths
     nobody said."""
     said = []
@@ -168,7 +171,7 @@ def assumed(found: Plans, ask: Ask, unsaid: Sequence[str], own: Own | None, aime
         elif option == "--engine":
             words = server(ask.engine).title
         elif option == "--quant":
-            stored, held = _stored(found.model), found.model.quant
+            stored, held = _stored(found.model, loaded.architecture), found.model.quant
             said_of = "" if ask.quant else ", as published" if stored == held else f", published in {stored}"
             words = f"weights in {held}{said_of}"
         if words:
@@ -176,22 +179,25 @@ def assumed(found: Plans, ask: Ask, unsaid: Sequence[str], own: Own | None, aime
     return "; ".join(said)
 
 
-def _unlike(best: Held, published: Held) -> str:
+def _unlike(best: Held, published: Held, loaded: Loaded) -> str:
     """What a verdict adds where the weights are not as published."""
     if best is published or not best.found.best.fits:
         return ""
     other = published.found
     missing = units.format_bytes(max(0, -other.best.headroom_bytes))
-    stored, held = _stored(other.model), other.model.quant
+    stored, held = _stored(other.model, loaded.architecture), other.model.quant
     held = held if stored == held else f"{stored}, which {server(published.ask.engine).title} holds in {held} here"
     lacks = other.best.start.limit if other.best.start.refused else f"{missing} are missing"
     return f"; with weights in {best.found.model.quant}: as published ({held}) {lacks}"
 
 
-def _stored(model: Candidate) -> str:
-    """What the checkpoint stores floats as; the name of its quantization where it has one."""
-    if model.architecture.quantization:
-        return model.quant
+def _stored(model: Candidate, published: Architecture) -> str:
+    """What the checkpoint stores floats as; the name of its quantization where it has one, which an engine may not hold it in."""
+    from archcalc.quant import method_of
+
+    if own := published.quantization:
+        held = model.architecture.quantization
+        return model.quant if held and method_of(held) == method_of(own) else method_of(own)
     stored = base_dtype(model.architecture)[0]
     return {"F32": "fp32", "BF16": "bf16", "F16": "fp16"}.get(stored, model.quant)
 

@@ -262,6 +262,13 @@ class LlamaCpp(Server):
         limit = float("inf") if ask.ram_bytes is None else ask.ram_bytes
         gpus = "GPU" if fit.placement.pp == 1 else "GPUs"
         ways = []
+        margin = sum(term.bytes for term in fit.budget.overhead_terms if term.name == "margin")
+        if ask.own is None and 0 < -fit.headroom_bytes <= margin:
+            left = units.format_bytes(margin + fit.headroom_bytes)
+            what = (
+                f"all layers on the {gpus}, without the {units.format_bytes(margin)} that --fit keeps free ({left} to spare then)"
+            )
+            ways.append((what, f"-ngl {max(99, model.architecture.layers + 1)} (llama-server)"))
         if (away := experts_away(model, ask, fit)) and away[2] <= limit:
             ram = units.format_bytes(away[2])
             what = f"the experts of {away[0]} of {away[1]} layers in the CPU's memory ({ram} there), all else on the {gpus}"
