@@ -710,7 +710,9 @@ def test_the_margin_of_llama_cpp_is_named_where_it_alone_is_missing(cli: Run) ->
     short = json.loads(cli("fit", "qwen3-32b", *asked, "--engine", "llama.cpp", "--ctx", "16k", "--format", "json").stdout)
     offered = [each for each in short["would_fit"] if each["options"].startswith("-ngl 99")]
     assert not short["fits"] and len(offered) == 1 and "--fit keeps free" in offered[0]["what"]
-    own = json.loads(cli("fit", *asked, "--format", "json", "--", *"llama-server -m qwen3-32b -c 16384 -np 1 -ngl 99".split()).stdout)
+    own = json.loads(
+        cli("fit", *asked, "--format", "json", "--", *"llama-server -m qwen3-32b -c 16384 -np 1 -ngl 99".split()).stdout
+    )
     assert own["fits"] and f"{own['per_gpu']['headroom_bytes'] / 2**20:.1f} MiB to spare" in offered[0]["what"]
 
 
