@@ -98,6 +98,11 @@ def parse_bytes(text: str) -> int:
     unit = match["unit"]
     if unit in ("", "k", "m", "g", "t", "p"):
         number, letter = text.strip()[: -len(unit) or None].strip(), (unit or "g").upper()
+        if not unit and (plain := number.replace("_", "").replace(",", "")).isdecimal() and int(plain) >= 2**20:
+            # An engine's own flag takes bytes without a unit.
+            size = int(plain)
+            near = f"{size >> 30}GiB" if not size % 2**30 else f"{size >> 20}MiB" if not size % 2**20 else f"{plain}B"
+            raise UsageError(f"{_shown(text)} lacks a unit of bytes", f"write {near}, if bytes are meant")
         raise UsageError(
             f"{_shown(text)} lacks a unit of bytes",
             f"write {number}{letter}iB (2^{_BYTE_UNITS[letter.lower() + 'ib'].bit_length() - 1} bytes each) or {number}{letter}B "

@@ -242,7 +242,12 @@ def _stated(*groups: dict[str, Any] | Ranks | Slots | Kept) -> dict[str, Any]:
 def _capability(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    major, _, minor = text.partition(".")
-    if not (major.isdecimal() and (minor or "0").isdecimal() and len(text) < 6):
-        raise UsageError(f"--capability {text} is not a compute capability", "write it like 9.0 (Hopper) or 8.6")
-    return int(major), int(minor or 0)
+    import re
+
+    # One digit behind the point; without one, 90 is how compilers write 9.0 (sm_90).
+    written = re.fullmatch(r"(1?[0-9])(?:\.([0-9]))?", text, re.ASCII)
+    if written is None or not 1 <= int(written[1]) or (written[2] is None and len(text) > 1):
+        compiled = re.fullmatch(r"(?:sm_?)?(1?[0-9])([0-9])[af]?", text, re.ASCII | re.IGNORECASE)
+        meant = f"{compiled[1]}.{compiled[2]}" if compiled and int(compiled[1]) > 2 else "9.0 (Hopper) or 8.6"
+        raise UsageError(f"--capability {text} is not a compute capability", f"write it like {meant}")
+    return int(written[1]), int(written[2] or 0)

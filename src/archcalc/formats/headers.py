@@ -18,6 +18,7 @@ MAX_HEADER = 100 * 2**20
 MAX_TENSORS = 2**21
 MAX_AXES = 8
 MAX_ELEMENTS = 2**56
+_MAX_PARTS = 4096
 SUFFIXES = (".safetensors", ".gguf")
 INDEX = "model.safetensors.index.json"
 INDEXES = (INDEX, "pytorch_model.bin.index.json", "consolidated.safetensors.index.json")
@@ -49,7 +50,7 @@ class Header(NamedTuple):
 
 
 def read(path: str) -> Header:
-    """The header of one file, of all files that an index names, or of all in a folder.
+    """The header of one file, of all files that an index names, or of all in a folder; of a part of a split file, that of all its parts.
 
     Of the files that an index names, those that are there are read; where none is, the index's names are all that is known.
     """
@@ -58,7 +59,7 @@ def read(path: str) -> Header:
     lower = path.lower()
     if lower.endswith(".json"):
         return _index(path)
-    return read_file(path)
+    return _split(path)
 
 
 def read_file(path: str) -> Header:
@@ -71,6 +72,9 @@ def read_file(path: str) -> Header:
         size = os.fstat(file.fileno()).st_size
         if start[:4] == b"GGUF":
             return gguf.read(file, path, size)
+        if start == b"version " and file.read(23) == b"version https://git-lfs":
+            raise FormatError(f"{path} is a pointer of Git LFS, not the file itself", "fetch it with git lfs pull, or from the Hub")
+        file.seek(0)
         if path.lower().endswith(".gguf"):
             raise FormatError(f"{path} is not GGUF: it begins with {start[:4]!r}, not with GGUF", "fetch or convert the file again")
         if start[:2] in (b"PK", b"\x80\x02"):
@@ -104,18 +108,72 @@ def _folder(folder: str) -> Header:
             held = ["model.safetensors"]
         if suffix == ".gguf":
             held = _one_model(folder, [name for name in held if not name.lower().startswith("mmproj")])
+        held = sorted({*held, *(part for name in held for part in _parts(name))})
+        if len(held) == 1:
+            return _split(os.path.join(folder, held[0]))
         if held:
-            return merged([read_file(os.path.join(folder, name)) for name in held], folder)
+            return _whole(folder, held, folder)
     raise SourceNotFoundError(
         f"{folder} holds no .safetensors, no .gguf and no index of either", "give the folder or the file that holds the weights"
     )
+
+
+_PART = r"-(\d{5})-of-(\d{5})(?=\.(?:gguf|safetensors)$)"
+
+
+def _parts(name: str) -> list[str]:
+    """The names of all parts of what a split file's name says it is a part of, its own among them; none for another name."""
+    import re
+
+    found = re.search(_PART, name, flags=re.IGNORECASE)
+    if found is None or not 1 <= int(found[1]) <= int(found[2]) <= _MAX_PARTS:
+        return []
+    return [f"{name[: found.start()]}-{part:05d}-of-{found[2]}{name[found.end() :]}" for part in range(1, int(found[2]) + 1)]
+
+
+def _split(path: str) -> Header:
+    """The header of one file or, of a part of a split one, of all parts, which lie beside it."""
+    folder, name = os.path.split(path)
+    parts = _parts(name)
+    if len(parts) > 1 and os.path.isfile(path):
+        return _whole(folder, parts, path)
+    header = read_file(path)
+    count = header.metadata.get("split.count") if header.format == "gguf" else None
+    if isinstance(count, int) and count > 1:
+        # llama.cpp b9500, src/llama-model-loader.cpp: the parts are looked for by name, from that of the first.
+        number = header.metadata.get("split.no")
+        which = f"part {number + 1}" if isinstance(number, int) else "a part"
+        raise FormatError(
+            f"{path} is {which} of {count} (split.count), and its name does not say where the others are",
+            f"name the parts NAME-00001-of-{count:05d}.gguf and so on, in one folder, as llama.cpp looks for them",
+        )
+    return header
+
+
+def _whole(folder: str, names: list[str], label: str) -> Header:
+    """The headers of the files of one model as one. Raises `SourceNotFoundError` that names a part that is not there."""
+    absent = [name for name in names if not os.path.exists(os.path.join(folder, name))]
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise SourceNotFoundError(
+            f"{label}: of its {len(names)} parts {absent[0]}{more} {'are' if more else 'is'} not there",
+            f"fetch {'them' if more else 'it'} into {folder or 'the same folder'}, or give the model's config.json",
+        )
+    found = merged([read_file(os.path.join(folder, name)) for name in names], label)
+    stated = found.metadata.get("split.tensors.count")
+    if found.format == "gguf" and isinstance(stated, int) and stated != len(found.tensors):
+        raise FormatError(
+            f"{label}: its parts hold {len(found.tensors):,} tensors, and split.tensors.count says {stated:,}",
+            "fetch the parts of one model again",
+        )
+    return found
 
 
 def _one_model(folder: str, held: list[str]) -> list[str]:
     """The files of one GGUF model: split files are named -00001-of-00003."""
     import re
 
-    stems = {re.sub(r"-\d{5}-of-\d{5}(?=\.gguf$)", "", name, flags=re.IGNORECASE) for name in held}
+    stems = {re.sub(_PART, "", name, flags=re.IGNORECASE) for name in held}
     if len(stems) > 1:
         raise FormatError(f"{folder} holds several models: {', '.join(sorted(stems)[:3])}", "give the file that is meant")
     return held

@@ -53,14 +53,17 @@ def component_name(part: str, role: str) -> str:
 def knobs(a: ArchitectureInfo) -> list[tuple[str, str]]:
     """The knobs of an architecture, each with its numbers, in the order they are read."""
     out = [("type", a.model_type)]
-    heads = f"{a.heads} heads" if a.heads == a.kv_heads or a.attention == "MLA" else f"{a.heads} query heads, {a.kv_heads} KV heads"
-    out.append(("attention", f"{a.attention}, {heads} of {a.head_dim}" if a.heads else a.attention))
+    alone = a.heads == a.kv_heads or a.attention == "MLA" or not a.kv_heads
+    heads = f"{a.heads} heads" if alone else f"{a.heads} query heads, {a.kv_heads} KV heads"
+    wide = f" of {a.head_dim}" if a.head_dim else ""
+    out.append(("attention", f"{a.attention}, {heads}{wide}" if a.heads else a.attention))
     if a.sliding_window:
         out.append(("window", f"{a.sliding_window:,} tokens"))
     out += a.more.items()
     out += [("norm", a.norm), ("position", a.position)]
     if a.intermediate_size:
-        out.append(("FFN", f"{a.activation}, {a.intermediate_size:,} wide ({a.ffn_ratio:.3g} x hidden)"))
+        ratio = f" ({a.ffn_ratio:.3g} x hidden)" if a.ffn_ratio else ""
+        out.append(("FFN", f"{a.activation}, {a.intermediate_size:,} wide{ratio}"))
     else:
         out.append(("activation", a.activation))
     if a.moe:
