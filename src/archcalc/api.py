@@ -77,12 +77,28 @@ def schema_model(record: type[report.Record]) -> type[BaseModel]:
     return create_model(record.__name__, __doc__=record.__doc__, __config__={"extra": "forbid"}, **fields)
 
 
-def _check_keys(node: Any, place: str = "") -> None:
-    """Refuse what JSON cannot hold and adapters do not expect: a key that is no text."""
+_MOST_DEEP = 64
+
+
+def _check_keys(node: Any, place: str = "", depth: int = 0) -> None:
+    """Refuse what JSON cannot hold and adapters do not expect: a key that is no text, a value of another type, a mapping in itself."""
+    if depth > _MOST_DEEP:
+        raise ConfigError(f"{place[:60]}... is nested too deeply, or holds itself", "give a config as JSON holds it")
     for key, value in node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, (list, tuple)) else ():
         if isinstance(node, Mapping) and not isinstance(key, str):
             raise ConfigError(f"{place or 'the config'} has the key {key!r}, which is no text", "give a config as JSON holds it")
-        _check_keys(value, f"{place}.{key}" if place else str(key))
+        below = f"{place}.{key}" if place else str(key)
+        if value is not None and not isinstance(value, (str, int, float, Mapping, list, tuple)):
+            kind = type(value)
+            named = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+            raise ConfigError(f"{below} is of type {named}, which no JSON holds", f"give {_plainer(value, key)}", below)
+        _check_keys(value, below, depth + 1)
+
+
+def _plainer(value: Any, key: Any) -> str:
+    """What Python has in place of a number of NumPy or a tensor of one."""
+    made = getattr(value, "item", None)
+    return f"{key}.item(), Python's own number" if callable(made) else "what JSON holds: a text, a number, a list or a mapping"
 
 
 def check_set(keys: Any, name: str = "set") -> None:

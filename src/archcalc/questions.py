@@ -416,7 +416,7 @@ def _ask(name: str, options: dict[str, Any]) -> Any:
         given["call"] = SimpleNamespace(meta={})
     source, set_ = options.pop("source"), options.pop("set")
     check_set(set_)
-    sources = source if isinstance(source, list) else [] if source is None else [source]
+    sources = source if isinstance(source, list) else [source]
     texts = [one if isinstance(one, str) else os.fspath(one) for one in sources if isinstance(one, (str, os.PathLike))]
     if len(texts) < len(sources):
         texts = [Given.of(loaded(one, set_, options["offline"], options["refresh"])) for one in sources]

@@ -129,6 +129,12 @@ def _with(node: Any, steps: list[str], value: Any, override: str) -> Any:
     if node is None:
         node = {}
     if isinstance(node, Mapping):
+        held = node.get(step)
+        if len(steps) == 1 and isinstance(value, Mapping) and isinstance(held, Mapping) and _is_nested(step):
+            # A nested config is merged, as engines and transformers do: {} does not empty it.
+            for key, inner in value.items():
+                held = _with(held, [key], inner, override)
+            return {**node, step: held}
         return {**node, step: _with(node.get(step), steps[1:], value, override)}
     if isinstance(node, list):
         if not step.isdecimal() or int(step) >= len(node):
@@ -137,6 +143,11 @@ def _with(node: Any, steps: list[str], value: Any, override: str) -> Any:
             )
         return [_with(item, steps[1:], value, override) if i == int(step) else item for i, item in enumerate(node)]
     raise UsageError(f"--set {override}: there is nothing below {node!r} to set {step!r} in", "set the key itself, to an object")
+
+
+def _is_nested(key: str) -> bool:
+    """Whether a key holds the config of a part of the model; that of the quantization says how all is stored, and is replaced whole."""
+    return key.endswith("_config") and key not in ("quantization_config", "compression_config")
 
 
 def _from_zoo(entry: Any, here: bool) -> Source:
@@ -254,6 +265,12 @@ def _from_checkpoint(file: str, text: str) -> Source:
     if header.format == "gguf":
         from archcalc.formats import gguf_config
 
+        if header.metadata.get("general.type") == "adapter":
+            # llama.cpp b9500, gguf-py/gguf/constants.py `GGUFType`.
+            raise UnsupportedError(
+                f"{text} is an adapter, not a model (general.type)", "give the GGUF of the base model that it is for"
+            )
+
         config = gguf_config.config_of(header) or {}
     return Source(text, "file", header.format, None, config, file, header=header)
 
@@ -263,7 +280,15 @@ def _from_index(file: str, text: str) -> Source:
 
     header = headers.read(file)
     if any(held.shape is None for held in header.tensors.values()):
-        raise FormatError(f"{text} is a checkpoint's index, not a config", "give the config.json beside it")
+        folder = os.path.dirname(file)
+        names = sorted(set(headers.weight_map(read_json(file, limit=headers.MAX_HEADER), text).values()))
+        absent = next((name for name in names if not os.path.isfile(os.path.join(folder, name))), None)
+        if absent is None or os.path.isfile(os.path.join(folder, "config.json")):
+            raise FormatError(f"{text} is a checkpoint's index, not a config", "give the model's config.json")
+        raise FormatError(
+            f"{text}: {absent}, which the checkpoint's index names, is not there, and no config.json tells the model",
+            "fetch that file, or the model's config.json, into the folder",
+        )
     return Source(text, "file", header.format, None, {}, file, header=header)
 
 

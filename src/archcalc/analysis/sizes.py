@@ -21,8 +21,9 @@ CONTEXT = 8192
 
 def sizes(architecture: Architecture) -> list[LoadedWeights]:
     """As published, in bf16, and down the engine's own ladder. Formats that the engine does not hold the model in are left out, and all
-    are where it does not serve the model, where the model is a guess, or a part that no engine serves alone."""
-    if architecture.status == "guessed" or architecture.is_part:
+    are where it does not serve the model, where the model is a guess or counted from headers, which do not say what it is stored in
+    otherwise or caches, or a part that no engine serves alone."""
+    if architecture.status in ("guessed", "header") or architecture.is_part:
         return []
     first = GpuSpec(hardware.device(CARDS[-1]), 1)
     context = min(CONTEXT, architecture.longest or CONTEXT)

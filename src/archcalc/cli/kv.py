@@ -246,7 +246,7 @@ def _capability(text: str | None) -> tuple[int, int] | None:
 
     # One digit behind the point; without one, 90 is how compilers write 9.0 (sm_90).
     written = re.fullmatch(r"(1?[0-9])(?:\.([0-9]))?", text, re.ASCII)
-    if written is None or not 1 <= int(written[1]) or (written[2] is None and len(text) > 1):
+    if written is None or int(written[1]) < 1 or (written[2] is None and len(text) > 1):
         compiled = re.fullmatch(r"(?:sm_?)?(1?[0-9])([0-9])[af]?", text, re.ASCII | re.IGNORECASE)
         meant = f"{compiled[1]}.{compiled[2]}" if compiled and int(compiled[1]) > 2 else "9.0 (Hopper) or 8.6"
         raise UsageError(f"--capability {text} is not a compute capability", f"write it like {meant}")
