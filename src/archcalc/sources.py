@@ -131,10 +131,8 @@ def _with(node: Any, steps: list[str], value: Any, override: str) -> Any:
     if isinstance(node, Mapping):
         held = node.get(step)
         if len(steps) == 1 and isinstance(value, Mapping) and isinstance(held, Mapping) and _is_nested(step):
-            # A nested config is merged, as engines and transformers do: {} does not empty it.
-            for key, inner in value.items():
-                held = _with(held, [key], inner, override)
-            return {**node, step: held}
+            # transformers 5.24, configuration_utils.py `PreTrainedConfig.from_dict`: a nested config is updated, not replaced.
+            return {**node, step: {**held, **value}}
         return {**node, step: _with(node.get(step), steps[1:], value, override)}
     if isinstance(node, list):
         if not step.isdecimal() or int(step) >= len(node):

@@ -253,14 +253,17 @@ def _cell(key: str, m: Loaded, r: report.Inspection, tokens: int, dtype: str) ->
     if key == "release":
         return _Cell(_release(m) or _UNKNOWN)
     if key == "kind":
-        return _Cell("MoE" if a.moe else "dense")
+        return _Cell("MoE" if a.kind == "moe" else "dense")
+    if a.kind == "moe" and a.moe is None and key in ("moe", "active"):
+        # Headers show that there are experts, and not how many of them a token visits.
+        return _Cell(_UNKNOWN)
     if key == "moe":
         shared = f" + {a.moe.shared} shared" if a.moe and a.moe.shared else ""
         return _Cell(f"{a.moe.experts} experts, top-{a.moe.active}{shared}" if a.moe else "no")
     if key == "heads":
         if a.heads is None:
             return _Cell(_UNKNOWN)
-        return _Cell(f"{a.heads}" if a.heads == a.kv_heads else f"{a.heads}/{a.kv_heads}")
+        return _Cell(f"{a.heads}" if a.heads == a.kv_heads else f"{a.heads}/{'?' if a.kv_heads is None else a.kv_heads}")
     if key == "attention":
         return _Cell(_attention(m, a))
     if key == "context_tokens":
@@ -276,7 +279,7 @@ def _cell(key: str, m: Loaded, r: report.Inspection, tokens: int, dtype: str) ->
     if key == "kv_bytes":
         return _cached(m, tokens, dtype, lambda k: k.bytes)
     value = getattr(a, key)
-    return _Cell(f"{value:,}", value) if isinstance(value, int) else _Cell(str(value))
+    return _Cell(f"{value:,}", value) if isinstance(value, int) else _Cell(_UNKNOWN if value is None else str(value))
 
 
 def _release(m: Loaded) -> str | None:
