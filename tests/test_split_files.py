@@ -13,7 +13,7 @@ import archcalc
 from archcalc import zoo
 from archcalc.errors import ArchcalcError, ConfigError, UsageError
 from archcalc.formats import headers
-from archcalc.units import parse_bytes
+from archcalc.units import parse_bytes, parse_count
 from checkpoints import gguf_bytes, write_safetensors
 from conftest import Run
 
@@ -159,6 +159,15 @@ def test_bytes_without_a_unit_are_given_one(given: str, meant: str) -> None:
     assert raised.value.hint is not None
     assert raised.value.hint.startswith(f"write {meant}")
     assert parse_bytes(meant) > 0
+
+
+@pytest.mark.parametrize("given", ["7", "0.6", "999"])
+def test_a_count_of_few_is_one_of_billions(cli: Run, given: str) -> None:
+    done = cli("fit", "--gpu", "h100", "--min-params", given)
+    assert done.returncode == 2
+    assert f"write {given}B, if billions are meant" in done.stderr
+    assert parse_count("0") == 0
+    assert parse_count("1000") == 1000
 
 
 class _Int64:

@@ -72,7 +72,7 @@ def parse_tokens(text: str) -> int:
 
 
 def parse_count(text: str) -> int:
-    """A number of parameters, as people write it.
+    """A number of parameters or of tokens to train on, as people write it; a number below 1,000 without a unit is refused.
 
     >>> parse_count("7B"), parse_count("1.5t"), parse_count("350 M"), parse_count("124,439,808")
     (7000000000, 1500000000000, 350000000, 124439808)
@@ -82,7 +82,10 @@ def parse_count(text: str) -> int:
     if match is None or match["unit"] not in scales:
         raise UsageError(f"{_shown(text)} is not a number of parameters", "write it like 7B, 350M, 1.5T or 7000000000")
     whole, remainder, scale = _scaled(match, scales[match["unit"]])
-    return _round_half_even(whole * scale + remainder, scale)
+    count = _round_half_even(whole * scale + remainder, scale)
+    if not match["unit"] and 0 < whole * scale + remainder < 1000 * scale:
+        raise UsageError(f"{_shown(text)} lacks a unit", f"write {text.strip()}B, if billions are meant (k, M, B or T)")
+    return count
 
 
 def parse_bytes(text: str) -> int:
