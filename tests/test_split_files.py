@@ -116,7 +116,7 @@ def test_nothing_unknown_is_printed_as_none(cli: Run, tmp_path: Path, left_out: 
     stated = {f"fooarch.{key}": value for key, value in STATED.items() if key not in left_out}
     held = OUTSIDE[not left_out :] + _layer(0)
     (tmp_path / "a.gguf").write_bytes(gguf_bytes({"general.architecture": "fooarch", **stated}, held))
-    for command in (("inspect", "--explain"), ("card",), ("compare",)):
+    for command in (("inspect", "--explain"), ("card",), ("compare",), ("report",)):
         done = cli(*command, str(tmp_path / "a.gguf"), *(("--format", form) if command[0] == "inspect" else ()))
         assert done.returncode == 0, done.stderr
         assert "None" not in done.stdout

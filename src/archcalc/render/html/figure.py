@@ -139,7 +139,8 @@ def anatomy(architecture: Architecture, r: Inspection) -> str:
 def _top(draw: _Drawing, r: Inspection) -> None:
     a = r.architecture
     towers = [(part, r.params.by_part[part]) for part in ("vision", "audio") if r.params.by_part.get(part)]
-    lines = ["embedding", f"{a.vocab_size:,} x {a.hidden_size:,}"] if a.vocab_size else ["input", f"{a.hidden_size:,} wide"]
+    wide = f"{a.hidden_size:,}" if a.hidden_size else "?"
+    lines = ["embedding", f"{a.vocab_size:,} x {wide}"] if a.vocab_size else ["input", f"{wide} wide"]
     if not a.position.startswith(("RoPE", "ALiBi", "NoPE", "none", "relative", "T5")):
         lines.append(f"positions: {a.position}")
     if not towers:
@@ -225,7 +226,8 @@ def _mixer_lines(r: Inspection, kind: Kind, alone: bool) -> list[str]:
 
 def _bottom(draw: _Drawing, r: Inspection) -> None:
     a = r.architecture
-    words = "tied to the embedding" if a.tied_embeddings else f"{a.hidden_size:,} x {a.vocab_size:,}"
+    sized = f"{a.hidden_size:,} x {a.vocab_size:,}" if a.hidden_size and a.vocab_size else "of a size that is not known"
+    words = "tied to the embedding" if a.tied_embeddings else sized
     norm = ("norm", [f"final {a.norm.partition(' (')[0]}"])
     head = ("none", ["head", a.more.get("head", words if a.vocab_size else "not a part of it")])
     for cls, lines in (norm, head):
