@@ -29,7 +29,7 @@ class Quals(NamedTuple):
 
     `unit` is the power of ten of numbers without a scale. `embedding` and `mtp` are `with` or `without`, `span` is `native` or
     `extended` (of contexts), `tp` of how many ranks a cache is that of one (0: of one, and how many there are is not said). `key` is what
-    `key_of` makes of the label, for configs that have such a key.
+    `key_of` makes of the label, for configs that have such a key. `each` is `layer` or `expert` for what one of them has.
     """
 
     unit: int = 0
@@ -43,6 +43,7 @@ class Quals(NamedTuple):
     other: str = ""
     tp: int = 1
     key: str = ""
+    each: str = ""
 
 
 class Label(NamedTuple):
@@ -183,9 +184,16 @@ def parse(text: str, group: str = "") -> Label | None:
         clean = tuple(field.partition("!")[0] for field in clean)
     if quals.part in ("", "text"):
         quals = quals._replace(key=key_of(text))
+    if NUMERIC.get(clean[0]) in ("count", "bytes") and (one := _EACH.search(text)):
+        quals = quals._replace(each="expert" if one[1].lower() == "expert" else "layer")
     return Label(tuple(_in_part(field, quals.part) for field in clean), quals, weak=weak)
 
 
+EACH = frozenset({"apiece", "average", "avg", "on average"})
+"""What makes a number that of one of several, whichever it is."""
+_EACH = re.compile(
+    r"(?i)(?:/|\b(?:per|each|every|(?:of|in) (?:one|an?|each)))[\s-]*(?:routed |single |transformer )?(layer|block|expert)\b"
+)
 _CACHE = re.compile(r"(?i)\bkv\b|key[- ]value|\bcache|缓存")
 _RANK = re.compile(r"(?i)[,/]?\s*(?:\b(?:per|each|on (?:each|one))|/)[- ]?(?:gpu|rank|device|card)s?\b|每(?:张|块|个)?(?:卡|GPU)")
 _TP = (

@@ -24,7 +24,7 @@ class PublishedContext(NamedTuple):
 
 
 class PublishedCount(NamedTuple):
-    """A count of parameters that a publisher states and the tensors do not round to; `field` says which."""
+    """A count, mostly of parameters, that a publisher states and the config does not say; `field` says which."""
 
     field: str
     params: int

@@ -12,7 +12,7 @@ from functools import lru_cache
 from archcalc.cards import vocabulary
 from archcalc.cards.labels import FLAGS, NUMERIC, UNKNOWABLE, WORDS, Label, Quals
 from archcalc.cards.labels import parse as parse_label
-from archcalc.cards.readers import experts, heads, layers, numeric, params, wording
+from archcalc.cards.readers import each, experts, heads, layers, numeric, params, wording
 from archcalc.cards.readers.claim import EMPTY, Claim
 from archcalc.cards.readers.counted import counted
 from archcalc.cards.text import Cell
@@ -40,7 +40,7 @@ def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
         return ()
     # What else a cell says is not what its label's key says.
     plain = label.quals._replace(key="")
-    found = _cell(label._replace(quals=plain), text, scope)
+    found = each.apart(_cell(label._replace(quals=plain), each.equation(text), scope), text)
     if label.quals.key:
         found = [c._replace(quals=c.quals._replace(key=label.quals.key)) if c.field in label.fields else c for c in found]
     return tuple(sorted(found, key=lambda claim: claim.start))

@@ -48,6 +48,10 @@ def _figure(field: vocabulary.Field) -> Find:
 
 def values(model: Model, field: str, quals: Quals) -> list[Value]:
     """The right values of a numeric field, the canonical one first. Empty where the config does not say."""
+    if quals.each:
+        from archcalc.cards.truths import each
+
+        return list({value.value: value for value in reversed(list(each.find(model, field, quals)))}.values())[::-1]
     find = _finders().get(field)
     if find is None:
         return []

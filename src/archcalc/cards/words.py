@@ -146,12 +146,15 @@ def _nope(model: Model, _: str) -> Verdict:
 
 def _moe(model: Model, word: str) -> Verdict:
     moe = model.report.architecture.moe
+    mixed = model.report.architecture.kind == "moe"
     why = (
         f"{moe.experts} experts, {moe.active} a token, in {moe.layers} of {model.architecture.layers} layers"
         if moe
+        else "the files hold experts"
+        if mixed
         else "no experts"
     )
-    return Verdict((word == "moe") == (moe is not None), "MoE" if moe else "dense", why)
+    return Verdict((word == "moe") == mixed, "MoE" if mixed else "dense", why)
 
 
 def _shared(model: Model, _: str) -> Verdict:

@@ -100,7 +100,7 @@ def _flag(model: Model, label: str, word: str) -> Iterator[Row]:
 def architecture(model: Model) -> Iterator[Row]:
     """The knobs. Words hold no digits: a digit in a word would be a number that nobody checks."""
     a = model.report.architecture
-    yield Row("Type", "MoE" if a.moe else "Dense")
+    yield Row("Type", "MoE" if a.kind == "moe" else "Dense")
     yield from _number(model, "Layers", "layers")
     yield from _number(model, "Hidden size", "hidden_size")
     yield from _number(model, "Vocabulary size", "vocab")

@@ -93,6 +93,9 @@ def read_theta(field: str, text: str, quals: Quals) -> Iterator[Claim]:
 _MACHINE = re.compile(r"(?i)(?<![a-z\d])(?!bf|fp|tf|int|uint)(?:rtx ?|gtx ?|[a-z])\d{2,4}(?: ?(?:ti|super|pcie|sxm\d?))?[ -]*$")
 
 
+_AT = re.compile(r"(?i)\s*(?:at|@|for)\s*(\d{1,3}(?:,\d{3})+|\d{1,7})\s?(k)?\b(?!\s*(?:users?|sequences?|requests?))")
+
+
 def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     """Every size in a cell: `16.1 GB`, `~14 GB fp16 / ~28 GB fp32`, `17,179,869,184 bytes (16.0 GiB)`."""
     found = [n for n in numbers(text) if n.unit not in ("%", "x") and "flop" not in n.unit]
@@ -108,9 +111,13 @@ def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             yield of(field, number._replace(unit="b"), quals)  # 131,072 under "bytes per token"
         elif number.unit or ((quals.unit or number.scale) and not i):
             near = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)].lower()
+            what, context = field, quals.context
             if field == "kv_cache" and re.match(r"\s*(?:/|per)\s*tok", near):
-                field = "kv_per_token"
-            yield of(field, number, quals._replace(dtype=dtype_in(near) or quals.dtype))
+                what = "kv_per_token"
+            elif field in ("kv_cache", "kv_per_token") and (length := _AT.match(text, number.after)):
+                # Beside what a token costs: "144 KiB per token, 4.5 GiB at 32k".
+                what, context = "kv_cache", int(length[1].replace(",", "")) * (1024 if length[2] else 1)
+            yield of(what, number, quals._replace(dtype=dtype_in(near) or quals.dtype, context=context))
 
 
 def _many(field: str, number: Number, quals: Quals) -> bool:

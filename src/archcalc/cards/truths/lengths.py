@@ -26,6 +26,9 @@ def _window(model: Model, _: Quals) -> Iterator[Value]:
 def _vocab(model: Model, _: Quals) -> Iterator[Value]:
     if model.report.architecture.vocab_size:
         yield Value(model.architecture.facts.vocab_size, "vocab_size")
+    for one in model.counts:
+        if one.field == "vocab":
+            yield Value(one.params, f"that of another release of the name, {one.source}", "rare")
 
 
 def rope_scaling(model: Model) -> dict[str, object]:

@@ -78,7 +78,9 @@ def _counted(model: Model, quals: Quals, which: int) -> Iterator[Value]:
 def _total(model: Model, quals: Quals) -> Iterator[Value]:
     found = list(_counted(model, quals, 0))
     if quals.mtp == "with":
-        found = [v for v in found if "MTP" in v.basis] or found
+        # A checkpoint with more elements than the model has without them holds them too.
+        total = model.report.params.total
+        found = [v for v in found if "MTP" in v.basis or ("checkpoint" in v.basis and v.value > total)] or found
     yield from found
     yield from _published(model, "total_params", quals)
     # A size in a name is a name: Llama-2-70B has 68.98 B, and is said to have 70B.
@@ -144,6 +146,16 @@ def _embedding(model: Model, quals: Quals) -> Iterator[Value]:
     yield from _published(model, "embedding_params", quals)
 
 
+def _mtp(model: Model, quals: Quals) -> Iterator[Value]:
+    held = model.report.params.mtp
+    yield Value(held, "MTP layers beside the decoder")
+    if held:
+        sums = _sums(model)
+        shared = sum(sums.get(part, (0, 0))[0] for part in ("embedding", "head"))
+        yield Value(held + shared, "the MTP layers with the embedding and the head that they share", "rare")
+    yield from _published(model, "mtp_params", quals)
+
+
 def _vision(model: Model, _: Quals) -> Iterator[Value]:
     if whole := model.report.params.by_part.get("vision", 0):
         if projector := _projector(model):
@@ -186,5 +198,6 @@ FIELDS: dict[str, Find] = {
     "total_params": _total,
     "active_params": _active,
     "embedding_params": _embedding,
+    "mtp_params": _mtp,
     "vision_params": _vision,
 }

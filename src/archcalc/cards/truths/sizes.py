@@ -11,7 +11,7 @@ from archcalc.cards.truths.value import Find, Value
 from archcalc.figures import memory
 
 # Formats of less than a byte have scales and blocks of their own: what they take is no product.
-_DTYPE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
+DTYPE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
 
 _STORED = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8", "F8_E5M2": "fp8", "I8": "int8"}
 
@@ -24,7 +24,7 @@ _INDEX_ROW = 132, 128
 @lru_cache(maxsize=64)
 def _caches(model: Model, tokens: int, batch: int, dtype: str, tp: int) -> list[tuple[int, int, str]]:
     """Bytes in all and of one more token, and what of an indexer's keys they count."""
-    size = _DTYPE_BYTES.get(dtype, 0)
+    size = DTYPE_BYTES.get(dtype, 0)
     kinds = memory.textbook(model.architecture, tokens, batch, size, tp) if size else []
     whole, token = sum(kind.bytes for kind in kinds), sum(kind.bytes_per_token for kind in kinds)
     out = [(whole, token, "")]
@@ -69,8 +69,8 @@ def _kv_per_token(model: Model, quals: Quals) -> Iterator[Value]:
 
 def _weights(model: Model, quals: Quals) -> Iterator[Value]:
     params = model.report.params
-    if quals.dtype in _DTYPE_BYTES:
-        size = _DTYPE_BYTES[quals.dtype]
+    if quals.dtype in DTYPE_BYTES:
+        size = DTYPE_BYTES[quals.dtype]
         yield Value(params.total * size, f"all parameters in {quals.dtype}")
         if params.mtp:
             yield Value((params.total + params.mtp) * size, f"all parameters and the MTP layer in {quals.dtype}")

@@ -152,7 +152,8 @@ def _of_linear(name: str) -> Find:
 def _experts(model: Model, _: Quals) -> Iterator[Value]:
     moe = model.report.architecture.moe
     if moe is None:
-        yield Value(0, "no experts: the model is dense")
+        if model.report.architecture.kind == "dense":
+            yield Value(0, "no experts: the model is dense")
         return
     yield Value(moe.experts, "routed experts of a layer")
     if moe.shared:
@@ -162,7 +163,8 @@ def _experts(model: Model, _: Quals) -> Iterator[Value]:
 def _active_experts(model: Model, _: Quals) -> Iterator[Value]:
     moe = model.report.architecture.moe
     if moe is None:
-        yield Value(0, "no experts: the model is dense")
+        if model.report.architecture.kind == "dense":
+            yield Value(0, "no experts: the model is dense")
         return
     yield Value(moe.active, "routed experts a token visits")
     if moe.shared:
