@@ -55,6 +55,8 @@ CELLS = [
     ("Qwen3-8B", "FFN size", "3 × 4096", "unverifiable"),
     ("Qwen3-8B", "FFN size", "2 × 12288 (gate, up)", "unverifiable"),
     ("Mixtral 8x7B", "Params", "8 × 7B", "unverifiable"),
+    ("Mixtral 8x7B", "Active params", "8x7B (about 13B)", "ok"),
+    ("Mixtral 8x7B", "Params", "8 × 7B (46.7B in total)", "ok"),
     ("DeepSeek-V3", "Weights", "8 × 86 GB", "unverifiable"),
     ("Llama 3.1 8B", "Context", "8k × 16", "unverifiable"),
     ("Qwen3-30B-A3B", "Experts", "48 × 128", "unverifiable"),

@@ -11,8 +11,9 @@ from archcalc.cards.readers.claim import Claim
 _NOT_PRODUCTS = frozenset({"heads", "kv_heads", "linear_heads", "linear_qk_heads", "head_dim", "layer_ratio", "gqa_ratio"})
 """What a product of heads and their size, or a row of kinds of layers, says apart."""
 _SIGN = r"\s*(?:[×·^*]|\*\*|x(?=[\s\d(]))\s*"
-_PRODUCT = re.compile(rf"(?i)(?<![\w.])\d[\d,.]*\s?(?:[kmbgt]i?b?\b)?{_SIGN}[\d(]")
-_END = re.compile(r"[;\n=→]|,\s+(?=[A-Za-z])|->")
+# 8x7B is a name.
+_PRODUCT = re.compile(rf"(?i)(?<![\w.])(?!\d+[x×]\d[\d.]*[bm]\b)\d[\d,.]*\s?(?:[kmbgt]i?b?\b)?{_SIGN}[\d(]")
+_END = re.compile(r"[;\n=→]|,\s+(?=[A-Za-z])|->|(?<=[A-Za-wyz0-9)])\s*[(（]")
 _EQUATION = re.compile(rf"(?i)(?<=\d)\s*=\s*(?=\d[\d,.]*\s?(?:[kmbgt]i?b?\b)?(?:{_SIGN}|\s*/\s*|\s*[+-]\s*)[\d(])")
 _PART = re.compile(r"\s*\d+\s*/\s*\d+\s+of\s+(?:the\s+)?\d|\s*\d[\d,]{3,}\s*/\s*\d{1,3}\s*$")
 """1/4 of 32, 4096/32: neither number is what the label asks for."""
