@@ -45,6 +45,12 @@ CELLS = [
     ("DeepSeek-V3", "Weights", "4.3 GB per shard", "unverifiable"),
     ("Qwen3-8B", "Weights", "8.2 GB on each of 2 GPUs", "unverifiable"),
     ("Qwen3-8B", "Weights", "16.4 GB", "ok"),
+    ("DeepSeek-V3", "FLOPs per token", "1.2 GFLOPs per layer", "unverifiable"),
+    ("DeepSeek-V3", "Context", "4096 tokens per step", "unverifiable"),
+    ("DeepSeek-V3", "Expert params (each)", "44M", "unverifiable"),
+    ("Qwen3-8B", "KV cache (32k)", "4.5 GiB per sequence", "ok"),
+    ("Qwen3-8B", "KV cache (32k)", "9 GiB per request", "wrong"),
+    ("Qwen3-8B", "KV cache per token", "0.5 KiB per KV head per layer", "unverifiable"),
     # Products and equations.
     ("Gemma 3 27B", "Layers", "10 × (5 local + 1 global) + 2", "unverifiable"),
     ("Qwen3-Next-80B-A3B", "Layers", "12 × (3 DeltaNet + 1 attention)", "unverifiable"),

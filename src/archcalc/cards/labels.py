@@ -29,7 +29,8 @@ class Quals(NamedTuple):
 
     `unit` is the power of ten of numbers without a scale. `embedding` and `mtp` are `with` or `without`, `span` is `native` or
     `extended` (of contexts), `tp` of how many ranks a cache is that of one (0: of one, and how many there are is not said). `key` is what
-    `key_of` makes of the label, for configs that have such a key. `each` is `layer` or `expert` for what one of them has.
+    `key_of` makes of the label, for configs that have such a key. `each` is `layer` or `expert` for what one of them
+    has, `other` for one of something else.
     """
 
     unit: int = 0
@@ -184,16 +185,18 @@ def parse(text: str, group: str = "") -> Label | None:
         clean = tuple(field.partition("!")[0] for field in clean)
     if quals.part in ("", "text"):
         quals = quals._replace(key=key_of(text))
-    if NUMERIC.get(clean[0]) in ("count", "bytes") and (one := _EACH.search(text)):
-        quals = quals._replace(each="expert" if one[1].lower() == "expert" else "layer")
+    if NUMERIC.get(clean[0]) in ("count", "bytes", "flops") and (one := _EACH.search(text)):
+        quals = quals._replace(each=_ONE.get((one[1] or "").lower(), "other"))
     return Label(tuple(_in_part(field, quals.part) for field in clean), quals, weak=weak)
 
 
 EACH = frozenset({"apiece", "average", "avg", "on average"})
 """What makes a number that of one of several, whichever it is."""
 _EACH = re.compile(
-    r"(?i)(?:/|\b(?:per|each|every|(?:of|in) (?:one|an?|each)))[\s-]*(?:routed |single |transformer )?(layer|block|expert)\b"
+    r"(?i)(?:/|\b(?:per|each|every|(?:of|in) (?:one|an?|each)))[\s-]*(?:routed |single |transformer |kv |attention )*"
+    r"(layer|block|expert|head|group|stage|step|file|shard)\b|\(each\)|\beach\s*$"
 )
+_ONE = {"layer": "layer", "block": "layer", "expert": "expert"}
 _CACHE = re.compile(r"(?i)\bkv\b|key[- ]value|\bcache|缓存")
 _RANK = re.compile(r"(?i)[,/]?\s*(?:\b(?:per|each|on (?:each|one))|/)[- ]?(?:gpu|rank|device|card)s?\b|每(?:张|块|个)?(?:卡|GPU)")
 _TP = (

@@ -19,10 +19,10 @@ _PART = re.compile(r"\s*\d+\s*/\s*\d+\s+of\s+(?:the\s+)?\d|\s*\d[\d,]{3,}\s*/\s*
 """1/4 of 32, 4096/32: neither number is what the label asks for."""
 
 _BEHIND = re.compile(
-    r"(?i)[^\w\d;,\n/]{0,3}(?:(?:param(?:eter)?s?|bytes?|weights?|elements?|values?)\s+)?"
+    r"(?i)[^\w\d;,\n/]{0,3}(?:(?:param(?:eter)?s?|bytes?|weights?|elements?|values?|tokens?)\s+)?"
     r"(?:(?:/|per)\s*tok(?:en)?s?\s*)?"
     r"(?:(?:/|\bper|\b(?:in|on|for|of)\s+(?:each|every|one|a single)(?:\s+of\s+(?:the\s+)?\d*)?|\b(?:each|every|a))"
-    r"[\s-]*(?:(?:routed|single|transformer|decoder|attention|moe|dense|pipeline|safetensors|weight|optimi[sz]er|training)\s+)*"
+    r"[\s-]*(?:(?:routed|single|transformer|decoder|attention|kv|query|moe|dense|pipeline|safetensors|weight|optimi[sz]er|training)\s+)*"
     r"(?P<of>layer|block|expert|head|group|stage|rank|step|file|shard|part|chunk|gpu|device|card|chip|node|machine|server|sequence|request|user|replica)s?\b"
     r"|\b(?P<alone>each|apiece|on average|average|avg)\b\.?\s*(?=$|[),;.]))"
 )
@@ -35,6 +35,7 @@ _ALL = re.compile(
 _WHOLE = {"layer": "layer", "block": "layer", "expert": "expert"}
 _DEVICES = frozenset({"gpu", "rank", "device", "card", "chip", "node", "stage"})
 _SPLIT = frozenset({"gpu", "rank", "device", "card", "chip", "node", "machine", "stage", "shard", "group", "step", "file"})
+_SEQUENCES = frozenset({"sequence", "request", "user"})
 _COUNTED = frozenset({"experts", "active_experts", "shared_experts", "heads", "kv_heads"})
 
 
@@ -77,6 +78,10 @@ def _one(claim: Claim, text: str, products: list[tuple[int, int]]) -> Claim | No
         return None
     found = _BEHIND.match(text, claim.end)
     of = ((found["of"] or found["alone"]) if found else "").lower()
+    if of in _SEQUENCES and claim.field == "kv_cache":
+        return claim  # what it is of without a word
+    if kind == "flops":
+        return None if of in _WHOLE or of in EACH else claim
     if kind in ("count", "bytes"):
         if (
             of in _DEVICES
