@@ -10,7 +10,7 @@ from archcalc.cards.readers.claim import Claim
 
 _NOT_PRODUCTS = frozenset({"heads", "kv_heads", "linear_heads", "linear_qk_heads", "head_dim", "layer_ratio", "gqa_ratio"})
 """What a product of heads and their size, or a row of kinds of layers, says apart."""
-_SIGN = r"\s*(?:[×·^*]|\*\*|x(?=[\s\d(]))\s*"
+_SIGN = r"\s*(?:[×·^*]|\*\*|x(?=[\s\d(]))(?!\s*10\s*(?:\^|\*\*|[⁹¹]))\s*"
 # 8x7B is a name.
 _PRODUCT = re.compile(rf"(?i)(?<![\w.])(?!\d+[x×]\d[\d.]*[bm]\b)\d[\d,.]*\s?(?:[kmbgt]i?b?\b)?{_SIGN}[\d(]")
 _END = re.compile(r"[;\n=→]|,\s+(?=[A-Za-z])|->|(?<=[A-Za-wyz0-9)])\s*[(（]")
