@@ -106,6 +106,21 @@ def test_a_figure_is_judged_as_what_it_is_said_of(model: str, label: str, cell: 
         assert found.edits == []
 
 
+@pytest.mark.parametrize(
+    ("model", "label", "cell"),
+    [
+        ("Qwen3-8B", "Heads", "4 × 8"),
+        ("Llama 3.1 8B", "Hidden size", "5120 = 40 × 128"),
+        ("Llama 3.1 8B", "Hidden size", "40 × 128 = 5120"),
+    ],
+)
+def test_a_wrong_product_is_not_rewritten_piecewise(model: str, label: str, cell: str) -> None:
+    page = f"# {model}\n\n| Field | Value |\n|---|---|\n| Number of layers | {LAYERS[model]} |\n| {label} | {cell} |\n"
+    found = check_text(page, "card.md", Settings(), offline=True)
+    assert "wrong" in [r.verdict for r in found.results]
+    assert found.edits == []
+
+
 def test_a_mixture_counted_from_headers_is_no_dense_model(cli: Run, tmp_path: Path) -> None:
     config = {
         "model_type": "foomoe", "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1,

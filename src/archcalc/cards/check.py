@@ -16,6 +16,7 @@ from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE, Label
 from archcalc.cards.layout import Slot
+from archcalc.cards.readers import each
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
@@ -468,6 +469,8 @@ class _Checker:
     def _edit(self, f: confirm.Finding, fix: str) -> Iterator[Edit]:
         start, end, cell, number = f.claim.start, f.claim.end, f.slot.cell, f.claim.number
         if number is not None:
+            if each.worked(cell.text, start):
+                return
             # Bounds and units stay; digits and the letter of their scale are rewritten together.
             end = start + number.end - number.start
             if number.suffix:

@@ -45,14 +45,32 @@ def equation(text: str) -> str:
     return text[: found.start()] if found else text
 
 
-def apart(claims: Iterable[Claim], text: str) -> list[Claim]:
-    """The claims without those of another quantity; those of one layer or one expert say so."""
-    spans = []
-    at = 0
+def worked(text: str, start: int) -> bool:
+    """Whether the number there is a factor of a product, or a side of an equation: to rewrite it alone makes nonsense of the rest."""
+    return _side(text, start) or any(a <= start < b for a, b in _products(text))
+
+
+def _side(text: str, start: int) -> bool:
+    sign = _EQUATION.search(text)
+    if sign is not None and start < sign.end():
+        return True
+    before = re.match(r"(.*\d.*)=\s*[~≈]?\s*$", text[:start], re.DOTALL)
+    return before is not None and re.search(r"\d\s*[×·^*x/+]\s*[\d(]", before[1]) is not None
+
+
+def _products(text: str) -> list[tuple[int, int]]:
+    """Where the products of a text stand."""
+    spans, at = [], 0
     while found := _PRODUCT.search(text, at):
         end = _END.search(text, found.end())
         at = end.start() if end else len(text)
         spans.append((found.start(), at))
+    return spans
+
+
+def apart(claims: Iterable[Claim], text: str) -> list[Claim]:
+    """The claims without those of another quantity; those of one layer or one expert say so."""
+    spans = _products(text)
     out = []
     dropped: Claim | None = None
     for claim in claims:
