@@ -77,6 +77,9 @@ CELLS = [
     ("Mixtral 8x22B", "Vocab", "32768", "ok"),
     ("Mixtral 8x22B", "Vocab", "32000", "ok"),
     ("Mixtral 8x22B", "Vocab", "64000", "wrong"),
+    # The model card: "natively supports a 256K context window"; max_position_embeddings is 32,768.
+    ("Hunyuan-A13B", "Context", "256k", "ok"),
+    ("Hunyuan-A13B", "Context", "128k", "wrong"),
     # The model card of DeepSeek-V3: 685B on the Hub, 671B of the main model and 14B of the MTP module.
     ("DeepSeek-V3", "MTP params", "14B", "ok"),
     ("DeepSeek-V3", "MTP params", "11.5B", "ok"),
@@ -86,11 +89,11 @@ CELLS = [
 
 LAYERS = {
     "DeepSeek-V3": 61, "Llama 3.1 70B": 80, "Mixtral 8x7B": 32, "Qwen3-8B": 36, "Qwen3-30B-A3B": 48, "Llama 3.1 8B": 32,
-    "Gemma 3 27B": 62, "Qwen3-Next-80B-A3B": 48, "Mixtral 8x22B": 56,
+    "Gemma 3 27B": 62, "Qwen3-Next-80B-A3B": 48, "Mixtral 8x22B": 56, "Hunyuan-A13B": 32,
 }  # fmt: skip
 WIDTHS = {
     "DeepSeek-V3": 7168, "Llama 3.1 70B": 8192, "Mixtral 8x7B": 4096, "Qwen3-8B": 4096, "Qwen3-30B-A3B": 2048, "Llama 3.1 8B": 4096,
-    "Gemma 3 27B": 5376, "Qwen3-Next-80B-A3B": 2048, "Mixtral 8x22B": 6144,
+    "Gemma 3 27B": 5376, "Qwen3-Next-80B-A3B": 2048, "Mixtral 8x22B": 6144, "Hunyuan-A13B": 4096,
 }  # fmt: skip
 
 
