@@ -809,6 +809,66 @@ def test_a_benchmark_of_something_else_calibrates_nothing(
     assert said in done.stderr.replace("\n", " ")
 
 
+def _served(**more: object) -> dict[str, object]:
+    """As vllm bench serve --save-result and SGLang's bench_serving.py write it (vLLM 0.33, benchmarks/serve.py; SGLang 0.5.23)."""
+    return {
+        "completed": 10,
+        "total_input_tokens": 10240,
+        "total_output_tokens": 2560,
+        "max_concurrency": 1,
+        "median_tpot_ms": 8.0,
+        **more,
+    }
+
+
+OTHERS: tuple[tuple[object, str, list[str], str], ...] = (
+    ([_bench(gpu_info="NVIDIA GeForce RTX 4090")], "llama-3.1-8b", ["--gpu", "3090"], "the file is of NVIDIA GeForce RTX 4090"),
+    ([_bench(gpu_info="NVIDIA GeForce RTX 4090")], "llama-3.1-8b", ["--gpu", "4090"], ""),
+    ([_bench(backends="CPU", gpu_info="")], "llama-3.1-8b", ["--gpu", "4090"], "ran on the CPU (backends CPU)"),
+    ([_bench()], "qwen3-8b", ["--gpu", "4090"], "a model of 8.03 B parameters (model_n_params), and qwen3-8b has 8.19 B"),
+    ([_bench()], "llama-3.1-8b", ["--gpu", "4090", "--engine", "vllm"], "the file's tool measures llama.cpp"),
+    (_served(backend="sglang"), "llama-3.1-8b", ["--gpu", "h100", "--engine", "vllm"], "the file's tool measures sglang"),
+    (_served(backend="vllm", model_id="Qwen/Qwen3-8B"), "llama-3.1-8b", ["--gpu", "h100"], "the file is of Qwen/Qwen3-8B"),
+    (_served(backend="vllm", model_id="meta-llama/Llama-3.1-8B"), "llama-3.1-8b", ["--gpu", "h100"], ""),
+)
+
+
+@pytest.mark.parametrize(("held", "model", "options", "said"), OTHERS)
+def test_a_benchmark_says_of_what_it_is(held: object, model: str, options: list[str], said: str, cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    file.write_text(json.dumps(held))
+    quant = ["--quant", "q4_k_m"] if isinstance(held, list) else []
+    done = cli("calibrate", str(file), model, *options, *quant, "--offline")
+    assert done.returncode == (2 if said else 0), done.stderr
+    assert said in done.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize(("held", "engine"), [([_bench()], "llama.cpp"), (_served(backend="sglang"), "sglang")])
+def test_a_benchmark_of_one_engine_calibrates_that(held: object, engine: str, cli: Run, tmp_path: Path) -> None:
+    """llama-bench measures llama.cpp alone; the device's usual engine is nothing that it could say."""
+    file = tmp_path / "bench.json"
+    file.write_text(json.dumps(held))
+    quant = ["--quant", "q4_k_m"] if engine == "llama.cpp" else []
+    gpu = "4090" if quant else "h100"
+    made = json.loads(cli("calibrate", str(file), "llama-3.1-8b", "--gpu", gpu, *quant, "--format", "json", "--offline").stdout)
+    assert made["engine"] == engine
+
+
+@pytest.mark.parametrize(
+    ("asked", "forecast"),
+    [
+        ("deepseek-r1 --gpu 8xgh200-96gb --tp 8", False),
+        ("llama-3.1-405b --gpu 64xh100 --tp 64", False),
+        ("llama-3.1-405b --gpu 16xh100 --tp 8 --pp 2", True),
+        ("deepseek-r1 --gpu 8xh200 --tp 8", True),
+    ],
+)
+def test_sums_over_a_network_are_not_forecast_at_nvlink_s_rate(asked: str, forecast: bool, cli: Run) -> None:
+    made = json.loads(cli("fit", *asked.split(), "--isl", "1k", "--osl", "1k", "--format", "json", "--offline").stdout)
+    assert made["fits"] and (made["speed"]["tpot_ms"] is not None) is forecast
+    assert forecast or "cross the network between machines" in made["speed"]["why"]
+
+
 def test_a_prompt_of_a_dense_model_is_read_by_one_replica(cli: Run) -> None:
     """Replicas of a dense model share nothing: eight of them read one prompt no faster than one does."""
     words = "--isl 1k --osl 1k --concurrency 8 --format json --offline".split()

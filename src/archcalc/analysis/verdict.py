@@ -13,8 +13,9 @@ from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose
 from archcalc.analysis.command import start
 from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judge, max_context
 from archcalc.analysis.speed import plan as speed
-from archcalc.analysis.speed.fastest import Faster, fastest, over_network
+from archcalc.analysis.speed.fastest import Faster, fastest
 from archcalc.analysis.speed.fastest import shorter as shorter_held
+from archcalc.analysis.speed.forecast import over_network
 from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, machines, stretching
@@ -384,7 +385,7 @@ def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
 
 def _alternative(fit: Fit, found: Plans, ask: Ask, wanted: speed.Wanted) -> report.FitAlternative:
     p = fit.placement
-    told = fit.fits and not over_network(p, found.model.architecture.facts.moe is not None, ask)
+    told = fit.fits and not over_network(p, found.model.architecture.facts.moe is not None, ask.gpus.device)
     rate = speed.of_fit(found, fit, ask, wanted).tokens_per_s if told else None
     return report.FitAlternative(
         plan=report.FitPlan(p.tp, p.pp, p.ep, p.dp, found.model.quant, fit.kv_dtype),

@@ -58,7 +58,7 @@ def command(
     """
     from archcalc import units
     from archcalc.analysis.fit import Ask
-    from archcalc.analysis.speed.calibrate import calibrate, read_bench
+    from archcalc.analysis.speed.calibrate import calibrate, engine_of, read_bench
     from archcalc.analysis.speed.plan import STANDS_IN, Wanted
     from archcalc.cli._machines import machine
     from archcalc.engines.engine import check_engine, chosen_for, servers
@@ -66,12 +66,13 @@ def command(
     from archcalc.report import to_plain
 
     spec = machine(gpu if gpu or vram else "here", vram)
+    measured = read_bench(bench)
+    engine = engine_of(measured, engine)
     known = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
     ask = Ask(
         spec, known, tp=tp, pp=pp, ep=ep, dp=dp, quant=quant,
         kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
     )  # fmt: skip
-    measured = read_bench(bench)
     loaded = load(source, offline=offline, refresh=refresh, overrides=set_ or ())
     made = calibrate(loaded, ask, Wanted(engine=engine if engine in STANDS_IN else None), measured)
     if form in (Format.json, Format.jsonl):

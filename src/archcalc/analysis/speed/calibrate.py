@@ -41,7 +41,7 @@ class Measurement(NamedTuple):
     """`seconds` between two tokens of a request (decode), or of a whole prompt (prefill, and ttft of a server).
 
     `params` is how many parameters the file says that the model has, `beside` what it says that ran on the CPU; None and empty where it
-    does not say.
+    does not say. `engine` is the one that the tool measures, where it measures one alone, `model` and `gpu` what the file calls them.
     """
 
     phase: Literal["decode", "prefill", "ttft"]
@@ -52,6 +52,9 @@ class Measurement(NamedTuple):
     params: int | None = None
     gpu_layers: int | None = None
     beside: str = ""
+    engine: str = ""
+    model: str = ""
+    gpu: str = ""
 
 
 def _text(path: str) -> str:
@@ -120,10 +123,13 @@ def _llama_bench(r: dict[str, Any], path: str) -> Iterable[Measurement]:
     layers = r.get("n_gpu_layers")
     layers = layers if isinstance(layers, int) and not isinstance(layers, bool) and layers >= 0 else None  # below zero: all
     beside = f"n_cpu_moe {r['n_cpu_moe']}" if r.get("n_cpu_moe") else "no_kv_offload" if r.get("no_kv_offload") is True else ""
+    if str(r.get("backends", "")).upper() == "CPU":
+        beside = beside or "backends CPU"
+    said = params, layers, beside, "llama.cpp", "", str(r.get("gpu_info") or "")
     if prompt:
-        yield Measurement("prefill", prompt, 1, 1, prompt / rate, params, layers, beside)
+        yield Measurement("prefill", prompt, 1, 1, prompt / rate, *said)
     elif output:
-        yield Measurement("decode", max(1, depth), output, 1, 1 / rate, params, layers, beside)
+        yield Measurement("decode", max(1, depth), output, 1, 1 / rate, *said)
 
 
 def _vllm_bench(r: dict[str, Any], path: str) -> Iterable[Measurement]:
@@ -133,11 +139,14 @@ def _vllm_bench(r: dict[str, Any], path: str) -> Iterable[Measurement]:
     if not isinstance(most, (int, float)) or not math.isfinite(most) or most < 1 or not r.get("max_concurrency"):
         raise UsageError(f"{path}: the concurrency is not stated", "run `vllm bench serve` with --max-concurrency")
     tpot = _number(r, "median_tpot_ms" if "median_tpot_ms" in r else "mean_tpot_ms", path)
+    # SGLang's own names itself; "openai" may be any server.
+    engine = next((name for name in ("sglang", "vllm") if str(r.get("backend") or "").startswith(name)), "")
+    said = None, None, "", engine, str(r.get("model_id") or "")
     if tpot > 0 and osl > 1:
-        yield Measurement("decode", max(1, isl), osl, int(most), tpot / 1000)
+        yield Measurement("decode", max(1, isl), osl, int(most), tpot / 1000, *said)
     name = "median_ttft_ms" if "median_ttft_ms" in r else "mean_ttft_ms"
     if name in r and _number(r, name, path) > 0:
-        yield Measurement("ttft", max(1, isl), max(1, osl), int(most), _number(r, name, path) / 1000)
+        yield Measurement("ttft", max(1, isl), max(1, osl), int(most), _number(r, name, path) / 1000, *said)
 
 
 def _genai_perf(r: dict[str, Any], path: str) -> Iterable[Measurement]:
@@ -197,6 +206,14 @@ def _vllm_text(text: str) -> Iterable[Measurement]:
             yield Measurement("ttft", isl, osl, int(concurrency), values["median ttft (ms)"] / 1000)
 
 
+def engine_of(measured: list[Measurement], asked: str | None) -> str | None:
+    """The engine that the tool measures, where it measures one alone; else the one asked for. Raises `UsageError` for another."""
+    found = next((m.engine for m in measured if m.engine), None)
+    if found and asked is not None and asked != found:
+        raise UsageError(f"--engine {asked}: the file's tool measures {found}", f"--engine {found}, or leave it out")
+    return found or asked
+
+
 def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measurement]) -> report.CalibrationReport:
     """How measurements stand to forecasts, and the factors of each phase. Raises `UsageError` where nothing is forecast to compare with."""
     from archcalc.analysis.verdict import could_have_more
@@ -204,7 +221,7 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
     rows: list[report.Calibrated] = []
     why = ""
     for m in measured:
-        _is_of(m, loaded)
+        _is_of(m, loaded, ask)
         one = wanted._replace(isl=m.isl, osl=m.osl, tpot=None, ttft=None, calibration=None)
         asked = ask._replace(context_tokens=m.isl + m.osl, concurrency=m.concurrency)
         found = plans(loaded.architecture, asked, alternatives=0)
@@ -259,12 +276,28 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
     )
 
 
-def _is_of(m: Measurement, loaded: Loaded) -> None:
-    """Raises `UsageError` for a measurement of another model, or of one that ran on the CPU in part."""
+def _is_of(m: Measurement, loaded: Loaded, ask: Ask) -> None:
+    """Raises `UsageError` for a measurement of another model or GPU, or of one that ran on the CPU in part."""
+    from archcalc import zoo
+    from archcalc.hardware import parse_spec
+
     a = loaded.architecture
     total = sum(t.elements * n for _, t, n in a.each_tensor() if t.counted)
-    # A GGUF file leaves out towers and layers of MTP.
-    if m.params is not None and not 0.7 * total <= m.params <= 1.3 * total:
+    # A GGUF file may leave out towers and layers of MTP; of what it holds it adds no more than the factors of rotary embeddings.
+    text = sum(t.elements * n for part, t, n in a.each_tensor() if t.counted and part in ("embedding", "decoder", "head"))
+    named, own = zoo.find(m.model), zoo.find(loaded.source.name)
+    if named is not None and own is not None and named.name != own.name:
+        raise UsageError(
+            f"the file is of {m.model} (model_id), and {loaded.source.name} is asked about", "name the model that was measured"
+        )
+    try:
+        seen = parse_spec(m.gpu.partition(",")[0].strip()).device if m.gpu else None
+    except UsageError:
+        seen = None
+    device = ask.gpus.device
+    if seen is not None and device.vendor != "custom" and seen.name != device.name:
+        raise UsageError(f"the file is of {m.gpu} (gpu_info), and --gpu is {device.name}", "name the GPU that was measured")
+    if m.params is not None and not any(abs(m.params - each) <= each // 100 for each in (total, text)):
         raise UsageError(
             f"the file is of a model of {m.params / 1e9:.3g} B parameters (model_n_params),"
             f" and {loaded.source.name} has {total / 1e9:.3g} B",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, max_context, placements
-from archcalc.analysis.speed.forecast import MARGIN
+from archcalc.analysis.speed.forecast import MARGIN, over_network
 from archcalc.analysis.speed.plan import USUAL, Wanted, of_fit
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
@@ -30,7 +30,9 @@ def fastest(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Faster | Non
         return found, None
     first, most, sequences = best, MARGIN * usual, found.sequences
     for placement in placements(found.model.architecture, ask):
-        if cannot(found.model, placement, ask) or over_network(placement, found.model.architecture.facts.moe is not None, ask):
+        if cannot(found.model, placement, ask) or over_network(
+            placement, found.model.architecture.facts.moe is not None, ask.gpus.device
+        ):
             continue
         for n in _at_once(ask, placement):
             try:
@@ -71,7 +73,9 @@ def shorter(found: Plans, ask: Ask, wanted: Wanted) -> Shorter | None:
         return None
     made: Shorter | None = None
     for placement in placements(found.model.architecture, ask):
-        if cannot(found.model, placement, ask) or over_network(placement, found.model.architecture.facts.moe is not None, ask):
+        if cannot(found.model, placement, ask) or over_network(
+            placement, found.model.architecture.facts.moe is not None, ask.gpus.device
+        ):
             continue
         for n in _at_once(ask, placement):
             asked = ask._replace(sequences=n)
@@ -85,13 +89,6 @@ def shorter(found: Plans, ask: Ask, wanted: Wanted) -> Shorter | None:
             if at is not None and at > (made.tokens_per_s if made else MARGIN * rate):
                 made = Shorter(tokens, placement, at)
     return made
-
-
-def over_network(placement: Placement, moe: bool, ask: Ask) -> bool:
-    """Whether sums are made between machines in each layer, of which the forecast has no term: tensor parallelism over several, and experts
-    that are split by columns over several."""
-    ways = placement.tp * placement.dp if moe and placement.ep == 1 else placement.tp
-    return ways > ask.gpus.device.per_machine
 
 
 def _rate(found: Plans, fit: Fit, ask: Ask, wanted: Wanted) -> float | None:

@@ -10,6 +10,7 @@ from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device
 from archcalc.analysis.speed.rates import peak
 from archcalc.analysis.speed.terms import BATCH, SERVED, Load, Term, decode, first, prefill, reference
 from archcalc.analysis.speed.work import Work
+from archcalc.engines.placement import Placement
 from archcalc.hardware import Device
 
 MARGIN = 1.3
@@ -136,6 +137,13 @@ def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
     return None if rate is None else work.prefill_flops(isl) / (gpus * rate.flops_per_s)
 
 
+def over_network(placement: Placement, moe: bool, device: Device) -> bool:
+    """Whether sums are made between machines in each layer, of which the forecast has no term: tensor parallelism over several, and experts
+    that are split by columns over several."""
+    ways = placement.tp * placement.dp if moe and placement.ep == 1 else placement.tp
+    return ways > device.per_machine
+
+
 def forecast(
     work: Work,
     device: Device,
@@ -169,6 +177,8 @@ def forecast(
         return none._replace(why=f"{held}; {slow}")
     if other is not None:
         return none._replace(why=other.why)
+    if over_network(work.placement, work.experts > 0, device):
+        return none._replace(why="each layer's sums cross the network between machines, which no measurements stand behind")
     fits = known(engine, device)
     if fits is None:
         instead = next((name for name in ENGINES if known(name, device) is not None), None)
