@@ -19,7 +19,7 @@ from archcalc.model import Architecture
 TASKS = ("chat", "code", "reasoning", "long-context")
 OTHER_LICENSE, OTHER_TASK, SHORTER = "under another license", "not published for code", "made for a shorter context"
 UNPLACED, TOO_LARGE, TOO_SLOW = "that cannot be placed so", "too large", "too slow by the bandwidth bound"
-MISSES = "whose forecast misses the target"
+MISSES, UNFORECAST = "whose forecast misses the target", "of which nothing is forecast there"
 """Why a model is left out: what `n models` is followed by."""
 USABLE_TOKENS_PER_S = 10.0
 """Below it a model stands behind all others. Twice as fast as people read, as much of what models write today is thinking that nobody
@@ -77,7 +77,7 @@ def pick(
             if max_tpot is not None and (tpot is None or tpot > max_tpot):
                 why = TOO_SLOW
             elif _misses(fit.speed, wanted):
-                why = MISSES
+                why = MISSES if fit.speed.tpot_ms is not None else UNFORECAST
             else:
                 found.append(_picked(entry, loaded, fit, tpot))
                 # What to put for a placeholder of the command.
@@ -186,6 +186,7 @@ def _remedies(left_out: dict[str, int], longest: int) -> list[str]:
         "more GPUs make more of them fit",
         TOO_SLOW: "a larger --max-tpot, more GPUs or faster ones leave more of them",
         MISSES: "a larger --tpot or --ttft, fewer at once (--concurrency), or more or faster GPUs leave more of them",
+        UNFORECAST: "no measurements stand behind a forecast there: --max-tpot takes what the bandwidth does not rule out",
         UNPLACED: "`archcalc fit MODEL` with the same options says why one cannot be placed",
     }
     return [said[why] for why, _ in sorted(left_out.items(), key=lambda item: -item[1])]
