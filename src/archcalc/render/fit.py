@@ -257,6 +257,7 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
                 low, high = c.usd_per_million_input_tokens_low or 0, c.usd_per_million_input_tokens_high or 0
                 price += f"; ${_short(c.usd_per_million_input_tokens)} a million prompt tokens where it reads nothing but prompts"
                 price += f" (${_short(low)} to ${_short(high)})"
+        if c:
             price += f"; {c.of}"
         yield "rent", price
 

@@ -25,6 +25,10 @@ def plan_text(p: TrainPlan) -> str:
     return ", ".join(words)
 
 
+def _tenths(value: float) -> str:
+    return f"{value:,.{0 if value >= 100 else 1}f}"
+
+
 def write_page(r: TrainReport, out: TextIO) -> None:
     """One run, as text."""
     from rich.text import Text
@@ -96,9 +100,11 @@ def work_rows(r: TrainReport) -> list[tuple[str, str]]:
             ("speed", f"{w.tokens_per_s:,.0f} tokens/s at {w.mfu:.0%} of {units.format_flops(w.peak_flops_per_s or 0)}/s a GPU")
         )
     if w.gpu_hours is not None and w.hours is not None:
-        out.append(("time", f"{w.hours:,.1f} hours for {units.format_count(w.tokens or 0)} tokens: {w.gpu_hours:,.0f} GPU hours"))
+        out.append(
+            ("time", f"{w.hours:,.1f} hours for {units.format_count(w.tokens or 0)} tokens: {_tenths(w.gpu_hours)} GPU hours")
+        )
     if w.usd is not None:
-        out.append(("cost", f"${w.usd:,.0f} at ${w.usd_per_hour:,.2f} an hour ({w.instance}, on demand)"))
+        out.append(("cost", f"${w.usd:,.{0 if w.usd >= 100 else 2}f} at ${w.usd_per_hour:,.2f} an hour ({w.instance}, on demand)"))
     elif w.usd_per_hour is not None:
         out.append(("rent", f"from ${w.usd_per_hour:,.2f} an hour ({w.instance}, on demand)"))
     out.append(("Chinchilla", f"{units.format_count(w.chinchilla_tokens)} tokens: 20 for each parameter that a token visits"))
