@@ -809,7 +809,7 @@ def test_a_benchmark_of_something_else_calibrates_nothing(
     assert said in done.stderr.replace("\n", " ")
 
 
-def _served(**more: object) -> dict[str, object]:
+def _bench_serve(**more: object) -> dict[str, object]:
     """As vllm bench serve --save-result and SGLang's bench_serving.py write it (vLLM 0.33, benchmarks/serve.py; SGLang 0.5.23)."""
     return {
         "completed": 10,
@@ -827,9 +827,9 @@ OTHERS: tuple[tuple[object, str, list[str], str], ...] = (
     ([_bench(backends="CPU", gpu_info="")], "llama-3.1-8b", ["--gpu", "4090"], "ran on the CPU (backends CPU)"),
     ([_bench()], "qwen3-8b", ["--gpu", "4090"], "a model of 8.03 B parameters (model_n_params), and qwen3-8b has 8.19 B"),
     ([_bench()], "llama-3.1-8b", ["--gpu", "4090", "--engine", "vllm"], "the file's tool measures llama.cpp"),
-    (_served(backend="sglang"), "llama-3.1-8b", ["--gpu", "h100", "--engine", "vllm"], "the file's tool measures sglang"),
-    (_served(backend="vllm", model_id="Qwen/Qwen3-8B"), "llama-3.1-8b", ["--gpu", "h100"], "the file is of Qwen/Qwen3-8B"),
-    (_served(backend="vllm", model_id="meta-llama/Llama-3.1-8B"), "llama-3.1-8b", ["--gpu", "h100"], ""),
+    (_bench_serve(backend="sglang"), "llama-3.1-8b", ["--gpu", "h100", "--engine", "vllm"], "the file's tool measures sglang"),
+    (_bench_serve(backend="vllm", model_id="Qwen/Qwen3-8B"), "llama-3.1-8b", ["--gpu", "h100"], "the file is of Qwen/Qwen3-8B"),
+    (_bench_serve(backend="vllm", model_id="meta-llama/Llama-3.1-8B"), "llama-3.1-8b", ["--gpu", "h100"], ""),
 )
 
 
@@ -843,7 +843,7 @@ def test_a_benchmark_says_of_what_it_is(held: object, model: str, options: list[
     assert said in done.stderr.replace("\n", " ")
 
 
-@pytest.mark.parametrize(("held", "engine"), [([_bench()], "llama.cpp"), (_served(backend="sglang"), "sglang")])
+@pytest.mark.parametrize(("held", "engine"), [([_bench()], "llama.cpp"), (_bench_serve(backend="sglang"), "sglang")])
 def test_a_benchmark_of_one_engine_calibrates_that(held: object, engine: str, cli: Run, tmp_path: Path) -> None:
     """llama-bench measures llama.cpp alone; the device's usual engine is nothing that it could say."""
     file = tmp_path / "bench.json"
