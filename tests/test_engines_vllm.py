@@ -359,8 +359,17 @@ def test_tables_of_versions_are_in_order() -> None:
 
 @pytest.mark.parametrize(("gpu", "reads"), [("mi300x", False), ("b60", False), ("h100", True), ("b200", True)])
 def test_caches_of_nvidia_s_backends_are_not_on_other_gpus(gpu: str, reads: bool, cli: Run) -> None:
-    """vLLM 0.33, v1/attention/backends/: `nvfp4` stands in flashinfer.py, in mla/flashmla_sparse.py and mla/sparse_swa.py alone."""
+    """vLLM 0.20 to 0.33, v1/attention/backends/: among those of grouped queries `nvfp4` stands in flashinfer.py alone."""
     for words in (("qwen3-8b", "--kv-dtype", "nvfp4"), ("--", "vllm", "serve", "qwen3-8b", "--kv-cache-dtype", "nvfp4")):
         done = cli("fit", "--gpu", gpu, "--offline", *words)
         assert (done.returncode == 0) is reads, done.stdout + done.stderr
         assert reads or "reads it with NVIDIA's backends alone" in done.stderr
+
+
+def test_what_other_gpus_read_and_refuse_as_nvidia_s_do(cli: Run) -> None:
+    """models/deepseek_v4/amd reads records of `fp8_ds_mla` (a log of MI355X with 0.24 has them); sizes of blocks are the releases'."""
+    packed = ("vllm", "serve", "deepseek-v4-flash", "-tp", "8", "--kv-cache-dtype", "fp8_ds_mla", "--max-model-len", "8192")
+    assert cli("fit", "--gpu", "8xmi355x", "--offline", "--", *packed).returncode == 0
+    blocks = ("vllm", "serve", "qwen3-8b", "--block-size", "24")
+    done = cli("fit", "--gpu", "mi300x", "--engine-version", "0.16.0", "--offline", "--", *blocks)
+    assert done.returncode == 2 and "--block-size 24" in done.stderr

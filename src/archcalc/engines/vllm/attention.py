@@ -125,13 +125,24 @@ def _takes(row: _Backend, version: str | None, major: int, size: int, *, sinks: 
 
 
 def lacks(
-    architecture: Architecture, version: str | None, dtype: str, block: int | None, major: int | None, flag: str
+    architecture: Architecture,
+    version: str | None,
+    dtype: str,
+    block: int | None,
+    major: int | None,
+    flag: str,
+    elsewhere: str = "",
 ) -> tuple[str, str] | None:
     """Why no backend of the release takes a cache of that dtype in blocks of so many tokens, and what to change; None where one does, or
-    where it is not known. `flag` is what names the dtype, `major` the GPU's compute capability."""
+    where it is not known. `flag` is what names the dtype, `major` the GPU's compute capability, `elsewhere` the name of a GPU that is
+    known not to be NVIDIA's."""
     if block is not None and not at_least(version, *_BLOCKS[0]) and block not in _BLOCKS[1]:
         listed = ", ".join(map(str, _BLOCKS[1]))
         return f"--block-size {block}: vLLM {version} takes {listed}", "name one of them, or leave --block-size out"
+    if elsewhere and dtype == "nvfp4":
+        # FlashInfer's alone lists it (v1/attention/backends/, 0.20 to 0.33); records of sparse MLA have readers of their classes' own.
+        why = f"{flag} {dtype}: vLLM {version or NEWEST} reads it with NVIDIA's backends alone, and {elsewhere} is another's"
+        return why, f"leave {flag} out, or name fp8"
     if major is None or is_one_of(architecture, PACKED_ROWS):
         # Other platforms have backends of their own, and so have these classes.
         return None
@@ -154,19 +165,6 @@ def lacks(
                 f"name a multiple of {least}, or leave --block-size out",
             )
     return None
-
-
-_NVIDIA_S_OWN = frozenset({"nvfp4", "nvfp4_ds_mla", "fp8_ds_mla"})
-"""Dtypes of caches that FlashInfer's and FlashMLA's backends alone read (0.33, v1/attention/backends/, whose ROCm and XPU backends list
-none of them)."""
-
-
-def lacks_elsewhere(version: str | None, dtype: str, device: str, flag: str) -> tuple[str, str] | None:
-    """Why no backend for GPUs that are not NVIDIA's takes a cache of that dtype, and what to change; None where one does."""
-    if dtype not in _NVIDIA_S_OWN:
-        return None
-    why = f"{flag} {dtype}: vLLM {version or NEWEST} reads it with NVIDIA's backends alone, and {device} is another's"
-    return why, f"leave {flag} out, or name fp8"
 
 
 def lacks_block(architecture: Architecture, kv_dtype: str | None, options: CacheOptions) -> tuple[str, str] | None:

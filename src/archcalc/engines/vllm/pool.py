@@ -41,10 +41,9 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     asked = "auto" if ask.kv_dtype is None else cache.asked_dtype(architecture, ask.kv_dtype, options)
     flag = "--kv-dtype" if own is None else "--kv-cache-dtype"
     major = options.capability and options.capability[0]
-    why = attention.lacks(architecture, ask.version, asked, options.block_size, major, flag)
-    if ask.gpus.device.vendor in ("amd", "intel"):
-        why = attention.lacks_elsewhere(ask.version, asked, ask.gpus.device.name, flag)
-    if why is not None:
+    device = ask.gpus.device
+    elsewhere = device.name if device.vendor in ("amd", "intel") else ""
+    if why := attention.lacks(architecture, ask.version, asked, options.block_size, major, flag, elsewhere):
         raise UnsupportedError(*why)
     dtype = (
         options.model_dtype or cache.served_dtype(architecture, options.version, options.capability and options.capability[0])
