@@ -830,6 +830,10 @@ OTHERS: tuple[tuple[object, str, list[str], str], ...] = (
     (_bench_serve(backend="sglang"), "llama-3.1-8b", ["--gpu", "h100", "--engine", "vllm"], "the file's tool measures sglang"),
     (_bench_serve(backend="vllm", model_id="Qwen/Qwen3-8B"), "llama-3.1-8b", ["--gpu", "h100"], "the file is of Qwen/Qwen3-8B"),
     (_bench_serve(backend="vllm", model_id="meta-llama/Llama-3.1-8B"), "llama-3.1-8b", ["--gpu", "h100"], ""),
+    # A tuned release is its base's, and a driver does not say how much memory a card was sold with.
+    (_bench_serve(backend="vllm", model_id="meta-llama/Llama-3.1-8B-Instruct"), "llama-3.1-8b", ["--gpu", "h100"], ""),
+    ([_bench(gpu_info="NVIDIA GeForce RTX 3080", avg_ts=90.0)], "llama-3.1-8b", ["--gpu", "3080-12gb"], ""),
+    ([_bench(gpu_info="Apple M3 Max", avg_ts=50.0)], "llama-3.1-8b", ["--gpu", "m3-max-64gb"], ""),
 )
 
 

@@ -22,6 +22,7 @@ from archcalc.analysis.speed.plan import Wanted, of_fit
 from archcalc.analysis.speed.terms import SERVED
 from archcalc.errors import UsageError
 from archcalc.loader import Loaded
+from archcalc.model import Architecture
 
 LARGEST = 64 << 20
 ENOUGH = 5
@@ -282,11 +283,10 @@ def _is_of(m: Measurement, loaded: Loaded, ask: Ask) -> None:
     from archcalc.hardware import parse_spec
 
     a = loaded.architecture
-    total = sum(t.elements * n for _, t, n in a.each_tensor() if t.counted)
-    # A GGUF file may leave out towers and layers of MTP; of what it holds it adds no more than the factors of rotary embeddings.
-    text = sum(t.elements * n for part, t, n in a.each_tensor() if t.counted and part in ("embedding", "decoder", "head"))
-    named, own = zoo.find(m.model), zoo.find(loaded.source.name)
-    if named is not None and own is not None and named.name != own.name:
+    total, text = _counted(a)
+    # A tuned release has its base's speed.
+    named = zoo.find(m.model)
+    if named is not None and (other := zoo.spec(named.name)) is not None and _counted(other) != (total, text):
         raise UsageError(
             f"the file is of {m.model} (model_id), and {loaded.source.name} is asked about", "name the model that was measured"
         )
@@ -295,7 +295,8 @@ def _is_of(m: Measurement, loaded: Loaded, ask: Ask) -> None:
     except UsageError:
         seen = None
     device = ask.gpus.device
-    if seen is not None and device.vendor != "custom" and seen.name != device.name:
+    # What drivers call a card that is sold with several sizes of memory says nothing of the size.
+    if seen is not None and device.id != "custom" and _SIZE.sub("", seen.id) != _SIZE.sub("", device.id):
         raise UsageError(f"the file is of {m.gpu} (gpu_info), and --gpu is {device.name}", "name the GPU that was measured")
     if m.params is not None and not any(abs(m.params - each) <= each // 100 for each in (total, text)):
         raise UsageError(
@@ -309,6 +310,16 @@ def _is_of(m: Measurement, loaded: Loaded, ask: Ask) -> None:
         raise UsageError(
             f"part of the model ran on the CPU ({said}), and a forecast is of a GPU alone", "measure it with all layers on the GPU"
         )
+
+
+_SIZE = re.compile(r"-\d+gb$")
+
+
+def _counted(a: Architecture) -> tuple[int, int]:
+    """Parameters in all, and those that a GGUF file has: it may leave out towers and layers of MTP, and adds no more than the factors of
+    rotary embeddings."""
+    of = [(part, t.elements * n) for part, t, n in a.each_tensor() if t.counted]
+    return sum(n for _, n in of), sum(n for part, n in of if part in ("embedding", "decoder", "head"))
 
 
 def _possible(m: Measurement, made: Forecast, loaded: Loaded, ask: Ask) -> None:
