@@ -178,7 +178,7 @@ def forecast(
     if other is not None:
         return none._replace(why=other.why)
     if over_network(work.placement, work.experts > 0, device):
-        return none._replace(why="each layer's sums cross the network between machines, which no measurements stand behind")
+        return none._replace(why="each layer's sums cross the network between machines, and the forecast has no term for that")
     fits = known(engine, device)
     if fits is None:
         instead = next((name for name in ENGINES if known(name, device) is not None), None)
