@@ -93,12 +93,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
     import shlex
 
     engine = server(ENGINES[command.engine])
-    if command.engine == "ollama":
-        from archcalc.engines.llamacpp.flags import of_ollama
-
-        of_ollama(version or command.version)
-    else:
-        engine.check_command(version or command.version)
+    engine.check_command(command.engine, version or command.version)
     found = read(command, version)
     _refuse_unknown(found)
     release = _release(found)
@@ -108,7 +103,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
         error.message += f" ({release})" if release else ""
         raise
     taken: tuple[str, ...] = ()
-    if command.engine == "ollama":
+    if asked.library:
         from archcalc.analysis.library import of_library
 
         name, taken = of_library(asked.model)

@@ -80,14 +80,15 @@ _SAME = {"--ctx": "context_tokens", "--kv-dtype": "kv_dtype", "--tp": "tp", "--u
 
 def refuse(command: Command, options: dict[str, Any]) -> None:
     """Raises `UsageError` for an option of what a command says in its own words."""
-    from archcalc.commands.change import FLAGS
+    from archcalc.commands.change import FLAGS, VARIABLES
 
     for option, value in options.items():
         if value:
-            flags = FLAGS.get(command.engine, {}).get(_SAME.get(option, ""), ())
+            name = _SAME.get(option, "")
+            flags, variable = FLAGS.get(command.engine, {}).get(name, ()), VARIABLES.get(command.engine, {}).get(name)
             own = f"write {' and '.join(flags)} into the command" if flags else "change the command"
-            if option == "--ctx" and command.engine == "ollama":
-                own = "write OLLAMA_CONTEXT_LENGTH=… in front of the command"
+            if variable is not None:
+                own = f"write {variable}=… in front of the command"
             raise UsageError(
                 f"{option} is not taken beside a command, which has its own words for it", f"leave {option} out, or {own}"
             )

@@ -174,7 +174,7 @@ def command(
         length = tokens
         if length is None and found is not None:
             length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
-            if own is not None and own.engine == "ollama":
+            if found is not None and found.asked.by_memory:
                 taken += ("the trained length: how much of it Ollama takes by itself depends on the GPU's memory (fit --gpu)",)
         made = kv.compare(
             loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=own_options, asked=found and found.asked

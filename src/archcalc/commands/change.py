@@ -52,6 +52,9 @@ FLAGS: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
         "flash": ("--flash-attn",),
     },
 }
+VARIABLES: Mapping[Engine, Mapping[str, str]] = {"ollama": {"context_tokens": "OLLAMA_CONTEXT_LENGTH"}}
+"""The variables of the environment by which programs are told what others take as flags."""
+
 _SHORT = {
     "--ctx-size": "-c",
     "--cache-type-k": "-ctk",

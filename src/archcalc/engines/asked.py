@@ -12,7 +12,8 @@ class Asked(NamedTuple):
     `model` is its SOURCE, `overrides` what it sets in the config (`KEY=VALUE`), `values` fields of `plan.Ask`, `own` the engine's own
     settings record, `draft` the SOURCE of a draft model. `gpus` is how many GPUs it runs on, None for as many as there are. `unmodelled`
     are flags of this command that change memory and are not taken into account, `notes` what was taken for what. `passed_over` are
-    variables of the environment that change nothing in this release.
+    variables of the environment that change nothing in this release. `library` says that the model is a name in the program's own library,
+    `by_memory` that the context not stated depends on the GPU's memory.
     """
 
     engine: str
@@ -26,6 +27,8 @@ class Asked(NamedTuple):
     unmodelled: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     passed_over: frozenset[str] = frozenset()
+    library: bool = False
+    by_memory: bool = False
 
 
 class FlagsRead(NamedTuple):

@@ -314,8 +314,8 @@ class Server(Engine):
         """What a command of the engine asks for, its flags read. Raises `UsageError` where the engine would refuse it."""
         raise UnsupportedError(f"fit reads no commands of {self.title}", "give its options as archcalc's own: archcalc fit --help")
 
-    def check_command(self, version: str | None) -> None:
-        """Raises `UsageError` for a version whose commands are not known."""
+    def check_command(self, program: str, version: str | None) -> None:
+        """Raises `UsageError` for a version of the engine, or of a program of its rules, whose commands are not known."""
         self.released(version)
 
     def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:

@@ -144,6 +144,14 @@ class LlamaCpp(Server):
 
         return LlamaKeep(architecture, options)
 
+    def check_command(self, program: str, version: str | None) -> None:
+        from archcalc.engines.llamacpp.flags import of_ollama
+
+        if program == "ollama":
+            of_ollama(version)
+        else:
+            self.released(version)
+
     def asked(self, read: Read) -> Asked:
         from archcalc.engines.llamacpp.flags import asked
 

@@ -346,7 +346,7 @@ def _ollama(read: Read) -> Asked:
     # A tag of the library that names no type is mostly Q4_K_M, and what is published in FP4 stays so.
     values = _values(own, quant or (None if path else "~q4_k_m"))
     name = model.partition(":")[0] if "/" in model and not path else model
-    return Asked("llama.cpp", name, None, values, Settings(**own), notes=tuple(notes))
+    return Asked("llama.cpp", name, None, values, Settings(**own), notes=tuple(notes), library=True, by_memory="tiers" in own)
 
 
 def _number(environment: Mapping[str, str], name: str) -> int | None:

@@ -109,7 +109,7 @@ class Vllm(Server):
 
         return asked(read)
 
-    def check_command(self, version: str | None) -> None:
+    def check_command(self, program: str, version: str | None) -> None:
         from archcalc.engines.vllm.flags import check_known
 
         check_known(version)
