@@ -114,3 +114,24 @@ def test_what_tools_note_of_a_model_changes_neither_its_status_nor_its_dtype(key
 @pytest.mark.parametrize("key", ["model_version", "num_experts_version", "training_heads", "lr_rank"])
 def test_what_may_shape_a_model_is_told(key: str) -> None:
     assert parse({**LLAMA, key: 2}).unmodelled_keys == (key,)
+
+
+@pytest.mark.parametrize("where", ["", "text_config."])
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("silu", True), ("gelu_pytorch_tanh", True), ("SiLU", False), ("foo", False), ("\u001b[31msilu", False)],
+)
+def test_an_activation_of_no_known_name_is_told(where: str, name: str, known: bool) -> None:
+    """`ACT2FN` of transformers 5.24, activations.py, raises for it: what it keeps in training is not known."""
+    config = {**LLAMA, "hidden_act": name} if not where else {
+        "model_type": "llava", "text_config": {**LLAMA, "hidden_act": name}, "vision_config": {"model_type": "clip_vision_model"},
+    }  # fmt: skip
+    a = parse(config)
+    assert (a.unmodelled_keys, a.status) == (((), "counted") if known else ((f"{where}hidden_act",), "partial"))
+
+
+@pytest.mark.parametrize("command", ["inspect", "kv", "train", "compare", "fit"])
+def test_every_command_tells_what_it_did_not_understand(command: str, cli: Any) -> None:
+    more = {"train": ["--gpu", "h100", "--seq", "2k"], "compare": ["qwen3-1.7b"], "fit": ["--gpu", "h100"]}.get(command, [])
+    said = " ".join(cli(command, "qwen3-0.6b", "--set", "num_weird_heads=3", *more).stdout.split())
+    assert "keys not understood, which could change figures: num_weird_heads" in said

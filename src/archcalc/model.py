@@ -522,6 +522,13 @@ class Architecture(NamedTuple):
     lengths: Lengths | None = None
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why figures are `partial`, in words for a page that does not print `notes`."""
+        if self.unmodelled_keys:
+            return (f"keys not understood, which could change figures: {', '.join(self.unmodelled_keys)}",)
+        return ("figures are partial: archcalc inspect says why",) if self.status == "partial" else ()
+
+    @property
     def model_types(self) -> frozenset[str]:
         """The model's own type and its text model's."""
         return frozenset({self.model_type} | ({self.text.model_type} if self.text else set()))

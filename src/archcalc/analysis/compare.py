@@ -134,7 +134,10 @@ def compare(
         baseline=baseline.source.name if baseline else None,
         changes=changes,
         failed=list(failed),
-        notes=[_taken(*on, alone, judged)] if on and (not rows or any(key in ON for key in rows)) else [],
+        notes=[
+            *([_taken(*on, alone, judged)] if on and (not rows or any(key in ON for key in rows)) else []),
+            *(f"{model.source.name}: {doubt}" for model in models for doubt in model.architecture.doubts),
+        ],
     )
 
 

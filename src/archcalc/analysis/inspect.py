@@ -243,9 +243,7 @@ def _notes(a: Architecture, params: report.Params) -> list[str]:
         notes.append(f"active: all parameters less{left}; embedding and head included")
     if params.mtp:
         notes.append("MTP layers are outside the total; the checkpoint holds them")
-    if a.unmodelled_keys:
-        notes.append(f"keys not understood, which could change figures: {', '.join(a.unmodelled_keys)}")
-    return notes
+    return [*notes, *a.doubts] if a.unmodelled_keys else notes
 
 
 def inspect(

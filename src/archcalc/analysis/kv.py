@@ -78,7 +78,7 @@ def context(architecture: Architecture, asked: int | None) -> int:
 
 def notes(architecture: Architecture, tokens: int) -> list[str]:
     """What qualifies every figure of this model and context."""
-    out = []
+    out = [*architecture.doubts]
     if architecture.status == "guessed":
         out.append("no adapter reads this model type: every figure is a guess, marked ~")
     return [*out, *crossing(architecture), *beyond(architecture, tokens)]

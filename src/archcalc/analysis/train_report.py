@@ -83,6 +83,8 @@ def train_report(
     run that are set, the rest of the plan is chosen for the GPUs; without, replicas fill them. `planner` is a
     framework's own where it has one, `means` how it can spread a run."""
     a, notes = loaded.architecture, list(loaded.architecture.notes)
+    if loaded.architecture.unmodelled_keys:
+        notes += loaded.architecture.doubts
     if loaded.note:
         notes.insert(0, f"config: {loaded.note}")
     planner = planner or Planner(a)

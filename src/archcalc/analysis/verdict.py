@@ -497,8 +497,7 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
         yield f"{device.name} has no FP8 units: the cache is widened as it is read"
     if device.visible_basis == "estimated":
         yield f"what an engine sees of {device.name}'s memory is estimated, not measured"
-    if architecture.unmodelled_keys:
-        yield f"keys not understood, which could change figures: {', '.join(architecture.unmodelled_keys)}"
+    yield from architecture.doubts
     yield from architecture.notes if architecture.whole_latents else (n for n in architecture.notes if " passes it over" in n)
     yield from kv.crossing(architecture)
 

@@ -182,7 +182,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         kept = _schema.fp32_modules(schema)
         if kept:
             architecture = _schema.marked_fp32(architecture, kept)
-        unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config))
+        unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config), *_values.unknown_activations(config))
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None
     # What a tool is told of the model is no part of it.

@@ -22,6 +22,16 @@ _SIZES = re.compile(
 _SIGNED = re.compile(
     r"window|relative|vocab|group_size|block_size|weight_block|chunk|max_\w*length|patch_size_|interval|layers_to|_layer$|^feature"
 )
+# Activations by the names of transformers 5.24, activations.py `ACT2CLS`, with those that publishers' code and vLLM 0.33,
+# model_executor/layers/activation.py, have beside them.
+_ACTIVATIONS = frozenset(
+    """
+    gelu gelu_10 gelu_accurate gelu_fast gelu_new gelu_python gelu_python_tanh gelu_pytorch_tanh hardswish laplace leaky_relu linear mish
+    prelu quick_gelu relu relu2 relu6 sigmoid silu sqrtsoftplus swish tanh xielu
+    fatrelu geglu gegelu gelu_tanh reglu situ swiglu swigluoai swiglustep
+    """.split()
+)
+_ACTIVATED = ("hidden_act", "hidden_activation", "activation_function", "mlp_hidden_act")
 _CONTEXT = (
     "max_position_embeddings",
     "n_positions",
@@ -50,6 +60,16 @@ def check(config: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"architectures is {json_text(classes)}: a list was expected", f"as in --set architectures='{written}'", "architectures"
         )
+
+
+def unknown_activations(config: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    """The paths of keys that state an activation of no known name: what such a one keeps in training is not known."""
+    for key in _ACTIVATED:
+        if isinstance(stated := config.get(key), str) and stated not in _ACTIVATIONS:
+            yield f"{path}{key}"
+    for key, value in config.items():
+        if isinstance(value, Mapping) and str(key).endswith("config"):
+            yield from unknown_activations(value, f"{path}{key}.")
 
 
 def _check_rope(node: Mapping[str, Any], path: str) -> None:
