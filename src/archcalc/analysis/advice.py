@@ -87,7 +87,7 @@ def _weights(architecture: Architecture, ask: Ask) -> Iterator[Change]:
         for quant in engine.storages(architecture):
             if quant is not None and (fit := _tried(architecture, ask._replace(quant=quant))):
                 # A reader should know that this is another download, where the engine does not quantize as it loads.
-                as_is = engine.loading(ask.version, canonical(quant)) is not None
+                as_is = engine.loading(ask.version, canonical(quant)) is not None and fit.loads
                 what = f"weights quantized to {quant}" if as_is else f"a checkpoint in {quant}"
                 yield Change(what, f"--quant {quant}", fit)
                 return

@@ -10,6 +10,7 @@ import os
 import shlex
 from typing import NamedTuple
 
+from archcalc import units
 from archcalc.analysis.fit import Ask, Plans
 from archcalc.engines._command import TORCH
 from archcalc.engines.engine import server
@@ -119,7 +120,7 @@ def _loads(loaded: Loaded, ask: Ask, found: Plans) -> _Loads:
     if held.quantization is None and own is None:
         # Another float is a matter of the dtype alone.
         return _Loads(named._replace(how=engine.dtype_words(TORCH[held.dtype or "BF16"])), _missing(named))
-    words = engine.loading(ask.version, quant) if own is None else None
+    words = engine.loading(ask.version, quant) if own is None and found.best.loads else None
     if words is not None:
         note = engine.plugin(ask.version, method_of(held.quantization or {}))
         return _Loads(named._replace(how=words), (*_missing(named), *([note] if note else [])))
@@ -131,6 +132,9 @@ def _loads(loaded: Loaded, ask: Ask, found: Plans) -> _Loads:
     name = os.path.basename(named.name.rstrip("/").strip("<>")) or "the-model"
     needed = f"<{name}-in-{ask.quant}>"
     why = "is stored in another quantization" if own else f"is not stored so, and {engine.name} does not quantize so as it loads"
+    if not found.best.loads:
+        size, there = units.format_bytes(found.best.weights.loading_bytes), units.format_bytes(found.best.loadable_bytes)
+        why = f"is not stored so, and {engine.name} would have {size} of it on the GPU before it quantizes, where {there} are"
     note = (
         f"the command needs a checkpoint in {ask.quant}: {named.name.strip('<>')} {why}; put its repository or folder for {needed}"
     )

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from archcalc.analysis.refusals import refuse_guess
 from archcalc.engines.budget import Budget, Serving, Term, budget
 from archcalc.engines.engine import server
-from archcalc.engines.placement import Placement, RankWeights, cuts_blocks, why_not
+from archcalc.engines.placement import Placement, RankWeights, cuts_blocks, rank_weights, why_not
 from archcalc.engines.plan import (
     Ask,
     Candidate,
@@ -272,7 +272,8 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     weights = None if apart else model.weights.get(placement)
     if weights is None:
         asked = ask._replace(context_tokens=context, concurrency=concurrency) if apart else ask
-        weights = model.weights[placement] = server(ask.engine).weigh(model, placement, asked)
+        weights = server(ask.engine).weigh(model, placement, asked)
+        weights = model.weights[placement] = weights._replace(loading_bytes=_loading(model, placement, ask))
     sequences = -(-concurrency // placement.dp)
     plan, pooled, start, taken = settle(model, placement, weights, ask, context, sequences)
     pooled, taken = server(ask.engine).divides(ask, placement, pooled, plan.kv_room_bytes, context, sequences, taken)
@@ -292,10 +293,24 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     if start.starts and shared and ram and needed <= plan.kv_room_bytes and whole > shared:
         said = f"CPU and GPU share {format_bytes(shared)}, and {format_bytes(whole)} are taken of it"
         start = Start(mapped, said, None, serves=False)
-    return Fit(
+    made = Fit(
         placement, weights, plan, context, concurrency, needed, most * placement.dp, tokens * placement.dp,
         pooled.dtype, pooled.rule, start, taken, ram,
     )  # fmt: skip
+    if made.loads or ask.own is None:
+        return made
+    lies = f"{format_bytes(weights.loading_bytes)} of weights lie on the GPU before they are quantized"
+    return made._replace(start=Start(False, f"{lies}, and it has {format_bytes(made.loadable_bytes)}", None))
+
+
+def _loading(model: Candidate, placement: Placement, ask: Ask) -> int:
+    """What lies on the fullest GPU before the weights are quantized, where the engine first loads all of them."""
+    from archcalc.quant import canonical
+
+    if not model.options.online or ask.quant is None or not server(ask.engine).loads_whole(ask.version, canonical(ask.quant)):
+        return 0
+    stored = model.architecture._replace(quantization=None)
+    return rank_weights(stored, placement, model.options._replace(online=False)).bytes
 
 
 def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Candidate | None = None) -> Plans:

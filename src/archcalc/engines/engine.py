@@ -332,6 +332,10 @@ class Server(Engine):
 
         return rank_weights(model.architecture, placement, model.options, model.tensors)
 
+    def loads_whole(self, version: str | None, quant: str) -> bool:
+        """Whether all weights lie on the GPU as they are stored before any is quantized so (`quant.canonical`)."""
+        return False
+
     def ram(self, ask: Ask, placement: Placement, weights: RankWeights, budget: Budget) -> int:
         """What one machine's CPU keeps of weights and cache, in bytes."""
         return weights.cpu_bytes

@@ -58,7 +58,7 @@ class RankWeights(NamedTuple):
     `cpu_bytes` what the engine leaves to the CPU; of those, `streamed_bytes` and `streamed_head_bytes` are the largest weight and the head
     that a GPU multiplies with all the same, `left` what is multiplied at each step. `heads_gpu` is the one that the head lies on, where
     that is known. `layers_here` are the layers of the fullest GPU and `layers_away` those of the CPU whose products it computes, where an
-    engine places layers one by one.
+    engine places layers one by one. `loading_bytes` is what lies on that GPU before an engine quantizes it, 0 where it never does.
     """
 
     bytes: int
@@ -76,6 +76,7 @@ class RankWeights(NamedTuple):
     left: tuple[ComponentBytes, ...] = ()
     layers_here: frozenset[int] | None = None
     layers_away: frozenset[int] = frozenset()
+    loading_bytes: int = 0
 
 
 def evenly(layers: int, stages: int, spare: int = -1) -> tuple[tuple[int, int], ...]:

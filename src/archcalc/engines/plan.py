@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from archcalc.engines.budget import Budget
+from archcalc.engines.budget import FITTED, Budget
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights
 from archcalc.engines.weights import Kept, WeightOptions
@@ -154,6 +154,16 @@ class Fit(NamedTuple):
     @property
     def headroom_bytes(self) -> int:
         return self.budget.kv_room_bytes - self.kv_needed_bytes
+
+    @property
+    def loadable_bytes(self) -> int:
+        """What the GPU takes of weights before anything else is on it."""
+        return self.budget.memory_bytes - FITTED.context
+
+    @property
+    def loads(self) -> bool:
+        """Whether the weights fit as they are before the engine quantizes them."""
+        return self.weights.loading_bytes <= self.loadable_bytes
 
     @property
     def fits(self) -> bool:

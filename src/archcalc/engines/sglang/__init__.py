@@ -113,6 +113,11 @@ class Sglang(Server):
     def weight_options(self, own: Any) -> dict[str, Any]:
         return {"mtp": own.mtp}
 
+    def loads_whole(self, version: str | None, quant: str) -> bool:
+        """FP8 is made of weights that lie on the GPU in the model's dtype (SGLang 0.4.1, sglang#2895, to 0.5.23,
+        srt/layers/quantization/fp8.py `create_fp8_weight_`, model_loader/loader.py `load_weights_and_postprocess`)."""
+        return quant in ("fp8", "fp8-tensor", "fp8-dynamic")
+
     def weigh(self, model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
         from archcalc.engines._offload import added, draft_bytes, spared
 

@@ -149,6 +149,11 @@ class Vllm(Server):
 
         return loading.loading(version, quant)
 
+    def loads_whole(self, version: str | None, quant: str) -> bool:
+        from archcalc.engines.vllm import loading
+
+        return loading.loads_whole(version, quant)
+
     def plugin(self, version: str | None, method: str) -> str:
         from archcalc.engines.vllm import loading
 

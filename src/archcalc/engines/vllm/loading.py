@@ -51,6 +51,17 @@ def loading(version: str | None, quant: str) -> tuple[str, ...] | None:
     return None
 
 
+_STREAMS = (0, 15)
+
+
+def loads_whole(version: str | None, quant: str) -> bool:
+    """Whether weights are made on the GPU in the checkpoint's dtype, all of them, before the first is quantized.
+
+    FP8 until 0.14.1 (model_executor/layers/quantization/fp8.py `Fp8LinearMethod.create_weights`: `dtype=params_dtype`); 0.16 makes them
+    on the meta device, a layer at a time (vllm#31914). Experts in INT8 and bitsandbytes are quantized as each tensor is read."""
+    return quant in ("fp8", "fp8-tensor", "fp8-dynamic") and not at_least(version, *_STREAMS)
+
+
 def plugin(version: str | None, method: str) -> str:
     """What has to be installed for vLLM to read a checkpoint of a method; empty where nothing has."""
     for name, since, package in (("gguf", (0, 24), "vllm-gguf-plugin"), ("bitsandbytes", (0, 28), "vllm-bnb-plugin")):

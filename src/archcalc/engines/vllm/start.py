@@ -185,7 +185,7 @@ CLAMPS_SEQUENCES = (0, 10)
 
 def step_sequences(version: str | None, asked_tokens: int | None, sequences: int) -> str | None:
     """The flag without which vLLM refuses so small a step. `sequences` is what it may run by default."""
-    if asked_tokens is None or sequences < asked_tokens or at_least(version, *CLAMPS_SEQUENCES):
+    if asked_tokens is None or sequences <= asked_tokens or at_least(version, *CLAMPS_SEQUENCES):
         return None
     return f"--max-num-seqs {min(sequences, asked_tokens)}"
 

@@ -1,0 +1,56 @@
+"""Weights that an engine quantizes as it loads them: whether all of them lie on the GPU first.
+
+vLLM 0.13.0 and 0.14.1, model_executor/layers/quantization/fp8.py (`create_weights`: `dtype=params_dtype`), 0.16.0 and 0.33.0 (the meta device);
+SGLang 0.5.23, srt/layers/quantization/fp8.py `create_fp8_weight_`.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+VLLM = "vllm serve Qwen/Qwen3-32B --max-model-len 16384 --quantization"
+SGLANG = "python -m sglang.launch_server --model-path Qwen/Qwen3-32B --context-length 16384 --quantization"
+LIES = "of weights lie on the GPU before they are quantized"
+
+
+@pytest.mark.parametrize(
+    ("version", "command", "starts"),
+    [
+        ("0.9.2", f"{VLLM} fp8", False), ("0.11.0", f"{VLLM} fp8", False), ("0.14.1", f"{VLLM} fp8", False),
+        ("0.16.0", f"{VLLM} fp8", True), ("0.33.0", f"{VLLM} fp8_per_block", True), ("0.9.2", f"{VLLM} bitsandbytes", True),
+        ("0.5.23", f"{SGLANG} fp8", False), ("0.4.9", f"{SGLANG} fp8", False),
+    ],
+)  # fmt: skip
+def test_a_command_that_quantizes_what_it_has_loaded(version: str, command: str, starts: bool, cli: Any) -> None:
+    """61 GiB of BF16 on 47.5 GiB: 31 GiB of FP8 would fit."""
+    found = cli("fit", "--gpu", "rtx-a6000", "--engine-version", version, "--format", "json", "--", *command.split())
+    made = json.loads(found.stdout)
+    assert made["fits"] is starts
+    assert (LIES in " ".join(str(made["start"]["limit"]).split())) is not starts
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "online"), [("vllm", "0.9.2", False), ("vllm", "0.20.0", True), ("sglang", "0.5.23", False)]
+)
+def test_what_does_not_load_whole_is_asked_of_a_checkpoint(engine: str, version: str, online: bool, cli: Any) -> None:
+    options = ("--gpu", "rtx-a6000", "--ctx", "16k", "--quant", "fp8", "--engine", engine, "--engine-version", version)
+    made = json.loads(cli("fit", "qwen3-32b", *options, "--format", "json").stdout)
+    assert made["fits"]
+    assert ("<Qwen3-32B-in-fp8>" in made["command"]) is not online
+    assert ("--quantization" in made["command"]) is online
+
+
+def test_where_it_loads_whole_the_flag_is_printed(cli: Any) -> None:
+    options = ("--gpu", "h100", "--ctx", "16k", "--quant", "fp8", "--engine-version", "0.9.2", "--format", "json")
+    assert "--quantization fp8" in json.loads(cli("fit", "qwen3-32b", *options).stdout)["command"]
+
+
+@pytest.mark.parametrize(("tokens", "sequences", "starts"), [(128, 128, True), (512, 512, True), (512, 513, False)])
+def test_a_step_of_as_many_tokens_as_sequences_starts(tokens: int, sequences: int, starts: bool, cli: Any) -> None:
+    """vLLM 0.8.5, config.py `SchedulerConfig._verify_args`: "must be greater than or equal to max_num_seqs"."""
+    command = f"vllm serve qwen3-14b --max-model-len 128 --max-num-batched-tokens {tokens} --max-num-seqs {sequences}"
+    found = cli("fit", "--gpu", "l40s", "--engine-version", "0.8.5", "--format", "json", "--", *command.split())
+    assert json.loads(found.stdout)["fits"] is starts
