@@ -1,7 +1,7 @@
 """Weights that an engine quantizes as it loads them: whether all of them lie on the GPU first.
 
 vLLM 0.13.0 and 0.14.1, model_executor/layers/quantization/fp8.py (`create_weights`: `dtype=params_dtype`), 0.16.0 and 0.33.0 (the meta device);
-SGLang 0.5.23, srt/layers/quantization/fp8.py `create_fp8_weight_`.
+SGLang 0.5.23, srt/layers/quantization/fp8.py `create_fp8_weight_`. And what adapters take beside them.
 """
 
 from __future__ import annotations
@@ -54,3 +54,43 @@ def test_a_step_of_as_many_tokens_as_sequences_starts(tokens: int, sequences: in
     command = f"vllm serve qwen3-14b --max-model-len 128 --max-num-batched-tokens {tokens} --max-num-seqs {sequences}"
     found = cli("fit", "--gpu", "l40s", "--engine-version", "0.8.5", "--format", "json", "--", *command.split())
     assert json.loads(found.stdout)["fits"] is starts
+
+
+# Rows and columns of a unit of rank in one layer, from the shapes of the projections; vLLM 0.33, lora/layers/ `create_lora_weights`.
+LLAMA_LAYER = 2 * (4096 + 4096) + 2 * (4096 + 1024) + 3 * (4096 + 14336)
+QWEN_LAYER = (2048 + 4096) + 2 * (2048 + 512) + (4096 + 2048) + (2048 + 128)
+QWEN_EXPERTS = 128 * 3 * (2048 + 768)
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "options", "units"),
+    [
+        ("llama-3.1-8b", "0.33.0", "--max-loras 8 --max-lora-rank 64", 8 * 64 * (32 * LLAMA_LAYER + 2 * (128256 + 4096))),
+        ("qwen3-30b-a3b", "0.33.0", "--max-loras 2 --max-lora-rank 64",
+         2 * 64 * (48 * (QWEN_LAYER + QWEN_EXPERTS) + 2 * (151936 + 2048))),
+        ("qwen3-30b-a3b", "0.13.0", "--max-loras 1 --max-lora-rank 32", 32 * 48 * (QWEN_LAYER + QWEN_EXPERTS)),
+        ("qwen3-30b-a3b", "0.11.0", "--max-loras 1 --max-lora-rank 32", 32 * 48 * QWEN_LAYER),
+    ],
+)  # fmt: skip
+def test_what_adapters_take(model: str, version: str, options: str, units: int, cli: Any) -> None:
+    def weights(*more: str) -> int:
+        command = ("vllm", "serve", model, "--max-model-len", "4096", *more)
+        found = cli("fit", "--gpu", "b200", "--engine-version", version, "--format", "json", "--", *command)
+        return int(json.loads(found.stdout)["per_gpu"]["weights_bytes"])
+
+    assert weights("--enable-lora", *options.split()) - weights() == 2 * units
+
+
+def test_experts_adapters_are_split_as_the_experts_are(cli: Any) -> None:
+    """Of four GPUs each keeps the rank's rows of all inputs, and a quarter of the experts' widths, or a quarter of the experts."""
+    found = {}
+    for spread in ((), ("--enable-expert-parallel",)):
+        sizes = []
+        for lora in ((), ("--enable-lora", "--max-loras", "1", "--max-lora-rank", "16")):
+            command = ("vllm", "serve", "qwen3-30b-a3b", "--max-model-len", "4096", "-tp", "4", *spread, *lora)
+            made = json.loads(cli("fit", "--gpu", "4xh100", "--format", "json", "--", *command).stdout)
+            sizes.append(made["per_gpu"]["weights_bytes"])
+        found[spread] = sizes[1] - sizes[0]
+    split = 128 * (3 * 768 // 4 + 3 * 2048)
+    whole = 32 * 3 * (768 + 2048)
+    assert found[()] - found[("--enable-expert-parallel",)] == 2 * 16 * 48 * (split - whole)

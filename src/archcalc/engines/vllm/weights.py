@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from archcalc.engines._offload import added, draft_bytes, spared
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
+from archcalc.engines.served import is_one_of
 from archcalc.engines.vllm.cache import served_dtype
 from archcalc.engines.vllm.rules import at_least
 from archcalc.engines.weights import FLOATS, JoinedKeep, Piece, WeightOptions, cuda, mxfp4_tiles
 from archcalc.figures.checkpoint import Entry
-from archcalc.model import Architecture
+from archcalc.model import Architecture, Tensor
 
 if TYPE_CHECKING:
     from archcalc.engines.plan import Ask, Candidate
@@ -92,17 +93,33 @@ def weigh(model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
     if own.draft is not None:
         found = added(found, draft_bytes(own.draft, placement, model.options))
     if own.loras:
-        found = added(found, lora_bytes(model.architecture, placement, own))
+        found = added(found, lora_bytes(model.architecture, placement, own, ask.version))
     if own.offload_bytes:
         found = spared(found, own.offload_bytes)
     return found
 
 
-def lora_bytes(architecture: Architecture, placement: Placement, own: Settings) -> int:
+_LORA_EXPERTS = (0, 11, 1)
+"""Since then routed experts have adapters too (lora/layers/fused_moe.py; 0.11.0 has no such layer)."""
+_LORA_ENDS = frozenset(
+    """
+    ApertusForCausalLM DeciLMForCausalLM Ernie4_5ForCausalLM Exaone4ForCausalLM ExaoneForCausalLM ExaoneMoeForCausalLM FalconH1ForCausalLM
+    GraniteForCausalLM GraniteMoeForCausalLM GraniteMoeHybridForCausalLM GraniteMoeSharedForCausalLM HyperCLOVAXForCausalLM JambaForCausalLM
+    Lfm2ForCausalLM Lfm2MoeForCausalLM Llama4ForCausalLM LlamaForCausalLM MiniCPM3ForCausalLM MiniCPMForCausalLM MixtralForCausalLM
+    NemotronForCausalLM NemotronHForCausalLM Phi3ForCausalLM PhiMoEForCausalLM SolarForCausalLM TeleChat2ForCausalLM TeleFLMForCausalLM
+    """.split()
+)
+_LORA_ENDS_LATER = frozenset("Qwen3ForCausalLM Qwen3MoeForCausalLM Qwen3_5ForCausalLM Qwen3_5MoeForCausalLM".split())
+"""Classes whose embedding and logits have adapters: `embedding_modules` of models/*.py in vLLM 0.13.0, 0.14.1, 0.16.0 and 0.33.0; Qwen's
+not in the first three."""
+
+
+def lora_bytes(architecture: Architecture, placement: Placement, own: Settings, version: str | None) -> int:
     """Adapters' stacked matrices: of each projection `rank` rows of its input and `rank` columns of its output, for every slot.
 
-    Column-parallel projections split the second, row-parallel ones the first. Source: vLLM 0.33, lora/layers/column_parallel_linear.py and
-    row_parallel_linear.py `create_lora_weights`.
+    Column-parallel projections split the second, row-parallel ones the first; each expert has its own; those of the embedding and of the
+    logits are whole on every rank. Source: vLLM 0.33, lora/layers/column_parallel_linear.py, row_parallel_linear.py, replicated_linear.py,
+    fused_moe.py, vocab_parallel_embedding.py and logits_processor.py `create_lora_weights`.
     """
     total = 0
     for stack in architecture.stacks:
@@ -110,7 +127,10 @@ def lora_bytes(architecture: Architecture, placement: Placement, own: Settings) 
             continue
         for layer, count in zip(stack.kinds, stack.counts(), strict=True):
             for tensor in layer.tensors:
-                if tensor.role not in ("attention", "mlp") or len(tensor.shape) != 2 or tensor.experts is not None:
+                if tensor.experts is not None:
+                    total += count * _lora_experts(tensor, placement) if at_least(version, *_LORA_EXPERTS) else 0
+                    continue
+                if tensor.role not in ("attention", "mlp", "shared_experts", "router") or len(tensor.shape) != 2:
                     continue
                 out, width = tensor.shape
                 if tensor.shard is not None and tensor.shard.axis == 0:
@@ -118,4 +138,20 @@ def lora_bytes(architecture: Architecture, placement: Placement, own: Settings) 
                 elif tensor.shard is not None:
                     width //= min(placement.tp, tensor.shard.units)
                 total += count * (out + width)
-    return 2 * own.loras * own.lora_rank * total // placement.pp
+    total //= placement.pp
+    later = at_least(version, 0, 17) and is_one_of(architecture, _LORA_ENDS_LATER)
+    if later or is_one_of(architecture, _LORA_ENDS):
+        total += (architecture.facts.vocab_size + architecture.facts.hidden_size) * (2 if placement.pp == 1 else 1)
+    return 2 * own.loras * own.lora_rank * total
+
+
+def _lora_experts(tensor: Tensor, placement: Placement) -> int:
+    """Rows and columns that a unit of rank takes on one GPU for the routed experts' projection of this tensor."""
+    if tensor.experts is None or tensor.shard is None or len(tensor.shape) != 3:
+        return 0
+    inner, axis = tensor.shard.units, tensor.shard.axis
+    fused, hidden = tensor.shape[axis] // inner, tensor.shape[3 - axis]
+    experts = -(-tensor.experts.total // placement.ep)
+    inner //= placement.tp * placement.dp // placement.ep
+    # Checkpoints that hold gate and up as one matrix have one adapter for both (`FusedMoE3DWithLoRA`).
+    return experts * (fused * inner + (fused if tensor.stored else 1) * hidden)
