@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from archcalc import report, units
-from archcalc.analysis.diagnose.predicted import Predicted, command_of, predict
+from archcalc.analysis.diagnose.predicted import Predicted, command_of, left_out, predict
 from archcalc.analysis.diagnose.program import program
 from archcalc.analysis.diagnose.remedies import MOST
 from archcalc.analysis.diagnose.remedies import remedies as remedies_of
@@ -88,7 +88,11 @@ def diagnose(
             f"the log is of a GPU with {units.format_bytes(log.memory_bytes)}, and {gpus.device.known_as} has"
             f" {units.format_bytes(gpus.device.visible_bytes)}: what is predicted is of the latter"
         )
+    if gpus is None and predicted is not None and (resized := _resized(predicted)):
+        notes.append(resized)
     remedies = list(remedies_of(log, kind, command, predicted, judged)) if kind is not None else []
+    if remedies:
+        notes += left_out(log)
     notes += _told(log, kind, predicted, bool(remedies))
     spec = gpus or (predicted.ask.gpus if predicted else None)
     return (
@@ -114,6 +118,18 @@ def diagnose(
         ),
         predicted,
     )
+
+
+def _resized(predicted: Predicted) -> str:
+    """What to know of a card whose memory is not that of the one that it is taken for."""
+    from archcalc.hardware import devices
+
+    here = predicted.ask.gpus.device
+    listed = next((d for d in devices() if d.id == here.id), here)
+    if abs(here.visible_bytes - listed.visible_bytes) <= listed.visible_bytes // 50:
+        return ""
+    sizes = f"{units.format_bytes(here.visible_bytes)}, and {listed.id} has {units.format_bytes(listed.visible_bytes)}"
+    return f"the log's GPU has {sizes}: it is taken for one with the memory that the log states"
 
 
 _SPEAKS_OF_MEMORY = re.compile(r"(?i)\bmemory\b|mem[-_]fraction|gpu[-_]memory[-_]utilization|\bkv[ _-]?cache\b|\bcache blocks\b")

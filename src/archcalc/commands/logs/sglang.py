@@ -23,9 +23,11 @@ from archcalc.commands.logs._lines import (
     command_in,
     device_named,
     literal,
+    named,
     saying,
     size_of,
     telling,
+    unread,
 )
 
 # Where a server that served says that it ended: managers/scheduler.py `run_scheduler_process`, entrypoints/engine.py.
@@ -46,6 +48,8 @@ def read_log(found: list[str]) -> Logged:
     context: int | None = None
     started, failure, said = False, None, ""
     phase = "start"
+    lost: tuple[str, ...] = ()
+    beside: tuple[tuple[str, Any], ...] = ()
     figures: dict[str, float] = {}
 
     def fail(kind: Kind, line: str) -> None:
@@ -60,11 +64,14 @@ def read_log(found: list[str]) -> Logged:
         if "ServerArgs(" in line:
             values = literal(balanced(line, line.index("ServerArgs(")))
             if values:
-                model = model or values.get("model_path")
+                model = model or named(values.get("model_path"))
                 keep = {k: v for k, v in values.items() if v not in (None, False, "auto", "", -1) and _sglang_keeps(k, v)}
                 asked = {**dict(as_flags(keep)), **asked}
-                gpus = int(values.get("tp_size", 1) or 1) * int(values.get("pp_size", 1) or 1)
-                context = context or values.get("context_length")
+                beside = as_flags({k: v for k, v in values.items() if k not in _SGLANG_KEPT and k not in _SGLANG_SETTLED})
+                lost = unread(values)
+                tp, pp, length = (values.get(key) for key in ("tp_size", "pp_size", "context_length"))
+                gpus = ((tp if isinstance(tp, int) else 0) or 1) * ((pp if isinstance(pp, int) else 0) or 1)
+                context = context or (length if isinstance(length, int) else None)
         if command is None and (made := command_in(line)) and "sglang" in made:
             command = made
         if version is None and (
@@ -172,6 +179,7 @@ def read_log(found: list[str]) -> Logged:
         figures |= {f"apart {n}": value for n, value in enumerate(apart.figures)}
     if not started and failure is None and tokens:
         started = True
+        figures["unsaid"] = 1
     if "cache" in terms.sizes:
         terms.put("room", terms.sizes["cache"] + terms.sizes.get("states", 0))
     if failure not in (None, "serving", "pool", *(APART if ended else ())):
@@ -193,6 +201,8 @@ def read_log(found: list[str]) -> Logged:
         failure,
         said,
         tuple(figures.items()),
+        unread=lost,
+        beside=beside,
     )
 
 
@@ -203,6 +213,12 @@ _SGLANG_KEPT = frozenset(
     " swa_full_tokens_ratio"
     " max_mamba_cache_size mamba_full_memory_ratio speculative_algorithm speculative_num_draft_tokens speculative_num_steps"
     " speculative_eagle_topk speculative_draft_model_path quantization dtype".split()
+)
+# What the engine puts in by itself, and no command needs to say (srt/server_args.py `__post_init__`).
+_SGLANG_SETTLED = frozenset(
+    "tokenizer_path served_model_name device random_seed schedule_conservativeness cuda_graph_bs attention_backend sampling_backend"
+    " grammar_backend max_prefill_tokens prefill_attention_backend decode_attention_backend mm_attention_backend nccl_port"
+    " cuda_graph_bs_decode cuda_graph_max_bs_decode moe_runner_backend fp8_gemm_runner_backend fp4_gemm_runner_backend".split()
 )
 _SGLANG_DEFAULTS = {
     "tp_size": 1,

@@ -24,9 +24,11 @@ from archcalc.commands.logs._lines import (
     command_in,
     device_named,
     literal,
+    named,
     saying,
     size_of,
     telling,
+    unread,
 )
 
 _VLLM_TERMS: tuple[tuple[str, str, str], ...] = (
@@ -77,6 +79,8 @@ def read_log(found: list[str]) -> Logged:
     phase = "start"
     oom_line = ""
     block = 16
+    lost: tuple[str, ...] = ()
+    beside: tuple[tuple[str, Any], ...] = ()
     figures: dict[str, float] = {}
 
     def fail(kind: Kind, line: str) -> None:
@@ -94,6 +98,8 @@ def read_log(found: list[str]) -> Logged:
             or (m := re.search(r"LLM engine \(v([^)\s]+)\)", line))
         ):
             version = version or _release(m[1])
+        if "█" in line and (m := re.search(r"█\s+model\s+(\S+)", line)):
+            model = model or m[1]
         if "with config" in line and (m := re.search(r"\bmodel='([^']+)'", line)):
             model = model or m[1]
             for key, pattern in (
@@ -114,12 +120,13 @@ def read_log(found: list[str]) -> Logged:
         if "non-default args: {" in line:
             values = literal(balanced(line, line.index("{", line.index("non-default args:"))))
             if values:
-                values.pop("model_tag", None)
-                model = model or values.get("model")
+                tag = values.pop("model_tag", None)
+                model = model or named(values.get("model")) or named(tag)
                 asked = {**asked, **dict(as_flags(values))}
+                lost = unread(values)
         elif "args: Namespace(" in line:
             values = literal(balanced(line, line.index("Namespace(")).replace("Namespace", "dict", 1)) or {}
-            model = model or values.get("model_tag") or values.get("model")
+            model = model or named(values.get("model_tag")) or named(values.get("model"))
             keep = (
                 "max_model_len",
                 "gpu_memory_utilization",
@@ -137,6 +144,8 @@ def read_log(found: list[str]) -> Logged:
             )
             chosen = {k: v for k, v in values.items() if k in keep and v not in (None, False, "auto", 1)}
             asked = {**asked, **dict(as_flags(chosen))}
+            lost = tuple(flag for flag in unread(values) if flag not in _PROGRAM)
+            beside = as_flags({k: v for k, v in values.items() if k not in (*keep, "model", "model_tag", "subparser", "config")})
         if command is None and (made := command_in(line)) and "vllm" in made:
             command = made
         gpu = gpu or device_named(line)
@@ -312,7 +321,13 @@ def read_log(found: list[str]) -> Logged:
         failure,
         said,
         tuple(figures.items()),
+        unread=lost,
+        beside=beside,
     )
+
+
+# What a list of all arguments holds of the program itself: vllm/entrypoints/cli.
+_PROGRAM = ("--dispatch-function", "--subparser", "--cmd")
 
 
 def _release(text: str) -> str | None:
