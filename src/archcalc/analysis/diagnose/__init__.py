@@ -12,8 +12,9 @@ from archcalc.analysis.diagnose.predicted import Predicted, command_of, left_out
 from archcalc.analysis.diagnose.program import program
 from archcalc.analysis.diagnose.remedies import MOST
 from archcalc.analysis.diagnose.remedies import remedies as remedies_of
+from archcalc.commands.change import written
 from archcalc.commands.logs import APART, WORDS, Kind, Logged
-from archcalc.commands.words import Command, of_arguments
+from archcalc.commands.words import of_arguments
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.hardware import GpuSpec
 
@@ -103,7 +104,7 @@ def diagnose(
             model=source or "",
             gpu=spec.device.known_as if spec else log.gpu,
             gpus=spec.count if spec else log.gpus,
-            command=_line(command) if command else log.command,
+            command=written(command) if command else log.command,
             terms=terms,
             # Each replica has a cache of its own, and says what that holds.
             tokens=report.DiagnosedTokens(
@@ -163,10 +164,6 @@ def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: b
         yield "accept its licence on the model's page, and log in where the engine runs: `hf auth login`, or HF_TOKEN"
     elif kind is not None and kind not in ("model", "flag") and predicted is not None and not helped:
         yield "no change that was tried starts by the prediction"
-
-
-def _line(command: Command) -> str:
-    return " ".join(shlex.quote(w) for w in (*command.program.split(), *command.words))
 
 
 def _terms(log: Logged, predicted: Predicted | None) -> list[report.DiagnosedTerm]:

@@ -77,8 +77,9 @@ _ANY = re.compile("|".join(pattern for _, pattern in _CAUSES))
 # A shell tells it of a job by its number and command: bash `NAME: line 4:   200 Killed   CMD` and `[1]+  Killed   CMD` (jobs.c
 # `pretty_print_job`), zsh `zsh: killed     CMD`; the kernel, systemd and cgroups by the process (mm/oom_kill.c `__oom_kill_process`).
 _KILLED = re.compile(
-    r"(?:^|[|:\s])Killed(?: \(core dumped\))?$|(?:line \d+:\s+\d+|\[\d+\]\s*[-+]?(?:\s+\d+)?)\s+Killed\b|\bzsh: killed\b|: Killed process \d+"
-    r"|code=killed, status=9|killed by the OOM killer|[Ee]xit(?:ed with)? ?[Cc]ode[ :=]+(?:-9|137)\b|Failed core proc\(s\): \{.*-9"
+    r"(?:^|[|:\s])Killed(?: \(core dumped\))?$|(?:line \d+:\s+\d+|\[\d+\]\s*[-+]?(?:\s+\d+)?)\s+Killed\b|\bzsh: killed\b"
+    r"|: Killed process \d+|code=killed, status=9|killed by the OOM killer|[Ee]xit(?:ed with)? ?[Cc]ode[ :=]+(?:-9|137)\b"
+    r"|Failed core proc\(s\): \{.*-9"
     r"|signal 9\b|signal: killed|SIGKILL\b(?!\))|oom-kill|oom_kill|OOMKilled"
 )
 # Other signals that a shell tells of: a crash, which no line of the engine itself explains.
@@ -123,7 +124,9 @@ _TOLD = (
     "rror", "ailed", "illed", "xcept", "esource", "upported", "recogniz", "No space", "quota", "free disk", "in use", "exit",
     "trust_remote",
     "custom code", "corrupt", "died", "ASSERT", "oom", "OOM", "shared memory", "larger than", "exceed", "CUDA", "driver", "nccl", "signal",
-    "bind", "terminate", "magic", "fault", "dumped", "Aborted", "abort", "llegal", "Floating", "xited", "Code", "oom_", "max_num_batched", "kernel image", "uantiz", "imeout", "invalid", "SIGKILL", "does not divide",
+    "bind", "terminate", "magic",
+    "fault", "dumped", "Aborted", "abort", "llegal", "Floating", "xited", "Code", "oom_",
+    "max_num_batched", "kernel image", "uantiz", "imeout", "invalid", "SIGKILL", "does not divide",
 )  # fmt: skip
 
 

@@ -90,9 +90,12 @@ def asked(read: Read) -> Asked:
     if version is not None and not at_least(version, 0, 6):
         notes.append(f"vLLM {version} is older than {RELEASES[0]}, whose rules hold here: no older release was read")
         version = RELEASES[0]
+    given = dict(read.command.environment)
+    by_image = (("VLLM_USE_FLASHINFER_SAMPLER", "1"),) if own.fused_sampler and "VLLM_USE_FLASHINFER_SAMPLER" not in given else ()
     return Asked(
-        "vllm", model, version, values, own, tuple(overrides), draft, tp * pp * dp, tuple(unmodelled), tuple(notes), passed_over
-    )
+        "vllm", model, version, values, own, tuple(overrides), draft, tp * pp * dp, tuple(unmodelled), tuple(notes), passed_over,
+        environment=by_image,
+    )  # fmt: skip
 
 
 def check_known(version: str | None) -> None:
