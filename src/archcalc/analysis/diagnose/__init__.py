@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from archcalc import report, units
+from archcalc.analysis.diagnose.lost import estimated, listed, lost, with_quant
 from archcalc.analysis.diagnose.predicted import Predicted, command_of, left_out, predict
 from archcalc.analysis.diagnose.program import program
 from archcalc.analysis.diagnose.remedies import MOST
@@ -91,10 +92,20 @@ def diagnose(
         )
     if gpus is None and predicted is not None and (resized := _resized(predicted)):
         notes.append(resized)
-    remedies = list(remedies_of(log, kind, command, predicted, judged)) if kind is not None else []
+    unknown = lost(log, predicted, model) if kind is not None and kind not in _STOPPED else []
+    if not unknown and not listed(log):
+        words = with_quant(command, predicted, quant)
+        if words is None:
+            unknown = [f"the command needs a checkpoint in {quant}, and {source} is not: --model names the one that it loads"]
+        elif command is not None:
+            command = command._replace(words=(*command.words, *words))
+            notes.append("the log does not list the arguments of its command: whatever else it has, the commands here lack")
+    if unknown:
+        notes += [*unknown, *filter(None, [estimated(log)])]
+    remedies = list(remedies_of(log, kind, command, predicted, judged)) if kind is not None and not unknown else []
     if remedies:
         notes += left_out(log)
-    notes += _told(log, kind, predicted, bool(remedies))
+    notes += _told(log, kind, predicted, bool(remedies or unknown))
     spec = gpus or (predicted.ask.gpus if predicted else None)
     return (
         report.Diagnosis(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from archcalc.commands.words import Engine
@@ -102,7 +102,8 @@ APART: frozenset[Kind] = frozenset(
 class Logged(NamedTuple):
     """A log, read. Bytes are per GPU: of several ranks the fullest's weights and the smallest room.
 
-    `figures` are numbers beside memory; `inferred` or `unsaid` is among them where no line says that it serves. `unread` are arguments
+    `figures` are numbers beside memory; `inferred` or `unsaid` is among them where no line says that it serves, `listed` where
+    the log lists the arguments of its command. `unread` are arguments
     that the log lists in a form that is not read, `beside` those of a list of all arguments that are not among `asked`: most of them as
     the engine settled them. `terms` are memory lines by name,
     `asked` the arguments as flags of the engine (a flag without value holds True), `tokens` what the cache holds, `failure` what
@@ -466,6 +467,25 @@ def balanced(text: str, start: int) -> str:
 
 def as_flags(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(("--" + k.replace("_", "-"), v) for k, v in values.items() if v is not None and v is not UNREAD)
+
+
+class Ranks:
+    """Which ranks of each kind a log shows, by the names of its workers: `TP` and the numbers seen."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, set[int]] = {}
+
+    def put(self, names: Iterable[tuple[str, str]]) -> None:
+        for kind, number in names:
+            self.seen.setdefault(kind, set()).add(int(number))
+
+    def size(self, kind: str) -> int | None:
+        """How many there are. Workers are named so where there are several: where some are missing, so many that a number of GPUs is."""
+        seen = self.seen.get(kind)
+        if not seen:
+            return None
+        last = max(*seen, 1)
+        return last + 1 if len(seen) == last + 1 else 1 << last.bit_length()
 
 
 def named(value: Any) -> str | None:

@@ -17,6 +17,7 @@ from archcalc.commands.logs._lines import (
     TORCH_OOM,
     Kind,
     Logged,
+    Ranks,
     Terms,
     as_flags,
     balanced,
@@ -49,6 +50,7 @@ def read_log(found: list[str]) -> Logged:
     started, failure, said = False, None, ""
     phase = "start"
     lost: tuple[str, ...] = ()
+    ranks = Ranks()
     beside: tuple[tuple[str, Any], ...] = ()
     figures: dict[str, float] = {}
 
@@ -63,6 +65,7 @@ def read_log(found: list[str]) -> Logged:
             continue
         if "ServerArgs(" in line:
             values = literal(balanced(line, line.index("ServerArgs(")))
+            figures["listed"] = 1
             if values:
                 model = model or named(values.get("model_path"))
                 keep = {k: v for k, v in values.items() if v not in (None, False, "auto", "", -1) and _sglang_keeps(k, v)}
@@ -80,6 +83,8 @@ def read_log(found: list[str]) -> Logged:
             )
         ):
             version = m[1]
+        if m := _RANKS.search(line):
+            ranks.put(re.findall(r"([A-Z]+)(\d+)", m[1]))
         gpu = gpu or device_named(line)
         if m := re.search(r"Load weight begin\. avail mem=([\d.]+) GB", line):
             terms.put("free", size_of(m[1], "GiB"))
@@ -173,6 +178,13 @@ def read_log(found: list[str]) -> Logged:
             fail("flag", line)
         elif NOT_HAD.search(line):
             fail("model", line)
+    if "listed" not in figures and command is None:
+        for kind_, flag in (("TP", "--tp-size"), ("PP", "--pp-size"), ("DP", "--dp-size"), ("EP", "--ep-size")):
+            if (size := ranks.size(kind_)) is not None:
+                asked.setdefault(flag, size)
+                figures["by ranks"] = 1
+        if "by ranks" in figures:
+            gpus = int(asked.get("--tp-size", 1)) * int(asked.get("--pp-size", 1))
     ended = started
     if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else ())):
         failure, said = apart.kind, saying(apart.line)
@@ -204,6 +216,10 @@ def read_log(found: list[str]) -> Logged:
         unread=lost,
         beside=beside,
     )
+
+
+# managers/scheduler.py `configure_scheduler_process`: the ranks stand behind the time, each kind where there are several.
+_RANKS = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d((?: [A-Z_]{2,7}\d{1,3})+)\]")
 
 
 # A log lists every argument, with what was settled for it: these say what was asked, or what the settled ones mean.
