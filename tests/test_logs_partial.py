@@ -64,13 +64,15 @@ ONE = REFUSED.replace("32768", "40960").replace("5.0 GiB", "5.62 GiB").replace("
         # What is known agrees with what is predicted.
         (TOOK.format(15.27) + ONE, ("--gpu", "a100-sxm4-40gb", "--model", "qwen3-8b"), "whatever else it has", True),
         # Nothing in the log says what its arguments were.
-        (ONE.replace("(5.62 GiB KV cache is needed, which", "(the KV cache needed"), ("--gpu", "h100", "--model", "qwen3-8b"), "not known", False),
+        (ONE.replace("(5.62 GiB KV cache is needed, which", "(the KV cache needed"),
+         ("--gpu", "h100", "--model", "qwen3-8b"), "not known", False),
         # Another model than is named.
         (TOOK.format(15.27) + ONE, ("--gpu", "h100", "--model", "qwen3-14b"), "weights on a GPU", False),
         (TOOK.format(15.27) + ONE, ("--gpu", "h100"), "stand before the first line", False),
         # A cache in half of the bytes.
         (
-            TOOK.format(15.27) + ONE.replace("5.62 GiB", "2.81 GiB"), ("--gpu", "h100", "--model", "qwen3-8b"), "cache of one request", False
+            TOOK.format(15.27) + ONE.replace("5.62 GiB", "2.81 GiB"),
+            ("--gpu", "h100", "--model", "qwen3-8b"), "cache of one request", False
         ),
     ],
 )  # fmt: skip
@@ -299,22 +301,40 @@ def of_llama(model: str, card: str, size: int, end: str) -> str:
     )
 
 
-LLAMA_SERVED = of_llama("Qwen3-32B", "NVIDIA GeForce RTX 3090", 24124, "llama_kv_cache:      CUDA0 KV buffer size =  2048.00 MiB\nmain: server is listening on http://127.0.0.1:8080\n")  # fmt: skip
-LLAMA_REFUSED = of_llama("Qwen3-14B", "NVIDIA GeForce RTX 4090", 24078, "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 8192.00 MiB on device 0: cudaMalloc failed: out of memory\nllama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache\n")  # fmt: skip
-OLLAMA_HEAD = 'time=2026-01-10T10:00:00 level=INFO source=types.go:130 msg="inference compute" id=GPU-1 library=CUDA name="NVIDIA GeForce RTX 3090" total="23.6 GiB" available="23.1 GiB"\n'  # fmt: skip
+LLAMA_SERVED = of_llama(
+    "Qwen3-32B",
+    "NVIDIA GeForce RTX 3090",
+    24124,
+    "llama_kv_cache:      CUDA0 KV buffer size =  2048.00 MiB\nmain: server is listening on http://127.0.0.1:8080\n",
+)
+LLAMA_REFUSED = of_llama(
+    "Qwen3-14B",
+    "NVIDIA GeForce RTX 4090",
+    24078,
+    "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 8192.00 MiB on device 0: cudaMalloc failed: out of memory\n"
+    "llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache\n",
+)
+OLLAMA_HEAD = (
+    'time=2026-01-10T10:00:00 level=INFO source=types.go:130 msg="inference compute" id=GPU-1 library=CUDA'
+    ' name="NVIDIA GeForce RTX 3090" total="23.6 GiB" available="23.1 GiB"\n'
+)
 
 
 def of_ollama(model: str, end: str) -> str:
     return (
         f'time=2026-01-10T10:00:01 level=INFO source=server.go:400 msg="starting runner" cmd="/bin/ollama runner --model {model}"\n'
         'time=2026-01-10T10:00:02 level=INFO source=ggml.go:104 msg="" general.architecture=qwen3 file_type=Q4_K_M\n'
-        'time=2026-01-10T10:00:03 level=INFO source=device.go:240 msg="model weights" device=CUDA0 size="8.3 GiB"\n' + end
+        'time=2026-01-10T10:00:03 level=INFO source=device.go:240 msg="model weights" device=CUDA0 size="8.3 GiB"\n'
+        f"time=2026-01-10T10:00:04 {end}"
     )
 
 
-OLLAMA_SERVED = of_ollama("/blobs/first", 'time=2026-01-10T10:00:04 level=INFO source=server.go:1289 msg="llama runner started in 3.0 seconds"\n')  # fmt: skip
-OLLAMA_CUT = of_ollama("/blobs/first", "")
-OLLAMA_REFUSED = of_ollama("/blobs/second", 'time=2026-01-10T10:00:04 level=ERROR source=server.go:1 msg="x" error="model requires more system memory (9.0 GiB) than is available (4.0 GiB)"\n')  # fmt: skip
+OLLAMA_SERVED = of_ollama("/blobs/first", 'level=INFO source=server.go:1289 msg="llama runner started in 3.0 seconds"\n')
+OLLAMA_CUT = of_ollama("/blobs/first", "\n")
+OLLAMA_REFUSED = of_ollama(
+    "/blobs/second",
+    'level=ERROR source=server.go:1 msg="x" error="model requires more system memory (9.0 GiB) than is available (4.0 GiB)"\n',
+)
 
 
 @pytest.mark.parametrize(
@@ -359,6 +379,7 @@ def test_one_start_is_one() -> None:
     """Lines that several processes of one start print are no starts of their own."""
     servers = VLLM_SERVED.splitlines(True)
     again = [servers[0].replace("pid=1", "pid=2"), servers[0], *servers]
-    replicas = [f"(EngineCore_DP{n} pid={n}) INFO [core.py:139] Initializing a V1 LLM engine (v0.31.0) with config: model='qwen3-8b'\n{TOOK.format(15.3)}" for n in range(2)]  # fmt: skip
+    begun = "INFO [core.py:139] Initializing a V1 LLM engine (v0.31.0) with config: model='qwen3-8b'\n"
+    replicas = [f"(EngineCore_DP{n} pid={n}) {begun}{TOOK.format(15.3)}" for n in range(2)]
     for text in ("".join(again), VLLM_SERVED.replace(SERVES, "".join(replicas) + SERVES), LLAMA_SERVED, SGLANG_SERVED):
         assert "starts" not in dict(read(text).figures)

@@ -234,5 +234,9 @@ def _of_one_name(spec: GpuSpec) -> list[Device]:
 
 def _sized(spec: GpuSpec, size: int) -> Device | None:
     """The one of a name that has as much memory, within what drivers and ECC keep of it; None where none has."""
-    near = [d for d in _of_one_name(spec) if abs(size - d.visible_bytes) <= d.visible_bytes // 50]
-    return min(near, key=lambda d: abs(size - d.visible_bytes)) if near else None
+
+    def away(device: Device) -> int:
+        return min(abs(size - device.visible_bytes), abs(size - device.driver_bytes))
+
+    near = [d for d in _of_one_name(spec) if away(d) <= d.visible_bytes // 50]
+    return min(near, key=away) if near else None

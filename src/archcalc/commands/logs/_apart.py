@@ -77,7 +77,7 @@ _ANY = re.compile("|".join(pattern for _, pattern in _CAUSES))
 # A shell tells it of a job by its number and command: bash `NAME: line 4:   200 Killed   CMD` and `[1]+  Killed   CMD` (jobs.c
 # `pretty_print_job`), zsh `zsh: killed     CMD`; the kernel, systemd and cgroups by the process (mm/oom_kill.c `__oom_kill_process`).
 _KILLED = re.compile(
-    r"(?:^|[|:\s])Killed(?: \(core dumped\))?$|(?:line \d+:\s+\d+|\[\d+\]\s*[-+]?(?:\s+\d+)?)\s+Killed\b|\bzsh: killed\b"
+    r"(?:^|[|:\s])Killed(?: \(core dumped\))?$|(?:line \d+:\s+\d+|\[\d+\]\s*[-+]?(?:\s+\d+)?)\s+[Kk]illed\b|\bzsh: killed\b"
     r"|: Killed process \d+|code=killed, status=9|killed by the OOM killer|[Ee]xit(?:ed with)? ?[Cc]ode[ :=]+(?:-9|137)\b"
     r"|Failed core proc\(s\): \{.*-9"
     r"|signal 9\b|signal: killed|SIGKILL\b(?!\))|oom-kill|oom_kill|OOMKilled"
@@ -85,7 +85,7 @@ _KILLED = re.compile(
 # Other signals that a shell tells of: a crash, which no line of the engine itself explains.
 _CRASHED = re.compile(
     r"(?:^|line \d+:\s+\d+\s+|\[\d+\]\s*[-+]?(?:\s+\d+)?\s+|zsh: )"
-    r"(?:[Ss]egmentation fault|Aborted|abort|Illegal instruction|Floating point exception|bus error|illegal hardware instruction)\b"
+    r"(?:[Ss]egmentation fault|Aborted|abort|Illegal instruction|Floating point exception|[Bb]us error|illegal hardware instruction)\b"
 )
 _ENDED = (
     "Killed",
@@ -94,6 +94,8 @@ _ENDED = (
     "egmentation fault",
     "core dumped",
     "exit code",
+    "Exit Code",
+    "us error",
     "exitcode",
     "core proc(s)",
     "code 137",
