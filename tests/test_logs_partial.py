@@ -68,7 +68,7 @@ ONE = REFUSED.replace("32768", "40960").replace("5.0 GiB", "5.62 GiB").replace("
          ("--gpu", "h100", "--model", "qwen3-8b"), "not known", False),
         # Another model than is named.
         (TOOK.format(15.27) + ONE, ("--gpu", "h100", "--model", "qwen3-14b"), "weights on a GPU", False),
-        (TOOK.format(15.27) + ONE, ("--gpu", "h100"), "stand before the first line", False),
+        (TOOK.format(15.27) + ONE, ("--gpu", "h100"), "whole list of its command's arguments", False),
         # A cache in half of the bytes.
         (
             TOOK.format(15.27) + ONE.replace("5.62 GiB", "2.81 GiB"),
@@ -111,6 +111,20 @@ RANKS: list[tuple[str, dict[str, Any]]] = [
 def test_ranks_by_the_names_of_workers(text: str, asked: dict[str, Any]) -> None:
     begun = "Load weight end. type=Qwen3ForCausalLM, dtype=torch.bfloat16, avail mem=47.71 GB, mem usage=30.78 GB.\n"
     assert dict(read(text.format(TOOK.format(7.6), begun)).asked) == asked
+
+
+def test_a_list_that_a_terminal_broke_is_whole() -> None:
+    whole = VLLM_REFUSED
+    broken = "\n".join(line[i : i + 72] for line in whole.splitlines() for i in range(0, max(1, len(line)), 72))
+    assert read(broken).asked == read(whole).asked and read(broken).model == "qwen2.5-72b-instruct"
+    served = "\n".join(line[i : i + 60] for line in SGLANG_SERVED.splitlines()[:1] for i in range(0, len(line), 60))
+    assert read(served + "\n" + SGLANG_SERVED.partition("\n")[2]).asked == read(SGLANG_SERVED).asked
+
+
+def test_a_list_that_is_cut_is_not_whole(cli: Run, tmp_path: Path) -> None:
+    cut = VLLM_REFUSED.replace(", 'quantization': 'fp8'}", ", 'quanti")
+    found = diagnose(cli, tmp_path, cut, "--gpu", "2xl40s")
+    assert not found["remedies"] and "whole list" in notes(found)
 
 
 def test_listed_ranks_stand_over_names() -> None:

@@ -62,7 +62,7 @@ def _unlisted(log: Logged, predicted: Predicted | None) -> str:
     ranks = ""
     if "by ranks" in figures:
         ranks = f": {' '.join(f'{flag} {value}'.replace(' True', '') for flag, value in log.asked)} is read from the names of its workers"
-    return f"the arguments of the command stand before the first line of this log, and are not known{ranks}"
+    return f"this log does not hold the whole list of its command's arguments: they are not known{ranks}"
 
 
 def estimated(log: Logged) -> str:

@@ -446,23 +446,34 @@ def _outside(text: str, sign: str) -> Iterator[int]:
         i += 1
 
 
-def balanced(text: str, start: int) -> str:
-    """The text from an opening bracket to the one that closes it, or to the end."""
-    depth, quote = 0, ""
-    for i in range(start, len(text)):
-        c = text[i]
-        if quote:
-            if c == quote and text[i - 1] != "\\":
-                quote = ""
-        elif c in "'\"":
-            quote = c
-        elif c in "([{":
-            depth += 1
-        elif c in ")]}":
-            depth -= 1
-            if not depth:
-                return text[start : i + 1]
-    return text[start:]
+def balanced(found: list[str], at: int, start: int) -> tuple[str, bool]:
+    """The text from an opening bracket of a line to the one that closes it, over lines that a terminal broke it into; and whether one
+    does. Where the log goes on with other lines first, it is what is there."""
+    pieces, size, n = list[str](), 0, at
+    depth, quote, escaped = 0, "", False
+    piece = found[at][start:]
+    while True:
+        for i, c in enumerate(piece):
+            if quote:
+                quote = "" if c == quote and not escaped else quote
+                escaped = c == "\\" and not escaped
+            elif c in "'\"":
+                quote = c
+            elif c in "([{":
+                depth += 1
+            elif c in ")]}":
+                depth -= 1
+                if not depth:
+                    return "".join(pieces) + piece[: i + 1], True
+        pieces.append(piece)
+        size, n = size + len(piece), n + 1
+        if n >= len(found) or size > _MOST_ARGUMENTS or _FRESH.match(found[n]) or any(sign in found[n] for sign in _LISTS):
+            return "".join(pieces), False
+        piece = found[n]
+
+
+# How a line begins that is no part of the one before it.
+_FRESH = re.compile(r"\(\w+[ _]?\w* pid=|(?:INFO|WARNING|ERROR|DEBUG)\b|\[?\d{4}-\d\d-\d\d|\S+ \| |Traceback")
 
 
 def as_flags(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:

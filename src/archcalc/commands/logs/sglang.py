@@ -64,8 +64,9 @@ def read_log(found: list[str]) -> Logged:
         if not telling(line):
             continue
         if "ServerArgs(" in line:
-            values = literal(balanced(line, line.index("ServerArgs(")))
-            figures["listed"] = 1
+            text, whole = balanced(found, i, line.index("ServerArgs(") + len("ServerArgs"))
+            values = literal(text)
+            figures |= {"listed": 1} if whole else {}
             if values:
                 model = model or named(values.get("model_path"))
                 keep = {k: v for k, v in values.items() if v not in (None, False, "auto", "", -1) and _sglang_keeps(k, v)}

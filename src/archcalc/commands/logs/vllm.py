@@ -120,15 +120,18 @@ def read_log(found: list[str]) -> Logged:
                     if value is not None and value != 1:
                         asked.setdefault(figures_key, value)
         if "non-default args: {" in line:
-            values = literal(balanced(line, line.index("{", line.index("non-default args:"))))
-            figures["listed"] = 1
+            text, whole = balanced(found, i, line.index("{", line.index("non-default args:")))
+            values = literal(text)
+            figures |= {"listed": 1} if whole else {}
             if values:
                 tag = values.pop("model_tag", None)
                 model = model or named(values.get("model")) or named(tag)
                 asked = {**asked, **dict(as_flags(values))}
                 lost = unread(values)
         elif "args: Namespace(" in line:
-            values = literal(balanced(line, line.index("Namespace(")).replace("Namespace", "dict", 1)) or {}
+            text, whole = balanced(found, i, line.index("Namespace(") + len("Namespace"))
+            values = literal(text) or {}
+            figures |= {"listed": 1} if whole else {}
             model = model or named(values.get("model_tag")) or named(values.get("model"))
             keep = (
                 "max_model_len",
@@ -147,7 +150,6 @@ def read_log(found: list[str]) -> Logged:
             )
             chosen = {k: v for k, v in values.items() if k in keep and v not in (None, False, "auto", 1)}
             asked = {**asked, **dict(as_flags(chosen))}
-            figures["listed"] = 1
             lost = tuple(flag for flag in unread(values) if flag not in _PROGRAM)
             beside = as_flags({k: v for k, v in values.items() if k not in (*keep, "model", "model_tag", "subparser", "config")})
         if command is None and (made := command_in(line)) and "vllm" in made:
@@ -308,8 +310,8 @@ def read_log(found: list[str]) -> Logged:
         started = False
     if "listed" not in figures and command is None:
         for kind_, flag in _OF_RANKS:
-            if (size := ranks.size(kind_)) is not None:
-                asked.setdefault(flag, size)
+            if (count := ranks.size(kind_)) is not None:
+                asked.setdefault(flag, count)
                 figures["by ranks"] = 1
         if ranks.seen.get("EP"):
             asked.setdefault("--enable-expert-parallel", True)
