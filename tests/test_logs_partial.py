@@ -81,6 +81,31 @@ def test_a_tail_of_vllm(cli: Run, tmp_path: Path, text: str, options: tuple[str,
     assert told in notes(found) and bool(found["remedies"]) == remedies
 
 
+def test_a_tail_of_sglang(cli: Run, tmp_path: Path) -> None:
+    """Qwen3-32B over two ranks: 30.5 GiB on each in BF16, 16 GiB in FP8."""
+    text = (
+        "[2026-01-10 10:00:50 TP1] Load weight end. type=Qwen3ForCausalLM, dtype=torch.bfloat16, avail mem=7.71 GB, mem usage=16.31 GB.\n"
+        "RuntimeError: Not enough memory. Please try to increase --mem-fraction-static.\n"
+    )
+    found = diagnose(cli, tmp_path, text, "--gpu", "2xl40s", "--model", "qwen3-32b")
+    assert not found["remedies"] and "--tp-size 2 is read from the names of its workers" in notes(found)
+    found = diagnose(cli, tmp_path, text.replace("16.31", "30.51"), "--gpu", "2xa100-sxm4-40gb", "--model", "qwen3-32b")
+    assert all("--tp-size" in remedy["command"] for remedy in found["remedies"])
+
+
+def test_layers_that_lie_elsewhere_than_the_log_says(cli: Run, tmp_path: Path) -> None:
+    """llama.cpp does not print -ot and --n-cpu-moe, and its buffers show that weights stay in RAM."""
+    text = (
+        "  Device 0: NVIDIA GeForce RTX 3090, compute capability 8.6, VMM: yes, VRAM: 24124 MiB\n"
+        "llama_model_loader: loaded meta data with 35 key-value pairs from /models/Qwen3-30B-A3B-Q4_K_M.gguf (version GGUF V3)\n"
+        "load_tensors: offloaded 49/49 layers to GPU\nload_tensors:   CPU_Mapped model buffer size = 9000.00 MiB\n"
+        "load_tensors:        CUDA0 model buffer size = 8423.70 MiB\nllama_context: n_ctx         = 262144\n"
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 24576.00 MiB on device 0: cudaMalloc failed: out of memory\n"
+    )
+    found = diagnose(cli, tmp_path, text, "--model", "qwen3-30b-a3b")
+    assert not found["remedies"] and "weights on a GPU: 8.23 GiB in the log" in notes(found)
+
+
 def test_listed_arguments_that_are_of_other_weights(cli: Run, tmp_path: Path) -> None:
     """A folder whose config is not here, and --model names the model as it was published: stored otherwise."""
     args = "INFO [utils.py:233] non-default args: {'model': '/models/mine', 'max_model_len': 32768, 'tensor_parallel_size': 2}\n"
@@ -173,6 +198,17 @@ def test_a_process_that_was_killed_is_no_guess(cli: Run, tmp_path: Path) -> None
     text = HEAD + "run.sh: line 4:   200 Killed                  vllm serve qwen3-14b --max-model-len 16384 > log 2>&1\n"
     found = diagnose(cli, tmp_path, text, "--gpu", "rtx-3060")
     assert (found["outcome"], found["kind"], found["remedies"]) == ("stopped", "killed", [])
+
+
+def test_a_command_in_the_log_is_read_as_a_shell_does(cli: Run, tmp_path: Path) -> None:
+    """With the variables in front of it, and without what is redirected."""
+    line = "+ VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 HF_TOKEN=hidden vllm serve qwen3-8b --max-model-len 65536 > /tmp/log 2>&1\n"
+    text = line + TOOK.format(15.27) + ONE.replace("40960", "65536").replace("5.62 GiB", "9.0 GiB")
+    found = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
+    assert found["command"] == "VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve qwen3-8b --max-model-len 65536"
+    assert found["remedies"]
+    for remedy in found["remedies"]:
+        assert remedy["command"].startswith("VLLM_ALLOW_LONG_MAX_MODEL_LEN=1 vllm serve qwen3-8b ") and ">" not in remedy["command"]
 
 
 # The card
@@ -351,9 +387,28 @@ OLLAMA_REFUSED = of_ollama(
 )
 
 
+def of_older_ollama(model: str, needed: str, end: str) -> str:
+    """0.9: what it takes the model to need stands before it starts (llm/server.go `NewLlamaServer`)."""
+    return (
+        'time=2025-06-20T10:00:09 level=INFO source=server.go:135 msg="system memory" total="62.7 GiB" free="55.0 GiB"\n'
+        f'time=2025-06-20T10:00:09 level=INFO source=server.go:168 msg=offload library=cuda memory.required.full="{needed}"\n'
+        'time=2025-06-20T10:00:10 level=WARN source=server.go:214 msg="quantized kv cache requested but flash attention disabled"\n'
+        f'time=2025-06-20T10:00:10 level=INFO source=server.go:431 msg="starting llama server" cmd="ollama runner --model {model}"\n'
+        "load_tensors:        CUDA0 model buffer size =  8423.70 MiB\n"
+        f"time=2025-06-20T10:00:12 level=INFO source=server.go:1 {end}\n"
+    )
+
+
+OLDER = of_older_ollama("/blobs/first", "9.0 GiB", 'msg="llama runner started in 5.01 seconds"')
+OLDER_REFUSED = of_older_ollama(
+    "/blobs/second", "19.0 GiB", 'msg="x" error="model requires more system memory (9.0 GiB) than is available (4.0 GiB)"'
+)
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
+        (OLDER, OLDER_REFUSED),
         (VLLM_SERVED, VLLM_REFUSED),
         (VLLM_SERVED.replace(SERVES, ""), VLLM_REFUSED),
         (VLLM_SERVED.split("\n", 2)[2], VLLM_REFUSED),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from archcalc.analysis.fit import Ask, Fit, Plans, plans
 from archcalc.commands.effects import effect
 from archcalc.commands.flags import Row, table
 from archcalc.commands.logs import Logged
-from archcalc.commands.words import Command, of_arguments
+from archcalc.commands.words import Command, of_text
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.hardware import Device, GpuSpec, custom, devices, parse_spec
 from archcalc.loader import Loaded, load
@@ -38,8 +37,9 @@ def command_of(log: Logged, model: str | None, notes: list[str]) -> Command | No
 
     if log.command:
         try:
-            return of_arguments(shlex.split(log.command))._replace(version=log.version)
-        except (ArchcalcError, ValueError):
+            # As a shell reads it: what is redirected is no argument.
+            return of_text(log.command)._replace(version=log.version)
+        except ArchcalcError:
             pass
     of = program(log)
     flags = table(of.engine)

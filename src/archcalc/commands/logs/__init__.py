@@ -110,7 +110,8 @@ _STARTS: dict[Engine, re.Pattern[str]] = {
     "vllm": re.compile(r"vLLM (?:API )?server version |█\s+version \d|^(?!.*_DP\d).*Initializing an?(?: V\d)? LLM engine"),
     "sglang": re.compile(r"server_args=ServerArgs\("),
     "llama.cpp": re.compile(r"\bbuild(?:_info)?: (?:b?)\d{3,6}[ -]|\bggml_(?:cuda|vulkan|hip)\w*: [Ff]ound \d+"),
-    "ollama": re.compile(r'msg="(?:starting runner|starting llama server)"'),
+    # Before 0.12 it tells first what it takes the model to need (llm/server.go `NewLlamaServer`).
+    "ollama": re.compile(r'msg="(?:starting runner|starting llama server|system memory)"|msg="new model will fit |msg=offload '),
 }
 _ENDS = re.compile(
     r"Traceback|[Ss]hutting down|shutdown complete|Engine core initialization failed|Received sigquit|[Ee]xiting|cleaning up before exit"
@@ -175,7 +176,10 @@ def _last(found: list[str], engine: Engine, reader: Callable[[list[str]], Logged
 
 def _runs(found: list[str], engine: Engine) -> list[list[str]]:
     """The lines of each start: a new one begins where a start is told and the one before it has come to its end."""
-    sign, likely = _STARTS[engine], ("version", "ServerArgs", "build", "starting ", "Initializing a", "ound ")
+    sign, likely = (
+        _STARTS[engine],
+        ("version", "ServerArgs", "build", "starting ", "Initializing a", "ound ", "system memory", "new model", "offload "),
+    )
     told = [i for i, line in enumerate(found) if any(word in line for word in likely) and sign.search(line)]
     marks = [0]
     # Before the first start that is told may stand the end of another.

@@ -330,8 +330,8 @@ def device_named(line: str) -> str | None:
 
 
 _COMMAND = re.compile(
-    r"(?:^|[\s\"'$>])((?:vllm serve|python3? -m vllm\.\S+|python3? -m sglang\.launch_server|sglang serve|\S*llama-(?:server|cli)"
-    r"|mlx_lm\.server) .+)$"
+    r"(?:^|[\s\"'$>])((?:[A-Z][A-Z0-9_]*=\S* +)*(?:vllm serve|python3? -m vllm\.\S+"
+    r"|python3? -m sglang\.launch_server|sglang serve|\S*llama-(?:server|cli)|mlx_lm\.server) .+)$"
 )
 
 
