@@ -118,6 +118,7 @@ _ENDS = re.compile(
     r"|\bKilled\b|zsh: killed|error: |Error:|fatal error|GGML_ASSERT|runner started in|load failed|failed to load|Load failed"
 )
 
+_LIKELY = ("version", "ServerArgs", "build", "starting ", "Initializing a", "ound ", "system memory", "new model", "offload ")
 # What a start has printed that came past its arguments. Each of these programs tells its own start once, and before any of it: a start
 # told behind such a line is another one, also where the one before was serving and was ended from outside.
 _CAME_FAR = re.compile(
@@ -176,11 +177,8 @@ def _last(found: list[str], engine: Engine, reader: Callable[[list[str]], Logged
 
 def _runs(found: list[str], engine: Engine) -> list[list[str]]:
     """The lines of each start: a new one begins where a start is told and the one before it has come to its end."""
-    sign, likely = (
-        _STARTS[engine],
-        ("version", "ServerArgs", "build", "starting ", "Initializing a", "ound ", "system memory", "new model", "offload "),
-    )
-    told = [i for i, line in enumerate(found) if any(word in line for word in likely) and sign.search(line)]
+    sign = _STARTS[engine]
+    told = [i for i, line in enumerate(found) if any(word in line for word in _LIKELY) and sign.search(line)]
     marks = [0]
     # Before the first start that is told may stand the end of another.
     for before, i in pairwise([0, *told]):
