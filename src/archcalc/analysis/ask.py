@@ -135,6 +135,8 @@ def understand(command: Command, version: str | None = None) -> Understood:
         title = NAMES[command.engine]
         notes.append(f"{_listed(found.plugins)}: {title} has no such value of its own, and stops unless a plugin of it brings one")
     line = written(command, asked.environment)
+    if command.version and not version:
+        notes.append(f"{NAMES[command.engine]} {command.version} by the image's tag: elsewhere --engine-version {command.version}")
     if command.called and command.program != PYTHON:
         notes.append(f"the program's {command.called}(...) is told as the command with the same arguments")
     values = {each.name: _shown(each.text, each.value) for each in found.given}
