@@ -1,6 +1,6 @@
 """Weights that an engine quantizes as it loads them: whether all of them lie on the GPU first.
 
-vLLM 0.13.0 and 0.14.1, model_executor/layers/quantization/fp8.py (`create_weights`: `dtype=params_dtype`), 0.16.0 and 0.33.0 (the meta device);
+vLLM 0.13.0 and 0.14.1, model_executor/layers/quantization/fp8.py (`create_weights`), 0.16.0 and 0.33.0 (the meta device);
 SGLang 0.5.23, srt/layers/quantization/fp8.py `create_fp8_weight_`. And what adapters take beside them.
 """
 
@@ -94,3 +94,19 @@ def test_experts_adapters_are_split_as_the_experts_are(cli: Any) -> None:
     split = 128 * (3 * 768 // 4 + 3 * 2048)
     whole = 32 * 3 * (768 + 2048)
     assert found[()] - found[("--enable-expert-parallel",)] == 2 * 16 * 48 * (split - whole)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "starts", "spare"),
+    [(50000, False, None), (3000, False, None), (600, True, 600 - 501), (501, True, 0), (400, False, None)],
+)
+def test_blocks_that_are_asked_for_are_the_pool(blocks: int, starts: bool, spare: int | None, cli: Any) -> None:
+    """8,000 tokens take 500 blocks of 16, and one block is none. vLLM 0.33, v1/core/kv_cache_planning.py `get_kv_cache_configs`."""
+    command = ("vllm", "serve", "qwen3-8b", "--max-model-len", "8000", "--num-gpu-blocks-override", str(blocks))
+    made = json.loads(cli("fit", "--gpu", "4090", "--format", "json", "--", *command).stdout)
+    block = 36 * 16 * 2 * 8 * 128 * 2
+    assert made["fits"] is starts
+    assert made["per_gpu"]["headroom_bytes"] < 2**34
+    if spare is not None:
+        assert made["per_gpu"]["headroom_bytes"] == spare * block
+        assert made["max_context_tokens"] <= blocks * 16

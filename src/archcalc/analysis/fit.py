@@ -245,6 +245,8 @@ def settle(
     if further.sequences != taken.sequences:
         plan = budgets(model, placement, weights, ask, context, sequences, further)
         pooled = pools(model, placement, ask, plan)
+    if pooled.asked_bytes is not None and plan.taken_bytes + pooled.asked_bytes <= plan.memory_bytes:
+        plan = plan._replace(kv_room_bytes=pooled.asked_bytes)
     if lacking := no_kernels(model, ask):
         start = Start(False, lacking, None, refused=True)
     return Settled(plan, pooled, start, further)

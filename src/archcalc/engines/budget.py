@@ -84,6 +84,11 @@ class Budget(NamedTuple):
     stages: tuple[int, ...] = ()
     first_start_bytes: int = 0
 
+    @property
+    def taken_bytes(self) -> int:
+        """What is taken before the cache."""
+        return self.weights_bytes + self.activation_bytes + self.overhead_bytes
+
 
 def budget(device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving) -> Budget:
     """The memory of the fullest GPU under one engine."""

@@ -38,12 +38,12 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     made = cache.plan(architecture, ask.kv_dtype, options)
     if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
         raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
-    asked = "auto" if ask.kv_dtype is None else cache.asked_dtype(architecture, ask.kv_dtype, options)
+    cache_dtype = "auto" if ask.kv_dtype is None else cache.asked_dtype(architecture, ask.kv_dtype, options)
     flag = "--kv-dtype" if own is None else "--kv-cache-dtype"
     major = options.capability and options.capability[0]
     device = ask.gpus.device
     elsewhere = device.name if device.vendor in ("amd", "intel") else ""
-    if why := attention.lacks(architecture, ask.version, asked, options.block_size, major, flag, elsewhere):
+    if why := attention.lacks(architecture, ask.version, cache_dtype, options.block_size, major, flag, elsewhere):
         raise UnsupportedError(*why)
     dtype = (
         options.model_dtype or cache.served_dtype(architecture, options.version, options.capability and options.capability[0])
@@ -61,8 +61,6 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
 
     def held(room: int, context: int) -> tuple[float, int]:
         need = cache.demand(Workload(context), options, made.rules)
-        if own is not None and own.blocks is not None:
-            room = min(room, own.blocks * each) if own.blocks * each <= room else own.blocks * each
         found = planner.capacity(groups, room, need, made.rules)
         return found.max_concurrency, found.kv_tokens
 
@@ -74,4 +72,5 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     if not made.rules.by_concurrency:
         smallest = min(spec.block for group in groups for spec in group.specs)
         pool = pool._replace(tokens_per_block=smallest * options.dcp)
-    return Pooled(needed, held, dtype, f"blocks of {each:,} B, vLLM {options.version or NEWEST}", pool)
+    size = own.blocks * each if own is not None and own.blocks is not None else None
+    return Pooled(needed, held, dtype, f"blocks of {each:,} B, vLLM {options.version or NEWEST}", pool, asked_bytes=size)
