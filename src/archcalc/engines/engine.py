@@ -332,6 +332,10 @@ class Server(Engine):
 
         return rank_weights(model.architecture, placement, model.options, model.tensors)
 
+    def finest_block(self, version: str | None) -> int:
+        """The smallest blocks that scales of FP8 experts are refined to where their own do not divide among ranks; 0 where none are."""
+        return 0
+
     def loads_whole(self, version: str | None, quant: str) -> bool:
         """Whether all weights lie on the GPU as they are stored before any is quantized so (`quant.canonical`)."""
         return False

@@ -149,6 +149,11 @@ class Vllm(Server):
 
         return loading.loading(version, quant)
 
+    def finest_block(self, version: str | None) -> int:
+        from archcalc.engines.vllm import loading
+
+        return loading.finest_block(version)
+
     def loads_whole(self, version: str | None, quant: str) -> bool:
         from archcalc.engines.vllm import loading
 
