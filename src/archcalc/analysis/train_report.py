@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from archcalc import hardware, report, units
+from archcalc.analysis.activations import without_rule
 from archcalc.analysis.params import components
 from archcalc.analysis.training import (
     CHINCHILLA_TOKENS,
@@ -188,6 +189,8 @@ def _every_expert(a: Architecture) -> bool:
 
 def _notes(a: Architecture, run: Run) -> list[str]:
     notes = []
+    if odd := without_rule(a):
+        notes.append(f"what a layer keeps for {', '.join(odd[:4])} is not counted: no rule knows its part in the layer")
     context = a.facts.context_tokens
     if context is not None and run.seq > context:
         notes.append(f"{run.seq:,} tokens are beyond the {context:,} positions that the config states")

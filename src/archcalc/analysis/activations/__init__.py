@@ -17,6 +17,7 @@ from archcalc.analysis.activations.checkpointing import rank_bytes as rank_bytes
 from archcalc.analysis.activations.checkpointing import together as together
 from archcalc.analysis.activations.layers import layer_saved as layer_saved
 from archcalc.analysis.activations.layers import unreached as unreached
+from archcalc.analysis.activations.layers import without_rule as without_rule
 from archcalc.analysis.activations.megatron import megatron_outside as megatron_outside
 from archcalc.analysis.activations.megatron import megatron_saved as megatron_saved
 from archcalc.analysis.activations.saved import Attention as Attention

@@ -9,6 +9,7 @@ from typing import get_args
 from archcalc.analysis.activations.saved import FP32, INT64, Block, How, Linear, Saved, linears_of
 from archcalc.analysis.activations.scans import RECOMPUTED, scan_saved
 from archcalc.errors import UnsupportedError, unknown
+from archcalc.figures import memory
 from archcalc.model import (
     Architecture,
     Attend,
@@ -614,11 +615,41 @@ def streams_saved(t: Tensor, how: How, hidden: int, normed: bool = False) -> Ite
         yield Saved("norm", f"{name}: output of the block", how.size if mixes else FP32, hidden + n + (n * n if mixes else 0))
 
 
+# Weights of one row whose part in a layer is known: gains, biases and gates by the names that their modules give them.
+_LEARNED = frozenset(
+    """
+    A A_log D alpha alpha_n alpha_p base bias correct_output_scale cross_attn_attn_gate cross_attn_mlp_gate dense_bias dt_bias gate
+    gate_attention gate_bias gate_ffw hidden_states_bias hidden_states_scale input_residual lambda_1 lambda_2 lambda_k1 lambda_k2 lambda_q1
+    lambda_q2 lambdas layer_multipliers layer_scalar ngram_heads_offsets ngram_heads_vocab_sizes post_attention_residual q_bias query
+    recurrent_param residual_bias residual_scale s_gate scale sinks sqk suv_gate suv_up time_decay time_first time_mix_key
+    time_mix_receptance time_mix_value v_bias weight
+    """.split()
+)
+
+
+def without_rule(a: Architecture) -> list[str]:
+    """Learned rows of no known name: what a layer keeps for their products is not counted."""
+    found = {
+        tensor.name
+        for stack in a.stacks
+        for layer in stack.kinds
+        if stack.part == "decoder"
+        for tensor in layer.tensors
+        if tensor.role in ("attention", "mlp", "other")
+        and sum(n > 1 for n in tensor.shape) < 2
+        and tensor.name.rpartition(".")[2] not in _LEARNED
+    }
+    return sorted(found)
+
+
 def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     """What one layer keeps, as transformers computes it."""
     for step in layer.steps:
         if not isinstance(step, STEPS):
             raise UnsupportedError(f"what a step of the kind {type(step).__name__} keeps in training is not known")
+    for cache in layer.caches:
+        if cache.kind not in memory.KINDS:
+            raise UnsupportedError(f"what attention over caches of kind {cache.kind!r} keeps in training is not known")
     linears = linears_of(layer)
     out = list(_norms(a, how, layer))
     if layer.attends and not (len(layer.attends) == 1 and layer.attends[0].heads == 0):
