@@ -18,6 +18,8 @@ MARGIN = 1.3
 KINDS = frozenset({"latent_layer", "recurrent_layer", "indexed_layer"})
 """The terms of kinds of layers that a forecast can do without, in a wider interval."""
 MOST_SEQUENCES = 1 << 14
+_USUAL_STEP = 2048
+"""Tokens of a step of engines that serve many, at least, in what was measured (`terms.BATCH`)."""
 ENGINES = "vllm", "sglang", "llama.cpp", "mlx"
 """Engines that a reader can ask for where the one asked for is not forecast."""
 BATCHED = SERVED | {"llama.cpp"}
@@ -201,7 +203,10 @@ def forecast(
         if errors is None:
             missing.append(f"{phase}: too few sources")
             continue
-        if phase == "prefill" and work.experts and load.batch and not _usual(load, engine):
+        if phase != "decode" and engine in SERVED and load.batch and load.batch < min(load.isl, _USUAL_STEP):
+            missing.append(f"{phase}: prompts were measured with {_USUAL_STEP:,} tokens of a step and more, not {load.batch:,}")
+            continue
+        if phase == "prefill" and engine not in SERVED and work.experts and load.batch and not _usual(load, engine):
             missing.append(
                 f"prefill: prompts of models with experts were measured with {BATCH[engine]} tokens at once (--ubatch-size, Ollama's"
                 f" num_batch), not {load.batch:,}"

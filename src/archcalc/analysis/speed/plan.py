@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from archcalc import report
 from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, largest, placements, plans
-from archcalc.analysis.speed.beside import Beside
+from archcalc.analysis.speed.beside import Beside, Flags, beside
 from archcalc.analysis.speed.forecast import (
     MARGIN,
     MOST_SEQUENCES,
@@ -50,7 +50,8 @@ class Wanted(NamedTuple):
 
     `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds, `requests` how many at once
     they are asked of, the most that keep them where it is None. `ram_bytes_per_s` is the bandwidth of the CPU's memory, for weights that
-    lie there, `other` what a command asks for that nothing was measured with.
+    lie there, `flags` are a command's. `offered` is how many requests there are at once where a command runs a number of its own; as many
+    as the plan is for where it is None.
     """
 
     isl: int | None = None
@@ -61,7 +62,8 @@ class Wanted(NamedTuple):
     calibration: Calibration | None = None
     ram_bytes_per_s: int | None = None
     requests: int | None = None
-    other: Beside | None = None
+    flags: Flags | None = None
+    offered: int | None = None
 
     @property
     def aims(self) -> bool:
@@ -119,9 +121,11 @@ def _work(found: Plans, fit: Fit) -> Work:
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:
     """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another. `raised` is a plan
     that would fit if the system were told to give the GPU more of the memory that it shares."""
-    load = wanted.load(fit.context_tokens, fit.concurrency)._replace(batch=getattr(ask.own, "ubatch", None))
-    if not raised and (why := _waits(fit, ask, load.concurrency)):
-        return _bounds(found, fit, ask, load, wanted)._replace(why=why)
+    load = wanted.load(fit.context_tokens, wanted.offered or fit.concurrency)._replace(batch=_prompt_batch(fit, ask, wanted))
+    waits = None if raised else _waits(fit, ask, load, wanted)
+    if waits is not None:
+        bounds = _bounds(found, fit, ask, load._replace(concurrency=waits.runs), wanted)
+        return bounds._replace(load=load, why=waits.why)
     if not fit.fits and not raised:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
     made = forecast(
@@ -133,23 +137,48 @@ def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False
         wanted.calibration,
         parts,
         away_bytes_per_s(ask, wanted),
-        wanted.other,
+        _other(found, fit, ask, wanted, load.concurrency),
     )
     return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
 
 
-def _waits(fit: Fit, ask: Ask, requests: int) -> str:
-    """Why some of so many requests wait until others have ended, in a server that starts; empty where they do not."""
-    rest = "the others wait, and nothing is forecast of that"
-    held, runs = int(fit.max_concurrency), fit.budget.sequences * fit.placement.dp
-    if fit.fits and ask.own is not None and server(ask.engine).fewer_sequences and requests > runs:
-        # Such an engine has a most that run at once of its own.
-        return f"{runs:,} of {requests:,} requests run at once (--max-num-seqs): {rest}; --concurrency {runs} is forecast"
+def _other(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, requests: int) -> Beside | None:
+    """Why the plan is run otherwise than what was measured; of an engine whose memory is not modelled nothing is known."""
+    return None if wanted.engine else beside(wanted.flags, ask, fit, work_of(found, fit), requests)
+
+
+def _prompt_batch(fit: Fit, ask: Ask, wanted: Wanted) -> int | None:
+    """How many tokens of a prompt are multiplied at once, where a command or an option says so."""
+    if ask.own is not None and hasattr(ask.own, "ubatch"):
+        return int(ask.own.ubatch)
+    served = server(ask.engine).torch and wanted.engine is None
+    return fit.budget.batched_tokens if served and (ask.own is not None or ask.batched_tokens is not None) else None
+
+
+class _Waits(NamedTuple):
+    """How many requests run at once where others wait for them, and why."""
+
+    runs: int
+    why: str
+
+
+def _waits(fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> _Waits | None:
+    """Whether some of the requests wait until others have ended, in a server that starts; None where they do not."""
     # Such as llama.cpp take the whole cache at the start, or do not start.
-    if not fit.fits and fit.start.starts and 0 < held < requests and server(ask.engine).torch:
+    if not fit.start.starts or not (fit.fits or server(ask.engine).torch):
+        return None
+    rest, requests = "the others wait, and nothing is forecast of that", load.concurrency
+    held = requests if fit.fits else int(fit.max_concurrency)
+    limit = None if wanted.engine else server(ask.engine).at_once(ask, fit, load.isl + load.osl)
+    if limit is not None and limit[0] < requests and limit[0] <= held:
+        runs, said = limit
+        why = f"{runs:,} of {requests:,} requests run at once ({said}): {rest}; --concurrency {runs} is forecast"
+        return _Waits(runs, why)
+    if 0 < held < requests:
         of = f"{requests:,} requests of {fit.context_tokens:,} tokens"
-        return f"the cache has room for {held:,} of {of} at once: {rest}; --concurrency {held} is forecast"
-    return ""
+        why = f"the cache has room for {held:,} of {of} at once: {rest}; --concurrency {held} is forecast"
+        return _Waits(held, why)
+    return None
 
 
 def away_bytes_per_s(ask: Ask, wanted: Wanted) -> int | None:
@@ -266,6 +295,7 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> repo
         basis=made.basis,
         isl=made.load.isl,
         osl=made.load.osl,
+        concurrency=made.load.concurrency,
         tpot_ms=t[0],
         tpot_ms_low=t[1],
         tpot_ms_high=t[2],
@@ -352,22 +382,28 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
 
 
 def at_context(found: Plans, fit: Fit, ask: Ask, wanted: Wanted) -> Forecast:
-    """The bounds for sequences that have reached the context, and for a prompt as long."""
-    return _bounds(found, fit, ask, Load(fit.context_tokens, 1, fit.concurrency), wanted)
+    """The bounds for sequences that have reached the context, as many as run at once, and for a prompt as long."""
+    load = Load(fit.context_tokens, 1, wanted.offered or fit.concurrency)
+    waits = _waits(fit, ask, load._replace(isl=fit.context_tokens - 1), wanted)
+    return _bounds(found, fit, ask, load if waits is None else load._replace(concurrency=waits.runs), wanted)
 
 
 def _bounds(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> Forecast:
     """The bounds alone."""
     made, device = work_of(found, fit), ask.gpus.device
+    other = _other(found, fit, ask, wanted, load.concurrency)
     return Forecast(
         load,
-        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted), wanted.other),
+        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted), other),
         floor_s=floor_s(made, device, found.model.quant, load.isl),
     )
 
 
 def notes(wanted: Wanted, ask: Ask) -> list[str]:
-    """What qualifies the plan of an engine whose memory is not modelled."""
+    """What qualifies the plan of an engine whose memory is not modelled, and of a command that runs a number of requests of its own."""
+    if wanted.offered not in (None, ask.concurrency):
+        slots = f"{ask.concurrency:,} sequence{'' if ask.concurrency == 1 else 's'} of its context"
+        return [f"the command takes the memory of {slots}; the speed is of {wanted.offered:,} at once (--concurrency)"]
     if wanted.engine is None:
         return []
     return [f"the memory of {wanted.engine} is not modelled: the verdict, the plan and the room are {ask.engine}'s, in its place"]

@@ -10,7 +10,7 @@ from archcalc.model import Architecture
 class Settings(NamedTuple):
     """llama.cpp's settings by their flags.
 
-    `cells` is `-c`, 0 for the trained length; `slots` is `-np`. `gpu_layers` is `-ngl`, None for as many as fit. `shares` are `-ts`.
+    `cells` is `-c`, 0 for the trained length; `slots` is `-np`, and `slots_flag` what says it. `gpu_layers` is `-ngl`, None for as many as fit. `shares` are `-ts`.
     `cpu_experts` is how many layers' routed experts stay in the CPU's memory. `overrides` are `-ot`'s patterns and the devices that
     they send tensors to. `serves` is whether slots alone have logits: a server of a build that reserves them so. `wide_masks` is of
     builds before June 2026. `mapped` is False for `--no-mmap`. `cache_on_cpu` is `--no-kv-offload`. `streams` is False for
@@ -30,6 +30,7 @@ class Settings(NamedTuple):
 
     cells: int = 0
     slots: int = 1
+    slots_flag: str = "--parallel"
     unified: bool = False
     gpu_layers: int | None = None
     shares: tuple[float, ...] | None = None
