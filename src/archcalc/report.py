@@ -466,8 +466,8 @@ class FitTarget(Record):
 class FitSpeed(Record):
     """How fast, for requests of `isl` prompt and `osl` output tokens: forecasts with the ends of their 80 %, or bounds and `why`.
 
-    `concurrency` is how many of them there are at once, `decode_tokens_per_s` of all requests and replicas while they decode, `requests_per_s` of whole requests, the wait for the first
-    token included. `stands_on` says what the forecast was fitted to.
+    `concurrency` is how many of them there are at once, `decode_tokens_per_s` of all requests and replicas while they decode,
+    `requests_per_s` of whole requests, the wait for the first token included. `stands_on` says what the forecast was fitted to.
     """
 
     basis: Literal["fitted", "bound"]

@@ -153,7 +153,7 @@ _KNOWN: Mapping[Engine, str] = {
         --enable-flashinfer-moe --enable-flashinfer-trtllm-moe --enable-flashinfer-mxfp4-moe --enable-flashinfer-mla --enable-flashmla
         --pp-max-micro-batch-size --max-micro-batch-size
     """,
-    "llama.cpp": "--decode-concurrency",
+    "llama.cpp": "",
     "ollama": "",
     "mlx": "",
 }
