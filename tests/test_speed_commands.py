@@ -106,8 +106,8 @@ def test_a_step_without_a_graph_is_a_bound(gpu: str, command: str, graphs: bool,
 
 
 def test_the_batches_that_sglang_captures_by_default_are_those_of_its_gpu(cli: Run) -> None:
-    """SGLang 0.5.23, memory_hook.py `_handle_gpu_memory_settings`: up to 48 on a card of 24 GB; a lower cap "forced eager decode at bs>=32 and
-    collapsed high-concurrency throughput"."""
+    """SGLang 0.5.23, memory_hook.py `_handle_gpu_memory_settings`: up to 48 on a card of 24 GB; a lower cap "forced eager decode at
+    bs>=32 and collapsed high-concurrency throughput"."""
     words = "fit qwen3-0.6b --gpu 4090 --engine sglang --isl 256 --osl 256 --format json --offline --concurrency".split()
     few, many = (json.loads(cli(*words, n).stdout)["speed"] for n in ("48", "64"))
     assert few["basis"] == "fitted"

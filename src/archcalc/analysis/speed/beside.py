@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from archcalc.analysis.speed.coefficients import device_class, fitted
 from archcalc.analysis.speed.work import Work
 from archcalc.commands.speeds import VARIABLES, Unmeasured, Where, departs, switched_on
 from archcalc.commands.words import Engine
@@ -92,6 +93,10 @@ def _graphs(given: Mapping[str, str], ask: Ask, fit: Fit, requests: int) -> Besi
     if most is None or each <= most:
         return None
     flag = next((_named(flag, given[flag]) for flag in server(ask.engine).graph_flags if flag in given), "by default")
+    measured = fitted(ask.engine, device_class(ask.gpus.device)) if flag == "by default" else None
+    if measured is not None and each <= measured.batch:
+        # The measurements of such batches were run by default too.
+        return None
     of = "no graphs are captured" if not most else f"graphs are captured of batches up to {most:,}, and {each:,} run at once"
     return Beside(f"{of} ({flag}): kernels are started one by one, and the measurements behind a forecast ran with graphs")
 

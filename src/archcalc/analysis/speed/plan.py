@@ -50,7 +50,8 @@ class Wanted(NamedTuple):
 
     `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds, `requests` how many at once
     they are asked of, the most that keep them where it is None. `ram_bytes_per_s` is the bandwidth of the CPU's memory, for weights that
-    lie there, `flags` are a command's. `offered` is how many requests there are at once where a command runs a number of its own; as many
+    lie there, `flags` are a command's, `ubatch` is how many tokens of a
+    prompt were multiplied at once. `offered` is how many requests there are at once where a command runs a number of its own; as many
     as the plan is for where it is None.
     """
 
@@ -63,6 +64,7 @@ class Wanted(NamedTuple):
     ram_bytes_per_s: int | None = None
     requests: int | None = None
     flags: Flags | None = None
+    ubatch: int | None = None
     offered: int | None = None
 
     @property
@@ -149,6 +151,8 @@ def _other(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, requests: int) -> B
 
 def _prompt_batch(fit: Fit, ask: Ask, wanted: Wanted) -> int | None:
     """How many tokens of a prompt are multiplied at once, where a command or an option says so."""
+    if wanted.ubatch is not None:
+        return wanted.ubatch
     if ask.own is not None and hasattr(ask.own, "ubatch"):
         return int(ask.own.ubatch)
     served = server(ask.engine).torch and wanted.engine is None
