@@ -69,7 +69,7 @@ def fit_report(
     found, faster = fastest(found, ask, wanted)
     ask = ask._replace(sequences=found.sequences)
     best, device = found.best, ask.gpus.device
-    long = (wanted.isl or 0) + (wanted.osl or 0)
+    long = wanted.longest(ask.engine)
     if given and long > best.context_tokens:
         raise UsageError(
             f"a prompt and its output of {long:,} tokens are beyond the command's context of {best.context_tokens:,}",

@@ -34,7 +34,7 @@ def fastest(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Faster | Non
             placement, found.model.architecture.facts.moe is not None, ask.gpus.device
         ):
             continue
-        for n in _at_once(ask, placement):
+        for n in at_once(ask, placement):
             try:
                 fit = judge(found.model, placement, ask._replace(sequences=n), best.context_tokens, ask.concurrency)
             except ArchcalcError:
@@ -50,7 +50,7 @@ def fastest(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Faster | Non
     return found._replace(best=first, others=others, sequences=sequences), Faster(most, best.placement, usual)
 
 
-def _at_once(ask: Ask, placement: Placement) -> list[int | None]:
+def at_once(ask: Ask, placement: Placement) -> list[int | None]:
     """How many sequences a replica may run at most: what was asked for or chosen, and where nothing was fewer, as many as there are at
     least."""
     if ask.sequences is not None:
@@ -77,7 +77,7 @@ def shorter(found: Plans, ask: Ask, wanted: Wanted) -> Shorter | None:
             placement, found.model.architecture.facts.moe is not None, ask.gpus.device
         ):
             continue
-        for n in _at_once(ask, placement):
+        for n in at_once(ask, placement):
             asked = ask._replace(sequences=n)
             try:
                 fit = judge(found.model, placement, asked, best.context_tokens, ask.concurrency)

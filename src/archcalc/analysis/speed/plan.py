@@ -80,14 +80,19 @@ class Wanted(NamedTuple):
         `UsageError` for requests that are longer than the context that is asked for.
         """
         if asked is not None:
-            if (long := (self.isl or 0) + (self.osl or 0)) > asked:
+            if (long := self.longest(engine)) > asked:
                 said = f"a prompt and its output of {long:,} tokens are beyond --ctx {asked:,}"
                 raise UsageError(said, "give a larger --ctx, or leave it out")
             return asked
         if self.isl is None and self.osl is None:
             return None
-        unread = 1 if engine and not server(STANDS_IN.get(engine, engine)).keeps_last else 0
-        return max(1, (self.isl or USUAL) + (self.osl or USUAL) - unread)
+        usual = self._replace(isl=self.isl or USUAL, osl=self.osl or USUAL)
+        return max(1, usual.longest(engine))
+
+    def longest(self, engine: str) -> int:
+        """The tokens that a request of the lengths given has places for in the cache."""
+        unread = 1 if engine and self.osl and not server(STANDS_IN.get(engine, engine)).keeps_last else 0
+        return (self.isl or 0) + (self.osl or 0) - unread
 
     def lengths_said(self, context: int | None, engine: str) -> bool:
         """Whether a context is that of requests, whose lengths alone were given."""

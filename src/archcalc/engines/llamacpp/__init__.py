@@ -248,7 +248,8 @@ class LlamaCpp(Server):
         own = ask.own
         if own is None:
             return None
-        room = fit.kv_tokens // tokens if own.unified else own.slots
+        # The last token is not read again.
+        room = fit.kv_tokens // max(1, tokens - 1) if own.unified else own.slots
         return (
             (own.slots, own.slots_flag)
             if room >= own.slots
