@@ -934,3 +934,9 @@ def test_requests_of_a_command_take_what_they_are_long(
     assert said in (got["speed"]["why"] or "")
     if "--isl" in words and "llama-server" not in command:
         assert any("requests are taken to be of" in note for note in got["notes"])
+
+
+@pytest.mark.parametrize("tokens", ["0", "-5", "-1T", "0B"])
+def test_a_training_of_no_tokens_is_refused_at_its_option(tokens: str, cli: Run) -> None:
+    done = cli("train", "llama-3.1-8b", "--seq", "4k", "--micro-batch", "1", "--gpu", "8xh100", "--offline", f"--tokens={tokens}")
+    assert done.returncode == 2 and f"--tokens {tokens}: a number of tokens above 0 was expected" in done.stderr

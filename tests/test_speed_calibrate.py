@@ -58,7 +58,7 @@ METAL = TABLE.replace(FOUND, "ggml_metal_init: GPU name:   Apple M2 Ultra")
         # The storage that the file states is taken where none is named.
         ([row()], "llama-3.1-8b", "--gpu 4090", ""),
         ([row()], "llama-3.1-8b", "--gpu 4090 --quant q8_0", "the file is of weights in q4_k_m (model_type), and --quant is q8_0"),
-        ([row(model_type="llama 8B F16", model_size=16068891648)], "llama-3.1-8b", "--gpu 4090 --quant bf16", "faster than the bandwidth lets"),
+        ([row(model_type="llama 8B F16", model_size=16068891648)], "llama-3.1-8b", "--gpu 4090 --quant bf16", "faster than the band"),
         ([row(model_type="llama 8B F16", model_size=16068891648, avg_ts=55)], "llama-3.1-8b", "--gpu 4090 --quant bf16", ""),
         ([row(model_type="qwen3 8B Q4_K - Medium")], "llama-3.1-8b", "--gpu 4090", "a qwen3 (model_type), and llama-3.1-8b is a llama"),
         ([row(model_size=8 << 30)], "llama-3.1-8b", "--gpu 4090", "8.00 GiB of weights (model_size)"),
