@@ -183,3 +183,40 @@ def test_prompts_in_smaller_steps_than_were_measured_are_not_forecast(command: s
     assert speed["ttft_ms"] is None and speed["prefill_tokens_per_s"] is None and "not 512" in speed["why"]
     # A prompt that one step holds is read as ever.
     assert asked(cli, "h100", "--isl 256 --osl 256 --concurrency 16", command)["speed"]["ttft_ms"] is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "forecast"),
+    [
+        ("llama-3.1-8b --gpu h100 --isl 1k --osl 1k --concurrency 256", True),
+        # Graphs of up to 48 on two cards of 24 GB (memory_hook.py), and room for more requests.
+        ("qwen3-8b --gpu 2x4090 --engine sglang --isl 1k --osl 1k --concurrency 128", False),
+    ],
+)
+def test_what_is_said_to_be_forecast_is(words: str, forecast: bool, cli: Run) -> None:
+    why = json.loads(cli("fit", *words.split(), "--format", "json", "--offline").stdout)["speed"]["why"]
+    assert ("; --concurrency" in why) is forecast
+    if forecast:
+        n = why.split("--concurrency ")[1].split()[0]
+        again = json.loads(cli("fit", *words.split()[:-1], n, "--format", "json", "--offline").stdout)["speed"]
+        assert again["basis"] == "fitted"
+
+
+def test_replicas_share_a_batch_that_is_too_large_for_the_graphs_of_one(cli: Run) -> None:
+    words = "fit llama-3.1-8b --gpu 8xh100 --isl 1k --osl 1k --concurrency 1024 --format json --offline".split()
+    got = json.loads(cli(*words).stdout)
+    assert got["speed"]["basis"] == "fitted" and got["plan"]["dp"] >= 2 and "is not forecast" in got["why"]
+    one = json.loads(cli(*words, "--tp", "8").stdout)["speed"]
+    assert one["basis"] == "bound" and "graphs are captured of batches up to 512" in one["why"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "quant", "measured"),
+    [("vllm", "nf4", False), ("vllm", "fp32", False), ("vllm", "bf16", True), ("vllm", "fp8", True), ("llama.cpp", "q4_k_m", True)],
+)
+def test_storages_whose_products_nobody_measured_are_bounds(engine: str, quant: str, measured: bool, cli: Run) -> None:
+    """bitsandbytes widens a block before each product, and single precision has no matrix units: no row of a server has them."""
+    words = f"fit qwen3-8b --gpu h100 --engine {engine} --quant {quant} --isl 1k --osl 1k --format json --offline".split()
+    speed = json.loads(cli(*words).stdout)["speed"]
+    assert (speed["basis"] == "fitted") is measured and speed["bound_tokens_per_s"] > 0
+    assert measured or f"with weights in {quant}" in speed["why"]

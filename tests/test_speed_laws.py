@@ -23,7 +23,7 @@ from conftest import Run
 
 DATA = Path(__file__).parent / "data"
 MACHINES = "h100 8xh200 8xb200 2xa100-sxm4-80gb 4090 2x3090 l40s gb10-dgx-spark strix-halo mi300x m4-max-128gb apple-m5-max b580 t4".split()
-MODELS = "llama-3.1-8b qwen3-0.6b qwen3-30b-a3b deepseek-r1 gpt-oss-20b gemma-3-4b qwen3-next-80b-a3b falcon-h1-7b glm-4.5-air bge-m3".split()
+MODELS = "llama-3.1-8b qwen3-0.6b qwen3-30b-a3b deepseek-r1 gpt-oss-20b gemma-3-4b qwen3-next-80b-a3b glm-4.5-air".split()
 STORED = {"vllm": (None, "fp8", "w4a16"), "sglang": (None, "fp8"), "llama.cpp": ("q4_k_m", "q8_0"), "mlx": ("mlx-int4",)}
 
 

@@ -302,9 +302,10 @@ def why(found: Plans, ask: Ask, faster: Faster | None = None) -> str:
     """Why this placement, in words."""
     p = found.best.placement
     if faster is not None:
+        usual = faster.usual_tokens_per_s
         return (
             f"the most tokens of the splits that fit: {faster.tokens_per_s:,.0f} a second forecast with {ask.concurrency:,} requests at"
-            f" once, {_named(faster.usual)} {faster.usual_tokens_per_s:,.0f}"
+            f" once, {_named(faster.usual)} {f'{usual:,.0f}' if usual else 'is not forecast'}"
         )
     if asked := [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]:
         return _rest(p, ask, asked)

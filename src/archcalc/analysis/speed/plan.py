@@ -131,11 +131,19 @@ def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False
     load = wanted.load(fit.context_tokens, wanted.offered or fit.concurrency)._replace(batch=_prompt_batch(fit, ask, wanted))
     waits = None if raised else _waits(fit, ask, load, wanted)
     if waits is not None:
-        bounds = _bounds(found, fit, ask, load._replace(concurrency=waits.runs), wanted)
-        return bounds._replace(load=load, why=waits.why)
+        those = load._replace(concurrency=waits.runs)
+        # Of fewer than run at once all that is known is said where they are asked for.
+        hint = f"; --concurrency {waits.runs} is forecast" if _forecast(found, fit, ask, wanted, those).tpot else ""
+        return _bounds(found, fit, ask, those, wanted)._replace(load=load, why=waits.why + hint)
     if not fit.fits and not raised:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
-    made = forecast(
+    made = _forecast(found, fit, ask, wanted, load, parts)
+    return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
+
+
+def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, parts: bool = False) -> Forecast:
+    """The forecast of a plan of which so many requests run at once."""
+    return forecast(
         work_of(found, fit),
         ask.gpus.device,
         found.model.quant,
@@ -146,7 +154,6 @@ def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False
         away_bytes_per_s(ask, wanted),
         _other(found, fit, ask, wanted, load.concurrency),
     )
-    return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
 
 
 def _other(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, requests: int) -> Beside | None:
@@ -181,11 +188,11 @@ def _waits(fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> _Waits | None:
     limit = None if wanted.engine else server(ask.engine).at_once(ask, fit, load.isl + load.osl)
     if limit is not None and limit[0] < requests and limit[0] <= held:
         runs, said = limit
-        why = f"{runs:,} of {requests:,} requests run at once ({said}): {rest}; --concurrency {runs} is forecast"
+        why = f"{runs:,} of {requests:,} requests run at once ({said}): {rest}"
         return _Waits(runs, why)
     if 0 < held < requests:
         of = f"{requests:,} requests of {fit.context_tokens:,} tokens"
-        why = f"the cache has room for {held:,} of {of} at once: {rest}; --concurrency {held} is forecast"
+        why = f"the cache has room for {held:,} of {of} at once: {rest}"
         return _Waits(held, why)
     return None
 
