@@ -212,7 +212,8 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
             rate, whole, gpus = speed.tokens_per_s, speed.output_per_s, ask.gpus.count
             if speed.tpot is None or rate is None or whole is None:
                 return None, speed.why or ""
-            return Point(1 / speed.tpot.value, *(x / gpus for x in rate), Interval(*(x / gpus for x in whole)), n), ""
+            value, low, high = (x / gpus for x in rate)
+            return Point(1 / speed.tpot.value, value, low, high, Interval(*(x / gpus for x in whole)), n), ""
 
         last, held = 0, list[Point]()
         for n in (n for n in _STEPS if n >= placement.dp):
