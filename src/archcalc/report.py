@@ -466,13 +466,14 @@ class FitTarget(Record):
 class FitSpeed(Record):
     """How fast, for requests of `isl` prompt and `osl` output tokens: forecasts with the ends of their 80 %, or bounds and `why`.
 
-    `decode_tokens_per_s` is of all requests and replicas while they decode, `requests_per_s` of whole requests, the wait for the first
-    token included. `stands_on` says what the forecast was fitted to.
+    `concurrency` is how many of them there are at once, `decode_tokens_per_s` of all requests and replicas while they decode,
+    `requests_per_s` of whole requests, the wait for the first token included. `stands_on` says what the forecast was fitted to.
     """
 
     basis: Literal["fitted", "bound"]
     isl: int
     osl: int
+    concurrency: int
     tpot_ms: float | None
     tpot_ms_low: float | None
     tpot_ms_high: float | None

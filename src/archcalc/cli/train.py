@@ -325,7 +325,10 @@ def command(
     changes = _changes(computed, split, trained, alone=recipe is None, named=framework is not None)
     method = _method(learned, spec)
     share = None if machine.mfu is None else units.parse_share(machine.mfu, "--mfu")
-    count = units.parse_count(machine.tokens) if machine.tokens is not None else None
+    negative = machine.tokens is not None and machine.tokens.strip().startswith("-")
+    count = None if machine.tokens is None or negative else units.parse_count(machine.tokens, "tokens")
+    if negative or count == 0:
+        raise UsageError(f"--tokens {machine.tokens}: a number of tokens above 0 was expected", "such as 1T, 300B or 50M")
     if count is not None and spec is None:
         raise UsageError("--tokens changes nothing in this call", "give --gpu 8xH100 with it, or leave it out")
     if not source and recipe is None:

@@ -117,7 +117,8 @@ class Candidate(NamedTuple):
     """A model with weights as they would be stored, and all that does not depend on the placement.
 
     `weights`, `caches` and `refused` keep what was made for placements already judged, and why others cannot be: many contexts and
-    concurrencies share them. `works` keeps what a step asks of a rank, by placement and type of the cache.
+    concurrencies share them. `works` keeps what a step asks of a rank, by placement and type of the cache, `lacking` why the engine does
+    not start by itself with such weights, `budgets` those of placements already judged.
     """
 
     architecture: Architecture
@@ -128,6 +129,8 @@ class Candidate(NamedTuple):
     caches: dict[tuple[Placement, str | None, int, int, int], Pooled]
     refused: dict[Placement, str]
     works: dict[tuple[Placement, str], tuple[RankWeights, Any]]
+    lacking: dict[str | None, str | None]
+    budgets: dict[tuple[Any, ...], Budget]
 
 
 class Fit(NamedTuple):

@@ -216,14 +216,14 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         return
     if not r.fits and s.tpot_ms is not None:
         yield "if raised", "the speed where the GPU is given more of the memory than by default, as the notes say"
-    load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {r.concurrency:,} at once"
+    load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {s.concurrency:,} at once"
     if s.tpot_ms is not None:
         each = 1000 / s.tpot_ms
         yield "a token", f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {_short(each)} tokens/s each; {load}"
-        if r.concurrency > 1:
+        if s.concurrency > 1:
             low, high = s.decode_tokens_per_s_low, s.decode_tokens_per_s_high
             yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
-    if s.requests_per_s is not None and r.concurrency > 1:
+    if s.requests_per_s is not None and s.concurrency > 1:
         low, high = s.requests_per_s_low or 0, s.requests_per_s_high or 0
         yield "requests", f"{_short(s.requests_per_s)} a second ({_short(low)} to {_short(high)}), each begun when another ends"
     if s.prefill_tokens_per_s is not None:
@@ -245,7 +245,7 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         ways += ["by the end of the first token's 80 %"] if s.target.ttft_ms is not None else []
         yield (
             "target",
-            s.target.why or f"kept {' and '.join(ways)}: {r.concurrency:,} request{'' if r.concurrency == 1 else 's'} at once",
+            s.target.why or f"kept {' and '.join(ways)}: {s.concurrency:,} request{'' if s.concurrency == 1 else 's'} at once",
         )
     if r.usd_per_hour is not None:
         price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"

@@ -112,6 +112,9 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     taken = dict.fromkeys((row["prompt_taken"], row["output_taken"]) for row in rows if row.get("prompt_taken"))
     lengths = [f"{units.format_tokens(isl)} prompt and {units.format_tokens(osl)} output tokens" for isl, osl in taken]
     load = ", or ".join(lengths) if len(lengths) <= 3 else f"of {len(lengths)} lengths: --format csv has them"
+    if not taken:
+        # Nothing that these words are about: every row is refused.
+        return []
     return [
         *([f"weights are as stored where --quant names no other; {others}"] if stored else []),
         f"tokens/s: forecast output of all requests together, a request {load}; <= is a bound, where nothing is forecast. $/M tokens: of "

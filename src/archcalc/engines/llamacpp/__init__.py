@@ -251,6 +251,19 @@ class LlamaCpp(Server):
 
         return f"llama.cpp starts with {units.format_bytes(ask.own.moved_bytes)} of it in the CPU's memory, whose size --ram says"
 
+    def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
+        """A server's slots, or as many as the cells that they share have room for (0c1e57098, tools/server/server-context.cpp)."""
+        own = ask.own
+        if own is None:
+            return None
+        # The last token is not read again.
+        room = fit.kv_tokens // max(1, tokens - 1) if own.unified else own.slots
+        return (
+            (own.slots, own.slots_flag)
+            if room >= own.slots
+            else (max(1, room), f"--ctx-size {fit.kv_tokens}, which all slots share")
+        )
+
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.llamacpp.command import command
 

@@ -16,7 +16,13 @@ from archcalc.model import Architecture
 def options_of(architecture: Architecture, placement: Placement, ask: Ask) -> cache.CacheOptions:
     """The pool's options: those of the placement, and what a command sets."""
     options = cache.CacheOptions(tp=placement.tp, dcp=placement.dcp, version=ask.version)
-    return options if ask.own is None else options._replace(**settings_of(architecture, ask.own))
+    if ask.own is None:
+        return options
+    options = options._replace(**settings_of(architecture, ask.own))
+    if options.running is not None and ask.own.attention_dp:
+        # `resolve_max_num_reqs`: the ranks of attention share what the flag says.
+        options = options._replace(running=max(1, options.running // placement.dp))
+    return options
 
 
 def settings_of(architecture: Architecture, own: Settings) -> dict[str, Any]:

@@ -59,6 +59,10 @@ class Vllm(Server):
     # 256 is the default on smaller GPUs, and below 32 little is won, as the sampler's tensors of a vocabulary of 256k tokens are 112 MiB
     # then.
     fewer_sequences = (256, 32)
+    graph_flags = (
+        "--enforce-eager", "--optimization-level", "--compilation-config", "--cudagraph-capture-sizes", "--cuda-graph-sizes",
+        "--max-cudagraph-capture-size",
+    )  # fmt: skip
     context_flag = "--max-model-len"
     smaller_caches = ("fp8",)
     ladder = ("fp8", "w4a16")
@@ -294,6 +298,15 @@ class Vllm(Server):
         from archcalc.engines.vllm import start
 
         return start.memory(ask, budget, pooled, context)
+
+    def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
+        """vLLM 0.33, v1/core/sched/scheduler.py `max_num_running_reqs`: of each replica."""
+        return fit.budget.sequences * fit.placement.dp, "--max-num-seqs"
+
+    def captured(self, ask: Ask, fit: Fit) -> int | None:
+        from archcalc.engines.vllm.budget import largest_whole
+
+        return largest_whole(ask.gpus.device, ask.version, fit.budget.sequences, fit.budget.batched_tokens, ask.own)
 
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.vllm.command import command

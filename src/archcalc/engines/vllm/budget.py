@@ -293,6 +293,20 @@ def capture_sizes(sequences: int, tokens: int, own: Settings | None = None) -> t
     return pieces if own.piece_graphs else 0, whole if own.whole_graphs else 0
 
 
+def largest_whole(device: Device, version: str | None, sequences: int, tokens: int, own: Settings | None) -> int:
+    """The largest batch whose step is captured as a whole graph, 0 where none is.
+
+    Source: vLLM 0.33, config/vllm.py `_set_cudagraph_sizes`: up to 1,024 on data-centre Blackwell, 512 else; level 1 captures pieces alone.
+    """
+    own = own or Settings()
+    if not own.graphs or not own.compiled or not own.whole_graphs:
+        return 0
+    if own.capture_sizes:
+        return max((size for size in own.capture_sizes if size <= tokens), default=0)
+    usual = 1024 if device.compute and device.compute.startswith("10.") else 512
+    return min(own.largest_capture or min(2 * sequences, usual), tokens)
+
+
 def graphs_bytes(architecture: Architecture, placement: Placement, sequences: int, tokens: int, own: Settings) -> int:
     """What captured graphs take of a GPU, in the budget or beside it."""
     return _graphs(architecture, placement, sequences, tokens, own).bytes

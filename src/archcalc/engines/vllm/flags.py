@@ -369,6 +369,9 @@ def _graphs(read: Read, notes: list[str]) -> dict[str, Any]:
     if str(level) in ("0", "O0") or (found.get("mode") in (0, "NONE") and "cudagraph_mode" not in found):
         own["graphs"] = False
     mode = str(found.get("cudagraph_mode", "")).upper()
+    if str(level) in ("1", "O1") and not mode and at_least(read.version, 0, 12):
+        # config/vllm.py `OPTIMIZATION_LEVEL_01`; before, levels were of compilation.
+        own["whole_graphs"] = False
     if mode == "NONE" or found.get("use_cudagraph") is False:
         own["graphs"] = False
     elif mode == "PIECEWISE":

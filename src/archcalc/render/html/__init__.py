@@ -334,7 +334,7 @@ def _speed(fast: Sequence[page.Front], lacking: Sequence[str]) -> str:
         if any(best):
             cells = "".join(f'<td class="n">{f"{p.gpu:,.0f} ({p.low:,.0f} to {p.high:,.0f})" if p else "–"}</td>' for p in best)
             rows.append(f'<tr><th scope="row">{user}</th>{cells}</tr>')
-    caption = "Output tokens a second of a GPU, by what each user gets at least"
+    caption = "Tokens a second of a GPU as requests decode, by what each user gets at least"
     table = (
         f'<table><caption>{caption}</caption><thead><tr><th scope="col">tokens/s of a user</th>'
         f"{_heads([line.name for line in fast], numbers=True)}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
