@@ -208,6 +208,9 @@ class Trained(NamedTuple):
             rich_help_panel=ADAPT,
         ),
     ] = None
+    dora: Annotated[
+        bool, typer.Option("--dora", help="Adapters with a trained magnitude for each output.", rich_help_panel=ADAPT)
+    ] = False
     modules_to_save: Annotated[
         str | None,
         typer.Option(
@@ -437,6 +440,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
             computed.recompute_modules is not None and computed.checkpointing in (Checkpointing.none, Checkpointing.full),
             "--checkpointing selective",
         ),
+        ("--dora", trained.dora and not trained.lora and alone, "--lora 16"),
         ("--modules-to-save", trained.modules_to_save is not None and not trained.lora and alone, "--lora 16"),
         ("--int8", trained.int8 and trained.qlora, "--lora 16 and no --qlora"),
         (
@@ -467,6 +471,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
         "sequence": split.sp or None,
         "lora": trained.lora,
         "targets": None if trained.lora_targets is None else split_targets(trained.lora_targets),
+        "dora": trained.dora or None,
         "saved": None if trained.modules_to_save is None else split_targets(trained.modules_to_save),
         "quant": "nf4" if trained.qlora else "int8" if trained.int8 else None,
         "double_quant": trained.double_quant,

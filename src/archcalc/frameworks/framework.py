@@ -136,6 +136,8 @@ def _can(name: str, given: Mapping[str, Any], changes: Mapping[str, Any], gpus: 
     for option, used in (("--int8", given.get("quant") == "int8"), ("--modules-to-save", bool(given.get("saved")))):
         if used and name not in _PEFT:
             raise UsageError(f"{option}: {name} has nothing of the kind", f"{', '.join(_PEFT)} train through PEFT and bitsandbytes")
+    if given.get("dora") and name not in (*_PEFT, "torchtune"):
+        raise UsageError(f"--dora: {name} has nothing of the kind", f"{', '.join((*_PEFT, 'torchtune'))} have")
     for field, option, wrong, needed in (
         ("dropout", "--dropout", changes.get("implementation") != "megatron", "--implementation megatron"),
         ("modules", "--recompute-modules", changes.get("implementation") != "megatron", "--implementation megatron"),

@@ -71,7 +71,6 @@ class Transformers:
                 "galore_rank",
                 "torch_compile_backend",
                 "tp_size",
-                "use_dora",
                 "optim_target_modules",
                 "config_overrides",
                 "parallelism_config",
@@ -158,6 +157,9 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "offload_inputs": k.flag("activation_offloading") or None,
         "lora": (k.int("lora_r", default=16) or 16) if lora else None,
         "targets": (*(k.names("lora_target_modules") or (() if experts else ("all-linear",))), *experts) if lora else None,
+        "dora": (k.flag("use_dora") and lora) or None,
+        # TRL 1.16, trainer/model_config.py; PEFT's own default is none.
+        "adapter_dropout": (lora and k.drops("lora_dropout", 0.05 if trl else 0.0)) or None,
         "saved": k.names("lora_modules_to_save") if lora else None,
         "quant": "nf4" if four else "int8" if eight else None,
         # modeling_utils.py `gradient_checkpointing_enable`: not since release 5.
