@@ -281,9 +281,7 @@ class _Packed:
         self.tensor = tensor
 
 
-def saved(
-    model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool, amp: bool = False, alive: bool = False
-) -> int:
+def saved(model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool, amp: bool = False, alive: bool = False) -> int:
     """Bytes of all storages that autograd saves in one forward pass; with `alive` of those alone that it still holds at its end."""
     import torch
 

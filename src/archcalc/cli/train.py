@@ -117,7 +117,13 @@ class Computed(NamedTuple):
     """What a run computes, and what it keeps of it. What is not given is None."""
 
     seq: Annotated[
-        str | None, typer.Option("--seq", metavar="TOKENS", help="Tokens of one sequence: 8k.", rich_help_panel=COMPUTE)
+        str | None,
+        typer.Option(
+            "--seq",
+            metavar="TOKENS",
+            help="Tokens of one sequence: 8k; the framework's default, else 4k.",
+            rich_help_panel=COMPUTE,
+        ),
     ] = None
     micro_batch: Annotated[int | None, _number("--micro-batch", 1, 1 << 20, "Sequences at once on one replica: 1.", COMPUTE)] = None
     accumulate: Annotated[int | None, _number("--accumulate", 1, 1 << 20, "Micro-batches of one step: 1.", COMPUTE)] = None

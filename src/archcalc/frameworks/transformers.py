@@ -45,6 +45,7 @@ _ROLLOUTS = (
 )  # fmt: skip
 # `model_max_length` is FastChat's and Alpaca's, `block_size` run_clm.py's, `max_seq_len` DeepSpeed-Chat's.
 _LENGTHS = ("max_length", "max_seq_length", "model_max_length", "block_size", "max_seq_len")
+_PROMPT = 512
 _PAIRS = ("precompute_ref_log_probs", "beta", "loss_type", "ref_model_init_kwargs", "sync_ref_model")
 
 
@@ -197,7 +198,11 @@ def preference(k: Keys, ask: Ask, fields: dict[str, Any]) -> Asked | None:
         return given
     completion = k.int("max_completion_length", default=512) or 512
     prompt = k.int("max_prompt_length")
-    fields["seq"] = prompt + completion if prompt else None
+    if not prompt and "seq" not in ask.changes:
+        k.notes.append(
+            f"assumed: prompts of {_PROMPT} tokens, the max_prompt_length that TRL had up to 0.27; --seq names the length of both"
+        )
+    fields["seq"] = (prompt or _PROMPT) + completion
     k.get("num_generations"), k.get("loss_type"), k.get("vllm_tensor_parallel_size")
     beta = k.text("beta", default="0")
     lora = bool(fields.get("lora"))

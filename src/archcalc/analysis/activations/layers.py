@@ -200,8 +200,8 @@ def dora_working(layer: Layer, how: How) -> int:
 def norm_bytes(how: How, read: int, write: int) -> int:
     """Bytes alive at once while DoRA takes the norm of a matrix and its adapter.
 
-    PEFT 0.21, tuners/lora/dora.py `get_lora_weight`, `get_weight_norm`: a unit matrix goes through the adapter, whose product is kept beside
-    it, scaled, and added to the matrix, which is there in the same type too if it is cast or dequantized.
+    PEFT 0.21, tuners/lora/dora.py `get_lora_weight`, `get_weight_norm`: a unit matrix goes through the adapter, whose product is kept
+    beside it, scaled, and added to the matrix, which is there in the same type too if it is cast or dequantized.
     """
     return how.adapter_size * (read * (read + how.rank) + (4 if how.whole else 3) * read * write)
 

@@ -56,8 +56,8 @@ class How(NamedTuple):
     (LitGPT 0.5, model.py). Rows of experts are `exchanged` where ranks share the experts. A model that is
     `compiled` keeps no cast and no step of an elementwise chain whose input is kept: those are made again (PyTorch 2.13,
     torch/_functorch/partitioners.py `min_cut_rematerialization_partition`), but what a matrix's gradient reads is kept.
-    `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps, dropout with
-    factors for a mask.
+    `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps,
+    dropout with factors for a mask.
     """
 
     size: int = 2

@@ -70,6 +70,8 @@ def _end_adapters(how: How, hidden: int, vocab: int) -> list[Saved]:
     if any(name.startswith("head.") for name in how.targets):
         if how.adapter_size != how.size or how.adapter_dropout:
             out.append(Saved("adapters", "head: the adapter's input", how.adapter_size, hidden))
+            if how.adapter_dropout:
+                out.append(Saved("adapters", "head: mask of the dropout", how.adapter_size if how.cpu else 1, hidden))
         elif not how.trains:
             out.append(Saved("adapters", "head: input", how.size, hidden))
         out.append(Saved("adapters", "head: between the factors", how.adapter_size, how.rank))
@@ -80,7 +82,9 @@ def _end_adapters(how: How, hidden: int, vocab: int) -> list[Saved]:
     if any(name.startswith("embedding.") for name in how.targets):
         out.append(Saved("adapters", "embedding: between the factors", how.adapter_size, how.rank))
         if how.dora:
-            # PEFT 0.21, tuners/lora/dora.py `DoraEmbeddingLayer.forward`: the same products, with one vector of magnitudes.
+            # PEFT 0.21, tuners/lora/dora.py `DoraEmbeddingLayer.forward`: the same products, with one vector of magnitudes; the sum whose
+            # norm is taken is held to the end, as `scripts/build_training.py --dora` measures it.
+            out.append(Saved("adapters", "embedding: with its adapter", how.adapter_size, fixed=hidden * vocab))
             out.append(Saved("adapters", "embedding: its output", how.residual, hidden))
             out.append(Saved("adapters", "embedding: the adapter's output", how.adapter_size, hidden))
             out.append(Saved("adapters", "embedding: norms and magnitudes", how.adapter_size, fixed=2 * hidden))
