@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archcalc.engines._offload import added, draft_bytes, spared
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
@@ -43,10 +43,13 @@ class VllmKeep(JoinedKeep):
         states = architecture.quantization or {}
         widened, nested = at_least(version, 0, 9, 2), states.get("bnb_4bit_use_double_quant", "load_in_4bit" in states)
         self.scale_bytes = 4 if widened or not nested else 1
+        self.latent = _latent(architecture) if _absorbs(architecture, version) else None
 
     def latent_copy(self, entry: Entry) -> Piece | None:
         """vLLM 0.33, layers/attention/mla_attention.py `process_weights_after_loading`: views of the weight, unless it was quantized."""
         tensor = entry.tensor
+        if self.latent is not None and (size := self.latent.absorbed(entry)):
+            return Piece(size, self.latent.heads)
         if tensor.shard is None or not self.up_projection(entry) or entry.dtype in FLOATS:
             return None
         return Piece(2 * tensor.elements, tensor.shard.units)
@@ -66,6 +69,52 @@ class VllmKeep(JoinedKeep):
         if entry.name.endswith("weight.absmax"):
             return self.scale_bytes * prod(entry.shape) * (entry.experts or 1)
         return super().bytes(entry)
+
+
+class _Latent(NamedTuple):
+    """MLA's heads, what each has with rotation, and the rank of their latent."""
+
+    heads: int
+    turned: int
+    rank: int
+
+    def absorbed(self, entry: Entry) -> int:
+        """Bytes of a product that is kept beside the matrix: the latent's up-projections taken into the queries' and the output's. 8-bit
+        floats are kept as such, with a scale of 4 bytes for each block of 128 x 128; the rotated queries' part is a copy."""
+        tensor, name = entry.tensor, entry.name
+        if not name.endswith(("weight", "weight_packed")) or "scale" in name[-20:]:
+            return 0
+        each = 1 if entry.dtype.startswith("F8") else 2
+
+        def product(other: int) -> int:
+            n = self.heads * self.rank * other
+            return each * n + (4 * -(-n // 128**2) if each == 1 else 0)
+
+        if tensor.name.endswith(("self_attn.q_b_proj.weight", "self_attn.q_proj.weight")):
+            return product(tensor.shape[1]) + 2 * self.heads * self.turned * tensor.shape[1]
+        return product(tensor.shape[0]) if tensor.name.endswith("self_attn.o_proj.weight") else 0
+
+
+def _absorbs(architecture: Architecture, version: str | None) -> bool:
+    """Whether MLA's up-projections are multiplied into the matrices beside them, which are kept too: in vLLM 0.7.1 to 0.7.3, unless
+    `VLLM_MLA_PERFORM_MATRIX_ABSORPTION` is 0 (envs.py; attention/backends/mla/utils.py `process_weights_after_loading`; neither is in
+    0.7.0 or 0.8.0). Up to 0.7.2 methods of quantization but fp8 had no MLA (config.py `ModelConfig.use_mla`)."""
+    if not at_least(version, 0, 7, 1) or at_least(version, 0, 8):
+        return False
+    method = str((architecture.quantization or {}).get("quant_method", ""))
+    return at_least(version, 0, 7, 3) or method in ("", "fp8")
+
+
+def _latent(architecture: Architecture) -> _Latent | None:
+    """What MLA's matrices are made of; None where the model has none."""
+    for stack in architecture.stacks:
+        for layer in stack.kinds if stack.part == "decoder" else ():
+            up = next((t for t in layer.tensors if t.name.endswith("kv_b_proj.weight") and t.shard), None)
+            if up is not None and up.shard is not None and layer.attends:
+                attend, heads = layer.attends[0], up.shard.units
+                plain = up.shape[0] // heads - attend.v_dim
+                return _Latent(heads, attend.qk_dim - plain, up.shape[1])
+    return None
 
 
 def options_of(own: Settings) -> dict[str, Any]:
