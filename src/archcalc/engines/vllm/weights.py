@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archcalc.engines._offload import added, draft_bytes, spared
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
-from archcalc.engines.vllm.cache import served_dtype
-from archcalc.engines.vllm.rules import at_least
+from archcalc.engines.vllm.cache import expands, served_dtype
+from archcalc.engines.vllm.rules import at_least, rules
 from archcalc.engines.weights import FLOATS, JoinedKeep, Piece, WeightOptions, cuda, mxfp4_tiles
 from archcalc.figures.checkpoint import Entry
 from archcalc.model import Architecture
@@ -43,11 +43,14 @@ class VllmKeep(JoinedKeep):
         states = architecture.quantization or {}
         widened, nested = at_least(version, 0, 9, 2), states.get("bnb_4bit_use_double_quant", "load_in_4bit" in states)
         self.scale_bytes = 4 if widened or not nested else 1
-        self.latent = _latent(architecture) if _absorbs(architecture, version) else None
+        self.expanded = expands(architecture, rules(version), options.expanded)
+        self.latent = _latent(architecture) if not self.expanded and rules(version).latent.startswith("absorbed") else None
 
     def latent_copy(self, entry: Entry) -> Piece | None:
         """vLLM 0.33, layers/attention/mla_attention.py `process_weights_after_loading`: views of the weight, unless it was quantized."""
         tensor = entry.tensor
+        if self.expanded:
+            return None
         if self.latent is not None and (size := self.latent.absorbed(entry)):
             return Piece(size, self.latent.heads)
         if tensor.shard is None or not self.up_projection(entry) or entry.dtype in FLOATS:
@@ -72,7 +75,12 @@ class VllmKeep(JoinedKeep):
 
 
 class _Latent(NamedTuple):
-    """MLA's heads, what each has with rotation, and the rank of their latent."""
+    """MLA's heads, what each has with rotation, and the rank of their latent, whose up-projections are multiplied into the matrices beside
+    them.
+
+    vLLM 0.7.1 to 0.7.3, attention/backends/mla/utils.py `process_weights_after_loading`, unless `VLLM_MLA_PERFORM_MATRIX_ABSORPTION` is 0;
+    neither is in 0.7.0 or 0.8.0.
+    """
 
     heads: int
     turned: int
@@ -95,16 +103,6 @@ class _Latent(NamedTuple):
         return product(tensor.shape[0]) if tensor.name.endswith("self_attn.o_proj.weight") else 0
 
 
-def _absorbs(architecture: Architecture, version: str | None) -> bool:
-    """Whether MLA's up-projections are multiplied into the matrices beside them, which are kept too: in vLLM 0.7.1 to 0.7.3, unless
-    `VLLM_MLA_PERFORM_MATRIX_ABSORPTION` is 0 (envs.py; attention/backends/mla/utils.py `process_weights_after_loading`; neither is in
-    0.7.0 or 0.8.0). Up to 0.7.2 methods of quantization but fp8 had no MLA (config.py `ModelConfig.use_mla`)."""
-    if not at_least(version, 0, 7, 1) or at_least(version, 0, 8):
-        return False
-    method = str((architecture.quantization or {}).get("quant_method", ""))
-    return at_least(version, 0, 7, 3) or method in ("", "fp8")
-
-
 def _latent(architecture: Architecture) -> _Latent | None:
     """What MLA's matrices are made of; None where the model has none."""
     for stack in architecture.stacks:
@@ -118,8 +116,8 @@ def _latent(architecture: Architecture) -> _Latent | None:
 
 
 def options_of(own: Settings) -> dict[str, Any]:
-    """MTP layers are loaded where they draft."""
-    return {"mtp": own.mtp}
+    """MTP layers are loaded where they draft; `VLLM_MLA_DISABLE` needs no copy of the up-projection."""
+    return {"mtp": own.mtp, "expanded": own.expanded}
 
 
 def spares_towers(own: Settings | None, version: str | None) -> bool:
