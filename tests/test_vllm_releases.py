@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from archcalc.arch import parse as parse_config
 from archcalc.engines._allocation import Workload
 from archcalc.engines._version import leads_to, parse
 from archcalc.engines.vllm import cache as vllm
@@ -228,3 +229,21 @@ def test_how_releases_keep_mla(cli: Run, version: str, quant: str, row: int, mor
     # The up-projection is copied where it is quantized and MLA is on.
     copy = 61 * 2 * 512 * 128 * (128 + 128) // 8
     assert weights == pytest.approx(plain + more // 8 - (copy if row == _EXPANDED else 0), rel=2e-3)
+
+
+def test_deepseek_v4_has_two_tables_of_positions_in_fp32() -> None:
+    """models/deepseek_v4/common/rope.py: a base for layers that pool keys and one for the rest; layers/rotary_embedding/
+    deepseek_scaling_rope.py: "cos_sin_cache stored as fp32". 1,048,576 positions of 64."""
+    from archcalc.engines.engine import server
+
+    config = {
+        "model_type": "deepseek_v4", "architectures": ["DeepseekV4ForCausalLM"], "hidden_size": 256, "num_hidden_layers": 4,
+        "num_attention_heads": 8, "num_key_value_heads": 1, "head_dim": 512, "qk_rope_head_dim": 64, "q_lora_rank": 64, "o_groups": 2,
+        "o_lora_rank": 32, "moe_intermediate_size": 64, "n_routed_experts": 8, "num_experts_per_tok": 2, "n_shared_experts": 1,
+        "vocab_size": 512, "max_position_embeddings": 1048576, "compress_ratios": [0, 0, 4, 128],
+    }  # fmt: skip
+    vllm_ = server("vllm")
+    assert vllm_.rotary_bytes(parse_config(config), 2) == 2 * 1_048_576 * 64 * 4
+    assert vllm_.rotary_bytes(parse_config(config | {"compress_ratios": [4, 4, 4, 128]}), 2) == 1_048_576 * 64 * 4
+    plain = load("qwen3-8b", offline=True).architecture
+    assert vllm_.rotary_bytes(plain, 2) == 40_960 * 128 * 2

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archcalc.engines._offload import added, draft_bytes, spared
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
-from archcalc.engines.vllm.cache import expands, served_dtype
+from archcalc.engines.served import is_one_of
+from archcalc.engines.vllm.cache import PACKED_ROWS, expands, served_dtype
 from archcalc.engines.vllm.rules import at_least, rules
 from archcalc.engines.weights import FLOATS, JoinedKeep, Piece, WeightOptions, cuda, mxfp4_tiles
 from archcalc.figures.checkpoint import Entry
@@ -113,6 +114,21 @@ def _latent(architecture: Architecture) -> _Latent | None:
                 plain = up.shape[0] // heads - attend.v_dim
                 return _Latent(heads, attend.qk_dim - plain, up.shape[1])
     return None
+
+
+def rotary_bytes(architecture: Architecture) -> int | None:
+    """DeepSeek-V4's tables, one for layers that see a window alone and one for those that pool keys, whose base is another, both in fp32;
+    None for other models.
+
+    Source: vLLM 0.24 to 0.33, models/deepseek_v4/common/rope.py `build_deepseek_v4_rope`,
+    layers/rotary_embedding/deepseek_scaling_rope.py `DeepseekV4ScalingRotaryEmbedding`.
+    """
+    if not is_one_of(architecture, PACKED_ROWS):
+        return None
+    pools = {
+        any(cache.compress > 1 for cache in layer.caches) for s in architecture.stacks if s.part == "decoder" for layer in s.kinds
+    }
+    return len(pools) * sum(positions * width * 4 for positions, width in architecture.rotary)
 
 
 def options_of(own: Settings) -> dict[str, Any]:
