@@ -181,6 +181,7 @@ def train(
     etp: int | None = None,
     lora: int | None = None,
     lora_targets: str | None = None,
+    dora: bool = False,
     modules_to_save: str | None = None,
     qlora: bool = False,
     int8: bool = False,

@@ -727,6 +727,7 @@ class TrainPlan(Record):
     ep: int
     lora_rank: int
     lora_targets: list[str]
+    dora: bool
     quant: str | None
     offload: str
 

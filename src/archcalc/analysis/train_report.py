@@ -154,7 +154,7 @@ def _plan(run: Run) -> report.TrainPlan:
     return report.TrainPlan(
         run.seq, run.micro_batch, run.micro_batches, run.sequences, run.precision, run.optimizer, run.implementation, run.attention,
         checkpointing, run.loss, run.dp, run.fsdp, run.stage, run.tp, run.sequence, run.pp, run.interleave, run.cp, run.ep,
-        run.lora, [name.removeprefix(PARAMETER) for name in run.targets] if run.lora else [], run.quant or None, run.offload,
+        run.lora, [name.removeprefix(PARAMETER) for name in run.targets] if run.lora else [], run.dora, run.quant or None, run.offload,
     )  # fmt: skip
 
 

@@ -117,7 +117,13 @@ class Computed(NamedTuple):
     """What a run computes, and what it keeps of it. What is not given is None."""
 
     seq: Annotated[
-        str | None, typer.Option("--seq", metavar="TOKENS", help="Tokens of one sequence: 8k.", rich_help_panel=COMPUTE)
+        str | None,
+        typer.Option(
+            "--seq",
+            metavar="TOKENS",
+            help="Tokens of one sequence: 8k; the framework's default, else 4k.",
+            rich_help_panel=COMPUTE,
+        ),
     ] = None
     micro_batch: Annotated[int | None, _number("--micro-batch", 1, 1 << 20, "Sequences at once on one replica: 1.", COMPUTE)] = None
     accumulate: Annotated[int | None, _number("--accumulate", 1, 1 << 20, "Micro-batches of one step: 1.", COMPUTE)] = None
@@ -208,6 +214,9 @@ class Trained(NamedTuple):
             rich_help_panel=ADAPT,
         ),
     ] = None
+    dora: Annotated[
+        bool, typer.Option("--dora", help="Adapters with a trained magnitude for each output.", rich_help_panel=ADAPT)
+    ] = False
     modules_to_save: Annotated[
         str | None,
         typer.Option(
@@ -440,6 +449,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
             computed.recompute_modules is not None and computed.checkpointing in (Checkpointing.none, Checkpointing.full),
             "--checkpointing selective",
         ),
+        ("--dora", trained.dora and not trained.lora and alone, "--lora 16"),
         ("--modules-to-save", trained.modules_to_save is not None and not trained.lora and alone, "--lora 16"),
         ("--int8", trained.int8 and trained.qlora, "--lora 16 and no --qlora"),
         (
@@ -470,6 +480,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
         "sequence": split.sp or None,
         "lora": trained.lora,
         "targets": None if trained.lora_targets is None else split_targets(trained.lora_targets),
+        "dora": trained.dora or None,
         "saved": None if trained.modules_to_save is None else split_targets(trained.modules_to_save),
         "quant": "nf4" if trained.qlora else "int8" if trained.int8 else None,
         "double_quant": trained.double_quant,

@@ -265,6 +265,10 @@ class Server(Engine):
     def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         """How tensors are kept after loading."""
 
+    def rotary_bytes(self, architecture: Architecture, size: int) -> int:
+        """Cosines and sines of all positions on every GPU, in `size` bytes an element where the engine has no type of its own for them."""
+        return sum(positions * width * size for positions, width in architecture.rotary) if self.keeps_rotary else 0
+
     def storages(self, architecture: Architecture) -> tuple[str | None, ...]:
         """The storages that the model may be held in beside the one that is published, the gentlest first: None is what the engine makes of
         that by itself. A quantized checkpoint is not quantized anew, where no file is made of it."""

@@ -381,7 +381,4 @@ def tables_bytes(architecture: Architecture, options: WeightOptions) -> int:
 
     Source: vLLM 0.33, layers/rotary_embedding/base.py `RotaryEmbeddingBase`.
     """
-    if not server(options.engine).keeps_rotary:
-        return 0
-    size = 4 if options.dtype == "F32" else 2
-    return sum(positions * width * size for positions, width in architecture.rotary)
+    return server(options.engine).rotary_bytes(architecture, 4 if options.dtype == "F32" else 2)

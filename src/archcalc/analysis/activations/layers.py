@@ -110,10 +110,23 @@ def _norms(a: Architecture, how: How, layer: Layer) -> Iterator[Saved]:
 
 def unreached(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     """What the first layer does not keep beside an adapter: no gradient reaches the frozen embedding, nor the norm that reads
-    it."""
+    it, nor what is dropped of its output or multiplied with that of a frozen matrix."""
     if how.trains or how.embeds:
         return []
-    return [s for s in _norms(a, how, layer) if s.name.startswith(("input_layernorm", "ln_1")) and not s.fixed]
+    out = [s for s in _norms(a, how, layer) if s.name.startswith(("input_layernorm", "ln_1")) and not s.fixed]
+    if how.adapter_dropout or how.dora:
+        first = [
+            x
+            for x in linears_of(layer)
+            if x.read == a.facts.hidden_size and not x.row and (layer.parallel or x.tensor.role == "attention")
+        ]
+        out += [s for s in _input(how, "attention", "", first, a.facts.hidden_size, how.residual) if s.name.endswith(_BEHIND)]
+    return out
+
+
+_MASK, _LESS_ONE, _WHOLE = ": mask of the dropout", ": magnitudes less one", ": the matrix in the adapter's type"
+_BEHIND = _MASK, _LESS_ONE, _WHOLE
+"""What the gradient of an adapted matrix's input needs, and nothing else."""
 
 
 def wide_norms(layer: Layer, hidden: int) -> list[Tensor]:
@@ -156,10 +169,42 @@ def _input(
         if how.adapter_dropout:
             if place < modules:
                 yield Saved("adapters", f"{reader.name}: adapter's input after dropout", kept, width, split=split)
-                yield Saved("adapters", f"{reader.name}: mask of the dropout", 1, width, split=split)
+                yield Saved("adapters", f"{reader.name}{_MASK}", how.adapter_size if how.cpu else 1, width, split=split)
         elif kept != size or how.amp or not (shared or place):
             yield Saved("adapters", f"{reader.name}: adapter's input", kept, width, split=split)
         yield Saved("adapters", f"{reader.name}: between the adapter's matrices", kept, how.rank)
+        if how.dora:
+            yield from dora_saved(how, reader.name, reader.read, reader.write, kept, not reader.row)
+
+
+def dora_saved(how: How, name: str, read: int, write: int, kept: int, split: bool = False) -> Iterator[Saved]:
+    """What DoRA keeps beside the adapter of a matrix: the outputs of both, which its magnitudes multiply, and three vectors of these.
+
+    PEFT 0.21, tuners/lora/dora.py `DoraLinearLayer.forward`: `(mag_norm_scale - 1) * base_result + mag_norm_scale * lora_result`, where the
+    norm is detached. What an adapter drops its matrix reads again, whole and in the adapter's type, and the gradient of that needs it
+    (variants.py `DoraLinearVariant.forward`: `base_result = None`).
+    """
+    again = how.adapter_dropout
+    yield Saved("adapters", f"{name}: the matrix's output", kept if again else how.size, write, split=split)
+    yield Saved("adapters", f"{name}: the adapter's output", kept, write, split=split)
+    yield Saved("adapters", f"{name}: norms, magnitudes", how.adapter_size, fixed=2 * write)
+    yield Saved("adapters", f"{name}{_LESS_ONE}", how.adapter_size, fixed=write)
+    if again and how.whole:
+        yield Saved("adapters", f"{name}{_WHOLE}", kept, fixed=read * write)
+
+
+def dora_working(layer: Layer, how: How) -> int:
+    """Bytes alive at once while DoRA takes the norm of a layer's largest adapted matrix."""
+    return max((norm_bytes(how, x.read, x.write) for x in linears_of(layer) if f"decoder.{x.name}" in how.targets), default=0)
+
+
+def norm_bytes(how: How, read: int, write: int) -> int:
+    """Bytes alive at once while DoRA takes the norm of a matrix and its adapter.
+
+    PEFT 0.21, tuners/lora/dora.py `get_lora_weight`, `get_weight_norm`: a unit matrix goes through the adapter, whose product is kept
+    beside it, scaled, and added to the matrix, which is there in the same type too if it is cast or dequantized.
+    """
+    return how.adapter_size * (read * (read + how.rank) + (4 if how.whole else 3) * read * write)
 
 
 # Attention

@@ -148,6 +148,12 @@ class Vllm(Server):
 
         return VllmKeep(architecture, options)
 
+    def rotary_bytes(self, architecture: Architecture, size: int) -> int:
+        from archcalc.engines.vllm.weights import rotary_bytes
+
+        own = rotary_bytes(architecture)
+        return super().rotary_bytes(architecture, size) if own is None else own
+
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
         from archcalc.engines.vllm import loading
 

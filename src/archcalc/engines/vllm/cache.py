@@ -34,7 +34,7 @@ from archcalc.engines.vllm import planner
 from archcalc.engines.vllm.planner import Demand, Group, LayerSpec, Spec, cdiv
 from archcalc.engines.vllm.rules import NEWEST, Rules, at_least, check_known, rules
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
-from archcalc.model import Architecture, Cache, CacheKind, State
+from archcalc.model import Architecture, Cache, CacheKind, Layer, State
 
 NAME = "vLLM"
 SOURCE = "vLLM, v1/kv_cache_interface.py and v1/core/kv_cache_planning.py"
@@ -58,7 +58,7 @@ class CacheOptions(NamedTuple):
     """vLLM's own options, by its names, and the GPU's compute capability, whose kernels have wishes of their own (8.x Ampere and Ada,
     9.0 Hopper, 10.x and 12.x Blackwell). Without one, FlashMLA's block and no further wishes.
 
-    `windows` False keeps layers with a window like those without, `attention` is `--attention-backend`.
+    `windows` False keeps layers with a window like those without, `attention` is `--attention-backend`, `expanded` `VLLM_MLA_DISABLE`.
     `block_size` None is what the backend prefers. `prefix_caching` None is the version's default. `version` None is the newest.
     """
 
@@ -78,6 +78,7 @@ class CacheOptions(NamedTuple):
     draft: Architecture | None = None
     windows: bool = True
     attention: str = ""
+    expanded: bool = False
 
 
 class Plan(NamedTuple):
@@ -381,6 +382,7 @@ class Frame(NamedTuple):
     model_bytes: int
     sparse: bool
     packed: bool = False
+    expanded: bool = False
     block: int = DEFAULT_BLOCK
     state_page: int = 0
     state_blocks: int = 1
@@ -394,7 +396,10 @@ def specs(architecture: Architecture, dtype: str, options: CacheOptions, rule: R
     for stack in architecture.stacks:
         if stack.part != "decoder" and not (options.mtp and stack.part == "mtp"):
             continue
-        made = [[spec for cache in layer.caches for spec in _cache_specs(frame, cache)] for layer in stack.kinds]
+        made = [
+            [spec for cache in layer.caches for spec in _cache_specs(frame, _as_kept(cache, layer, frame.expanded))]
+            for layer in stack.kinds
+        ]
         for k in stack.pattern:
             out += [LayerSpec(number, spec) for spec in made[k]]
             number += 1
@@ -405,10 +410,11 @@ def _frame(architecture: Architecture, dtype: str, options: CacheOptions, rule: 
     """The block that the attention backends want, and in hybrid models one long enough that its page holds a recurrent state."""
     # float32 configs are served in half precision (config/model.py, `_resolve_auto_dtype`).
     model_bytes = DTYPE_BYTES[_model_dtype(architecture, options)]
-    frame = Frame(architecture, dtype, options, model_bytes, _sparse(architecture), is_one_of(architecture, PACKED_ROWS))
+    expanded = expands(architecture, rule, options.expanded)
+    frame = Frame(architecture, dtype, options, model_bytes, _sparse(architecture), is_one_of(architecture, PACKED_ROWS), expanded)
     if frame.packed:
         return frame._replace(block=_PACKED_BLOCK), []
-    held = [item.cache for item in held_caches(architecture)]
+    held = [_as_kept(item.cache, item.layer, expanded) for item in held_caches(architecture)]
     rows = [_row(frame, cache) for cache in held if cache.kind not in ("state", "index")]
     states = [state_bytes(architecture, cache, options, model_bytes) for cache in held if cache.kind == "state"]
     mla = any(cache.kind == "latent" for cache in held)
@@ -426,8 +432,30 @@ def _frame(architecture: Architecture, dtype: str, options: CacheOptions, rule: 
     return frame._replace(block=block, state_page=block * one, state_blocks=state_blocks), notes
 
 
+def expands(architecture: Architecture, rule: Rules, asked: bool) -> bool:
+    """Whether MLA is kept as keys and values of all heads: in releases without it, for the methods of quantization that it lacks, or where
+    that is `asked` for."""
+    method = str((architecture.quantization or {}).get("quant_method", ""))
+    return asked or rule.latent == "expanded" or (rule.latent == "absorbed, fp8 alone" and method not in ("", "fp8"))
+
+
+def _as_kept(cache: Cache, layer: Layer, expanded: bool) -> Cache:
+    """A latent where it is `expanded`: values are padded to the width of keys (vLLM 0.6 to 0.33, models/deepseek_v2.py
+    `DeepseekV2Attention`, config.py `get_head_size`)."""
+    if not expanded or cache.kind != "latent" or not layer.attends:
+        return cache
+    attend = layer.attends[0]
+    return cache._replace(kind="full", heads=attend.heads, key_dim=attend.qk_dim, value_dim=attend.qk_dim)
+
+
 def _row(frame: Frame, cache: Cache) -> Row:
-    return cache_row(cache, frame.dtype, frame.options.tp, sparse=frame.sparse, model_bytes=frame.model_bytes)
+    row = cache_row(cache, frame.dtype, frame.options.tp, sparse=frame.sparse, model_bytes=frame.model_bytes)
+    if cache.kind == "latent" and rules(frame.options.version).latent == "absorbed, aligned":
+        return row._replace(bytes=row.bytes + -row.bytes % _ALIGNED)
+    return row
+
+
+_ALIGNED = 256
 
 
 def _preferred_block(architecture: Architecture, sparse: bool, mla: bool, options: CacheOptions, rule: Rules) -> int:

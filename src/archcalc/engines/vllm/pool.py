@@ -23,6 +23,7 @@ def settings_of(own: Settings) -> dict[str, Any]:
         "block_size": own.block_size, "prefix_caching": own.prefix_caching, "hybrid_kv_cache_manager": own.hybrid_manager,
         "mamba_ssm_cache_dtype": own.ssm_dtype, "num_speculative_tokens": own.draft_tokens, "mtp": own.mtp, "draft": own.draft,
         "model_dtype": own.dtype, "windows": not own.caps_to_window and not own.capped_by_backend, "attention": own.attention,
+        "expanded": own.expanded,
     }  # fmt: skip
 
 
