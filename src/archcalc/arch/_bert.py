@@ -43,6 +43,10 @@ class BertSchema(BertKeys, DecoderSchema):
     # Whether the reference implementation lists the head before the table that it is tied to.
     head_first: ClassVar[bool] = False
     own_heads = True
+    # Whether the reference implementation keeps keys and values where `is_decoder`, and attends to an encoder where
+    # `add_cross_attention`; where not, the flag changes nothing.
+    keeps_past: ClassVar[bool] = True
+    reads_encoder: ClassVar[bool] = True
     # What some classes have behind the layers, where the type has it.
     pooler: ClassVar[str] = "pooler.dense"
 
@@ -69,6 +73,14 @@ class BertSchema(BertKeys, DecoderSchema):
     def rotary(self) -> bool:
         return False
 
+    def decodes(self) -> bool:
+        """Whether its layers keep what they computed of the past."""
+        return self.is_decoder and self.keeps_past
+
+    def crosses(self) -> bool:
+        """Whether its layers attend to an encoder."""
+        return self.add_cross_attention and self.reads_encoder
+
     def tables(self) -> Iterator[Tensor]:
         """The embedding's further tables and its norm."""
         width = self.embedding_width
@@ -91,7 +103,7 @@ class BertSchema(BertKeys, DecoderSchema):
         )
         ffn = FeedForward(h, self.intermediate_size, self.hidden_act, names=("intermediate.dense", "output.dense"))
         extra = [*layer_norm(f"attention.{self.attention_norm}", h), *layer_norm(self.ffn_norm, h), *self.extra()]
-        if self.add_cross_attention:
+        if self.crosses():
             if not self.is_decoder:
                 raise ConfigError("add_cross_attention is true, but is_decoder is not", "set both", "is_decoder")
             extra += prefixed("crossattention", CrossAttention(h, heads, self.head_size, bias=bias, names=NAMES).tensors())
@@ -100,7 +112,7 @@ class BertSchema(BertKeys, DecoderSchema):
         # The output reads the whole width, also where the heads do not fill it.
         outputs = ("attention.output.dense.weight", "crossattention.output.dense.weight")
         layer = layer._replace(tensors=tuple(t._replace(shape=(h, h)) if t.name in outputs else t for t in layer.tensors))
-        return layer if self.is_decoder else layer._replace(caches=())
+        return layer if self.decodes() else layer._replace(caches=())
 
     def tied(self) -> Kind:
         return "tied" if self.tie_word_embeddings else "param"
@@ -158,7 +170,7 @@ class BertSchema(BertKeys, DecoderSchema):
         ]
         facts = Facts(
             self.hidden_size, self.vocab_size, self.max_position_embeddings - self.offset,
-            "MHA" if self.is_decoder else "MHA, bidirectional", self.num_attention_heads, self.num_attention_heads, self.head_size,
+            "MHA" if self.decodes() else "MHA, bidirectional", self.num_attention_heads, self.num_attention_heads, self.head_size,
             self.norm_label, activation_name(self.hidden_act, gated=False), LEARNED, self.intermediate_size,
             tied_embeddings=self.tie_word_embeddings and spec.vocabulary,
         )._replace(**self.more())  # fmt: skip
@@ -170,6 +182,6 @@ class BertSchema(BertKeys, DecoderSchema):
             tuple(g for g in groups if g.tensors),
             (layers,),
             facts,
-            crosses=self.is_decoder and self.add_cross_attention,
+            crosses=self.is_decoder and self.crosses(),
         )
         return computed(made, self.computes())

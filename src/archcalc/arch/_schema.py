@@ -108,6 +108,10 @@ class ConfigSchema(BaseModel):
         """The spec of the type's own class."""
         return self.architecture(self.prefix)
 
+    def as_decoder(self) -> "ConfigSchema":
+        """The config of the language model that an encoder beside it is given: of a type with an encoder of its own, the decoder alone."""
+        return self
+
     def computes(self) -> Computes:
         """What the reference implementation computes in another way than most."""
         return USUAL

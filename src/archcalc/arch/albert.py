@@ -18,6 +18,8 @@ from archcalc.model import Architecture, Layer, Shard, Tensor, stack
 
 
 class Schema(BertSchema):
+    keeps_past = False
+    reads_encoder = False
     inert_keys = (*BertSchema.inert_keys, "down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks")
     pooler = "pooler"
     root = "albert"
