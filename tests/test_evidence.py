@@ -45,6 +45,7 @@ AS = {
     "minimax_m3": ("default/minimax_m3_vl_text", {"model_type": "minimax_m3"}),
 }
 ELSEWHERE = {
+    "chatglm_6b": "tests/test_config_forms.py: the published total of THUDM/chatglm-6b",
     "diffusers_pipeline": "tests/test_parts.py: the sum of parts that have rows of their own",
     "eagle3": "tests/test_formats.py: the size of a published draft",
     "grok1": "the bundled grok-2, whose index says that its total is the published one; no count is stored here",

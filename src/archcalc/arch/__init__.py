@@ -64,6 +64,9 @@ _BY_KEYS = (
     ({"n_layer", "n_head", "n_embd", "sequence_len"}, "nanochat"),
 )
 
+# Types whose configs are of two forms: with this key, another adapter reads them.
+_BY_FORM = {"chatglm": ("inner_hidden_size", "chatglm_6b")}
+
 # Written from their publishers' code, or an engine's, alone: neither an inventory of the reference nor the count of a published
 # checkpoint was at hand to compare them with.
 _UNCOMPARED = frozenset(
@@ -111,6 +114,9 @@ def adapter_name(config: Mapping[str, Any]) -> str | None:
             f"model_type is {json_text(model_type)}: a string was expected", 'as in "model_type": "llama"', "model_type"
         )
     name = re.sub(r"[-.]", "_", model_type).lower()
+    key, other = _BY_FORM.get(name, ("", ""))
+    if key and key in config:
+        return other
     return name if name in model_types() else None
 
 
