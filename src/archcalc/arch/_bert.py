@@ -11,6 +11,7 @@ from archcalc.arch import _heads
 from archcalc.arch._bert_keys import BertKeys
 from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import DecoderSchema, join
+from archcalc.arch._inert import BUT
 from archcalc.arch._schema import Flag, Size
 from archcalc.blocks._tensor import linear, make_layer, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -21,7 +22,21 @@ from archcalc.blocks.vision import table
 from archcalc.errors import ConfigError
 from archcalc.model import LEARNED, Architecture, Facts, Group, Kind, Layer, Shard, Tensor, stack
 
+# Types whose layers held a table of distances between tokens where `position_embedding_type` is relative, in transformers 4.51.3
+# (`distance_embedding` in their modeling files). 5.24 has none, and passes over those that checkpoints hold.
+_DISTANCES = frozenset(
+    """
+    albert altclip_text_model bert bert-generation camembert chinese_clip_text_model clap_text_model data2vec-text electra ernie esm
+    layoutlm megatron-bert roberta roberta-prelayernorm roc_bert xlm-roberta xlm-roberta-xl xmod
+    """.split()
+)
 NAMES = ("self.query", "self.key", "self.value", "output.dense")
+
+
+_PASSED_OVER = (
+    "position_embedding_type is relative: transformers 4 trained a table of distances in each layer, which the checkpoint holds; 5 has no "
+    "such positions and leaves the tables out, so they are among the stored elements and not among the parameters"
+)
 
 
 class BertSchema(BertKeys, DecoderSchema):
@@ -33,6 +48,7 @@ class BertSchema(BertKeys, DecoderSchema):
         "position_embedding_type", "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
         "pooler_size_per_head", "pooler_type", "output_past", "use_pooler", "classifier_activation",
     )  # fmt: skip
+    told_keys = ("position_embedding_type",)
     root: ClassVar[str]
     attention_norm: ClassVar[str] = "output.LayerNorm"
     ffn_norm: ClassVar[str] = "output.LayerNorm"
@@ -96,6 +112,16 @@ class BertSchema(BertKeys, DecoderSchema):
         """Further tensors of a layer."""
         return ()
 
+    def distances(self, name: str) -> Iterator[Tensor]:
+        """A layer's table of distances, which checkpoints of relative positions hold and the reference does not read."""
+        if self.relative():
+            rows = 2 * self.max_position_embeddings - 1
+            yield table(f"{name}.distance_embedding", rows, self.head_size)._replace(role="attention", kind="copy")
+
+    def relative(self) -> bool:
+        stated = getattr(self, "position_embedding_type", None)
+        return stated in BUT["position_embedding_type"] and self.name in _DISTANCES
+
     def layer(self) -> Layer:
         h, heads, bias = self.hidden_size, self.num_attention_heads, self.qkv_bias()
         attention = GroupedQueryAttention(
@@ -103,6 +129,7 @@ class BertSchema(BertKeys, DecoderSchema):
         )
         ffn = FeedForward(h, self.intermediate_size, self.hidden_act, names=("intermediate.dense", "output.dense"))
         extra = [*layer_norm(f"attention.{self.attention_norm}", h), *layer_norm(self.ffn_norm, h), *self.extra()]
+        extra += self.distances("attention.self")
         if self.crosses():
             if not self.is_decoder:
                 raise ConfigError("add_cross_attention is true, but is_decoder is not", "set both", "is_decoder")
@@ -183,5 +210,6 @@ class BertSchema(BertKeys, DecoderSchema):
             (layers,),
             facts,
             crosses=self.is_decoder and self.crosses(),
+            notes=(_PASSED_OVER,) if self.relative() else (),
         )
         return computed(made, self.computes())

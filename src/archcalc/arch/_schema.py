@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from archcalc.arch._computes import USUAL, Computes
-from archcalc.arch._inert import INERT, INERT_AT, INERT_READ_BY, PATTERN, says_nothing
+from archcalc.arch._inert import BUT, INERT, INERT_AT, INERT_READ_BY, PATTERN, says_nothing
 from archcalc.arch._within import CLASSES
 from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Encoder, Facts, Group, Position, Stack, Status, Tensor
@@ -68,6 +68,8 @@ class ConfigSchema(BaseModel):
     prefix: ClassVar[str] = "model"
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
+    # Keys that the reference ignores, and of which the type tells what a value of `BUT` means.
+    told_keys: ClassVar[tuple[str, ...]] = ()
     other_names: ClassVar[Mapping[str, str]] = {}
     fp32_modules: ClassVar[tuple[str, ...]] = ()
     # Whether the type says itself what stands where the head does; elsewhere the class that `architectures` names decides (`_heads`).
@@ -306,7 +308,8 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
     known = {*_known_keys(type(schema)), *copies(schema)}
     lost = {*stray(schema), *_contested(schema)}
     for key, value in (schema.model_extra or {}).items():
-        if key in lost or (key not in known and not says_nothing(value) and not PATTERN.search(key)):
+        told = key in type(schema).told_keys or value not in BUT.get(key, ())
+        if key in lost or not told or (key not in known and not says_nothing(value) and not PATTERN.search(key)):
             yield f"{where}{key}"
     for key in type(schema).model_fields:
         value = getattr(schema, key)
