@@ -50,3 +50,54 @@ def test_weights_packed_by_their_publisher_are_told(form: dict[str, Any]) -> Non
     a = parse({**form, "quantization_bit": 4})
     assert a.status == "partial" and any("quantization_bit is 4" in note for note in a.notes)
     assert parse({**form, "quantization_bit": 0}).status == "counted"
+
+
+# transformers 4.51.3: `distance_embedding` of `2 * max_position_embeddings - 1` rows as wide as a head, in the attention of each layer.
+RELATIVE = {
+    "hidden_size": 48, "num_attention_heads": 4, "num_hidden_layers": 2, "intermediate_size": 96, "max_position_embeddings": 64,
+    "vocab_size": 200, "pad_token_id": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["relative_key", "relative_key_query"])
+@pytest.mark.parametrize(
+    ("name", "tables"),
+    [
+        *((name, 2) for name in ("bert", "bert-generation", "camembert", "data2vec-text", "electra", "ernie", "esm", "layoutlm")),
+        *(
+            (name, 2)
+            for name in ("megatron-bert", "roberta", "roberta-prelayernorm", "roc_bert", "xlm-roberta", "xlm-roberta-xl", "xmod")
+        ),
+        ("albert", 1),  # a group of shared layers
+        *((name, 0) for name in ("rembert", "deberta", "mpnet", "roformer", "big_bird")),
+    ],
+)
+def test_tables_of_distances_are_stored_and_no_parameters(name: str, tables: int, kind: str) -> None:
+    plain, stated = (
+        parse({"model_type": name, **RELATIVE}),
+        parse({"model_type": name, **RELATIVE, "position_embedding_type": kind}),
+    )
+    assert stated.status == "counted" and any("tables" in note for note in stated.notes) == (tables > 0)
+    # ESM has a table of positions where they are absolute.
+    assert total(plain) - total(stated) == (64 * 48 if name == "esm" else 0)
+    assert summary(stated).stored - total(stated) - (summary(plain).stored - total(plain)) == tables * 127 * 12
+
+
+@pytest.mark.parametrize("name", ["splinter", "bros", "markuplm", "lilt", "canine", "dpr", "git"])
+def test_relative_positions_that_are_not_counted_are_named(name: str) -> None:
+    for kind, told in (("relative_key", ("position_embedding_type",)), ("absolute", ())):
+        a = parse({"model_type": name, **RELATIVE, "position_embedding_type": kind})
+        assert (a.unmodelled_keys, a.status) == (told, "partial" if told else "counted")
+
+
+@pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size"])
+@pytest.mark.parametrize(
+    "name", ["clip", "siglip", "siglip2", "altclip", "clipseg", "chinese_clip", "metaclip_2", "owlvit", "owlv2", "aimv2", "blip"]
+)
+def test_a_key_beside_two_towers_is_of_neither_and_is_named(name: str, key: str) -> None:
+    """transformers 5.24 reads none of them there: models/clip/configuration_clip.py `CLIPConfig` and the like."""
+    a = parse({"model_type": name, key: 64})
+    assert (a.status, a.unmodelled_keys, total(a)) == ("partial", (key,), total(parse({"model_type": name})))
+    # A copy of what the text tower states itself says nothing new.
+    inside = {"model_type": name, key: 64, "text_config": {key: 64, "num_attention_heads": 4}}
+    assert key not in parse(inside).unmodelled_keys

@@ -112,7 +112,7 @@ class BertSchema(BertKeys, DecoderSchema):
         """Further tensors of a layer."""
         return ()
 
-    def distances(self, name: str) -> Iterator[Tensor]:
+    def distance_tables(self, name: str) -> Iterator[Tensor]:
         """A layer's table of distances, which checkpoints of relative positions hold and the reference does not read."""
         if self.relative():
             rows = 2 * self.max_position_embeddings - 1
@@ -129,7 +129,7 @@ class BertSchema(BertKeys, DecoderSchema):
         )
         ffn = FeedForward(h, self.intermediate_size, self.hidden_act, names=("intermediate.dense", "output.dense"))
         extra = [*layer_norm(f"attention.{self.attention_norm}", h), *layer_norm(self.ffn_norm, h), *self.extra()]
-        extra += self.distances("attention.self")
+        extra += self.distance_tables("attention.self")
         if self.crosses():
             if not self.is_decoder:
                 raise ConfigError("add_cross_attention is true, but is_decoder is not", "set both", "is_decoder")

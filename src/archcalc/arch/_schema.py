@@ -76,6 +76,9 @@ class ConfigSchema(BaseModel):
     own_heads: ClassVar[bool] = False
     # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
     language: ClassVar[bool] = True
+    # Whether keys of its text model that stand beside it are that model's (`_levels`). Where another part is as much of the model, such a key
+    # is neither's, as in the reference, and is named.
+    lowers: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -46,7 +46,7 @@ class Schema(BertSchema):
         attention = GroupedQueryAttention(h, heads, heads, self.head_size, True, True, rope=False, names=names)
         ffn = FeedForward(h, self.intermediate_size, self.hidden_act, names=("ffn", "ffn_output"))
         norms = (*layer_norm("full_layer_layer_norm", h), *layer_norm("attention.LayerNorm", h))
-        distances = tuple(self.distances("attention"))
+        distances = tuple(self.distance_tables("attention"))
         one, n = encoder_layer(attention, ffn, norms, attention_name="attention", ffn_name=""), self.inner_group_num
         tensors = (t for i in range(n) for t in prefixed(f"albert_layers.{i}", (*one.tensors, *distances)))
         return one._replace(tensors=tuple(tensors), attends=one.attends * n)
