@@ -101,3 +101,27 @@ def test_a_key_beside_two_towers_is_of_neither_and_is_named(name: str, key: str)
     # A copy of what the text tower states itself says nothing new.
     inside = {"model_type": name, key: 64, "text_config": {key: 64, "num_attention_heads": 4}}
     assert key not in parse(inside).unmodelled_keys
+
+
+# transformers 5.24 on the meta device, `head_dim: null` in the first golden row of each type.
+REFUSED = "qwen3 qwen3_moe qwen3_next qwen3_5_text glm4 glm4_moe gpt_oss exaone4 minimax_m2 ministral hunyuan_v1_dense cwm cohere2 dots1 "
+    "gemma gemma2"
+DIVIDED = "llama mistral mixtral arcee ernie4_5 diffllama nemotron minimax"
+
+
+@pytest.mark.parametrize(("names", "refused"), [(REFUSED, True), (DIVIDED, False)])
+def test_heads_of_no_stated_width_are_refused_where_the_reference_refuses_them(names: str, refused: bool) -> None:
+    import json
+    from pathlib import Path
+
+    from archcalc.errors import ConfigError
+
+    for name in names.split():
+        row = json.loads((Path(__file__).parent / "golden" / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()[0])
+        config = {**row["config"], "head_dim": None}
+        if refused:
+            with pytest.raises(ConfigError, match="head_dim"):
+                parse(config)
+            assert parse({key: value for key, value in config.items() if key != "head_dim"}).status == "counted"
+        else:
+            assert parse(config).status == "counted"

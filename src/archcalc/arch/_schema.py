@@ -43,6 +43,17 @@ BASE = frozenset(
 )
 """What every config may state of itself, nested or not."""
 
+WIDE_HEADS = frozenset(
+    """
+    afmoe axk2 cohere2 cohere_compass_text cosmos3_edge_text cwm deepseek_v3 deepseek_v32 dory dots1 dots3_note_text exaone4 glm glm4
+    glm4_moe glm5_next_text glm_moe_dsa gpt_oss hunyuan_v1_dense hunyuan_v1_moe hunyuan_vl_text hy_v4 hy_v4_vl_text lara_mini
+    longcat_flash minimax_m2 ministral mistral4 mistral_large4_text molmo2_text muse_glimmer_assistant neomme qwen2_5_omni_talker qwen3
+    qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_vl_text qwen4_exp_text recurrent_gemma sarvam_moe voxtral_realtime_encoder
+    """.split()
+)
+"""Types that transformers 5.24 does not build where `head_dim` is null: their config declares it an integer, or their attention takes it as
+it is. Left out, it has a default. Other types divide the width among the heads."""
+
 S = TypeVar("S", bound="ConfigSchema")
 
 
@@ -76,7 +87,7 @@ class ConfigSchema(BaseModel):
     own_heads: ClassVar[bool] = False
     # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
     language: ClassVar[bool] = True
-    # Whether keys of its text model that stand beside it are that model's (`_levels`). Where another part is as much of the model, such a key
+    # Whether keys of its text model that stand beside it are that model's (`_levels`). Where another part is as much of it, such a key
     # is neither's, as in the reference, and is named.
     lowers: ClassVar[bool] = True
 
@@ -92,6 +103,12 @@ class ConfigSchema(BaseModel):
         if not isinstance(config, dict):
             return config
         found = cls.newest(config)
+        if "head_dim" in found and found["head_dim"] is None and cls.name in WIDE_HEADS:
+            raise ConfigError(
+                f"head_dim is null: transformers does not build {cls.name} so",
+                "give the width of a head, or leave the key out",
+                "head_dim",
+            )
         lacking = {
             key: found[name] for name, key in cls.other_names.items() if found.get(key) is None and found.get(name) is not None
         }
