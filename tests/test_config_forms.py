@@ -104,8 +104,9 @@ def test_a_key_beside_two_towers_is_of_neither_and_is_named(name: str, key: str)
 
 
 # transformers 5.24 on the meta device, `head_dim: null` in the first golden row of each type.
-REFUSED = "qwen3 qwen3_moe qwen3_next qwen3_5_text glm4 glm4_moe gpt_oss exaone4 minimax_m2 ministral hunyuan_v1_dense cwm cohere2 dots1 "
-    "gemma gemma2"
+REFUSED = """
+qwen3 qwen3_moe qwen3_next qwen3_5_text glm4 glm4_moe gpt_oss exaone4 minimax_m2 ministral hunyuan_v1_dense cwm cohere2 dots1 gemma gemma2
+"""
 DIVIDED = "llama mistral mixtral arcee ernie4_5 diffllama nemotron minimax"
 
 
