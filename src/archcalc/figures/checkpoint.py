@@ -127,6 +127,20 @@ def summary(architecture: Architecture, dtype: str | None = None) -> Summary:
     return Summary(sum(counted.values()), total, counted, sum(stored.values()), stored, base, notes + (plan.notes if plan else ()))
 
 
+def weights(architecture: Architecture) -> int:
+    """How many weights a checkpoint holds, each once, whatever it packs them in and without scales: what the same model would have stored
+    as it is, and tied tables that its quantization makes files hold beside."""
+    if architecture.quantization is None:
+        return summary(architecture).elements
+    plain = architecture._replace(quantization=None)
+    there = _ties(plain)
+    return summary(plain).elements + sum(n for name, n in _ties(architecture).items() if name not in there)
+
+
+def _ties(architecture: Architecture) -> dict[str, int]:
+    return {e.tensor.name: e.tensor.elements for e in inventory(architecture) if e.tensor.kind == "tied"}
+
+
 def inventory(architecture: Architecture, dtype: str | None = None) -> list[Entry]:
     """Every stored tensor, those that differ in their numbers only as one entry."""
     base, _ = base_dtype(architecture, dtype)
