@@ -71,7 +71,7 @@ _BY_FORM = {"chatglm": ("inner_hidden_size", "chatglm_6b")}
 # checkpoint was at hand to compare them with.
 _UNCOMPARED = frozenset(
     """
-    afm7 aimv2_alone bagel bagel_llm baichuan baichuan_m1 bailing_moe_linear bee c_radio codeshell colqwen3 colqwen3_5
+    afm7 aimv2_alone bagel bagel_llm baichuan_m1 bailing_moe_linear bee c_radio codeshell colqwen3 colqwen3_5
     dflash2 dflash_laguna domyn_edge dots_vlm dream dspark dspark_speculator eagle eagle3_deepseek eagle3_qwen3
     eagle3_speculator eagle_cohere eagle_deepseek eagle_llama4 eagle_minicpm eagle_mistral eagle_mistral_large3
     eagle_qwen2 falcon_perception gear gemma4_dspark gigachat3_5 gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat
@@ -80,7 +80,7 @@ _UNCOMPARED = frozenset(
     joyai_llm_flash k2_horizon k3_dspark kanana_v keye keye_vision keyevl1_5 kimi_audio kimi_k3 kimi_k3_text
     kimi_k3_vision klear kormo lfm2_bidirec lilicorr lille_130m llada llada_moe llama_nemotron_nano_vl llama_nemotron_vl
     llama_weighted llava_llama llava_qwen llava_vid locateanything maincoder maple midashenglm
-    midashenglm_dasheng_encoder minicpmo moondream3 moondream3_text moondream3_vision multi_modality nanbeige
+    midashenglm_dasheng_encoder minicpmo moondream3 moondream3_text moondream3_vision nanbeige
     nemotron_h_puzzle nemotron_parse nemotron_parse_decoder nemotronh_nano_vl_v2 neobert new nvila nvila_lite nvlm_d
     opencua openpangu_vl openpangu_vl_vision ops_colqwen3 orion ovis ovis2_5 pangu_pro_moe_v2 pangu_ultra_moe
     panguembedded param2moe peagle peagle_qwen3 pixel_shuffle_siglip2 plamo plamo2 plamo3 plm pointsv1_5_chat
