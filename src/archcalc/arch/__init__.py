@@ -77,7 +77,7 @@ _UNCOMPARED = frozenset(
     eagle_qwen2 falcon_perception gear gemma4_dspark gigachat3_5 gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat
     intern_s2_preview interns1_pro interns1_pro_text interns1_pro_vision interns2_mobius interns2_mobius_text iquest_q1
     iquestloopcoder isaac jais jet_nemotron jet_vlm jina_colbert_v2 jina_embeddings_v5 jina_reranker jina_vl_reranker
-    joyai_llm_flash k2_horizon k3_dspark kanana_v keye keye_vision keyevl1_5 kimi_audio kimi_k3 kimi_k3_text
+    k2_horizon k3_dspark kanana_v keye keye_vision keyevl1_5 kimi_audio kimi_k3 kimi_k3_text
     kimi_k3_vision klear kormo lfm2_bidirec lilicorr lille_130m llada llada_moe llama_nemotron_nano_vl llama_nemotron_vl
     llama_weighted llava_llama llava_qwen llava_vid locateanything maincoder maple midashenglm
     midashenglm_dasheng_encoder minicpmo moondream3 moondream3_text moondream3_vision nanbeige
@@ -86,7 +86,7 @@ _UNCOMPARED = frozenset(
     panguembedded param2moe peagle peagle_qwen3 pixel_shuffle_siglip2 plamo plamo2 plamo3 plm pointsv1_5_chat
     qwen3_vl_nemotron_embed qwen3_xpress rnd1 rnj1 rvl rwkv6 sarashina2_vision sdar sdar_moe siglip2_navit skywork_chat
     smallthinker spark2_5 step3_text step3_vision_encoder step3_vl step5 step5_vl talkie ultravox voyage_qwen3 xllm
-    xverse_moe youtu_llm youtu_vl youtu_vl_vision
+    xverse_moe youtu_vl youtu_vl_vision
     """.split()
 )
 
