@@ -148,7 +148,11 @@ def test_a_count_of_weights_is_one(stated: dict[str, Any], of_the_hub: bool, cli
     assert c["weights"] == plain["params"]["total"] == plain["checkpoint"]["weights"]
     lines = [" ".join(line.split()) for line in cli(*options).stdout.splitlines()]
     assert f"{c['weights']:,} weights without scales, packed ones counted one by one" in lines
-    assert (f"{c['elements']:,} elements as the Hugging Face Hub counts them" in lines) is of_the_hub is (c["elements"] != c["weights"])
+    assert (
+        (f"{c['elements']:,} elements as the Hugging Face Hub counts them" in lines)
+        is of_the_hub
+        is (c["elements"] != c["weights"])
+    )
 
 
 def test_learned_positions_are_positions(cli: Run, tmp_path: Path) -> None:
