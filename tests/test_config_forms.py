@@ -126,3 +126,33 @@ def test_heads_of_no_stated_width_are_refused_where_the_reference_refuses_them(n
             assert parse({key: value for key, value in config.items() if key != "head_dim"}).status == "counted"
         else:
             assert parse(config).status == "counted"
+
+
+def test_an_encoder_alone_is_no_decoder() -> None:
+    """transformers 5.24, models/t5/modeling_t5.py `T5EncoderModel`: is_decoder is not reset, as it is for the encoder of a whole model."""
+    t5 = {"model_type": "t5", "d_model": 32, "num_layers": 2, "vocab_size": 100, "is_decoder": True}
+    with pytest.raises(UnsupportedError, match="is_decoder"):
+        parse({**t5, "architectures": ["T5EncoderModel"]})
+    assert parse({**t5, "architectures": ["T5ForConditionalGeneration"]}).status == "counted"
+
+
+@pytest.mark.parametrize(
+    "name", ["deberta", "albert", "longformer", "layoutlm", "luke", "yoso", "mra", "nystromformer", "ibert", "fnet"]
+)
+def test_flags_of_a_decoder_change_nothing_where_the_reference_reads_none(name: str) -> None:
+    """transformers 5.24: the modeling files of these know neither a cache nor an encoder's output."""
+    plain = parse({"model_type": name, **RELATIVE})
+    stated = parse({"model_type": name, **RELATIVE, "is_decoder": True, "add_cross_attention": True})
+    assert total(plain) == total(stated) and not stated.crosses
+    assert not any(layer.caches for s in stated.stacks for layer in s.kinds)
+
+
+@pytest.mark.parametrize("decoder", ["llama", "xlnet", "opt"])
+def test_a_decoder_that_reads_no_encoder_is_refused_beside_one(decoder: str) -> None:
+    """transformers 5.24, models/encoder_decoder/modeling_encoder_decoder.py `EncoderDecoderModel.__init__`."""
+    inner = {"model_type": decoder, **RELATIVE, "d_model": 48, "n_layer": 2, "n_head": 4, "d_inner": 96, "ffn_dim": 96}
+    with pytest.raises(UnsupportedError, match="nothing of an encoder"):
+        parse({"model_type": "encoder-decoder", "encoder": {"model_type": "bert", **RELATIVE}, "decoder": inner})
+    vision = {"model_type": "vision-encoder-decoder", "encoder": {"model_type": "vit"}}
+    with pytest.raises(UnsupportedError, match="parts of its own"):
+        parse({**vision, "decoder": {"model_type": "gemma3"}})
