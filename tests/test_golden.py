@@ -105,6 +105,22 @@ def test_model_type_imports_nothing_of_its_choice(hostile: str) -> None:
     assert adapter_name({"model_type": hostile}) is None
 
 
+# Evolla calls its own an adapter.
+CROSSING = re.compile(r"cross|encoder_attn|EncDec|encoder_decoder|adapter\.key_protein")
+
+
+def test_layers_that_read_an_encoder_say_so() -> None:
+    """What cross-attention keeps comes on top of a cache: said wherever a decoder has such tensors."""
+    found = 0
+    for row in ROWS:
+        a = parse(row["config"])
+        own = [k for s in a.stacks if s.part == "decoder" for k in s.kinds]
+        reads = any(CROSSING.search(t.name) for k in own for t in k.tensors)
+        found += reads
+        assert a.crosses or not reads, row["id"]
+    assert found > 60
+
+
 QUERY_NORMS = ("q_norm", "query_norm", "q_layernorm", "query_layernorm")
 
 

@@ -492,7 +492,8 @@ class Architecture(NamedTuple):
     checkpoint gives it a class; `saved` is false where no library is named that wrote the config, which may then be a part of what was
     published. `uncounted` are kinds of tensors that the publisher's own
     total of parameters, which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the
-    library that saved the checkpoint stored beside; nothing loads them.
+    library that saved the checkpoint stored beside; nothing loads them. `unserved` says why the class
+    that engines have by the name that the config states does not run it.
     """
 
     model_type: str
@@ -520,6 +521,7 @@ class Architecture(NamedTuple):
     buffers: tuple[Buffer, ...] = ()
     capped_in: Softmax = "own"
     lengths: Lengths | None = None
+    unserved: str = ""
 
     @property
     def doubts(self) -> tuple[str, ...]:

@@ -186,7 +186,7 @@ class Params(Record):
 
 class Checkpoint(Record):
     """What the publisher's files hold. `elements` counts as the Hub does, in all and by dtype: scales left out, packed weights
-    unpacked.
+    unpacked where the Hub knows how. `weights` are those that the files hold, each once; null where headers alone say what they hold.
     `bytes` is everything stored, and `stored_elements` every element of every tensor as it lies in the files. `asked` is the dtype of a
     question what all weights would take in it: then no file holds them so."""
 
@@ -195,6 +195,7 @@ class Checkpoint(Record):
     by_dtype: dict[str, int]
     stored_elements: int
     asked: str | None = None
+    weights: int | None = None
 
 
 class KvKind(Record):

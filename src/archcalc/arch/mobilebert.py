@@ -24,6 +24,8 @@ def dense(name: str, outer: int, inner: int) -> Iterator[Tensor]:
 
 
 class Schema(BertSchema):
+    keeps_past = False
+    reads_encoder = False
     root = "mobilebert"
     inert_keys = (*BertSchema.inert_keys, "normalization_type")
 

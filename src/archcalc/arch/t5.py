@@ -16,7 +16,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
 from archcalc.blocks.norm import rms_norm
-from archcalc.errors import ConfigError
+from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.model import Architecture, Facts, Group, Layer, Position, Shard, Stack, Tensor, stack
 
 NAMES = ("q", "k", "v", "o")
@@ -88,6 +88,9 @@ class Schema(ConfigSchema):
     def architecture(self, prefix: str) -> Architecture:
         h, v, tied, n = self.d_model, self.vocab_size, self.tie_word_embeddings, self.num_heads
         alone = self.alone()
+        if alone and (self.model_extra or {}).get("is_decoder"):
+            # The reference's encoder alone takes the flag as it is, and gives its layers the attention of a decoder.
+            raise UnsupportedError("is_decoder is true in the config of an encoder alone", "leave it out, or set it to false")
         layers = self.num_layers if self.num_decoder_layers is None else self.num_decoder_layers
         halves = {"encoder": self.num_layers} if alone else {"encoder": self.num_layers, "decoder": layers}
         words = [Tensor("shared.weight", (v, h), "embedding", Shard(0, v))]

@@ -148,6 +148,10 @@ class Registry(NamedTuple):
 def check(registry: Registry, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
     """What is worth telling of how a release serves a model's class. Raises `UnsupportedError` where it does not; where a cache is only
     `planned`, a class that a later release brought is told of, as the release's planner can be asked for it all the same."""
+    if architecture.unserved:
+        raise UnsupportedError(
+            f"{registry.title} does not serve {architecture.model_type}: {architecture.unserved}", "try --engine transformers"
+        )
     names, lists = classes_of(architecture), served(registry.folder)
     if not names and not architecture.crosses:
         return (f"{registry.title}'s registry was not asked: the class of {architecture.model_type} is not known",)

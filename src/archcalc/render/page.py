@@ -211,13 +211,17 @@ def _weights(page: Console, r: Inspection) -> None:
         table.add_column(overflow="fold")
         several = len(c.by_dtype) > 1
         held = next(iter(c.by_dtype), "") if not several else ""
-        # The bytes are of all that is stored; weights are counted without their scales, and one by one where several share a number.
-        scaled = c.stored_elements != c.elements
+        # The bytes are of all that is stored; weights are counted without their scales, and one by one where several share a number. The
+        # Hub leaves some packed, and counts some scales.
+        weights = c.elements if c.weights is None else c.weights
+        scaled = c.stored_elements != weights
         total = f"{guess}{units.format_exact(c.stored_elements)} elements{' as stored, scales included' if scaled else ''}"
         place = f"all in {c.asked}" if c.asked else "on disk"
         table.add_row(place, f"{guess}{units.format_bytes(c.bytes)}", f"{total}{f' of {held}' if held else ''}", style="bold")
         if scaled:
-            table.add_row("", "", f"{guess}{units.format_exact(c.elements)} weights without scales, packed ones counted one by one")
+            table.add_row("", "", f"{guess}{units.format_exact(weights)} weights without scales, packed ones counted one by one")
+        if weights != c.elements:
+            table.add_row("", "", f"{guess}{units.format_exact(c.elements)} elements as the Hugging Face Hub counts them")
         for dtype, elements in c.by_dtype.items() if several else ():
             table.add_row(
                 "", "", f"{guess}{units.format_exact(elements)} {f'of them in {dtype}' if scaled else f'elements of {dtype}'}"

@@ -182,6 +182,8 @@ def architecture_name(architecture: Architecture) -> str:
     is not known, as one read from a GGUF file, is of the architecture that is spelled as its type. Raises `UnsupportedError` for a class
     that the converter does not read.
     """
+    if architecture.unserved:
+        raise UnsupportedError(f"llama.cpp does not read {architecture.model_type}: {architecture.unserved}")
     read, text, names = served("llamacpp").classes, architecture.text, classes_of(architecture)
     if text is not None and text.class_name and text.class_name in read and not set(names) & _WRAPPERS:
         return read[text.class_name]
