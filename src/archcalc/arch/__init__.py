@@ -147,6 +147,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
     from archcalc.arch import _encoder, _heads, _inert, _lengths, _levels, _nested, _old_buffers, _rotary, _schema, _values
+    from archcalc.model import turned
     from archcalc.quant import stated
 
     _values.check(config)
@@ -182,6 +183,9 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         kept = _schema.fp32_modules(schema)
         if kept:
             architecture = _schema.marked_fp32(architecture, kept)
+        inner = getattr(schema, _levels.language_of(cls), None) if _levels.language_of(cls) else schema
+        if isinstance(inner, _schema.ConfigSchema) and inner.sees_both_ways() and architecture.decodes:
+            architecture = turned(architecture)
         unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config))
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None

@@ -19,7 +19,7 @@ from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
 from archcalc.errors import ConfigError
-from archcalc.model import LEARNED, Architecture, Facts, Group, Kind, Layer, Shard, Tensor, stack
+from archcalc.model import LEARNED, Architecture, Facts, Group, Kind, Layer, Shard, Tensor, both_ways, stack
 
 NAMES = ("self.query", "self.key", "self.value", "output.dense")
 
@@ -100,7 +100,7 @@ class BertSchema(BertKeys, DecoderSchema):
         # The output reads the whole width, also where the heads do not fill it.
         outputs = ("attention.output.dense.weight", "crossattention.output.dense.weight")
         layer = layer._replace(tensors=tuple(t._replace(shape=(h, h)) if t.name in outputs else t for t in layer.tensors))
-        return layer if self.is_decoder else layer._replace(caches=())
+        return layer if self.is_decoder else both_ways(layer)
 
     def tied(self) -> Kind:
         return "tied" if self.tie_word_embeddings else "param"

@@ -72,8 +72,14 @@ class ConfigSchema(BaseModel):
     fp32_modules: ClassVar[tuple[str, ...]] = ()
     # Whether the type says itself what stands where the head does; elsewhere the class that `architectures` names decides (`_heads`).
     own_heads: ClassVar[bool] = False
+    # Whether the reference's mask is one that `is_causal` turns to both ways (transformers 5.24, masking_utils.py `create_causal_mask`).
+    turns: ClassVar[bool] = False
     # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
     language: ClassVar[bool] = True
+
+    def sees_both_ways(self) -> bool:
+        """Whether the config turns a decoder's layers to see both ways."""
+        return self.turns and (self.model_extra or {}).get("is_causal") is False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -25,6 +25,7 @@ from archcalc.engines._allocation import (
     lacks_dtype,
     layers_text,
     merged,
+    nothing_kept,
     served_window,
     times,
 )
@@ -620,7 +621,7 @@ def allocate(
     made = plan(architecture, work.kv_dtype, options)
     need = demand(work, options, made.rules)
     if not any(g.layers for groups in made.stages for g in groups):
-        raise UnsupportedError(f"vLLM: {architecture.model_type} has no caches")
+        return _nothing(architecture, work, options, made)
     widest = made.fullest()
     fullest = made.stages[widest]
     each, blocks = planner.bytes_per_block(fullest), planner.request_blocks(fullest, need)
@@ -656,6 +657,13 @@ def allocate(
         details,
         tuple(notes),
     )
+
+
+def _nothing(architecture: Architecture, work: Workload, options: CacheOptions, made: Plan) -> Allocation:
+    """Layers that see both ways ask for no pages (layers/attention/attention.py `Attention.get_kv_cache_spec`)."""
+    dtype = made.dtype if made.dtype != "auto" else _model_dtype(architecture, options)
+    ranks, version = options.tp * options.pp, options.version or NEWEST
+    return Allocation("vllm", version, work.context_tokens, work.batch, dtype, (), nothing_kept(architecture), ranks)
 
 
 def _few(needed: int, pool_blocks: int, context: int, version: str | None) -> list[str]:
