@@ -551,6 +551,25 @@ class Architecture(NamedTuple):
         return not self.decodes and not self.refines and not self.is_part
 
     @property
+    def head_rows(self) -> int:
+        """Scores that its head makes of a token: logits over the vocabulary, or labels; 0 without a head."""
+        return max(
+            (
+                t.shape[0]
+                for group in self.groups
+                if group.part == "head"
+                for t in group.tensors
+                if len(t.shape) == 2 and t.kind != "copy" and t.shape[0] != self.facts.hidden_size
+            ),
+            default=0,
+        )
+
+    @property
+    def writes(self) -> bool:
+        """Whether it chooses tokens: by logits over the vocabulary. Without a head, or with one of labels, engines pool instead."""
+        return self.decodes and self.head_rows >= self.facts.vocab_size > 0
+
+    @property
     def shown_stacks(self) -> tuple[Stack, ...]:
         """The stacks that stand for the model where its layers are told: the decoder's, else those of an encoder, alone."""
         for parts in (("decoder",), ("vision", "audio"), ("other",)):

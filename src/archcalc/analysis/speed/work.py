@@ -59,6 +59,7 @@ class Work(NamedTuple):
     sent_bytes: int
     placement: Placement
     decodes: bool = True
+    refines: bool = False
     away_bytes: int = 0
     away_expert_bytes: int = 0
 
@@ -184,7 +185,8 @@ def work(
         routed_flops=routed,
         sent_bytes=2 * facts.hidden_size,
         placement=placement,
-        decodes=any(layer.caches for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds),
+        decodes=architecture.decodes,
+        refines=architecture.refines,
         away_bytes=away - away_experts,
         away_expert_bytes=away_experts,
     )

@@ -214,7 +214,7 @@ def architecture_name(architecture: Architecture) -> str:
     raise UnsupportedError(f"llama.cpp: its converter does not read {names[0] if names else architecture.model_type}")
 
 
-def kept(architecture: Architecture, name: str) -> Architecture:
+def as_kept(architecture: Architecture, name: str) -> Architecture:
     """The model as its graph keeps it: without a memory for the GGUF architectures that have none, else with one also for layers that see
     both ways."""
     return without_caches(architecture) if name in _NO_MEMORY else as_cached(architecture)
@@ -253,7 +253,7 @@ def rows_of(architecture: Architecture, name: str) -> list[Row]:
 def layer_bytes(architecture: Architecture, work: Workload, options: CacheOptions) -> tuple[list[int], list[int]]:
     """What each layer of the decoder caches, and its recurrent state, in the order of the layers; all add up to `allocate`'s bytes."""
     name = architecture_name(architecture)
-    architecture = kept(architecture, name)
+    architecture = as_kept(architecture, name)
     type_k = _type(work.kv_dtype or "f16")
     type_v = _type(options.cache_type_v) if options.cache_type_v else type_k
     n_seq = options.n_parallel or work.batch
@@ -335,7 +335,7 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
     name = architecture_name(architecture)
     if name in _NOT_MODELLED:
         raise UnsupportedError(f"llama.cpp: the caches of {name} are not modelled")
-    whole, architecture = architecture, kept(architecture, name)
+    whole, architecture = architecture, as_kept(architecture, name)
     n_seq = options.n_parallel or work.batch
     grid = cells(work.context_tokens * work.batch, n_seq, options)
     rows = rows_of(architecture, name)

@@ -59,11 +59,9 @@ def allocate(architecture: Architecture, work: Workload) -> Allocation:
     dtype = work.kv_dtype or default_dtype(architecture)
     if dtype not in BITS and dtype not in ("bf16", "fp16"):
         raise lacks_dtype(NAME, dtype, ("bf16", "fp16", *BITS), "--kv-bits packs 4 or 8 bits")
-    notes = (
-        (f"mlx-lm reads {architecture.model_type} one way, as a decoder: what it makes is another model's",)
-        if unread(architecture)
-        else ()
-    )
+    notes: tuple[str, ...] = ()
+    if unread(architecture):
+        notes = (f"mlx-lm reads {architecture.model_type} one way, as a decoder: what comes out is another model's",)
     architecture = as_cached(architecture)
     figures = [_figure(module, held, work, dtype, architecture) for held in held_caches(architecture, by_layer=True)]
     rule = f"grown in steps of {STEP} tokens"
