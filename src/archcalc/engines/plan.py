@@ -100,7 +100,8 @@ class Pooled(NamedTuple):
     """What sequences take under an engine, and what a room holds, as functions of the context.
 
     `pool` is the same in linear form, where the engine has one. `divided` makes it anew for so many sequences, where an engine divides the
-    room among kinds of caches before it knows how many there will be: with the value of the flag that says so.
+    room among kinds of caches before it knows how many there will be: with the value of the flag that says so. `whole`: an input is read
+    in one step, whatever its length.
     """
 
     needed: Callable[[int, int], int]
@@ -109,6 +110,7 @@ class Pooled(NamedTuple):
     rule: str
     pool: Pool | None = None
     divided: Callable[[int], tuple[Pooled, int]] | None = None
+    whole: bool = False
 
 
 class Candidate(NamedTuple):

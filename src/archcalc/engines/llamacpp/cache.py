@@ -468,6 +468,7 @@ def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: 
     placed = []
     for number, (rows, layer) in enumerate(_rows_by_layer(architecture, name)):
         depth = max((grid.of(row) * grid.streams_of(row) for row in rows if row.kind != "index"), default=0)
+        depth = depth or (batch if layer.unread else 0)
         if options.here is None or number in options.here:
             wide = sum(
                 grid.of(row) * grid.streams_of(row) * elements * 2

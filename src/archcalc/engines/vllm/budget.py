@@ -185,7 +185,8 @@ def vllm_peak(
         text = "a copy of the embedding table, over which its kernel is benchmarked; none once the compiled model is on disk"
         peak = Term("compilation", table, "cited", text, "vLLM, config/compilation.py `benchmark_combo_kernel`")
     elif logits >= forward and pools(architecture):
-        rows = f" + {tokens:,} x {architecture.head_rows:,} scores x 4 B" if architecture.head_rows else ""
+        scores = scores_of(architecture)
+        rows = f" + {tokens:,} x {scores:,} scores x 4 B" if scores else ""
         text = f"{tokens:,} x {hidden:,} x (2 + 4) B{rows}"
         peak = Term("pooler", logits, "cited", text, "vLLM, v1/worker/gpu_model_runner.py `_dummy_pooler_run`")
     elif logits >= forward:
@@ -212,8 +213,12 @@ def pooler_peak(architecture: Architecture, tokens: int) -> int:
     the most.
 
     Source: vLLM 0.33, v1/worker/gpu_model_runner.py `_dummy_pooler_run`, config/model.py `head_dtype`."""
-    hidden = architecture.facts.hidden_size
-    return tokens * (6 * hidden + 4 * architecture.head_rows)
+    return tokens * (6 * architecture.facts.hidden_size + 4 * scores_of(architecture))
+
+
+def scores_of(architecture: Architecture) -> int:
+    """Scores of a token: a decoder's head is left out where its class is made to pool (model_executor/models/adapters.py)."""
+    return 0 if architecture.returned and architecture.head_rows >= architecture.facts.vocab_size else architecture.head_rows
 
 
 def sampling_passes(device: Device, architecture: Architecture, version: str | None, own: Settings, sequences: int) -> float:

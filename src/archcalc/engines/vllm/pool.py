@@ -53,7 +53,9 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     groups = max(made.stages, key=planner.bytes_per_block)
     each = planner.bytes_per_block(groups)
     if not each:
-        return Pooled(lambda _context, _sequences: 0, lambda _room, context: (float(plan.sequences), context), dtype, "no cache")
+        return Pooled(
+            lambda _context, _sequences: 0, lambda _room, _context: (float(plan.sequences), 0), dtype, "no cache", whole=True
+        )
 
     def needed(context: int, sequences: int) -> int:
         blocks = planner.request_blocks(groups, cache.demand(Workload(context), options, made.rules))
