@@ -18,6 +18,9 @@ Part = Literal["embedding", "decoder", "head", "mtp", "vision", "audio", "other"
 Role = Literal["embedding", "attention", "mlp", "experts", "shared_experts", "router", "norm", "head", "other"]
 Kind = Literal["param", "router_bias", "tied", "copy"]
 CacheKind = Literal["full", "sliding", "chunked", "latent", "index", "state"]
+Outcome = Literal["", "picture", "waves", "chain"]
+"""What the decoder of a model that is no language model's makes: what is seen in an image (boxes, masks, depths, points), waves or
+their codes, which no attention over tokens writes, or each model of a chain the next one's input. Empty where there is no decoder."""
 Status = Literal["counted", "partial", "reference", "header", "guessed"]
 Recurrence = Literal["", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"]
 
@@ -493,11 +496,11 @@ class Architecture(NamedTuple):
     outside the layers; `capped` says that logits pass through a tanh, `capped_in` in which dtype; `crosses` that layers of the decoder read
     what an encoder made beside the tokens, and so keep keys and values of it; `coded` that code beside the
     checkpoint gives it a class; `saved` is false where no library is named that wrote the config, which may then be a part of what was
-    published. `uncounted` are kinds of tensors that the publisher's own
-    total of parameters, which the Hub shows where the checkpoint's index states one, leaves out: buffers. `refines` says that a text is
-    made in several passes over all of it (diffusion), `returned` that the reference hands back the keys and values of a pass, though its
-    layers see both ways: it is a decoder's class. `buffers` are what the
-    library that saved the checkpoint stored beside; nothing loads them.
+    published. `uncounted` are kinds of tensors that the publisher's own total of parameters, which the Hub shows where the
+    checkpoint's index states one, leaves out: buffers. `refines` says that a text is made in several passes over all of it
+    (diffusion), `outcome` what the decoder of a part makes, `returned` that the reference hands back the keys and values of a pass,
+    though its layers see both ways: it is a decoder's class. `buffers` are what the library that saved the checkpoint stored beside;
+    nothing loads them.
     """
 
     model_type: str
@@ -527,6 +530,7 @@ class Architecture(NamedTuple):
     lengths: Lengths | None = None
     refines: bool = False
     returned: bool = False
+    outcome: Outcome = ""
 
     @property
     def model_types(self) -> frozenset[str]:

@@ -175,7 +175,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         config = lowered.config
         schema = _schema.validate(cls, config)
         try:
-            architecture = schema.standalone()._replace(model_type=schema.name)
+            architecture = schema.standalone()._replace(model_type=schema.name, outcome=schema.outcome)
         except ConfigError as error:
             raise _levels.located(schema, error) from None
         if not cls.own_heads:

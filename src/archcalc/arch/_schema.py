@@ -14,7 +14,7 @@ from archcalc.arch._computes import USUAL, Computes
 from archcalc.arch._inert import INERT, INERT_AT, INERT_READ_BY, PATTERN, says_nothing
 from archcalc.arch._within import CLASSES
 from archcalc.errors import ConfigError, UnsupportedError, json_text
-from archcalc.model import Architecture, Encoder, Facts, Group, Position, Stack, Status, Tensor
+from archcalc.model import Architecture, Encoder, Facts, Group, Outcome, Position, Stack, Status, Tensor
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
@@ -74,6 +74,8 @@ class ConfigSchema(BaseModel):
     own_heads: ClassVar[bool] = False
     # Whether the reference's mask is one that `is_causal` turns to both ways (transformers 5.24, masking_utils.py `create_causal_mask`).
     turns: ClassVar[bool] = False
+    # What its decoder makes where that is no text.
+    outcome: ClassVar[Outcome] = ""
     # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
     language: ClassVar[bool] = True
 
