@@ -60,16 +60,12 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
         yield f"--max-num-batched-tokens {ask.batched_tokens}"
 
 
-# Suffixes of classes that are run to generate where nothing says otherwise.
-_GENERATE = ("ForCausalLM", "ForConditionalGeneration", "ChatModel", "LMHeadModel")
-
-
 def pooling(architecture: Architecture, version: str | None) -> Iterator[str]:
     """The flag that has a class of decoders pool what it makes, where its name alone says that it generates.
 
     Source: vLLM 0.33, config/model.py `_get_default_runner_type`, `_SUFFIX_TO_DEFAULTS`; `--runner` is in 0.10, `--task` before."""
     names = classes_of(architecture)
-    if architecture.encodes and names and names[0].endswith(_GENERATE):
+    if architecture.encodes and names and names[0].endswith(REGISTRY.generate):
         yield "--runner pooling" if at_least(version, 0, 10) else "--task embed"
 
 
