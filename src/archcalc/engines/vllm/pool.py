@@ -42,7 +42,7 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     flag = "--kv-dtype" if own is None else "--kv-cache-dtype"
     major = options.capability and options.capability[0]
     device = ask.gpus.device
-    elsewhere = device.name if device.vendor in ("amd", "intel") else ""
+    elsewhere = (device.vendor, device.name) if device.vendor in ("amd", "intel") else None
     if why := attention.lacks(architecture, ask.version, asked, options.block_size, major, flag, elsewhere):
         raise UnsupportedError(*why)
     dtype = (
