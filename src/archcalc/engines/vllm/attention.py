@@ -56,7 +56,9 @@ _LATENT = (
 # The indexer's pages are of 64 tokens. FlashMLA's and its like are for Hopper and the data centre's Blackwell, FlashInfer's for others.
 _SPARSE = (
     _Backend((), None, f"{_FP8} fp8_ds_mla nvfp4_ds_mla", 64, (9, 10)),
-    _Backend((0, 24), None, f"{_FP8} fp8_ds_mla nvfp4_ds_mla", 64, (12,)),
+    _Backend((0, 24), (0, 33), f"{_FP8} fp8_ds_mla nvfp4_ds_mla", 64, (12,)),
+    # mla/flashinfer_mla_sparse.py `FlashInferMLASparseSM120Backend`.
+    _Backend((0, 33), None, f"{_FP8} fp8_ds_mla", 64, (12,)),
 )
 _BLOCKS = ((0, 18), (1, 8, 16, 32, 64, 128, 256))
 """Until then `--block-size` is one of these."""
