@@ -15,6 +15,13 @@ _DRAFTS = frozenset(
     " --spec-draft-model --model-draft --spec-draft-hf --hf-repo-draft --spec-type --draft-model".split()
 )
 """The flags that have tokens drafted: vLLM 0.33, SGLang 0.5.14, llama.cpp 0c1e57098 and mlx-lm 0.28, each engine's own parser."""
+_POOLS = {
+    "--runner": ("pooling",), "--convert": ("embed", "classify", "reward"), "--is-embedding": ("true",),
+    "--task": ("embed", "embedding", "classify", "score", "reward"), "--embeddings": ("true",), "--embedding": ("true",),
+    "--reranking": ("true",),
+}  # fmt: skip
+"""The flags with which a decoder makes vectors or scores: vLLM 0.33, config/model.py; SGLang 0.5.23, srt/configs/model_config.py
+`is_generation_model`; llama.cpp 0c1e57098, tools/server/server-context.cpp."""
 _GRAPHLESS = "--enforce-eager", "--disable-cuda-graph"
 _APART = "--disaggregation-mode", "--kv-transfer-config"
 
@@ -37,6 +44,9 @@ def beside(flags: Mapping[str, str], ask: Ask, gpus: int) -> Beside | None:
             f"tokens are drafted ({flag}): how many are accepted depends on the text, and no measurements of that stand behind a forecast",
             drafted + 1 if drafted else None,
         )
+    for flag, values in _POOLS.items():
+        if flags.get(flag) in values:
+            return Beside(f"the command pools what the model makes ({flag}): it writes no tokens", None)
     for flag in _APART:
         if flag in flags and _apart(flags[flag]):
             return Beside(

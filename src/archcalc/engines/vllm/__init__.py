@@ -177,6 +177,9 @@ class Vllm(Server):
             return why
         if own is not None and not own.trusts and (why := untrusted("vllm", self.title, architecture)):
             return why
+        if own is not None and own.pools is False and architecture.encodes and not architecture.returned:
+            # config/model.py: "Embedding models do not support `--runner generate`".
+            return "vLLM runs a model that reads its whole input at once to pool alone, and the command says that it generates"
         if own is not None and (why := misnamed(REGISTRY, architecture, ask.version)):
             return why
         if own is not None and (why := lengths.window_refused(architecture, ask.version, own)):
