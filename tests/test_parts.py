@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from archcalc.analysis.refusals import refuse_part
 from archcalc.arch import parse
-from archcalc.errors import ConfigError
+from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.figures.checkpoint import inventory, summary
 from conftest import Run
 
@@ -53,11 +54,37 @@ def test_a_part_is_counted_and_shown_and_neither_served_nor_trained(name: str, c
     ):
         done = cli(*command)
         assert (done.returncode, done.stdout) == (2, "")
-        ways = ("without a decoder", "of no tokens", "whose decoder writes no tokens", "whose decoder is no attention over tokens")
+        ways = (
+            "without a decoder", "of no tokens", "whose decoder writes no tokens", "whose decoder is no attention over tokens",
+            "each of which writes the next one's input",
+        )  # fmt: skip
         assert any(f"{what}: it keeps no cache" in done.stderr for what in ways)
         assert "archcalc inspect" in done.stderr
     kept = cli("kv", "part.json", "--ctx", "1k", "--engine", "textbook", "--format", "json")
     assert json.loads(kept.stdout)["bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        # Detectors, masks, depths and points: transformers 5.24, models/*/modeling_*.py (DetrDecoder, SamMaskDecoder, DPTNeck, ...).
+        *((name, "a model of images whose decoder writes no tokens") for name in (
+            "detr", "deformable_detr", "rt_detr", "mask2former", "maskformer", "upernet", "glpn", "dpt", "depth_anything", "sam", "sam2",
+            "superpoint",
+        )),
+        # Codecs, and a transducer's LSTM.
+        *((name, "a model of sound whose decoder is no attention over tokens") for name in (
+            "dac", "parakeet_rnnt", "parakeet_tdt", "nemotron_asr_streaming", "vibevoice_acoustic_tokenizer",
+        )),
+        ("bark", "a chain of models"),
+        *((name, "an encoder alone, without a decoder") for name in ("dinov2", "vit", "wav2vec2", "hubert", "parakeet_ctc")),
+        *((name, "a model of no tokens") for name in ("vits", "timesfm", "time_series_transformer")),
+    ],
+)  # fmt: skip
+def test_what_a_part_is_called_is_on_its_record(name: str, said: str) -> None:
+    """By what its adapter says that its decoder makes, not by what its modules are called."""
+    with pytest.raises(UnsupportedError, match=said):
+        refuse_part(parse(_first(GOLDEN / f"{name}.jsonl")))
 
 
 @pytest.mark.parametrize(

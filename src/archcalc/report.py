@@ -570,11 +570,18 @@ class FitFormat(Record):
     command: str
 
 
+class FitReads(Record):
+    """How a model that decodes nothing is run: inputs read at once at most, and tokens in a batch, of each replica."""
+
+    inputs: int
+    batch_tokens: int
+
+
 class FitReport(Report):
     """What `archcalc fit` says of one model on one machine.
 
     `own_context` is null where a context was asked for, `formats` is empty where one storage is all that is asked for or needed, `assumed`
-    says what was taken for granted.
+    says what was taken for granted. `reads` is null of a model that writes its text a token at a time.
     """
 
     _shown = ("source", "fits", "verdict")
@@ -612,6 +619,7 @@ class FitReport(Report):
     own_context: FitOwnContext | None
     formats: list[FitFormat]
     assumed: str
+    reads: FitReads | None = None
 
 
 class DiagnosedTerm(Record):

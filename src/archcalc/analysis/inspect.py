@@ -322,7 +322,7 @@ def inspect(
             pass_tokens,
             compute,
             flops.forward_bytes(a, pass_tokens, memory.DTYPE_BYTES[compute]),
-            a.facts.vocab_size * _LOGIT_BYTES,
+            a.head_rows * _LOGIT_BYTES,
         )
     return report.Inspection(
         schema_version=report.SCHEMA_VERSION,

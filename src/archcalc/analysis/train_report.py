@@ -191,6 +191,8 @@ def _notes(a: Architecture, run: Run) -> list[str]:
     notes = []
     if odd := without_rule(a):
         notes.append(f"what a layer keeps for {', '.join(odd[:4])} is not counted: no rule knows its part in the layer")
+    if not a.head_rows and not any(group.part == "head" for group in a.groups):
+        notes.append(f"{a.model_type} has no head here: its loss is of hidden states, and no logits are counted")
     context = a.facts.context_tokens
     if context is not None and run.seq > context:
         notes.append(f"{run.seq:,} tokens are beyond the {context:,} positions that the config states")

@@ -147,6 +147,9 @@ def fit_report(
         own_context=None if own is None else report.FitOwnContext(own.tokens, own.fits, own.headroom_bytes),
         formats=[] if brief or given else [_format(loaded, held, wanted) for held in choice.formats],
         assumed=assumed(loaded, found, ask, unsaid, own, wanted if usual else None),
+        reads=None
+        if loaded.architecture.writes
+        else report.FitReads(int(best.max_concurrency), max(b.batched_tokens, best.context_tokens)),
     )
 
 

@@ -153,6 +153,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
     from archcalc.arch import _encoder, _heads, _inert, _lengths, _levels, _nested, _old_buffers, _rotary, _schema, _values
+    from archcalc.model import turned
     from archcalc.quant import stated
 
     _values.check(config)
@@ -180,7 +181,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         config = lowered.config
         schema = _schema.validate(cls, config)
         try:
-            architecture = schema.standalone()._replace(model_type=schema.name)
+            architecture = schema.standalone()._replace(model_type=schema.name, outcome=schema.outcome)
         except ConfigError as error:
             raise _levels.located(schema, error) from None
         if not cls.own_heads:
@@ -188,6 +189,9 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         kept = _schema.fp32_modules(schema)
         if kept:
             architecture = _schema.marked_fp32(architecture, kept)
+        inner = getattr(schema, _levels.language_of(cls), None) if _levels.language_of(cls) else schema
+        if isinstance(inner, _schema.ConfigSchema) and inner.sees_both_ways() and architecture.decodes:
+            architecture = turned(architecture)
         unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config), *_values.unknown_activations(config))
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None

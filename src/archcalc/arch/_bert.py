@@ -20,7 +20,7 @@ from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
 from archcalc.errors import ConfigError
-from archcalc.model import LEARNED, Architecture, Facts, Group, Kind, Layer, Shard, Tensor, stack
+from archcalc.model import LEARNED, Architecture, Facts, Group, Kind, Layer, Shard, Tensor, both_ways, stack
 
 # Types whose layers held a table of distances between tokens where `position_embedding_type` is relative, in transformers 4.51.3
 # (`distance_embedding` in their modeling files). 5.24 has none, and passes over those that checkpoints hold.
@@ -139,7 +139,9 @@ class BertSchema(BertKeys, DecoderSchema):
         # The output reads the whole width, also where the heads do not fill it.
         outputs = ("attention.output.dense.weight", "crossattention.output.dense.weight")
         layer = layer._replace(tensors=tuple(t._replace(shape=(h, h)) if t.name in outputs else t for t in layer.tensors))
-        return layer if self.decodes() else layer._replace(caches=())
+        if self.is_decoder:
+            return layer if self.decodes() else layer._replace(caches=())
+        return both_ways(layer)
 
     def tied(self) -> Kind:
         return "tied" if self.tie_word_embeddings else "param"

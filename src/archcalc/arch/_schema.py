@@ -14,7 +14,7 @@ from archcalc.arch._computes import USUAL, Computes
 from archcalc.arch._inert import BUT, INERT, INERT_AT, INERT_READ_BY, PATTERN, says_nothing
 from archcalc.arch._within import CLASSES
 from archcalc.errors import ConfigError, UnsupportedError, json_text
-from archcalc.model import Architecture, Encoder, Facts, Group, Position, Stack, Status, Tensor
+from archcalc.model import Architecture, Encoder, Facts, Group, Outcome, Position, Stack, Status, Tensor
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
@@ -85,11 +85,19 @@ class ConfigSchema(BaseModel):
     fp32_modules: ClassVar[tuple[str, ...]] = ()
     # Whether the type says itself what stands where the head does; elsewhere the class that `architectures` names decides (`_heads`).
     own_heads: ClassVar[bool] = False
+    # Whether the reference's mask is one that `is_causal` turns to both ways (transformers 5.24, masking_utils.py `create_causal_mask`).
+    turns: ClassVar[bool] = False
+    # What its decoder makes where that is no text.
+    outcome: ClassVar[Outcome] = ""
     # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
     language: ClassVar[bool] = True
     # Whether keys of its text model that stand beside it are that model's (`_levels`). Where another part is as much of it, such a key
     # is neither's, as in the reference, and is named.
     lowers: ClassVar[bool] = True
+
+    def sees_both_ways(self) -> bool:
+        """Whether the config turns a decoder's layers to see both ways."""
+        return self.turns and (self.model_extra or {}).get("is_causal") is False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -17,7 +17,7 @@ from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
 from archcalc.blocks.norm import rms_norm
 from archcalc.errors import ConfigError, UnsupportedError
-from archcalc.model import Architecture, Facts, Group, Layer, Position, Shard, Stack, Tensor, stack
+from archcalc.model import Architecture, Facts, Group, Layer, Position, Shard, Stack, Tensor, both_ways, stack
 
 NAMES = ("q", "k", "v", "o")
 
@@ -78,7 +78,7 @@ class Schema(ConfigSchema):
             extra += (*prefixed("layer.1.EncDecAttention", cross.tensors()), rms_norm("layer.1.layer_norm", h))
         attention = GroupedQueryAttention(h, n, n, self.d_kv, rope=False, names=NAMES)
         built = make_layer(attention, ffn, mixer_name="layer.0.SelfAttention", ffn_name=f"{last}.DenseReluDense", extra=extra)
-        return built if decodes else built._replace(caches=())
+        return built if decodes else both_ways(built)
 
     def half(self, name: str, layers: int) -> Stack:
         decodes = name == "decoder"

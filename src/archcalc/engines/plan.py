@@ -100,8 +100,8 @@ class Pooled(NamedTuple):
     """What sequences take under an engine, and what a room holds, as functions of the context.
 
     `pool` is the same in linear form, where the engine has one. `divided` makes it anew for so many sequences, where an engine divides the
-    room among kinds of caches before it knows how many there will be: with the value of the flag that says so. `asked_bytes` is the size
-    that a command gives the pool, whatever room there is.
+    room among kinds of caches before it knows how many there will be: with the value of the flag that says so. `whole`: an input is read
+    in one step, whatever its length. `asked_bytes` is the size that a command gives the pool, whatever room there is.
     """
 
     needed: Callable[[int, int], int]
@@ -110,6 +110,7 @@ class Pooled(NamedTuple):
     rule: str
     pool: Pool | None = None
     divided: Callable[[int], tuple[Pooled, int]] | None = None
+    whole: bool = False
     asked_bytes: int | None = None
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from archcalc.engines.plan import Ask
     from archcalc.hardware import GpuSpec
-    from archcalc.report import FitPlan, FitReport
+    from archcalc.report import FitPlan, FitReads, FitReport
     from archcalc.zoo import Entry
 
 _LABEL = 12
@@ -115,8 +115,12 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
     table.add_row("plan", f"{plan_text(r.plan)}: {r.why}")
     most = holds(r.max_context_tokens, r.max_concurrency, r.context_tokens, r.concurrency)
     stopped = spare >= 0 and not r.start.starts
-    table.add_row("holds" if not stopped else "would hold", most)
-    if r.kv_tokens:
+    refused = spare >= 0 and not r.fits
+    if r.reads is not None and r.max_context_tokens:
+        table.add_row("takes" if not refused else "would take", takes(r.max_context_tokens, r.reads))
+    else:
+        table.add_row("holds" if not refused else "would hold", most)
+    if r.kv_tokens and (r.start.starts or spare < 0):
         table.add_row("KV tokens", f"{r.kv_tokens:,} in all, as the engine reports")
     for name, words in speed_rows(r):
         table.add_row(name, words)
@@ -207,6 +211,13 @@ def holds(longest: int, most: float, context: int, concurrency: int) -> str:
     each = "" if concurrency == 1 else f" in each of {concurrency:,} sequences"
     whole = f"; {most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
     return f"up to {units.format_tokens(longest)} tokens{each}{whole}"
+
+
+def takes(longest: int, reads: FitReads) -> str:
+    """What a model that decodes nothing reads: `inputs of up to 8k tokens, 256 at once, in batches of up to 8,192 tokens`."""
+    at_once = "one at a time" if reads.inputs == 1 else f"{reads.inputs:,} at once"
+    batch = f", in batches of up to {reads.batch_tokens:,} tokens" if reads.batch_tokens >= longest else ""
+    return f"inputs of up to {units.format_tokens(longest)} tokens, {at_once}{batch}"
 
 
 def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:

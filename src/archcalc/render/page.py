@@ -259,6 +259,11 @@ def _cache(page: Console, r: Inspection) -> None:
         from archcalc.engines.engine import TEXTBOOK
 
         k = r.kv_cache
+        if not k.by_kind:
+            page.print("\nKV cache", style="bold")
+            under = "" if k.engine == TEXTBOOK else f" under {k.engine}"
+            page.print(f"none{under}: nothing of one pass over a text is read by the next")
+            return
         rule = "textbook: every token a layer can see, once" if k.engine == TEXTBOOK else f"as {k.engine} allocates it"
         page.print(f"\nKV cache, {k.dtype}, one sequence ({rule})", style="bold")
         table = plain_table()
@@ -303,7 +308,7 @@ def _compute(page: Console, r: Inspection) -> None:
         table.add_row(
             "activations",
             f"{guess}{units.format_bytes(w.bytes)} for a forward pass of {w.tokens:,} tokens in {w.dtype} (by formula), "
-            f"logits {units.format_bytes(w.logits_bytes)} a position",
+            + (f"logits {units.format_bytes(w.logits_bytes)} a position" if w.logits_bytes else "without a head no logits"),
         )
     if table.row_count:
         page.print("\nCompute", style="bold")

@@ -13,6 +13,13 @@ from archcalc.commands.words import Engine
 from archcalc.engines.engine import server
 from archcalc.engines.plan import Ask, Fit
 
+_POOLS = {
+    "--runner": ("pooling",), "--convert": ("embed", "classify", "reward"), "--is-embedding": ("true",),
+    "--task": ("embed", "embedding", "classify", "score", "reward"), "--embeddings": ("true",), "--embedding": ("true",),
+    "--reranking": ("true",),
+}  # fmt: skip
+"""The flags with which a decoder makes vectors or scores: vLLM 0.33, config/model.py; SGLang 0.5.23, srt/configs/model_config.py
+`is_generation_model`; llama.cpp 0c1e57098, tools/server/server-context.cpp."""
 _APART = "--disaggregation-mode", "--kv-transfer-config"
 
 
@@ -49,6 +56,9 @@ def beside(flags: Flags | None, ask: Ask, fit: Fit, work: Work, requests: int) -
             f"tokens are drafted ({flag}): how many are accepted depends on the text, and no measurements of that stand behind a forecast",
             drafted + 1 if drafted else None,
         )
+    for flag, values in _POOLS.items():
+        if given.get(flag) in values:
+            return Beside(f"the command pools what the model makes ({flag}): it writes no tokens", None)
     for flag in (flag for flag in _APART if flag in given):
         if _apart(given[flag]):
             return Beside(

@@ -162,7 +162,10 @@ def forecast(
     bound, floor = bound_tokens_per_s(work, device, load, away, other), floor_s(work, device, quant, load.isl)
     none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
     if not work.decodes:
-        return none._replace(why="an encoder decodes no tokens, and none was measured reading its input")
+        what = "an encoder decodes no tokens" if work.encodes else "without a head for its vocabulary it writes no tokens"
+        if work.refines:
+            what = "a diffusion model writes its text in passes over all of it"
+        return none._replace(why=f"{what}, and none was measured reading its input")
     if device.bandwidth_bytes_per_s is None:
         custom = device.vendor == "custom"
         held = f"nothing is known of the bandwidth of a {device.name}" if custom else f"no bandwidth is published for {device.name}"

@@ -411,7 +411,7 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
     local = run.micro_batch * -(-min(run.seq, run.scored or run.seq) // run.cp)
     if run.loss == "scalar":
         return FP32 * local, 2 * FP32 * local, 0
-    vocab = next((-(-t.shape[0] // run.tp) for g in a.groups if g.part == "head" for t in g.tensors), a.facts.vocab_size)
+    vocab = -(-_scores(a) // run.tp)
     c, n = run.size, local * vocab
     if run.loss == "none":
         return c * n, c * n, c * n
@@ -459,6 +459,11 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
     return made, kept, 0
 
 
+def _scores(a: Architecture) -> int:
+    """Scores of a token behind its head: of its vocabulary, or labels; none where it has no head, whose loss is of hidden states."""
+    return next((t.shape[0] for g in a.groups if g.part == "head" for t in g.tensors), 0)
+
+
 def _trains_head(a: Architecture, run: Run) -> bool:
     return not run.lora or any(name.startswith(f"{SAVED}head.") for name in (targeted(a, (), run.saved) if run.saved else ()))
 
@@ -469,12 +474,12 @@ def _tokens_words(run: Run) -> str:
 
 def _held_logits(a: Architecture, run: Run) -> str:
     """The logits that the model's output still holds while layers run backwards."""
-    return f"{run.size} B x {_tokens_words(run)} x {a.facts.vocab_size:,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
+    return f"{run.size} B x {_tokens_words(run)} x {_scores(a):,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
 
 
 def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
     tokens = _tokens_words(run)
-    size = f"{tokens} x {a.facts.vocab_size:,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
+    size = f"{tokens} x {_scores(a):,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
     if run.loss == "none":
         return f"{run.size} B x {size}"
     if run.loss == "scalar":
@@ -498,8 +503,8 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
         )
     if run.loss == "fused":
         hidden, width = a.facts.hidden_size, run.size
-        head = "" if not _trains_head(a, run) else f" + {width} B x {a.facts.vocab_size:,} x {hidden:,} (gradient of the head)"
-        chunk = "" if late else f" + ({width} + 4) B x {_fused_rows(a, run):,} x {a.facts.vocab_size:,} (a chunk's logits)"
+        head = "" if not _trains_head(a, run) else f" + {width} B x {_scores(a):,} x {hidden:,} (gradient of the head)"
+        chunk = "" if late else f" + ({width} + 4) B x {_fused_rows(a, run):,} x {_scores(a):,} (a chunk's logits)"
         return f"{width} B x {tokens} x {hidden:,} (gradient of its input){head}{chunk}"
     if run.shifted != "labels":
         held = FP32 if run.shifted == "fp32-logits" else run.size
@@ -516,7 +521,7 @@ def _fused_rows(a: Architecture, run: Run) -> int:
     """Tokens of one chunk of a fused loss: so many that its logits are no larger than the head's input (Hsu et al. 2024, section
     3.2)."""
     local = run.micro_batch * -(-run.seq // run.cp)
-    return min(local, 1 << max(0, (ceil(local / ceil(a.facts.vocab_size / a.facts.hidden_size)) - 1).bit_length()))
+    return min(local, 1 << max(0, (ceil(local / ceil(max(1, _scores(a)) / a.facts.hidden_size)) - 1).bit_length()))
 
 
 def _activation_formula(run: Run, block: str, size: int) -> str:

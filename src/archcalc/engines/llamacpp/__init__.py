@@ -267,7 +267,7 @@ class LlamaCpp(Server):
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.llamacpp.command import command
 
-        return command(named, ask, fit)
+        return command(named, ask, model, fit)
 
     def spills(self, model: Candidate, ask: Ask, fit: Fit) -> Sequence[tuple[str, str]]:
         """Experts first, of which a token visits few; then whole layers. Not where CPU and GPU share the memory, nor more than the RAM."""
@@ -303,12 +303,16 @@ class LlamaCpp(Server):
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         from archcalc import units
+        from archcalc.engines._allocation import unread
         from archcalc.figures.checkpoint import inventory, storage_bytes
 
         if ask.own is not None:
             yield from ask.own.fitted
             each = ask.own.cells if ask.own.unified else ask.own.cells // ask.own.slots
             trained = model.architecture.facts.context_tokens
+            if unread(model.architecture) and each > ask.own.ubatch:
+                most = f"inputs of more than {ask.own.ubatch:,} tokens, as it reads each in one batch"
+                yield f"llama-server refuses {most}: -b {each} -ub {each} takes them"
             if trained and each > trained:
                 # tools/server/server-context.cpp `load_model`: "exceeds the training context of the model - capping".
                 yield f"memory is taken for {each:,} tokens of a sequence, and llama-server serves no more than the {trained:,} trained"

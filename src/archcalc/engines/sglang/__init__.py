@@ -87,8 +87,12 @@ class Sglang(Server):
         return FIRST, NEWEST
 
     def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
-        from archcalc.engines.served import check
+        from archcalc.engines._allocation import unread
+        from archcalc.engines.served import check, is_one_of
 
+        if unread(architecture) and is_one_of(architecture, {"Gemma3TextModel"}):
+            # The loader takes another class for it (0.5.23, srt/model_loader/utils.py `get_model_architecture`).
+            architecture = architecture._replace(classes=("EmbeddingGemmaModel",))
         return check(registry(), architecture, version, planned=planned)
 
     def length(self, architecture: Architecture, version: str | None, own: Any) -> Length:

@@ -101,6 +101,9 @@ class Vllm(Server):
         from archcalc.engines.plan import capability
 
         held, name = as_stored(architecture, quant, self.title)
+        if held.returned and held.encodes and held.head_rows >= held.facts.vocab_size:
+            # A class of decoders that pools has no head (model_executor/models/adapters.py `_create_pooling_model_cls`).
+            held = held._replace(groups=tuple(g for g in held.groups if g.part != "head"))
         cuda = capability(device)
         if name == "bf16" and quant is None and cuda is not None and cuda[0] < 8:
             from archcalc.engines.vllm.cache import served_dtype
@@ -194,6 +197,9 @@ class Vllm(Server):
             return why
         if own is not None and not own.trusts and (why := untrusted("vllm", self.title, architecture)):
             return why
+        if own is not None and own.pools is False and architecture.encodes and not architecture.returned:
+            # config/model.py: "Embedding models do not support `--runner generate`".
+            return "vLLM runs a model that reads its whole input at once to pool alone, and the command says that it generates"
         if own is not None and (why := misnamed(REGISTRY, architecture, ask.version)):
             return why
         if own is not None and (why := lengths.window_refused(architecture, ask.version, own)):

@@ -18,6 +18,7 @@ from archcalc.engines._allocation import (
     Allocation,
     Figure,
     Workload,
+    as_cached,
     batch_text,
     declared_dtype,
     default_dtype,
@@ -25,8 +26,10 @@ from archcalc.engines._allocation import (
     lacks_dtype,
     layers_text,
     merged,
+    nothing_kept,
     served_window,
     times,
+    unread,
 )
 from archcalc.engines.engine import unknown
 from archcalc.engines.served import classes_of, is_one_of
@@ -323,14 +326,39 @@ def _rank_elements(state: State, options: CacheOptions) -> int:
 # Specs of a model
 
 
+# Classes whose attention is of encoders where the config's `is_causal` is false, or EmbeddingGemma's key is set, and those made of them
+# (vLLM 0.33, models/*.py: AttentionType.ENCODER_ONLY).
+_TURNS = frozenset(
+    """
+    ApertusForCausalLM DeepseekForCausalLM DeepseekV2ForCausalLM DeepseekV3ForCausalLM DeepseekV3BidirectionalModel DomynEdgeForCausalLM
+    DotsOCRForCausalLM Ernie4_5ForCausalLM Gemma3ForCausalLM Gemma3TextModel IQuestCoderForCausalLM IQuestLoopCoderForCausalLM
+    InternLM3ForCausalLM JinaEmbeddingsV5Model JinaForRanking LLaMAForCausalLM LlamaBidirectionalForSequenceClassification
+    LlamaBidirectionalModel LlamaForCausalLM LlamaForSequenceClassification LlamaModel MiMoForCausalLM Ministral3ForCausalLM
+    MistralForCausalLM MistralModel PanguEmbeddedForCausalLM Phi3ForCausalLM Qwen2ForCausalLM Qwen2ForProcessRewardModel
+    Qwen2ForRewardModel Qwen2ForSequenceClassification Qwen2Model Qwen3ForCausalLM Qwen3ForSequenceClassification Qwen3Model
+    Qwen3NextForCausalLM Qwen3VLForConditionalGeneration Qwen3_5ForCausalLM Qwen3_5MoeForCausalLM Qwen3_5ForConditionalGeneration
+    Qwen3_5MoeForConditionalGeneration TeleChat2ForCausalLM TeleChat3ForCausalLM TeleFLMForCausalLM VoyageQwen3BidirectionalEmbedModel
+    """.split()
+)
+
+
+def read_as(architecture: Architecture) -> Architecture:
+    """The model as vLLM reads it: a decoder's class that does not know of `is_causal` keeps a cache."""
+    one_way = architecture.returned and unread(architecture) and not is_one_of(architecture, _TURNS)
+    return as_cached(architecture) if one_way else architecture
+
+
 def plan(architecture: Architecture, kv_dtype: str | None = None, options: CacheOptions | None = None) -> Plan:
     """The groups of a model on each pipeline stage."""
     options = options or CacheOptions()
     check_known(options.version)
     rule = rules(options.version)
+    whole, architecture = architecture, read_as(architecture)
     dtype = cache_dtype(architecture, kv_dtype, options)
     _check(architecture, options)
     layers, notes = specs(architecture, dtype, options, rule)
+    if whole is not architecture:
+        notes.append(f"{NAME}'s {classes_of(whole)[0]} reads one way whatever the config says, and keeps a cache")
     if options.draft is not None:
         layers += _drafting(options.draft, layers, dtype, options, rule)
     held = [item.cache for item in held_caches(architecture)]
@@ -648,7 +676,7 @@ def allocate(
     made = plan(architecture, work.kv_dtype, options)
     need = demand(work, options, made.rules)
     if not any(g.layers for groups in made.stages for g in groups):
-        raise UnsupportedError(f"vLLM: {architecture.model_type} has no caches")
+        return _nothing(architecture, work, options, made)
     widest = made.fullest()
     fullest = made.stages[widest]
     each, blocks = planner.bytes_per_block(fullest), planner.request_blocks(fullest, need)
@@ -684,6 +712,13 @@ def allocate(
         details,
         tuple(notes),
     )
+
+
+def _nothing(architecture: Architecture, work: Workload, options: CacheOptions, made: Plan) -> Allocation:
+    """Layers that see both ways ask for no pages (layers/attention/attention.py `Attention.get_kv_cache_spec`)."""
+    dtype = made.dtype if made.dtype != "auto" else _model_dtype(architecture, options)
+    ranks, version = options.tp * options.pp, options.version or NEWEST
+    return Allocation("vllm", version, work.context_tokens, work.batch, dtype, (), nothing_kept(architecture), ranks)
 
 
 def _few(needed: int, pool_blocks: int, context: int, version: str | None) -> list[str]:

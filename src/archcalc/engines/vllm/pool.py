@@ -43,7 +43,7 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     flag = "--kv-dtype" if own is None else "--kv-cache-dtype"
     major = options.capability and options.capability[0]
     device = ask.gpus.device
-    elsewhere = device.name if device.vendor in ("amd", "intel") else ""
+    elsewhere = (device.vendor, device.name) if device.vendor in ("amd", "intel") else None
     if why := attention.lacks(architecture, ask.version, cache_dtype, options.block_size, major, flag, elsewhere):
         raise UnsupportedError(*why)
     dtype = (
@@ -54,7 +54,9 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     groups = max(made.stages, key=planner.bytes_per_block)
     each = planner.bytes_per_block(groups)
     if not each:
-        return Pooled(lambda _context, _sequences: 0, lambda _room, context: (float(plan.sequences), context), dtype, "no cache")
+        return Pooled(
+            lambda _context, _sequences: 0, lambda _room, _context: (float(plan.sequences), 0), dtype, "no cache", whole=True
+        )
 
     def needed(context: int, sequences: int) -> int:
         blocks = planner.request_blocks(groups, cache.demand(Workload(context), options, made.rules))
