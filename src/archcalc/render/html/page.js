@@ -296,7 +296,7 @@ function element(name, attributes = {}, ...children) {
 
 /** A command in parts, in which no flag breaks at its dashes. */
 function flagged(command) {
-  return command.split(/( )/).map((word) => (word.startsWith("--") ? element("span", { class: "word" }, word) : word));
+  return command.split(/([ \n])/).map((word) => (word.startsWith("--") ? element("span", { class: "word" }, word) : word));
 }
 
 /** The memory of the fullest GPU, to scale: each part a span, hidden from readers as the table says the same. */
@@ -472,12 +472,10 @@ function start() {
         ),
       ),
     );
-    lines.textContent = data.models
-      .map((m) => commandLine(data, m, gpu.value, Number(count.value), tokens, sequences, data.dtypes[place]))
-      .join("\n");
-    document.getElementById("rent-command").textContent = data.models
-      .map((m) => rentLine(data, m, tokens, sequences, data.dtypes[place]))
-      .join("\n");
+    const same = data.models.map((m) => commandLine(data, m, gpu.value, Number(count.value), tokens, sequences, data.dtypes[place]));
+    lines.replaceChildren(...flagged(same.join("\n")));
+    const rented = data.models.map((m) => rentLine(data, m, tokens, sequences, data.dtypes[place]));
+    document.getElementById("rent-command").replaceChildren(...flagged(rented.join("\n")));
   }
 
   const ROWS = 8;
