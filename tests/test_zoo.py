@@ -81,6 +81,13 @@ def test_names_as_people_write_them(text: str, name: str) -> None:
     assert entry.name == name
 
 
+def test_a_family_stands_together() -> None:
+    """`archcalc models` lists them so; what was added later stood behind all others."""
+    families = [entry.family for entry in zoo.entries()]
+    runs = [family for i, family in enumerate(families) if i == 0 or families[i - 1] != family]
+    assert len(runs) == len(set(runs))
+
+
 def test_what_is_not_bundled_is_not_found() -> None:
     for text in ("", "llama", "llama-3.1-9b", "someone/gpt2", "openai-community/gpt_2", "../gpt2"):
         assert zoo.find(text) is None

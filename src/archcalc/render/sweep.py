@@ -13,6 +13,7 @@ from archcalc.render.rows import (
     exact,
     markdown_text,
     text,
+    told_of,
     write_csv,
     write_html,
     write_latex,
@@ -65,7 +66,7 @@ def write(rows: Sequence[dict[str, Any]], form: str, out: TextIO) -> None:
         write_markdown(columns, lines, out)
         out.writelines(f"\n{markdown_text(note)}\n" for note in notes)
     else:
-        write_table(columns, lines, out)
+        notes = told_of(notes, write_table(columns, lines, out))
         if notes:
             from archcalc.render.terminal import console
 
