@@ -539,3 +539,14 @@ def test_a_type_of_gguf_is_for_the_engine_that_it_is_of(call: str, engine: str, 
     """On a card of one's own a GGUF type was planned under vLLM, whose reader of such files is an experiment by its own documentation."""
     done = run("fit", *call.split(), "--format", "json")
     assert json.loads(done.stdout)["engine"] == engine
+
+
+@pytest.mark.parametrize("gpu", ["m4-max-64gb", "m3-max", "m4-pro-24gb"])
+def test_a_larger_mac_is_no_older_one(gpu: str, run: Run) -> None:
+    """To the owner of an M4 Max an M2 Max was named, as the smallest that holds the model."""
+    done = run("fit", "gpt-oss-120b", "--gpu", gpu, "--ctx", "100k", "--format", "json")
+    report = json.loads(done.stdout)
+    here = hardware.parse_spec(gpu).device
+    larger = [c["options"].removeprefix("--gpu ") for c in report["would_fit"] if c["options"].startswith("--gpu ")]
+    assert all(hardware.parse_spec(name).device.year >= here.year for name in larger)
+    assert larger or report["fits"]
