@@ -303,3 +303,15 @@ def test_words_under_a_table_are_of_what_it_shows(context: str, told: bool, cli:
     out = cli("sweep", "llama-3.1-8b", "--gpu", "4090", "--ctx", context, "--offline", "--format", "table").stdout
     assert ("tokens/s: forecast output" in out) is told and ("sequences: how many" in out) is told
     assert "a request ;" not in out
+
+
+def test_what_tells_rows_apart_stays_on_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two engines were two rows with the same words: their column was the second to go."""
+    monkeypatch.setenv("COLUMNS", "80")
+    done = run("sweep", "qwen3-8b", "--gpu", "h100", "--engine", "vllm,sglang", "--ctx", "8k", "--format", "table")
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[-1] == "engine"
+    assert [line.split()[-1] for line in lines[1:3]] == ["vllm", "sglang"]
+    left_out = next((line for line in lines if line.startswith("(too narrow for: ")), "")
+    for head in ("sequences",):
+        assert (head in left_out) != any(line.startswith(f"{head}: ") for line in lines)

@@ -917,7 +917,8 @@ class SweepRow(Record):
 
 
 class BundledModel(Record):
-    """One line of `archcalc models`. `release` is YYYY-MM-DD or YYYY-MM; null is not known for certain."""
+    """One line of `archcalc models`. `release` is YYYY-MM-DD or YYYY-MM; null is not known for certain. `release_note` says what else the
+    date is of."""
 
     name: str
     repo: str
@@ -928,6 +929,7 @@ class BundledModel(Record):
     attention: str
     context_tokens: int | None
     release: str | None
+    release_note: str | None
     license: str | None
     origin: str
     aliases: list[str]

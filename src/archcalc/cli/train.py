@@ -254,9 +254,10 @@ METHOD = "Preference and reinforcement learning"
 class Learned(NamedTuple):
     """Which method, and what stands beside the model for it."""
 
-    method: Annotated[Methods | None, typer.Option("--method", help="sft; dpo and reward take pairs.", rich_help_panel=METHOD)] = (
-        None
-    )
+    method: Annotated[
+        Methods | None,
+        typer.Option("--method", help="sft; dpo and reward take pairs. Adapters: --lora RANK.", rich_help_panel=METHOD),
+    ] = None
     completion: Annotated[
         str | None,
         typer.Option("--completion", metavar="TOKENS", help="Tokens of a sequence that are scored; all.", rich_help_panel=METHOD),

@@ -493,7 +493,7 @@ def _write(
     form: str, columns: Sequence[Column], lines: list[dict[str, Any]], title: str, notes: Sequence[str], out: TextIO
 ) -> None:
     """A table in one of its forms, with what qualifies it below."""
-    from archcalc.render.rows import write_html, write_latex, write_table
+    from archcalc.render.rows import told_of, write_html, write_latex, write_table
 
     if form == "latex":
         write_latex(columns, lines, out, notes)
@@ -503,10 +503,10 @@ def _write(
         write_markdown(columns, lines, out)
         out.writelines(f"\n{markdown_text(note)}\n" for note in notes)
     else:
-        write_table(columns, lines, out)
+        left_out = write_table(columns, lines, out)
         page = console(out)
         page.print()
-        for note in notes:
+        for note in told_of(notes, left_out):
             page.print(note, style="dim")
 
 
