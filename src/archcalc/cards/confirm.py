@@ -59,7 +59,8 @@ class Finding:
 
     # Of a hundred thousand the slots alone are what a page of them takes.
     __slots__ = (
-        "_nearly", "claim", "column", "judgement", "line", "name", "owner", "page", "shown", "slot", "table", "text", "verdict", "where",
+        "_named", "_nearly", "claim", "column", "judgement", "line", "name", "owner", "page", "shown", "slot", "table", "text", "verdict",
+        "where",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +82,7 @@ class Finding:
         # What a sentence says rightly confirms no alarm: it may be of something else.
         self.verdict = "said" if where.kind == "prose" else shown
         self._nearly: bool | None = None
+        self._named: Named | None = None
 
     @property
     def cell(self) -> str:
@@ -131,8 +133,10 @@ class Finding:
     def named(self) -> Named:
         """How the model is named: `pinned` by a comment, a link or the caller, `outright` by a whole name, `loosely` by a name that
         other releases go by too, or only `around` the claim. Keys of a tree are labels, and its model is stated as one."""
-        resolved = self.owner.resolved
-        return "pinned" if resolved.pinned or self.where.kind == "tree" else self.page.named(self.slot, resolved)
+        if self._named is None:
+            resolved = self.owner.resolved
+            self._named = "pinned" if resolved.pinned or self.where.kind == "tree" else self.page.named(self.slot, resolved)
+        return self._named
 
     @property
     def nearly(self) -> bool:
@@ -218,8 +222,14 @@ def _another_fact(finding: Finding, near: Near) -> bool:
     number = finding.claim.number
     if number is None or near.column or len(finding.models) != 1 or number.printed < 3:
         return False
-    others = next((group - {finding.claim.field} for group in _MIXED_UP if finding.claim.field in group), ())
-    return any(value.value == number.printed for field in others for value in truth.safely(finding.models[0], field, Quals()))
+    return number.printed in _beside(finding.models[0], finding.claim.field)
+
+
+@lru_cache(maxsize=4096)
+def _beside(model: Model, field: str) -> frozenset[int | Fraction]:
+    """What a model has of the fields whose numbers stand beside those of a field."""
+    others = next((group - {field} for group in _MIXED_UP if field in group), ())
+    return frozenset(value.value for other in others for value in truth.safely(model, other, Quals()))
 
 
 def _far(finding: Finding, near: Near) -> bool:
@@ -314,16 +324,25 @@ _HEAD = 120
 def _names_another(f: Finding, _near: Near) -> bool:
     """A list's item, or a table's corner, that begins with the name of another release, known or not."""
     if f.listed:
-        head = _RELEASE.match(f.line_text[:_HEAD])
+        text = f.line_text[:_HEAD]
     else:
         corner = f.where.rows[0][0].text if f.where.kind == "table" and f.where.heads and f.where.rows[0] else ""
-        head = _RELEASE.match(f"{corner[:_HEAD]}:")
-    if head is None or (f.heading and f.heading.casefold() in head[1].casefold()):
+        text = f"{corner[:_HEAD]}:"
+    release = _release(text)
+    if not release or (f.heading and f.heading.casefold() in release.casefold()):
         return False
-    said = _plain(head[1])
+    said = _plain(release)
     return not any(said in _plain(name) or _plain(name) in said for model in f.models for name in (model.name, f.name))
 
 
+@lru_cache(maxsize=256)
+def _release(text: str) -> str:
+    """The name of a release that a text begins with, or nothing."""
+    found = _RELEASE.match(text)
+    return found[1] if found else ""
+
+
+@lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     """A name without case and marks."""
     return re.sub(r"[^a-z0-9]", "", name.rpartition("/")[2].casefold())
@@ -462,25 +481,38 @@ SIGNS: tuple[Sign, ...] = (
 
 
 @cache
-def _signs(field: str) -> tuple[Sign, ...]:
-    return tuple(sign for sign in SIGNS if not sign.fields or field in sign.fields)
+def _signs(field: str) -> tuple[tuple[Sign, ...], tuple[Sign, ...]]:
+    """The signs that may hold for a field: those for an alarm, and those against one."""
+    found = [sign for sign in SIGNS if not sign.fields or field in sign.fields]
+    return tuple(sign for sign in found if sign.weight > 0), tuple(sign for sign in found if sign.weight < 0)
+
+
+_REASONS = 2
+"""Reasons that a doubt names."""
 
 
 def doubt(finding: Finding, near: Near) -> str:
     """Why an alarm is not raised, or nothing where it stands."""
     if finding.strict:
         return ""
-    holding = [sign for sign in _signs(finding.claim.field) if sign.holds(finding, near)]
-    if sum(sign.weight for sign in holding) >= THRESHOLD:
+    signs_for, signs_against = _signs(finding.claim.field)
+    weight = sum(sign.weight for sign in signs_for if sign.holds(finding, near))
+    against: list[str] = []
+    for sign in signs_against:
+        if sign.holds(finding, near):
+            weight += sign.weight
+            against.append(sign.says)
+            if weight < THRESHOLD and len(against) >= _REASONS:
+                break  # no later sign changes what is said
+    if weight >= THRESHOLD:
         return ""
-    against = [sign.says for sign in holding if sign.weight < 0]
-    return "; ".join(against[:2]) or "nothing nearby confirms that this model and this figure are meant"
+    return "; ".join(against[:_REASONS]) or "nothing nearby confirms that this model and this figure are meant"
 
 
 def of_another(finding: Finding) -> bool:
     """Whether a sign says that a sentence's figure is of something else, however far off it is: such a figure is not even doubted."""
     return any(
-        sign.weight < -1 and sign.holds is not _far and sign.holds(finding, _NOTHING) for sign in _signs(finding.claim.field)
+        sign.weight < -1 and sign.holds is not _far and sign.holds(finding, _NOTHING) for sign in _signs(finding.claim.field)[1]
     )
 
 

@@ -520,5 +520,5 @@ def split(lines: Lines, cell: Cell) -> tuple[Cell, Cell] | None:
 
 def placed(lines: Lines, cell: Cell) -> Cell:
     """The cell with the line and column of its start."""
-    line, column = lines.place(cell.start)
-    return cell._replace(line=line, column=column)
+    text, _, _, start, *rest = cell
+    return Cell(text, *lines.place(start), start, *rest)

@@ -81,14 +81,17 @@ class Cell(NamedTuple):
             start += 1
         while end > start and self.text[end - 1].isspace():
             end -= 1
+        within = self.segments
+        if len(within) > 1:
+            within = within[max(0, self._before(start) - 1) : self._before(end)]
         segments = []
-        for segment in self.segments[max(0, self._before(start) - 1) : self._before(end)]:
-            a, b = max(start, segment.plain), min(end, segment.plain + segment.length)
+        for plain, source, length in within:
+            a, b = max(start, plain), min(end, plain + length)
             if a < b:
-                segments.append(Segment(a - start, segment.source + a - segment.plain, b - a))
+                segments.append(Segment(a - start, source + a - plain, b - a))
         # Lines and columns are looked up from the offset by whoever has the file's text.
         place = segments[0].source if segments else self.start
-        return self._replace(text=self.text[start:end], start=place, segments=tuple(segments))
+        return Cell(self.text[start:end], self.line, self.column, place, self.end, tuple(segments), self.links, self.comments)
 
 
 EMPTY = Cell("", 0, 0, 0, 0)
