@@ -156,14 +156,19 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
             actual,
             f"the embedding has {best.value:,} rows, which may be padded: the tokenizer knows how many are used",
         )
-    others = [f"{_show(claim.field, v.value)} {v.basis}" for v in values[1:4]]
-    why = f"{best.basis}: {_show(claim.field, best.value)}"
-    if others and not rules.strict:
-        why += f" ({'; '.join(others)})"
+    why = _why(claim.field, tuple(values[: 1 if rules.strict else 4]))
     for namesake in namesakes:
         if any(compare(number, namesake.value, unit) for unit, _ in readings):
             why += f"; {namesake.value:,} is {namesake.basis}"
     return Judgement("wrong", actual, why, written)
+
+
+@lru_cache(maxsize=4096)
+def _why(field: str, values: tuple[Value, ...]) -> str:
+    """The right values, the canonical one first."""
+    others = [f"{_show(field, value.value)} {value.basis}" for value in values[1:]]
+    why = f"{values[0].basis}: {_show(field, values[0].value)}"
+    return f"{why} ({'; '.join(others)})" if others else why
 
 
 _STATED = ("total_params", "active_params")

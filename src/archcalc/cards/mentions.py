@@ -205,14 +205,27 @@ def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool
     else:
         between = text[start : mention.start]
         has = _WITH.match(between) and _BEHIND.fullmatch(text, mention.end, name.start)
-    beside = f"{_SEPARATOR.split(between)[-1]} {_SEPARATOR.split(behind, maxsplit=1)[0]}"
     return (
         has is not None
-        and not _VERB.search(between)
+        and _said_of_all(between.translate(_DIGITS), behind.translate(_DIGITS))
+        and not _of_part(text[start:].translate(_DIGITS))
+    )
+
+
+@lru_cache(maxsize=4096)
+def _said_of_all(between: str, behind: str) -> bool:
+    """Whether nothing between a name and its figure, nor behind that, makes it one of some layers, of a change or of a second verb."""
+    beside = f"{_SEPARATOR.split(between)[-1]} {_SEPARATOR.split(behind, maxsplit=1)[0]}"
+    return (
+        not _VERB.search(between)
         and not mark("not-outright").search(mark("per-token").sub(" ", f"{between} {behind}"))
         and not mark("of-some-only").search(beside)
-        and not mark("part").search(text[start:])
     )
+
+
+@lru_cache(maxsize=4096)
+def _of_part(text: str) -> bool:
+    return mark("part").search(text) is not None
 
 
 def _clause(text: str, start: int, end: int) -> tuple[int, int]:

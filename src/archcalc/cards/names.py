@@ -468,7 +468,7 @@ def _runs_that_name(words: list[str]) -> list[tuple[int, int, Match]]:
     starts = [i for i, word in enumerate(words) if _may_begin(word)]
     for length in range(min(6, len(words)), 0, -1):
         for i in starts:
-            if i + length > len(words) or any(i < b and a < i + length for a, b, _ in hits):
+            if i + length > len(words) or (hits and any(i < b and a < i + length for a, b, _ in hits)):
                 continue
             piece = " ".join(words[i : i + length])
             # One plain word names a model only where it has digits: "Grok", "Phi" alone are too little.
@@ -512,7 +512,8 @@ def in_sentence(text: str) -> tuple[Said, ...]:
             out += _in_run(text, run)
             run = []
         if word is not None:
-            run.append((_OWN.sub("", word[0].rstrip(".*`_!?'\"")), word.start(), word.end()))
+            said = word[0].rstrip(".*`_!?'\"")
+            run.append((_OWN.sub("", said) if said[-1:] == "s" else said, word.start(), word.end()))
     return tuple(out)
 
 

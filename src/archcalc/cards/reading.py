@@ -39,13 +39,20 @@ def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
     if EMPTY.fullmatch(text):
         return ()
     # What else a cell says is not what its label's key says.
-    plain = label.quals._replace(key="")
-    found = each.apart(_cell(label._replace(quals=plain), each.equation(text), scope), text)
+    plain = label._replace(quals=label.quals._replace(key="")) if label.quals.key else label
+    if _NUMBER.fullmatch(text) and len(label.fields) == 1 and label.fields[0] not in _SAID_BY_NUMBERS:
+        found = _plain(plain, text, scope)
+    else:
+        found = each.apart(_cell(plain, each.equation(text), scope), text)
     if label.quals.key:
         found = [c._replace(quals=c.quals._replace(key=label.quals.key)) if c.field in label.fields else c for c in found]
     return tuple(sorted(found, key=lambda claim: claim.start))
 
 
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?\s?[KMBT]?")
+"""A cell that is one number: no product, no pair and no figure of one layer."""
+_SAID_BY_NUMBERS = ("attention", "ffn", "tied", "type")
+"""What a number alone says something else of than its label."""
 _PAIR = re.compile(r"(?<![\w=:])['\"]?([A-Za-z][A-Za-z _/-]{0,40}(?:\([^()]*\))?)['\"]?\s*[:=]\s*(?=[~≈]?\d)([^,;\n(){}]+)")
 
 
