@@ -9,10 +9,11 @@ import pytest
 from archcalc.cards import document
 
 PIECES = [
-    "- Layers: 36", "- **Layers:** 36", "- `layers`: 36", "* Layers: 36", "+ Layers: 36", "-  Layers: 36", "- 36 layers", "- 1. Layers: 36",
-    "- # Layers", "- > Layers", "- ```", "- [x]: y", "- <!-- archcalc: off -->", "- Layers: 36 <!-- archcalc: qwen3-8b -->", "- ---", "-",
-    "- - Layers: 36", "- ***", "", "", "", "  and more", "    more", "and more", "# Qwen3-8B", "---", "===", "```", "> - Layers: 36", "1. Layers: 36",
-    "| a | b |", "|---|---|", "\t- Layers: 36", " - Layers: 36", "  - Heads: 32", "- 层数：36", "- \u00a0Layers: 36", "- Layers: 36  ", "- *a* b: 3",
+    "- Layers: 36", "- **Layers:** 36", "- `layers`: 36", "* Layers: 36", "+ Layers: 36", "-  Layers: 36", "- 36 layers",
+    "- 1. Layers: 36", "- # Layers", "- > Layers", "- ```", "- [x]: y", "- <!-- archcalc: off -->",
+    "- Layers: 36 <!-- archcalc: qwen3-8b -->", "- ---", "-", "- - Layers: 36", "- ***", "", "", "", "  and more",
+    "    more", "and more", "# Qwen3-8B", "---", "===", "```", "> - Layers: 36", "1. Layers: 36", "| a | b |", "|---|---|",
+    "\t- Layers: 36", " - Layers: 36", "  - Heads: 32", "- 层数：36", "- \u00a0Layers: 36", "- Layers: 36  ", "- *a* b: 3",
 ]  # fmt: skip
 
 

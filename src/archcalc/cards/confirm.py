@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from archcalc.cards import truth, words
 from archcalc.cards.document import Table
-from archcalc.cards.judge import Judgement, Rules, is_right, judge
+from archcalc.cards.judge import Judgement, Rules, is_misworked, is_right, judge
 from archcalc.cards.labels import NUMERIC, WORDS, Label, Quals
 from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model, load
@@ -307,9 +307,15 @@ def _share(f: Finding, _near: Near) -> bool:
     return f.claim.quals.tp == 1 and (_says("share", f.heading) or _says("share", f.cell[f.claim.start : f.claim.end + 40]))
 
 
+def _misworked(f: Finding, _near: Near) -> bool:
+    return len(f.models) == 1 and is_misworked(f.models[0], f.claim)
+
+
 def _of_batch(f: Finding, _near: Near) -> bool:
-    """A cache where a batch, users or ranks are stated: in its cell or label, in a label of its table, or above it."""
-    marks = ("batch", "ranks") if f.claim.quals.tp == 1 else ("batch",)
+    """A cache where a batch, users or ranks are stated, in its cell or label, in a label of its table, or above it, and not understood."""
+    if _misworked(f, _near):
+        return False
+    marks = [*(["batch"] if f.claim.quals.batch == 1 else []), *(["ranks"] if f.claim.quals.tp == 1 else [])]
     return any(_says(name, text) for text in (f.heading, f.cell, f.line_text, f.block, f.around) for name in marks)
 
 
@@ -454,6 +460,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(1, "several figures of the model are right", lambda _f, n: n.right > 1),
     Sign(1, "the column is right for other models", lambda _f, n: n.column),
     Sign(1, "the label means nothing else", _plain_label),
+    Sign(2, "the product in front of it is right", _misworked),
     Sign(-1, "another figure of the model is not right either", lambda f, n: n.wrong > 0 and f.named != "pinned"),
     Sign(-2, "most figures here are not this model's", lambda f, n: n.wrong > 1 and n.wrong >= n.right and f.named != "pinned"),
     Sign(-2, "it is another figure of the model", _another_fact, frozenset().union(*_MIXED_UP)),

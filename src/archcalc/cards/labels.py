@@ -153,6 +153,9 @@ def parse(text: str, group: str = "") -> Label | None:
     if _CACHE.search(text) and of_rank(text):
         whole = parse(_RANK.sub(" ", _RANKS.sub(" ", text)), group)
         return whole and whole._replace(quals=whole.quals._replace(tp=ranks_in(text)))
+    if _CACHE.search(text) and (said := vocabulary.mark("sequences").search(text)) and (plain := _without(said, text)):
+        whole = parse(plain, group)
+        return whole and whole._replace(quals=whole.quals._replace(batch=sequences_in(text)))
     if not text or len(text) > 120 or vocabulary.mark("tuning").fullmatch(text):
         return None
     if field := _symbols().get(re.sub(r"[*\s$]", "", text).lower()):
@@ -204,6 +207,22 @@ _TP = (
     r"\d{1,3}\b"
 )
 _RANKS = re.compile(rf"(?i)[(（]\s*{_TP}\s*[)）]|[,，]?\s*{_TP}")
+
+
+def sequences_in(text: str) -> int:
+    """Of how many sequences a text speaks: of a batch, of users or requests; of one where it says nothing.
+
+    >>> sequences_in("KV cache for 32 users at 8k"), sequences_in("(batch 16, 4k)"), sequences_in("per user"), sequences_in("bs=8")
+    (32, 16, 1, 8)
+    """
+    found = vocabulary.mark("sequences").search(text)
+    return int(next(iter(re.findall(r"\d+", found[0])), 1)) if found else 1
+
+
+def _without(said: re.Match[str], text: str) -> str:
+    """A label without what it says of a batch, and without brackets that said nothing else."""
+    rest = f"{text[: said.start()]} {text[said.end() :]}"
+    return re.sub(r"[(（]\s*[,，]?\s*[)）]", " ", re.sub(r"([(（])\s*[,，]", r"\1", rest)).strip(" ,，:")
 
 
 def of_rank(text: str) -> bool:
@@ -314,7 +333,7 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
     base = _field(main)
     # What a slash divides is two labels: "Q heads / KV heads" is no ratio of heads. A phrase that is known whole is one, unless the second
     # is a role of the first: "Active experts / token", "Params (B) / Active".
-    if base is None or ";" in text or "/" in re.sub(r"\([^()]*\)", "", text):
+    if base is None or ";" in text or re.search(r"[/×*]|\sx\s", re.sub(r"\([^()]*\)", "", text)):
         several = _several(text)
         if several and (base is None or ";" in text or main not in _phrases() or several[1] in _roles(several[0])):
             return several
@@ -430,7 +449,7 @@ def _several(text: str) -> tuple[str, ...] | None:
     """Fields of a label that lists them: `hidden size; layers; heads`, `Layers / Heads`."""
     bodies = [text, text.partition(":")[2]] if re.match(r"\s*[\w -]{1,12}:\s", text) else [text]
     for body in bodies:
-        for separator in (";", "/", ",", "&", "+"):
+        for separator in (";", "/", ",", "&", "+", "×", "*", " x "):
             pieces = [piece for piece in body.split(separator) if piece.strip()]
             fields = [
                 _symbols().get(piece.strip().lower()) or _field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces

@@ -223,13 +223,16 @@ def _without_footnotes(text: str) -> Iterator[str]:
 def _pieces(children: list[Token], builder: Builder) -> Iterator[tuple[str, str]]:
     """Text of inline tokens, with "text"; and what to skip in the source between them, with what it reads as."""
     hidden = 0
-    target = ""
+    target = begun = ""
     for token in children:
         if token.type in ("text", "code_inline"):
             if not hidden:
-                yield token.content, "text"
+                yield begun + token.content, "text"
             elif token.content == "2" and builder.pieces and builder.pieces[-1].lower().endswith("relu"):
                 builder.add("²", None)
+        elif token.type == "text_special" and token.content == token.markup and not hidden:
+            begun = token.content  # no escape, but the beginning of a LaTeX word
+            continue
         elif token.type == "text_special":
             yield token.markup, "" if hidden else token.content
         elif token.type in ("softbreak", "hardbreak") and not hidden:
@@ -260,3 +263,4 @@ def _pieces(children: list[Token], builder: Builder) -> Iterator[tuple[str, str]
                     builder.links.append(target_match[1])
             elif tag.startswith("<!--"):
                 builder.comments.append(token.content)
+        begun = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from archcalc.cards.labels import NUMERIC, Quals, dtype_in
+from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in, sequences_in
 from archcalc.cards.quantity import Number, numbers
 from archcalc.cards.readers.claim import NO, YES, Claim, of
 from archcalc.cards.vocabulary import mark
@@ -117,7 +117,24 @@ def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             elif field in ("kv_cache", "kv_per_token") and (length := _AT.match(text, number.after)):
                 # Beside what a token costs: "144 KiB per token, 4.5 GiB at 32k".
                 what, context = "kv_cache", int(length[1].replace(",", "")) * (1024 if length[2] else 1)
-            yield of(what, number, quals._replace(dtype=dtype_in(near) or quals.dtype, context=context))
+            said = quals._replace(dtype=dtype_in(near) or quals.dtype, context=context)
+            yield of(what, number, _of_sequences(text, number, said) if what == "kv_cache" else said)
+
+
+def _of_sequences(text: str, number: Number, quals: Quals) -> Quals:
+    """What a cell says of how many sequences a cache is, and of how many tokens each: behind the size, or before the one size it has."""
+    ahead, behind = text[: number.start], text[number.after :]
+    next_size = _SIZE.search(behind)
+    clause = re.split(r"[;；]|,\s*$", behind[: next_size.start()] if next_size else behind)[0]
+    if not _SIZE.search(ahead) or ahead.rstrip(" ~≈").endswith("="):
+        clause = f"{ahead} {clause}"
+    batch = sequences_in(clause)
+    if batch == 1:
+        return quals
+    return quals._replace(batch=batch, context=quals.context or context_in(_SIZE.sub(" ", clause)))
+
+
+_SIZE = re.compile(r"(?i)\d\s?[kmgt]i?b(?![a-z])")
 
 
 def _many(field: str, number: Number, quals: Quals) -> bool:
