@@ -162,7 +162,7 @@ def test_a_mixture_counted_from_headers_is_no_dense_model(cli: Run, tmp_path: Pa
     assert "| Type | MoE |" in written
 
 
-# Of Llama-3.1-8B a token keeps 2 x 32 layers x 8 heads x 128 x 2 bytes = 128 KiB: 1 GiB at 8k, 512 MiB at 4k, 16 GiB at 128k; a batch keeps so
+# Of Llama-3.1-8B a token keeps 2 x 32 layers x 8 heads x 128 x 2 bytes = 128 KiB: 1 GiB at 8k, 512 MiB at 4k; a batch keeps so
 # many of it.
 SEQUENCES = [
     ("KV cache for 32 users at 8k", "34 GB", "ok"),
@@ -197,3 +197,42 @@ def test_a_cache_of_a_batch_is_so_many_of_one_sequence(label: str, cell: str, ve
     page = f"# Llama 3.1 8B\n\n| Field | Value |\n|---|---|\n| Layers | 32 |\n| Hidden size | 4096 |\n| {label} | {cell} |\n"
     results = check_text(page, "card.md", Settings(), offline=True).results
     assert [r.verdict for r in results if r.line == 7] == verdicts.split(), results
+
+
+# DeepSeek-V3's checkpoint on the Hub has 688.6 GB: 86.1 GB on each of 8, 43.0 GB on each of 16.
+SHARES = [
+    ("Weights per GPU (TP=8)", "86 GB", "ok"),
+    ("Weights per GPU (TP=16)", "43 GB", "ok"),
+    ("Weights per GPU (8 GPUs)", "86 GB", "ok"),
+    ("Weights per GPU, 8x H200", "86 GB", "ok"),
+    ("Weights (TP=8)", "86 GB/GPU", "ok"),
+    ("Weights", "86 GB per GPU (TP=8)", "ok"),
+    ("Weights", "86 GB per GPU on 8x H200", "ok"),
+    # Engines keep norms, routers and some tables whole on every device.
+    ("Weights per GPU (TP=8)", "90 GB", "unverifiable"),
+    ("Weights per GPU (TP=8)", "689 GB", "wrong"),
+    # Of how many devices is not said: no claim.
+    ("Weights per GPU", "86 GB", ""),
+    ("Weights", "86 GB/GPU", "unverifiable"),
+    # A machine's memory is none of the weights.
+    ("Weights", "689 GB on 8x H200 141GB", "ok"),
+    ("Weights", "689 GB, does not fit on a single 80 GB card", "ok"),
+    ("Weights", "689 GB: more than eight 80 GB GPUs have", "ok"),
+]
+
+
+@pytest.mark.parametrize(("label", "cell", "verdicts"), SHARES)
+def test_what_one_device_holds_is_a_share_of_a_stated_number(label: str, cell: str, verdicts: str) -> None:
+    page = f"# DeepSeek-V3\n\n| Field | Value |\n|---|---|\n| Layers | 61 |\n| Hidden size | 7168 |\n| {label} | {cell} |\n"
+    results = check_text(page, "card.md", Settings(), offline=True).results
+    assert [r.verdict for r in results if r.line == 7] == verdicts.split(), results
+
+
+def test_the_row_says_over_how_many_devices() -> None:
+    page = (
+        "| Model | TP | Weights per GPU |\n|---|---|---|\n| DeepSeek-V3 | 8 | 86 GB |\n| Llama-3.1-70B | 4 | 35 GB |\n"
+        "| Llama-3.1-70B | 8 | 35 GB |\n\n| Model | GPUs | Weights |\n|---|---|---|\n| Llama-3.1-8B | 2x RTX 3090 24GB | 8 GB/GPU |\n"
+        "| Llama-3.1-70B | 2x H100 80GB | 141 GB |\n"
+    )
+    results = check_text(page, "card.md", Settings(), offline=True).results
+    assert [r.verdict for r in results] == ["ok", "ok", "wrong", "ok", "ok"], results

@@ -88,6 +88,8 @@ def _excuse(model: Model, claim: Claim, rules: Rules) -> str:
             return "formats of four bits differ"
         if rules.quantized:
             return "a quantized release is smaller"
+        if claim.quals.tp > 1 and claim.number is not None and _about_the_share(model, claim, claim.number):
+            return "engines keep some weights whole on every device"
     if model.architecture.status == "partial":
         keys = ", ".join(model.architecture.unmodelled_keys)
         return f"keys of the config are not understood: {keys}" if keys else "the model is not read in full"
@@ -239,6 +241,15 @@ def _as_published(model: Model, claim: Claim, number: Number, values: Sequence[V
 def _last_digit(count: int | Fraction) -> int:
     """What the last digit of a count stands for that is stated in billions, or millions."""
     return next(power for power in _DIGITS if count % power == 0)
+
+
+def _about_the_share(model: Model, claim: Claim, number: Number) -> bool:
+    """Whether a size is that of an even share of the weights, or up to a fifth more."""
+    return any(
+        value.value * 9 <= number.printed * unit * 10 <= value.value * 12
+        for value in truth.safely(model, "weights", claim.quals)
+        for unit, _ in scales(number, "bytes", claim.quals.unit)
+    )
 
 
 def _reads_as_none(model: Model, claim: Claim, number: Number, rules: Rules) -> bool:

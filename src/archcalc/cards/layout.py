@@ -396,6 +396,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     formats = next((k for k, label in enumerate(columns) if label is not None and label.role == "format"), None)
     batch = next((k for k, cell in enumerate(head) if k < len(columns) and _BATCH.fullmatch(cell.text.strip())), None)
     ranks = next((k for k, cell in enumerate(head) if k < len(columns) and _TP_HEAD.fullmatch(cell.text.strip())), None)
+    hosts = next((k for k, cell in enumerate(head) if k < len(columns) and mark("host").fullmatch(cell.text.strip())), None)
     sweep = _sweep(columns, body, model)
     at = _measured_at(columns) if sweep is None else None
     # Where every column is a field and the first holds figures, what stands above says of whom they are.
@@ -442,8 +443,13 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
                 break
             if k in batches and (count := said.get(batch, "").strip()).isdecimal():
                 label = label._replace(quals=label.quals._replace(batch=int(count)))  # noqa: PLW2901
-            if k in ranked and (count := said.get(ranks, "").strip()).isdecimal():
+            if k in ranked and label.fields != ("weights",) and (count := said.get(ranks, "").strip()).isdecimal():
                 label = label._replace(quals=label.quals._replace(tp=int(count)))  # noqa: PLW2901
+            if hosts is not None and hosts < len(row) and label.fields == ("weights",) and not label.quals.devices:
+                count = row[hosts].text.strip()
+                devices = int(count) if count.isdecimal() else labels.devices_in(count)
+                tp = label.quals.tp or devices
+                label = label._replace(quals=label.quals._replace(devices=devices, tp=tp))  # noqa: PLW2901
             if k in growing and at in said:
                 label = label._replace(quals=label.quals._replace(context=labels.context_in(said[at])))  # noqa: PLW2901
             if stored and ("weights" in label.fields or (label.fields[0] == "total_params" and _BYTES.match(row[k].text))):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in, sequences_in
+from archcalc.cards.labels import NUMERIC, Quals, context_in, devices_in, dtype_in, of_rank, sequences_in
 from archcalc.cards.quantity import Number, numbers
 from archcalc.cards.readers.claim import NO, YES, Claim, of
 from archcalc.cards.vocabulary import mark
@@ -99,7 +99,7 @@ _AT = re.compile(r"(?i)\s*(?:at|@|for)\s*(\d{1,3}(?:,\d{3})+|\d{1,7})\s?(k)?\b(?
 def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     """Every size in a cell: `16.1 GB`, `~14 GB fp16 / ~28 GB fp32`, `17,179,869,184 bytes (16.0 GiB)`."""
     found = [n for n in numbers(text) if n.unit not in ("%", "x") and "flop" not in n.unit]
-    found = [n for n in found if not _MACHINE.search(text, 0, n.start)]
+    found = [n for n in found if not _MACHINE.search(text, 0, n.start) and not (n.unit and mark("device").match(text, n.after))]
     for i, number in enumerate(found):
         if number.suffix == "B" and not number.decimals and number.mantissa >= (10**6 if field == "weights" else 1000):
             # 147,456 B is written out: B are bytes.
@@ -112,6 +112,10 @@ def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         elif number.unit or ((quals.unit or number.scale) and not i):
             near = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)].lower()
             what, context = field, quals.context
+            if field == "weights" and (of_rank(near) or (not i and of_rank(text[: number.start]))):
+                if not (devices := devices_in(text) or quals.devices):
+                    continue  # of one of nobody says how many
+                quals = quals._replace(tp=devices)
             if field == "kv_cache" and re.match(r"\s*(?:/|per)\s*tok", near):
                 what = "kv_per_token"
             elif field in ("kv_cache", "kv_per_token") and (length := _AT.match(text, number.after)):
