@@ -316,7 +316,9 @@ def _of_batch(f: Finding, _near: Near) -> bool:
     if _misworked(f, _near):
         return False
     marks = [*(["batch"] if f.claim.quals.batch == 1 else []), *(["ranks"] if f.claim.quals.tp == 1 else [])]
-    return any(_says(name, text) for text in (f.heading, f.cell, f.line_text, f.block, f.around) for name in marks)
+    # What a token costs is of no batch, which other rows may have.
+    block = "" if f.claim.field == "kv_per_token" else f.block
+    return any(_says(name, text) for text in (f.heading, f.cell, f.line_text, block, f.around) for name in marks)
 
 
 _RELEASE = re.compile(
@@ -388,6 +390,15 @@ def is_no_footprint(claim: Claim, models: Sequence[Model]) -> bool:
     values = [v.value for model in models for v in truth.safely(model, "weights", claim.quals)]
     sizes = [claim.number.printed * unit for unit, _ in scales(claim.number, "bytes")] if claim.number else []
     return bool(values and sizes) and (2 * min(sizes) > 3 * max(values) or max(sizes) < min(values))
+
+
+def _of_plan(finding: Finding, _near: Near) -> bool:
+    """A context within the model's, beside GPUs or ranks."""
+    number = finding.claim.number
+    if number is None or finding.listed or not {"gpus", "gpu", "tp", "pp"} & _said("run", finding.block):
+        return False
+    claimed = number.printed * scales(number, "tokens")[0][0]
+    return any(claimed < value.value for model in finding.models for value in truth.safely(model, "context", finding.claim.quals))
 
 
 def _of_no_cache(finding: Finding, _near: Near) -> bool:
@@ -480,6 +491,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "it may be what a service offers", _marked("priced", "block"), _CONTEXT),
     Sign(-4, "the table states it several times of one model, as of runs", lambda _f, n: n.varied, _CONTEXT),
     Sign(-3, "it may be what fits a machine", lambda f, _n: not f.listed and _says("machine", f.block), _CONTEXT),
+    Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, _CACHES),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),

@@ -407,6 +407,13 @@ def _is_moe(name: str) -> bool:
 _GENERIC_WORDS = re.compile(rf"(?i)\b(?:{'|'.join(_listed('headings'))})\b")
 
 
+_MACHINES = re.compile(
+    r"(?i)\b(?:\d{1,3}\s?[x×]\s?)?(?:(?:rtx|gtx)[- ]?\d{4}(?: ?ti)?|[ahb]\d{3}|l\d{1,2}s?|gb\d{3}|mi\d{3}x?)"
+    r"(?:[- ]?\d{1,3}\s?gb)?(?![\w.-])"
+)
+"""Machines that a heading names beside a model: "Qwen3-8B on an RTX 4090"."""
+
+
 @lru_cache(maxsize=8192)
 def in_heading(text: str) -> Match:
     """The one model that a heading or caption is about, ignoring words that headings are made of. Two models make it ambiguous.
@@ -437,7 +444,7 @@ def in_heading(text: str) -> Match:
     if len(named) == 1:
         a, b, found = hits[0]
         rest = " ".join([*words[:a], *words[b:]])
-        leftover = _GENERIC_WORDS.sub(" ", rest)
+        leftover = _MACHINES.sub(" ", _GENERIC_WORDS.sub(" ", rest))
         # A neighbouring word with digits or a known variant makes it another model: "Llama 3 8B FP8".
         if not re.search(
             r"\d|(?i:distill|awq|gptq|gguf|quant|lora|vision|vl|coder|math|finetun|fine-tun|merge|omni|audio)", leftover
