@@ -558,5 +558,5 @@ def split(lines: Lines, cell: Cell) -> tuple[Cell, Cell] | None:
 
 def placed(lines: Lines, cell: Cell) -> Cell:
     """The cell with the line and column of its start."""
-    text, _, _, start, *rest = cell
-    return Cell(text, *lines.place(start), start, *rest)
+    line, column = lines.place(cell.start)
+    return Cell(cell.text, line, column, cell.start, cell.end, cell.segments, cell.links, cell.comments)
