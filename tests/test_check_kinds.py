@@ -35,7 +35,8 @@ KINDS = [
     ("# Llama-3.3-70B\n\n- 层数：80\n- 权重（BF16）：141 GB\n", ["layers=80", "weights=141 GB"]),
     ("# DeepSeek-V3\n\n- 61 层，前 3 层为稠密层\n- 路由专家 256 个，共享专家 1 个\n- 专家中间维度 2048\n",
      ["layers=61", "dense_layers=3", "experts=256", "shared_experts=1", "expert_size=2048"]),
-    ("# Phi-4\n\n| Property | Value |\n|---|---|\n| Layers | 40 |\n| FFN | SwiGLU, 17,920 |\n", ["layers=40", "ffn=SwiGLU", "intermediate_size=17,920"]),
+    ("# Phi-4\n\n| Property | Value |\n|---|---|\n| Layers | 40 |\n| FFN | SwiGLU, 17,920 |\n",
+     ["layers=40", "ffn=SwiGLU", "intermediate_size=17,920"]),
     # LaTeX's words begin like escapes.
     ("# Llama-3.1-8B\n\n| Property | Value |\n|---|---|\n| Parameters | $\\approx 8.03\\text{B}$ |\n| Layers | 32 |\n",
      ["total_params=8.03B", "layers=32"]),
