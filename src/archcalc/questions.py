@@ -279,7 +279,7 @@ def check(
     """
     from archcalc.cards import baseline as standing
     from archcalc.cards import check as cards
-    from archcalc.cards import settings
+    from archcalc.cards import pages, settings
     from archcalc.errors import ArchcalcError
 
     found = settings.find(config)
@@ -297,7 +297,7 @@ def check(
     place = baseline or found.baseline
     known = standing.read(place) if place else None
     done, errors = [], []
-    for path in cards.expand(names, found.exclude):
+    for path in pages.expand(names, found.exclude):
         try:
             one = cards.check_file(path, found, offline=offline, tolerance=share, model=model)
         except ArchcalcError as error:
