@@ -164,3 +164,21 @@ def test_any_flags_are_read_or_refused_in_words(names: list[str], value: str) ->
         read(command)
     except ArchcalcError as error:
         assert error.message and error.hint
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        # argparse, `_parse_optional`: "ignored explicit argument".
+        ("vllm serve a --enforce-eager=True", "--enforce-eager takes no value"),
+        ("vllm serve a --no-enable-prefix-caching=true", "takes no value"),
+        ("sglang serve --model-path a --disable-cuda-graph=1", "--disable-cuda-graph takes no value"),
+        # llama.cpp, common/arg.cpp `common_params_parse_ex`: "invalid argument".
+        ("llama-server -m a.gguf --ctx-size=4096", "has no flag so called"),
+        ("llama-server -m a.gguf --no-kv-unified=1", "has no flag so called"),
+    ],
+)
+def test_a_value_is_given_as_the_program_takes_it(command: str, said: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        flags(command)
+    assert said in raised.value.message

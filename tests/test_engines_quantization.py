@@ -204,7 +204,7 @@ def test_experts_that_are_quantized_as_they_load_are_split(cli: Run, method: str
 
 
 def test_blocks_that_are_stored_are_not_cut(cli: Run) -> None:
-    for engine, version in (("vllm", None), ("vllm", "0.10.0"), ("sglang", None)):
+    for engine, version in (("vllm", "0.28.0"), ("vllm", "0.10.0"), ("sglang", None)):
         architecture = zoo.spec("qwen3-235b-a22b")
         assert architecture is not None
         ask = Ask(hardware.parse_spec("8xh200"), engine, version=version, quant="fp8", context_tokens=1024)

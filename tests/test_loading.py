@@ -1,6 +1,6 @@
 """Weights that an engine quantizes as it loads them: whether all of them lie on the GPU first.
 
-vLLM 0.13.0 and 0.14.1, model_executor/layers/quantization/fp8.py (`create_weights`: `dtype=params_dtype`), 0.16.0 and 0.33.0 (the meta device);
+vLLM 0.13.0 and 0.14.1, model_executor/layers/quantization/fp8.py (`create_weights`), 0.16.0 and 0.33.0 (the meta device);
 SGLang 0.5.23, srt/layers/quantization/fp8.py `create_fp8_weight_`. And what adapters take beside them.
 """
 
@@ -94,3 +94,43 @@ def test_experts_adapters_are_split_as_the_experts_are(cli: Any) -> None:
     split = 128 * (3 * 768 // 4 + 3 * 2048)
     whole = 32 * 3 * (768 + 2048)
     assert found[()] - found[("--enable-expert-parallel",)] == 2 * 16 * 48 * (split - whole)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "starts", "spare"),
+    [(50000, False, None), (3000, False, None), (600, True, 600 - 501), (501, True, 0), (400, False, None)],
+)
+def test_blocks_that_are_asked_for_are_the_pool(blocks: int, starts: bool, spare: int | None, cli: Any) -> None:
+    """8,000 tokens take 500 blocks of 16, and one block is none. vLLM 0.33, v1/core/kv_cache_planning.py `get_kv_cache_configs`."""
+    command = ("vllm", "serve", "qwen3-8b", "--max-model-len", "8000", "--num-gpu-blocks-override", str(blocks))
+    made = json.loads(cli("fit", "--gpu", "4090", "--format", "json", "--", *command).stdout)
+    block = 36 * 16 * 2 * 8 * 128 * 2
+    assert made["fits"] is starts
+    assert made["per_gpu"]["headroom_bytes"] < 2**34
+    if spare is not None:
+        assert made["per_gpu"]["headroom_bytes"] == spare * block
+        assert made["max_context_tokens"] <= blocks * 16
+
+
+@pytest.mark.parametrize(
+    ("version", "command", "starts"),
+    [
+        ("0.11.0", "vllm serve NAME -tp 8", False), ("0.28.0", "vllm serve NAME -tp 8", False), ("0.29.0", "vllm serve NAME -tp 8", True),
+        ("0.33.0", "vllm serve NAME -tp 8", True), ("0.11.0", "vllm serve NAME -tp 8 --enable-expert-parallel", True),
+        ("0.5.23", "python -m sglang.launch_server --model-path NAME --tp 8", False),
+    ],
+)  # fmt: skip
+def test_experts_stored_in_blocks_are_split_in_whole_ones(version: str, command: str, starts: bool, cli: Any) -> None:
+    """1,536 columns of an expert are 192 on each of 8 ranks, in blocks of 128 (SGLang 0.5.23, srt/layers/quantization/fp8.py; vLLM 0.28,
+    layers/quantization/fp8.py), or of 64 where scales are refined (vLLM 0.29 and newer, layers/fused_moe/oracle/fp8.py)."""
+    words = command.replace("NAME", "Qwen/Qwen3-235B-A22B-Instruct-2507-FP8").split()
+    length = "--context-length" if "sglang" in command else "--max-model-len"
+    found = cli("fit", "--gpu", "8xh100", "--engine-version", version, "--format", "json", "--", *words, length, "8192")
+    if starts:
+        made = json.loads(found.stdout)
+        # 235.1 B parameters, of them 1.24 B in the embedding and the head and 0.4 in routers and norms that stay in BF16.
+        assert made["fits"]
+        assert 235.1e9 < 8 * made["per_gpu"]["weights_bytes"] < 1.02 * 235.1e9 + 8 * 0.4e9
+    else:
+        assert found.returncode == 2
+        assert "192 columns of each expert" in " ".join((found.stdout + found.stderr).split())

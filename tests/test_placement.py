@@ -198,7 +198,7 @@ def test_llama_cpp_leaves_the_embedding_on_the_cpu() -> None:
         ("phi-4", "vllm", {"tp": 4}, "10 key/value heads"),
         ("deepseek-v3", "vllm", {"tp": 8, "ep": 4}, "all 8 ranks"),
         ("deepseek-v3", "sglang", {"tp": 8, "ep": 3}, "divisor"),
-        ("deepseek-v3", "vllm", {"tp": 32}, "blocks of 128"),
+        ("deepseek-v3", "sglang", {"tp": 32}, "blocks of 128"),
         ("mixtral-8x7b", "vllm", {"tp": 16, "ep": 16}, "8 routed experts"),
         ("llama-3.1-8b", "vllm", {"tp": 8, "dcp": 2}, "dcp is 2"),
         ("llama-3.1-8b", "vllm", {"tp": 8, "dcp": 3}, "must divide"),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from archcalc.commands import environment
 from archcalc.commands.change import PYTHON, VISIBLE, written
-from archcalc.commands.effects import effect
+from archcalc.commands.effects import alone, effect
 from archcalc.commands.flags import Read, read
 from archcalc.commands.words import NAMES, Command
 from archcalc.engines.asked import Asked, FlagsRead
@@ -106,7 +106,9 @@ def understand(command: Command, version: str | None = None) -> Understood:
     unmodelled = list(asked.unmodelled)
     for each in found.given:
         what = effect(command.engine, each.name)
-        if each.name in asked.unmodelled:
+        if alone(command.engine, each.name, {other.name for other in found.given}):
+            what, unmodelled = "inert", [name for name in unmodelled if name != each.name]
+        elif each.name in asked.unmodelled:
             continue
         if each.name == "--device" and visible is not None and visible[1].startswith("-"):
             what = "used"

@@ -353,6 +353,10 @@ class _Reader:
                 name = name.replace("_", "-")
         elif self.engine == "llama.cpp" and name.startswith("--"):
             name = name.replace("_", "-")
+            if equals and name in self.flags:
+                raise UsageError(
+                    f"llama.cpp takes {word[:60]} for one name, and has no flag so called", f"write {name} {value[:40]}"
+                )
         row, off = self._row(name, word)
         if off or (row.kind == "none" and not equals):
             if equals:
@@ -362,9 +366,6 @@ class _Reader:
             return
         if row.kind in ("switch", "none"):
             if equals:
-                if value.lower() in ("true", "1"):
-                    self._put(row, True, word, at)
-                    return
                 raise UsageError(f"{row.name} takes no value, and {value!r} is given", f"write {row.name}, or leave it out")
             self._put(row, True, word, at)
             return

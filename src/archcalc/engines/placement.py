@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
+from math import gcd
 from typing import NamedTuple
 
 from archcalc.engines.engine import DEFAULT, Server, server
@@ -129,7 +130,7 @@ def why_not(architecture: Architecture, placement: Placement, options: WeightOpt
     if tp > 1 and (why := _tp_cannot(architecture, tp, engine)):
         return why
     columns = tp * dp // ep
-    if moe is not None and columns > 1 and (why := _experts_cannot(architecture, columns, online=options.online)):
+    if moe is not None and columns > 1 and (why := _experts_cannot(architecture, columns, options)):
         return why
     if dcp > 1:
         return _dcp_cannot(architecture, tp, dcp)
@@ -211,9 +212,9 @@ def _tp_cannot(architecture: Architecture, tp: int, engine: Server) -> str:
     return ""
 
 
-def _experts_cannot(architecture: Architecture, ranks: int, *, online: bool = False) -> str:
+def _experts_cannot(architecture: Architecture, ranks: int, options: WeightOptions) -> str:
     """The columns of an expert must divide, and whole blocks of scales too where the checkpoint is stored in blocks; an engine that makes
-    them `online` has them within each rank (vLLM 0.33, layers/quantization/online/fp8.py `maybe_roundup_sizes`; SGLang 0.5.23,
+    them online has them within each rank (vLLM 0.33, layers/quantization/online/fp8.py `maybe_roundup_sizes`; SGLang 0.5.23,
     srt/layers/quantization/fp8.py `Fp8MoEMethod.create_weights`)."""
     quantization = architecture.quantization or {}
     if quantization.get("quant_method") == "mxfp4":
@@ -221,7 +222,8 @@ def _experts_cannot(architecture: Architecture, ranks: int, *, online: bool = Fa
         return ""
     block = quantization.get("weight_block_size")
     first = block[0] if isinstance(block, (list, tuple)) and block else None
-    blocks = quantization.get("quant_method") == "fp8" and not online
+    blocks = quantization.get("quant_method") == "fp8" and not options.online
+    finest = server(options.engine).finest_block(options.version)
     rows = first if isinstance(first, int) and first > 0 and blocks else 1
     for stack in architecture.stacks:
         for layer in stack.kinds if stack.part == "decoder" else ():
@@ -231,7 +233,7 @@ def _experts_cannot(architecture: Architecture, ranks: int, *, online: bool = Fa
                 columns = tensor.shard.units
                 if columns % ranks:
                     return f"the {columns:,} columns of each expert do not divide among {ranks} ranks (with ep, each holds whole experts)"
-                if columns // ranks % rows:
+                if columns // ranks % rows and not 0 < finest <= gcd(rows, columns // ranks, tensor.shape[3 - tensor.shard.axis]):
                     return (
                         f"{columns // ranks:,} columns of each expert on a rank are no multiple of the quantization's blocks of {rows}"
                         " (with ep, each rank holds whole experts)"
@@ -379,7 +381,4 @@ def tables_bytes(architecture: Architecture, options: WeightOptions) -> int:
 
     Source: vLLM 0.33, layers/rotary_embedding/base.py `RotaryEmbeddingBase`.
     """
-    if not server(options.engine).keeps_rotary:
-        return 0
-    size = 4 if options.dtype == "F32" else 2
-    return sum(positions * width * size for positions, width in architecture.rotary)
+    return server(options.engine).rotary_bytes(architecture, 4 if options.dtype == "F32" else 2)

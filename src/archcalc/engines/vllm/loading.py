@@ -51,6 +51,15 @@ def loading(version: str | None, quant: str) -> tuple[str, ...] | None:
     return None
 
 
+_REFINES = (0, 29)
+
+
+def finest_block(version: str | None) -> int:
+    """Triton's kernels take any block from 32 on that divides an expert's columns on a rank (vLLM 0.29 to 0.33,
+    layers/fused_moe/oracle/fp8.py `refine_fp8_moe_block_shape`; 0.28 has no such function)."""
+    return 32 if at_least(version, *_REFINES) else 0
+
+
 _STREAMS = (0, 15)
 
 

@@ -23,6 +23,7 @@ def settings_of(own: Settings) -> dict[str, Any]:
         "block_size": own.block_size, "prefix_caching": own.prefix_caching, "hybrid_kv_cache_manager": own.hybrid_manager,
         "mamba_ssm_cache_dtype": own.ssm_dtype, "num_speculative_tokens": own.draft_tokens, "mtp": own.mtp, "draft": own.draft,
         "model_dtype": own.dtype, "windows": not own.caps_to_window and not own.capped_by_backend, "attention": own.attention,
+        "expanded": own.expanded,
     }  # fmt: skip
 
 
@@ -38,12 +39,12 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     made = cache.plan(architecture, ask.kv_dtype, options)
     if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
         raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
-    asked = "auto" if ask.kv_dtype is None else cache.asked_dtype(architecture, ask.kv_dtype, options)
+    cache_dtype = "auto" if ask.kv_dtype is None else cache.asked_dtype(architecture, ask.kv_dtype, options)
     flag = "--kv-dtype" if own is None else "--kv-cache-dtype"
     major = options.capability and options.capability[0]
     device = ask.gpus.device
-    elsewhere = device.name if device.vendor in ("amd", "intel") else ""
-    if why := attention.lacks(architecture, ask.version, asked, options.block_size, major, flag, elsewhere):
+    elsewhere = (device.vendor, device.name) if device.vendor in ("amd", "intel") else None
+    if why := attention.lacks(architecture, ask.version, cache_dtype, options.block_size, major, flag, elsewhere):
         raise UnsupportedError(*why)
     dtype = (
         options.model_dtype or cache.served_dtype(architecture, options.version, options.capability and options.capability[0])
@@ -53,7 +54,9 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     groups = max(made.stages, key=planner.bytes_per_block)
     each = planner.bytes_per_block(groups)
     if not each:
-        return Pooled(lambda _context, _sequences: 0, lambda _room, context: (float(plan.sequences), context), dtype, "no cache")
+        return Pooled(
+            lambda _context, _sequences: 0, lambda _room, _context: (float(plan.sequences), 0), dtype, "no cache", whole=True
+        )
 
     def needed(context: int, sequences: int) -> int:
         blocks = planner.request_blocks(groups, cache.demand(Workload(context), options, made.rules))
@@ -61,8 +64,6 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
 
     def held(room: int, context: int) -> tuple[float, int]:
         need = cache.demand(Workload(context), options, made.rules)
-        if own is not None and own.blocks is not None:
-            room = min(room, own.blocks * each) if own.blocks * each <= room else own.blocks * each
         found = planner.capacity(groups, room, need, made.rules)
         return found.max_concurrency, found.kv_tokens
 
@@ -74,4 +75,5 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     if not made.rules.by_concurrency:
         smallest = min(spec.block for group in groups for spec in group.specs)
         pool = pool._replace(tokens_per_block=smallest * options.dcp)
-    return Pooled(needed, held, dtype, f"blocks of {each:,} B, vLLM {options.version or NEWEST}", pool)
+    size = own.blocks * each if own is not None and own.blocks is not None else None
+    return Pooled(needed, held, dtype, f"blocks of {each:,} B, vLLM {options.version or NEWEST}", pool, asked_bytes=size)

@@ -258,9 +258,15 @@ def memory(ask: Ask, plan: Budget, pooled: Pooled, context: int) -> tuple[Start,
     room = plan.kv_room_bytes
     if plan.budget_bytes > plan.memory_bytes:
         return Start(False, "the cache asked for is more than weights and activations leave of the memory", None), ()
+    if pooled.asked_bytes is not None and plan.taken_bytes + pooled.asked_bytes > plan.memory_bytes:
+        # Blocks that are asked for are made, whatever the memory (v1/core/kv_cache_planning.py `get_kv_cache_configs`).
+        left = max(0, plan.memory_bytes - plan.taken_bytes)
+        limit = f"the blocks asked for take {pooled.asked_bytes / 2**30:.2f} GiB, and {left / 2**30:.2f} GiB of the memory are left"
+        most = left // (pooled.asked_bytes // ask.own.blocks)
+        return Start(False, limit, f"--num-gpu-blocks-override {most}" if most else None), ()
     if ask.own is not None and (why := states_short(ask, plan, pooled)):
         return why, ()
-    if whole_prompts(ask.own, ask.version) and plan.batched_tokens < context:
+    if (whole_prompts(ask.own, ask.version) or pooled.whole) and plan.batched_tokens < context:
         limit = f"without chunked prefill a step of {plan.batched_tokens:,} tokens takes no prompt of {context:,}"
         return Start(False, limit, f"--max-num-batched-tokens {context}"), ()
     if ask.own is not None and (few := few_blocks(ask, pooled, context)):
