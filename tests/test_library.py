@@ -61,7 +61,10 @@ granite4:micro-h                           granite-4.0-h-micro
 granite4:350m                              granite-4.0-350m
 gemma3:27b-it-qat                          gemma-3-27b
 gemma3n:e4b-it-q4_K_M                      gemma-3n-e4b
-gemma4:26b                                 gemma-4-26b-a4b
+gemma4:26b-a4b-it-q4_K_M                   gemma-4-26b-a4b-it
+deepseek-r1:8b-0528-qwen3-q4_K_M           deepseek-r1-0528-qwen3-8b
+phi3:3.8b-mini-4k-instruct                 phi-3-mini-4k
+granite4:tiny-h                            granite-4.0-h-tiny
 olmo2:13b-1124-instruct-q4_K_M             olmo-2-13b
 yi:34b-chat-v1.5-q4_0                      yi-1.5-34b
 lfm2.5-thinking:1.2b                       lfm2.5-1.2b-thinking
@@ -81,10 +84,8 @@ def test_the_release_that_a_tag_names(row: str) -> None:
     "tag",
     [
         "deepseek-r1:8b",
-        "deepseek-r1:8b-0528-qwen3-q4_K_M",
         "deepseek-r1:7b",
         "command-r:35b-08-2024-q4_K_M",
-        "phi3:3.8b-mini-4k-instruct",
         "mistral-large:123b-instruct-2411-q4_K_M",
         "mistral:7b-instruct-q4_K_M",
         "codellama:13b-python",
@@ -92,7 +93,8 @@ def test_the_release_that_a_tag_names(row: str) -> None:
         "qwen3:4b-instruct-2601",
         "ministral-3:8b-instruct-2512-q4_K_M",
         "mistral-small:22b",
-        "granite4:tiny-h",
+        "granite4:tiny-h-2601",
+        "phi3:3.8b-mini-32k-instruct",
         "qwen:7b-chat-v1.5-q4_0",
     ],
 )
