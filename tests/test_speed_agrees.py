@@ -85,7 +85,9 @@ def test_a_pick_says_what_fit_says_of_its_plan(gpu: str, engine: str, n: int, cl
 
 def _stored(one: Any) -> list[str]:
     """What is no storage to ask for is the checkpoint's own."""
-    quant = one["plan"]["quant"]
+    quant, own = one["plan"]["quant"], load(one["name"], offline=True).architecture.quantization
+    if own is not None and own.get("quant_method") == quant:
+        return []
     return ["--quant", quant] if quant in ("fp8", "w4a16", "bf16") or quant.startswith("q") else []
 
 

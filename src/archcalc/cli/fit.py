@@ -472,7 +472,7 @@ def _of_command(
     from archcalc.engines.engine import LOCAL, server
     from archcalc.loader import load as read
     from archcalc.loader import stands_for
-    from archcalc.quant import file_type_of, is_plain, quantize_as
+    from archcalc.quant import canonical, file_type_of, is_plain, quantize_as
 
     offline, refresh = reading.offline, reading.refresh
     # In front of a command a list is the cards of one machine, of several kinds where the engine takes such.
@@ -515,7 +515,7 @@ def _of_command(
             own_quant = None if (asked.quant or "?").startswith("?") else asked.quant
             stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
             asked = asked._replace(quant=None if stored == as_it_is else stored)
-            if asked.quant is not None and asked.engine != LOCAL and not file_type_of(stored):
+            if asked.quant is not None and server(asked.engine).loading(asked.version, canonical(stored)) is not None:
                 # It is stored so, and not quantized as it loads.
                 loaded = loaded._replace(architecture=quantize_as(loaded.architecture, stored))
                 asked = asked._replace(quant=None)
