@@ -138,7 +138,7 @@ def test_the_longest_context_fits_and_the_next_does_not(name: str, gpu: str) -> 
 
     def fits(tokens: int) -> bool:
         again = judged(name, fixed._replace(context_tokens=tokens))
-        return again is not None and again.best.fits
+        return again is not None and again.best.fits and again.settings == found.settings
 
     limit = architecture(name).facts.context_tokens or 0
     assert longest == 0 or fits(longest)
@@ -388,7 +388,7 @@ T5 = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("engine", ["vllm", "sglang", "transformers"])
+@pytest.mark.parametrize("engine", ["vllm", "transformers"])
 def test_an_encoder_needs_no_cache_to_start(engine: str, tmp_path: Path, run: Run) -> None:
     (tmp_path / "config.json").write_text(json.dumps(XLM_ROBERTA))
     got = json.loads(run("fit", str(tmp_path), "--gpu", "l4", "--engine", engine, "--format", "json").stdout)

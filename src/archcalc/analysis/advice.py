@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from archcalc import hardware, units
-from archcalc.analysis.fit import Ask, Fit, Plans, largest, max_context, plans
+from archcalc.analysis.fit import SHORTEST, Ask, Fit, Plans, largest, max_context, plans
 from archcalc.engines.engine import server
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device, GpuSpec
@@ -70,7 +70,15 @@ def _caches(architecture: Architecture, ask: Ask) -> Iterator[Change]:
 def _tokens(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change]:
     best = found.best
     tokens = max_context(found.model, best, ask)
-    if tokens >= 1024:
+    if tokens < SHORTEST < found.best.context_tokens:
+        # Where no plan of this length leaves room, one of a short length may, with settings that are taken for it.
+        try:
+            short = plans(architecture, ask._replace(context_tokens=4 * SHORTEST), alternatives=0)
+        except ArchcalcError:
+            short = found
+        if short.best.fits:
+            tokens = max_context(short.model, short.best, short.asked(ask))
+    if tokens >= SHORTEST:
         # Whole k: nobody types the last token.
         tokens = tokens // 1024 * 1024
         if fit := _tried(architecture, ask._replace(context_tokens=tokens)):
