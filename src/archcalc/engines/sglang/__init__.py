@@ -164,7 +164,7 @@ class Sglang(Server):
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         from archcalc.engines.served import misnamed, untrusted
-        from archcalc.engines.sglang import attention, quantization
+        from archcalc.engines.sglang import attention, quantization, settings
 
         if ask.own is None:
             return None
@@ -172,6 +172,7 @@ class Sglang(Server):
             return why
         if why := misnamed(registry(), model.architecture, ask.version):
             return why
+        settings.check_draft(ask.own, model.architecture)
         if any(ask.own.backends) and (why := attention.refused(ask.own.backends, ask.own.cache, ask.gpus.device, ask.version)):
             return why
         if ask.own.method is None:

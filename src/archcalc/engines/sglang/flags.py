@@ -179,6 +179,7 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
                 raise UsageError(f"{flag} {drafted}: a number above 0 was expected", "such as 4")
         own["draft_tokens"] = int(read.get("--speculative-num-draft-tokens") or 0)
         draft = read.get("--speculative-draft-model-path")
+        own["drafted_elsewhere"] = draft is not None
         own["mtp"] = algorithm in _OWN_DRAFTS and draft is None
     _adapters(read)
     page, chunk = own.get("page"), own.get("chunk")
