@@ -110,9 +110,14 @@ class _Fit:
         spare = self.heads(self.own, self.cells)
         if min(spare) >= 0:
             return self.made(self.own, notes)
+        if self.own.unspread == "tensor" and len(spare) > 1:
+            # "not implemented for SPLIT_MODE_TENSOR": all stays as it is asked for.
+            return self.made(self.own._replace(margin_bytes=0), notes)
         if sum(spare) < 0 and self.auto and not self.own.keeps_context and self.most > self.least and self.shorter(spare, notes):
             return self.made(self.own, notes)
-        if self.own.gpu_layers is not None or self.own.overrides or self.own.cpu_experts or (len(spare) > 1 and self.own.shares):
+        if self.own.gpu_layers is not None or self.own.overrides or self.own.cpu_experts or (
+            len(spare) > 1 and (self.own.shares or self.own.unspread)
+        ):
             # Where a placement is asked for, it is not touched, and no margin is kept.
             return self.made(self.own._replace(margin_bytes=0), notes)
         own = self.settings(self.filled())

@@ -74,6 +74,7 @@ def asked(read: Read) -> Asked:
     if mode == "none":
         own["split"] = False
     elif mode not in (None, "layer"):
+        own["unspread"] = str(mode)
         unmodelled.append("--split-mode")
     own["cpu_experts"] = (1 << 20) if read.get("--cpu-moe") else _whole(read, "--n-cpu-moe", 0, least=0)
     if (patterns := read.get("--override-tensor")) is not None:
@@ -99,7 +100,8 @@ def asked(read: Read) -> Asked:
     own["towers"] = bool(read.get("--mmproj") or read.get("--mmproj-url")) and not read.get("--no-mmproj-offload")
     if own.get("gpu_layers") is None and own["fits"]:
         own["margin_bytes"] = own["targets"][0]
-    unmodelled += [flag for flag in _NOT_YET if read.get(flag) is not None]
+    # Layers that are spread have no main GPU (src/llama.cpp `llama_prepare_model_devices`).
+    unmodelled += [flag for flag in _NOT_YET if read.get(flag) is not None and (flag != "--main-gpu" or mode not in (None, "layer"))]
     values = _values(own, quant)
     draft = _draft(read, own, unmodelled, notes)
     return Asked(
