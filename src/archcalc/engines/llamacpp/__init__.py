@@ -157,6 +157,12 @@ class LlamaCpp(Server):
 
         return asked(read)
 
+    def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+        """llama.cpp 0c1e57098, src/llama-context.cpp `llama_init_from_model`, tools/server/server-context.cpp `load_model`."""
+        if ask.own is None or not ask.own.mtp or model.architecture.mtp_layers:
+            return None
+        return "llama-server drafts with MTP layers of the file, and the model has none: failed to create MTP context"
+
     def length(self, architecture: Architecture, version: str | None, own: Any) -> Length:
         """Every slot gets the trained length where `--fit` is on; else all share it, or what an old build takes."""
         found = super().length(architecture, version, own)
@@ -290,15 +296,17 @@ class LlamaCpp(Server):
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         from archcalc import units
+        from archcalc.engines.llamacpp.lengths import served_length
         from archcalc.figures.checkpoint import inventory, storage_bytes
 
         if ask.own is not None:
             yield from ask.own.fitted
             each = ask.own.cells if ask.own.unified else ask.own.cells // ask.own.slots
-            trained = model.architecture.facts.context_tokens
+            trained = served_length(model.architecture, ask.own)
             if trained and each > trained:
                 # tools/server/server-context.cpp `load_model`: "exceeds the training context of the model - capping".
-                yield f"memory is taken for {each:,} tokens of a sequence, and llama-server serves no more than the {trained:,} trained"
+                what = "trained" if trained == model.architecture.facts.context_tokens else "that its YaRN reaches"
+                yield f"memory is taken for {each:,} tokens of a sequence, and llama-server serves no more than the {trained:,} {what}"
         entries = inventory(model.architecture)
         beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in entries if e.part in ("vision", "audio"))
         if beside:

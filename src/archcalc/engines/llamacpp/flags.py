@@ -102,6 +102,7 @@ def asked(read: Read) -> Asked:
         own["margin_bytes"] = own["targets"][0]
     # Layers that are spread have no main GPU (src/llama.cpp `llama_prepare_model_devices`).
     unmodelled += [flag for flag in _NOT_YET if read.get(flag) is not None and (flag != "--main-gpu" or mode not in (None, "layer"))]
+    own |= _positions(read)
     values = _values(own, quant)
     draft = _draft(read, own, unmodelled, notes)
     return Asked(
@@ -232,6 +233,23 @@ def _whole(read: Read, flag: str, usual: int, least: int) -> int:
     if not isinstance(value, int) or value < least:
         raise UsageError(f"{flag} {value}: a number from {least} on was expected", f"such as {max(usual, 1)}")
     return value
+
+
+def _positions(read: Read) -> dict[str, Any]:
+    """Scaled positions; `--rope-scale` and `--rope-freq-scale` set the same, and the last of them holds (common/arg.cpp)."""
+    own: dict[str, Any] = {"rope_kind": str(read.get("--rope-scaling") or "")}
+    for each in read.given:
+        if each.name not in ("--rope-scale", "--rope-freq-scale") or read.get(each.name) is None:
+            continue
+        try:
+            value = float(each.value)
+        except ValueError:
+            value = float("nan")
+        if not 0 < value < float("inf"):
+            raise UsageError(f"{each.name} {str(each.value)[:40]}: a number above 0 was expected", "such as --rope-scale 4")
+        own["rope_scale"] = 1 / value if each.name == "--rope-scale" else value
+    own["yarn_original"] = _whole(read, "--yarn-orig-ctx", 0, least=0)
+    return own
 
 
 def _fitting(read: Read, bench: bool, notes: list[str]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Settings(NamedTuple):
 
     `tiers` are Ollama's contexts where none is asked for, each with the memory of all GPUs below which it holds; the last holds from
     there on. `clamps`: no more than the trained length is served. `batch_by_context`: the batch grows with the context.
+    `rope_kind`, `rope_scale` and `yarn_original` are what is said of scaled positions: `--rope-scaling`, `--rope-freq-scale` and
+    `--yarn-orig-ctx`.
     """
 
     cells: int = 0
@@ -72,3 +74,6 @@ class Settings(NamedTuple):
     tiers: tuple[tuple[int, int], ...] = ()
     clamps: bool = False
     batch_by_context: bool = False
+    rope_kind: str = ""
+    rope_scale: float = 0.0
+    yarn_original: int = 0
