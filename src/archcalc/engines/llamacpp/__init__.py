@@ -75,6 +75,15 @@ class LlamaCpp(Server):
         if (sequences := options.get("n_parallel") or work.batch) > MAX_SEQUENCES:
             raise UsageError(_too_many(sequences), f"--np {MAX_SEQUENCES} or fewer, and several servers for more")
 
+    def resolved(self, architecture: Architecture, asked: Asked) -> Asked:
+        from archcalc.engines.llamacpp.ollama import cache_of
+
+        own = cache_of(architecture, asked.own)
+        if own is asked.own:
+            return asked
+        values = {**asked.values, "kv_dtype": None if own.type_k == "f16" else own.type_k}
+        return asked._replace(own=own, values=values, notes=(*asked.notes, *own.fitted))
+
     def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:
         from archcalc.engines.llamacpp.budget import options_of
 

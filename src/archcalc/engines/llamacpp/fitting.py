@@ -25,6 +25,7 @@ from archcalc.engines.llamacpp.budget import (
 )
 from archcalc.engines.llamacpp.flags import ollama_batch
 from archcalc.engines.llamacpp.layout import CPU, devices_of, lay_out
+from archcalc.engines.llamacpp.ollama import cache_of
 from archcalc.engines.llamacpp.pool import on_cpu
 from archcalc.engines.llamacpp.settings import Settings
 
@@ -58,6 +59,8 @@ def fitted(model: Candidate, ask: Ask) -> Ask:
     trained = model.architecture.facts.context_tokens
     if own is None or trained is None:
         return ask
+    if (taken := cache_of(model.architecture, own)) is not own:
+        ask, own = ask._replace(own=taken, kv_dtype=None if taken.type_k == "f16" else taken.type_k), taken
     ask, own = _of_ollama(ask, own, trained)
     return _allocated(model, _Fit(model, ask, own, trained).run() if own.fits else ask)
 

@@ -15,6 +15,7 @@ from archcalc.commands.flags import Read
 from archcalc.engines._version import at_least
 from archcalc.engines._version import released as of_release
 from archcalc.engines.asked import Asked
+from archcalc.engines.llamacpp.ollama import LLAMA_SERVER, asked_for
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.errors import UsageError
 
@@ -347,14 +348,16 @@ def _ollama(read: Read) -> Asked:
     own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True, "wide_masks": False, "unpacks": True}
     own["clamps"] = True
     # Since 0.30 it starts llama-server, which chooses the layers (docs: llm/llama_server.go).
-    own["fits"] = at_least(read.version, 0, 30)
+    own["fits"] = at_least(read.version, *LLAMA_SERVER)
     if context is None:
         own["tiers"] = next(tiers for since, tiers in _TIERS if at_least(read.version, *since))
         context = -1
     kind = environment.get("OLLAMA_KV_CACHE_TYPE", "")
     own["type_k"] = own["type_v"] = _TYPES.get(kind.lower(), kind.lower())
     own["cells"] = context * slots if context > 0 else 0
-    own["flash"] = environment.get("OLLAMA_FLASH_ATTENTION", "1") not in ("0", "false")
+    flash = asked_for(environment.get("OLLAMA_FLASH_ATTENTION", ""))
+    own["flash"], own["flash_asked"] = flash is not False, flash
+    own["runner"] = "" if at_least(read.version, *LLAMA_SERVER) else str(read.version)
     # The batch grows with the context (llm/llama_server.go).
     own["batch"] = own["ubatch"] = read.get("--num_batch") or ollama_batch(context)
     own["batch_by_context"] = read.get("--num_batch") is None

@@ -27,6 +27,7 @@ class Settings(NamedTuple):
 
     `tiers` are Ollama's contexts where none is asked for, each with the memory of all GPUs below which it holds; the last holds from
     there on. `clamps`: no more than the trained length is served. `batch_by_context`: the batch grows with the context.
+    `runner` is a release of Ollama that runs models by itself, `flash_asked` what `OLLAMA_FLASH_ATTENTION` says there.
     `rope_kind`, `rope_scale` and `yarn_original` are what is said of scaled positions: `--rope-scaling`, `--rope-freq-scale` and
     `--yarn-orig-ctx`.
     """
@@ -74,6 +75,8 @@ class Settings(NamedTuple):
     tiers: tuple[tuple[int, int], ...] = ()
     clamps: bool = False
     batch_by_context: bool = False
+    runner: str = ""
+    flash_asked: bool | None = None
     rope_kind: str = ""
     rope_scale: float = 0.0
     yarn_original: int = 0
