@@ -176,6 +176,7 @@ def command(
             asked = server(found.asked.engine).resolved(loaded.architecture, asked)
             taken += tuple(note for note in asked.notes if note not in found.asked.notes)
             dtype = asked.values.get("kv_dtype")
+            kv.refuse_command(loaded.architecture, asked)
         if length is None and found is not None:
             length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
             if found is not None and found.asked.by_memory:
