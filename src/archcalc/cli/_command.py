@@ -99,11 +99,23 @@ def calibrated(ask: Ask, file: str) -> Ask:
     """The question with what `diagnose --save-calibration` kept of this host. Raises `UsageError` for another engine's or GPU's."""
     import json
 
+    hint = "make one with: archcalc diagnose LOG --save-calibration FILE"
     try:
         kept = json.loads(_text(file))
-        engine, gpu, size = str(kept["engine"]), str(kept["gpu"]), int(kept["overhead_bytes"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{file} is no calibration", "make one with: archcalc diagnose LOG --save-calibration FILE") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{file} is no calibration", hint) from error
+    if not isinstance(kept, dict):
+        raise UsageError(f"{file} is no calibration: an object was expected", hint)
+    size = kept.get("overhead_bytes")
+    most = max(device.visible_bytes for device in ask.gpus.each)
+    if not isinstance(size, (int, float)) or isinstance(size, bool) or not abs(size) <= most or size != int(size):
+        said = "missing" if size is None else str(size)[:40]
+        raise UsageError(f"{file}: overhead_bytes: {said}: a whole number of bytes of one GPU was expected", hint)
+    for key in ("engine", "gpu", "of", "engine_version"):
+        value = kept.get(key)
+        if not isinstance(value, str) and not (value is None and key in ("of", "engine_version")):
+            raise UsageError(f"{file}: {key}: {'missing' if value is None else str(value)[:40]}: a name was expected", hint)
+    engine, gpu, size = kept["engine"], kept["gpu"], int(size)
     here = ask.gpus.device.known_as
     if (engine, gpu) != (ask.engine, here):
         raise UsageError(f"{file} is of {engine} on {gpu}, and this is {ask.engine} on {here}", "make one from a log of this host")
