@@ -154,9 +154,7 @@ def _picked(spec: GpuSpec, numbers: Sequence[int], said: str) -> GpuSpec:
     mixed = any(device.id != found[0].id for device in found)
     which = f" ({found[0].name})" if spec.others and len(found) == 1 else ""
     note = f"{said}: the command sees {len(found):,} of the {spec.count:,} GPUs that are named{which}"
-    return spec._replace(
-        device=found[0], count=len(found), others=tuple(found[1:]) if mixed else (), notes=(*spec.notes, note)
-    )
+    return spec._replace(device=found[0], count=len(found), others=tuple(found[1:]) if mixed else (), notes=(*spec.notes, note))
 
 
 def _left(spec: GpuSpec, runs_on: int | None, visible: int, said: str, contained: bool, counted: bool) -> GpuSpec:

@@ -181,9 +181,7 @@ def command(
             length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
             if found is not None and found.asked.by_memory:
                 taken += ("the trained length: how much of it Ollama takes by itself depends on the GPU's memory (fit --gpu)",)
-        made = kv.compare(
-            loaded, name, context_tokens=length, batch=batch, kv_dtype=dtype, options=own_options, asked=asked
-        )
+        made = kv.compare(loaded, name, context_tokens=length, batch=batch, kv_dtype=dtype, options=own_options, asked=asked)
         if found is None:
             for each in made.found:
                 if isinstance(each, KvReport):

@@ -410,7 +410,9 @@ class _Reader:
                 raise UsageError(f"{name}: {names} takes {what}", f"builds from b{first} on take {now}")
             return None
         if self.build is not None and self.build >= first:
-            raise UsageError(f"{name}: {names} takes {now}", f"builds up to b{last} took {what}; write {name} {now.rpartition(' ')[2]}")
+            raise UsageError(
+                f"{name}: {names} takes {now}", f"builds up to b{last} took {what}; write {name} {now.rpartition(' ')[2]}"
+            )
         if self.build is None:
             self.gone.append(f"{name} with {what} (builds up to b{last} take it so, and from b{first} on {now})")
         self.at += 2 if pair else 0

@@ -118,8 +118,11 @@ class _Fit:
             return self.made(self.own._replace(margin_bytes=0), notes)
         if sum(spare) < 0 and self.auto and not self.own.keeps_context and self.most > self.least and self.shorter(spare, notes):
             return self.made(self.own, notes)
-        if self.own.gpu_layers is not None or self.own.overrides or self.own.cpu_experts or (
-            len(spare) > 1 and (self.own.shares or self.own.unspread)
+        if (
+            self.own.gpu_layers is not None
+            or self.own.overrides
+            or self.own.cpu_experts
+            or (len(spare) > 1 and (self.own.shares or self.own.unspread))
         ):
             # Where a placement is asked for, it is not touched, and no margin is kept.
             return self.made(self.own._replace(margin_bytes=0), notes)

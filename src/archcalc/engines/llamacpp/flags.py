@@ -102,7 +102,9 @@ def asked(read: Read) -> Asked:
     if own.get("gpu_layers") is None and own["fits"]:
         own["margin_bytes"] = own["targets"][0]
     # Layers that are spread have no main GPU (src/llama.cpp `llama_prepare_model_devices`).
-    unmodelled += [flag for flag in _NOT_YET if read.get(flag) is not None and (flag != "--main-gpu" or mode not in (None, "layer"))]
+    unmodelled += [
+        flag for flag in _NOT_YET if read.get(flag) is not None and (flag != "--main-gpu" or mode not in (None, "layer"))
+    ]
     own |= _positions(read)
     values = _values(own, quant)
     draft = _draft(read, own, unmodelled, notes)

@@ -12,7 +12,6 @@ from archcalc.engines.sglang import cache
 from archcalc.engines.sglang.settings import Settings
 from archcalc.model import Architecture
 
-
 _ROWS_OF_THEIR_OWN = ("DFLASH", "DSPARK")
 
 
