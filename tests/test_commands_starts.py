@@ -1,4 +1,4 @@
-"""Commands that start otherwise than their words suggest, or not at all: drafts, reserves, devices, releases; what `kv` refuses with `fit`."""
+"""Commands that start otherwise than their words suggest, or not at all: drafts, reserves, devices, releases; what `kv` refuses too."""
 
 from __future__ import annotations
 
@@ -285,7 +285,8 @@ def kept(name: str, version: str, flash: str = "", dtype: str = "q8_0") -> tuple
         ("gemma-2-9b", "0.9.0", "1", (True, "q8_0")), ("gemma-2-9b", "0.11.11", "1", (False, "f16")),
         # gpt-oss: by itself from 0.11.8, whatever is asked to 0.12.3, and with no quantized cache from 0.11.5 to 0.12.3.
         ("gpt-oss-20b", "0.11.7", "", (False, "f16")), ("gpt-oss-20b", "0.11.8", "0", (True, "f16")),
-        ("gpt-oss-20b", "0.12.3", "1", (True, "f16")), ("gpt-oss-20b", "0.12.4", "", (True, "q8_0")), ("gpt-oss-20b", "0.12.4", "0", (False, "f16")),
+        ("gpt-oss-20b", "0.12.3", "1", (True, "f16")), ("gpt-oss-20b", "0.12.4", "", (True, "q8_0")),
+        ("gpt-oss-20b", "0.12.4", "0", (False, "f16")),
         # Keys and values of other widths (`SupportsFlashAttention`).
         ("deepseek-v3", "0.12.6", "1", (False, "f16")),
         # Quantized caches came with 0.5.0.

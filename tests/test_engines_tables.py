@@ -26,9 +26,10 @@ ENGINES = Path(archcalc.engines.__file__).parent
 
 # The project's releases on PyPI from 0.6 on, post-releases left out, as the index listed them at 0.33.0.
 PUBLISHED = (
-    "0.33.0 0.32.0 0.31.0 0.30.0 0.29.0 0.28.0 0.27.1 0.27.0 0.26.0 0.25.1 0.25.0 0.24.0 0.23.0 0.22.1 0.22.0 0.21.0 0.20.2 0.20.1 0.20.0"
-    " 0.19.1 0.19.0 0.18.1 0.18.0 0.17.1 0.17.0 0.16.0 0.15.1 0.15.0 0.14.1 0.14.0 0.13.0 0.12.0 0.11.2 0.11.1 0.11.0 0.10.2 0.10.1.1 0.10.1"
-    " 0.10.0 0.9.2 0.9.1 0.9.0.1 0.9.0 0.8.5 0.8.4 0.8.3 0.8.2 0.8.1 0.8.0 0.7.3 0.7.2 0.7.1 0.7.0 0.6.6 0.6.5 0.6.4 0.6.3 0.6.2 0.6.1 0.6.0"
+    "0.33.0 0.32.0 0.31.0 0.30.0 0.29.0 0.28.0 0.27.1 0.27.0 0.26.0 0.25.1 0.25.0 0.24.0 0.23.0 0.22.1 0.22.0 0.21.0 0.20.2 0.20.1"
+    " 0.20.0 0.19.1 0.19.0 0.18.1 0.18.0 0.17.1 0.17.0 0.16.0 0.15.1 0.15.0 0.14.1 0.14.0 0.13.0 0.12.0 0.11.2 0.11.1 0.11.0 0.10.2"
+    " 0.10.1.1 0.10.1 0.10.0 0.9.2 0.9.1 0.9.0.1 0.9.0 0.8.5 0.8.4 0.8.3 0.8.2 0.8.1 0.8.0 0.7.3 0.7.2 0.7.1 0.7.0 0.6.6 0.6.5 0.6.4"
+    " 0.6.3 0.6.2 0.6.1 0.6.0"
 ).split()
 
 
@@ -73,11 +74,11 @@ def test_names_that_quantize_at_loading_are_as_old_as_their_release_says() -> No
         assert (online(before, row.method), online(first, row.method)) == (None, row.quant), row.method
 
 
-# vLLM 0.33: config/quantization.py `_ONLINE_SHORTHANDS`; layers/quantization/fp8.py, ptpc_fp8.py (0.18.1), experts_int8.py, bitsandbytes.py
-# (0.27): one scale of a tensor, of blocks of 128, of channels and tokens; experts alone in int8 and NVFP4.
+# vLLM 0.33: config/quantization.py `_ONLINE_SHORTHANDS`; layers/quantization/fp8.py, ptpc_fp8.py (0.18.1), experts_int8.py,
+# bitsandbytes.py (0.27): one scale of a tensor, of blocks of 128, of channels and tokens; experts alone in int8 and NVFP4.
 MADE = {
-    "fp8": "fp8-tensor", "fp8_per_tensor": "fp8-tensor", "fp8_per_block": "fp8", "fp8_per_channel": "fp8-dynamic", "ptpc_fp8": "fp8-dynamic",
-    "mxfp8": "mxfp8", "mxfp4": "mxfp4", "experts_int8": "int8-experts", "int8_per_channel_weight_only": "int8-experts",
+    "fp8": "fp8-tensor", "fp8_per_tensor": "fp8-tensor", "fp8_per_block": "fp8", "fp8_per_channel": "fp8-dynamic",
+    "ptpc_fp8": "fp8-dynamic", "mxfp8": "mxfp8", "mxfp4": "mxfp4", "experts_int8": "int8-experts", "int8_per_channel_weight_only": "int8-experts",
     "nvfp4_per_token": "nvfp4-experts", "bitsandbytes": "nf4",
 }  # fmt: skip
 
@@ -214,7 +215,7 @@ H100, B200, RTX5090, A100 = "h100-sxm-80gb", "b200-180gb", "rtx-5090", "a100-sxm
         (("", "trtllm_mha", ""), "auto", H100, "0.5.9", False), (("trtllm_mha", "", ""), "auto", B200, "0.5.9", True),
         # overrides.py `_mla_kv_cache_dtype_checks`, `_cutedsl_prefill_backend_fill`.
         *((("trtllm_mla", "", ""), cache, B200, None, cache != "fp8_e5m2") for cache in ("auto", "bf16", "fp8_e4m3", "fp8_e5m2")),
-        *((("", "cutedsl_mla", ""), cache, B200, None, cache != "fp8_e5m2") for cache in ("auto", "bf16", "bfloat16", "fp8_e4m3", "fp8_e5m2")),
+        *((("", "cutedsl_mla", ""), cache, B200, None, cache != "fp8_e5m2") for cache in ("auto", "bfloat16", "fp8_e4m3", "fp8_e5m2")),
         (("", "cutedsl_mla", ""), "auto", RTX5090, None, False), (("", "", "cutedsl_mla"), "auto", B200, None, False),
         (("trtllm_mla", "", ""), "auto", RTX5090, None, True), (("", "trtllm_mla", ""), "auto", H100, None, False),
     ],

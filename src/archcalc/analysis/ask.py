@@ -171,8 +171,8 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _picked(found: Read) -> tuple[tuple[int, ...], str] | None:
-    """The GPUs that `--device CUDA0,CUDA1` names, and of them the one that `--split-mode none` leaves, `--main-gpu`; None where neither says
-    any (llama.cpp 0c1e57098, common/arg.cpp `parse_device_list`, src/llama.cpp `llama_prepare_model_devices`)."""
+    """The GPUs that `--device CUDA0,CUDA1` names, and of them the one that `--split-mode none` leaves, `--main-gpu`; None where neither
+    says any (llama.cpp 0c1e57098, common/arg.cpp `parse_device_list`, src/llama.cpp `llama_prepare_model_devices`)."""
     value = found.get("--device")
     names = [each.strip() for one in (value if isinstance(value, list) else [value]) for each in str(one or "").split(",")]
     if names == ["none"]:

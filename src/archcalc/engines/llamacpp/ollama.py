@@ -38,7 +38,7 @@ def asked_for(text: str) -> bool | None:
 
 
 def cache_of(architecture: Architecture, own: Settings) -> Settings:
-    """The settings with flash attention and the cache's type that the runner takes; as they are where there is no runner of Ollama's own."""
+    """The settings with flash attention and the cache's type that the runner takes; as they are where Ollama has no runner of its own."""
     release = own.runner
     if not release:
         return own

@@ -60,8 +60,8 @@ _RATIO, _PACKED_RATIO = 0.8, 0.1
 
 class CacheOptions(NamedTuple):
     """SGLang's own options, by its names. `radix_cache` False is `--disable-radix-cache`. `page_size` and `swa_full_tokens_ratio` None
-    are the model's defaults: 1 and 0.8, DeepSeek-V4's 256 and 0.1. `float32`: the model, and so a cache of its dtype, is in float32. `drafts`
-    are MTP layers of the checkpoint that draft, `draft` a model that does, which is counted in rows of its own where `draft_rows` says so."""
+    are the model's defaults: 1 and 0.8, DeepSeek-V4's 256 and 0.1. `float32`: the model, and so a cache of its dtype, is in float32.
+    `drafts` are MTP layers of the checkpoint that draft, `draft` a model that does, counted in rows of its own with `draft_rows`."""
 
     tp: int = 1
     dcp: int = 1
