@@ -466,12 +466,20 @@ rows of one source or two, other classes stand in for it (below), and the answer
   2080, three models) came to 29 to 52 % of it.
 - Commands that no measurement was run with: tokens that are drafted (`--speculative-config`, `--speculative-algorithm`, `-md`), where
   the bound is that of plain decoding times the tokens of a step, and none where their number is not known; prompts and tokens on
-  separate machines (`--disaggregation-mode`, `--kv-transfer-config`); no graphs (`--enforce-eager`, `--disable-cuda-graph`); the cache
-  in the CPU's memory (`-nkvo`); layers cut across GPUs under llama.cpp (`-sm row`).
+  separate machines (`--disaggregation-mode`, `--kv-transfer-config`); the cache in the CPU's memory (`-nkvo`); layers cut across GPUs
+  under llama.cpp (`-sm row`); adapters, kernels other than the engine's own choice, prompts that are not read in pieces, and every flag
+  of which nothing is known. One table, `src/archcalc/commands/speeds.py`, says of each flag of each release whether it changes nothing,
+  a forecast reads it, or nothing was measured with it.
+- Steps that are not one graph: none is captured (`--enforce-eager`, `-O0`, `--disable-cuda-graph`), or none of so large a batch
+  (`--max-cudagraph-capture-size`, `--cuda-graph-max-bs`, or by default: vLLM captures up to 512 sequences of a replica, 1,024 on
+  data-centre Blackwell, SGLang as many as the GPU's memory suggests, 48 on a card of 24 GB), unless batches as large were measured.
+- Prompts that vLLM or SGLang are told to read in steps of fewer than 2,048 tokens: the time to a token alone is forecast.
+- Weights that servers multiply otherwise than those that were measured: bitsandbytes, GGUF under vLLM, single precision.
 - What expert parallelism changes: its exchange of tokens is counted as the messages and bytes of tensor parallelism. Beside the same
   source's rows without it, rows with it are 8 to 35 % faster than that for DeepSeek and 13 to 25 % slower for Qwen3 and Qwen3.5: no term
   of it would hold for both.
-- More requests than run at once, because the cache has no room for them or `--max-num-seqs` is less: the bound, with how many run. Of
+- More requests than run at once, because the cache has no room for them or the engine runs fewer (`--max-num-seqs`,
+  `--max-running-requests`, `-np`, `OLLAMA_NUM_PARALLEL`, `--decode-concurrency`): the bound of those that run, with how many. Of
   weights that do not fit no rate is printed, unless the system shares its memory and a setting gives the GPU enough of it
   (`ttm.pages_limit` on a Strix Halo, `iogpu.wired_limit_mb` on a Mac): then the answer stays no, and the rate is what that setting gives.
 - Prompts on a device whose matrix rate nobody publishes (Apple M5).

@@ -3,6 +3,7 @@
     python scripts/build_training.py --activations FILE.jsonl.gz   bytes that autograd saves in tiny models, on the CPU
     python scripts/build_training.py --types FILE.jsonl.gz         the same of small models of many types, with their whole configs
     python scripts/build_training.py --ends FILE.jsonl             adapters on the embedding and the head, and copies of them
+    python scripts/build_training.py --dora FILE.jsonl             adapters with magnitudes (DoRA), with dropout and without
     python scripts/build_training.py --lora FILE.jsonl             trainable parameters of adapters, on the meta device
 
 Needs transformers 5.23 (`--types` 5.24), PEFT 0.21 and torch 2.13. Takes two minutes.
@@ -14,6 +15,7 @@ import argparse
 import gzip
 import json
 import warnings
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +130,7 @@ def main() -> None:
     parser.add_argument("--activations", type=Path, metavar="FILE")
     parser.add_argument("--types", type=Path, metavar="FILE")
     parser.add_argument("--lora", type=Path, metavar="FILE")
+    parser.add_argument("--dora", type=Path, metavar="FILE")
     parser.add_argument("--ends", type=Path, metavar="FILE")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -144,6 +147,8 @@ def main() -> None:
                 file.write((json.dumps(row, default=str) + "\n").encode())
     if args.ends:
         args.ends.write_text("".join(json.dumps(row) + "\n" for row in ends()), encoding="utf-8")
+    if args.dora:
+        args.dora.write_text("".join(json.dumps(row) + "\n" for row in magnitudes()), encoding="utf-8")
     if args.lora:
         args.lora.write_text("".join(json.dumps(row) + "\n" for row in adapters()), encoding="utf-8")
 
@@ -211,6 +216,38 @@ def ends() -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
+def magnitudes() -> Iterator[dict[str, Any]]:
+    """Adapters with magnitudes: what autograd saves, and trainable parameters."""
+    import peft
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    runs: list[tuple[str, dict[str, Any], str | list[str]]] = [
+        ("llama", {}, "all-linear"), ("llama", {}, ["q_proj", "v_proj"]), ("qwen3", {}, ATTENTION), ("gemma3_text", {}, "all-linear"),
+        ("qwen3", {}, [*ATTENTION, "lm_head"]), ("qwen3", {}, [*ATTENTION, "embed_tokens"]),
+        ("gpt2", {"n_embd": 256, "n_head": 8, "n_layer": 2, **STILL}, ["c_attn"]),
+    ]  # fmt: skip
+    for model_type, changes, targets in runs:
+        base = {k: v for k, v in BASE.items() if k in ("vocab_size",)} if "n_embd" in changes else BASE | {"head_dim": 32}
+        config = {**base, "sliding_window": 512, **changes}
+        for dropout in (0.0, 0.05):
+            for amp in (False, True):
+                model = AutoModelForCausalLM.from_config(
+                    AutoConfig.for_model(model_type, **config), dtype=torch.float32 if amp else torch.bfloat16
+                )
+                lora = peft.LoraConfig(
+                    r=16, target_modules=targets, lora_dropout=dropout, use_dora=True, task_type="CAUSAL_LM",
+                    fan_in_fan_out=model_type == "gpt2",
+                )  # fmt: skip
+                model = peft.get_peft_model(model, lora)
+                yield {
+                    "model_type": model_type, "config": config, "batch": 2, "seq": 128, "attn": "sdpa", "with_loss": True,
+                    "checkpointing": False, "dtype": "bfloat16", "amp": amp, "lora": targets, "dropout": dropout,
+                    "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+                    "saved_bytes": saved(model, 2, 128, True, False, amp, alive=True),
+                }  # fmt: skip
+
+
 def types() -> Iterator[dict[str, Any]]:
     """What small models of many types save, with the whole config of each; types without an attention leave it out."""
     import torch
@@ -237,8 +274,15 @@ def types() -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def saved(model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool, amp: bool = False) -> int:
-    """Bytes of all storages that autograd saves in one forward pass."""
+class _Packed:
+    """What autograd holds in a tensor's place."""
+
+    def __init__(self, tensor: Any) -> None:
+        self.tensor = tensor
+
+
+def saved(model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool, amp: bool = False, alive: bool = False) -> int:
+    """Bytes of all storages that autograd saves in one forward pass; with `alive` of those alone that it still holds at its end."""
     import torch
 
     model.train()
@@ -248,6 +292,12 @@ def saved(model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool, 
     # Storages are held, so that none is freed and its address used again.
     seen: dict[int, Any] = {}
 
+    packed: list[weakref.ref[_Packed]] = []
+
+    def wrap(tensor: Any) -> _Packed:
+        packed.append(weakref.ref(one := _Packed(tensor)))
+        return one
+
     def pack(tensor: Any) -> Any:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
@@ -255,8 +305,12 @@ def saved(model: Any, batch: int, tokens: int, loss: bool, checkpointing: bool, 
         return tensor
 
     ids = torch.randint(0, 100, (batch, tokens))
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16, enabled=amp):
+    hooks = (wrap, lambda one: one.tensor) if alive else (pack, lambda tensor: tensor)
+    with torch.autograd.graph.saved_tensors_hooks(*hooks), torch.autocast("cpu", torch.bfloat16, enabled=amp):
         out = model(input_ids=ids, labels=ids if loss else None, use_cache=False)
+    for ref in packed:
+        if (one := ref()) is not None:
+            pack(one.tensor)
     total = sum(storage.nbytes() for storage in seen.values())
     del out
     return total

@@ -19,7 +19,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "src" / "archcalc" / "zoo"
-FIELDS = ("name", "repo", "aliases", "family", "release", "license", "card", "origin", "origin_note", "amend", "amend_note")
+FIELDS = (
+    "name", "repo", "aliases", "family", "release", "release_note", "license", "card", "origin", "origin_note", "amend", "amend_note",
+)  # fmt: skip
 
 
 def main() -> None:

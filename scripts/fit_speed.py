@@ -16,6 +16,7 @@ import collections
 import gzip
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -472,6 +473,11 @@ def interval(errors: dict[str, list[float]], others: dict[str, list[float]]) -> 
     return math.exp(wider * low), math.exp(wider * high), inside
 
 
+def largest(rows: Iterable[Row]) -> int:
+    """The most sequences of a replica that were measured in one step."""
+    return max((-(-int(r.raw.get("concurrency") or 1) // r.work.placement.dp) for r in rows if r.phase == "decode"), default=1)
+
+
 def within(rows: list[Row], apart: dict[str, float]) -> float:
     """The end of 80 % around the middle of each source and class, of those with three rows or more: how far its rows lie from it."""
     errors: dict[str, list[float]] = collections.defaultdict(list)
@@ -650,6 +656,8 @@ def main() -> None:
         of = {row.pair for row in rows if row.pair == pair} or {row.pair for row in rows if row.engine == pair.split("/")[0]}
         found = [int(y) for row in rows if row.pair in of for y in YEAR.get(row.group, [row.raw.get("year") or 2026])]
         entry["years"] = f"{min(found)} to {max(found)}" if min(found) < max(found) else str(min(found))
+        if pair in classes:
+            entry["batch"] = largest(row for row in rows if row.pair == pair)
         if pair.split("/")[0] in t.SERVED and "ttft" in entry["errors"]:
             # What a prompt takes alone was measured as the time to the first token of few requests.
             entry["errors"]["prefill"] = entry["errors"]["ttft"]

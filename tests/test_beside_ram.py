@@ -204,5 +204,8 @@ def test_a_memory_that_cpu_and_gpu_share_is_one(cli: Run, flags: str, ram: list[
         made = json.loads(done.stdout)
         assert made["fits"] is fits and made["ram"]["budget_bytes"] is None
         assert fits or "CPU and GPU share" in made["verdict"]
+        page = cli("fit", "--gpu", gpu, *ram, "--offline", "--", *words).stdout
+        # What is refused whatever the GPU's part has room for holds nothing.
+        assert fits or made["per_gpu"]["headroom_bytes"] < 0 or ("would hold" in page and "\nholds" not in page)
         assert any("share one memory" in note for note in made["notes"]) == bool(ram)
         assert fits or not any("wired_limit" in note and "raises" in note for note in made["notes"])

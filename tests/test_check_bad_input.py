@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from archcalc import zoo
 from archcalc.cards import fix, write
-from archcalc.cards.check import MAX_BYTES, check_text
+from archcalc.cards.check import check_text
+from archcalc.cards.pages import MAX_BYTES
 from archcalc.cards.settings import Settings
 from archcalc.errors import ArchcalcError
 from conftest import Run

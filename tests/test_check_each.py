@@ -52,21 +52,40 @@ CELLS = [
     ("Qwen3-8B", "KV cache (32k)", "9 GiB per request", "wrong"),
     ("Qwen3-8B", "KV cache per token", "0.5 KiB per KV head per layer", "unverifiable"),
     # Products and equations.
-    ("Gemma 3 27B", "Layers", "10 × (5 local + 1 global) + 2", "unverifiable"),
-    ("Qwen3-Next-80B-A3B", "Layers", "12 × (3 DeltaNet + 1 attention)", "unverifiable"),
+    ("Gemma 3 27B", "Layers", "10 × (5 local + 1 global) + 2", "ok"),
+    ("Qwen3-Next-80B-A3B", "Layers", "12 × (3 DeltaNet + 1 attention)", "ok"),
     ("Llama 3.1 8B", "Hidden size", "4096 = 32 × 128", "ok"),
     ("Llama 3.1 8B", "Hidden size", "5120 = 40 × 128", "wrong"),
     ("Llama 3.1 8B", "Hidden size", "32 × 128 = 4096", "ok"),
     ("Qwen3-8B", "FFN size", "12,288 = 3 × 4096", "ok"),
-    ("Qwen3-8B", "FFN size", "3 × 4096", "unverifiable"),
+    ("Qwen3-8B", "FFN size", "3 × 4096", "ok"),
     ("Qwen3-8B", "FFN size", "2 × 12288 (gate, up)", "unverifiable"),
-    ("Mixtral 8x7B", "Params", "8 × 7B", "unverifiable"),
+    ("Mixtral 8x7B", "Params", "8 × 7B", "ok"),
     ("Mixtral 8x7B", "Active params", "8x7B (about 13B)", "ok"),
     ("Mixtral 8x7B", "Params", "8 × 7B (46.7B in total)", "ok"),
     ("DeepSeek-V3", "Weights", "8 × 86 GB", "unverifiable"),
     ("Llama 3.1 8B", "Context", "8k × 16", "unverifiable"),
     ("Qwen3-30B-A3B", "Experts", "48 × 128", "unverifiable"),
     ("Qwen3-8B", "Vocab", "2^17 + 20,864", "unverifiable"),
+    # A product says what it makes: 2 x 32 x 8 x 128 x 2 = 131,072; 8.03 x 2 = 16.06; 36 x 4096 is no figure of a model.
+    ("Gemma 3 27B", "Layers", "10 × (5 local + 1 global)", "unverifiable"),
+    ("Qwen3-8B", "Hidden size", "36 × 4096", "unverifiable"),
+    ("Mixtral 8x22B", "Params", "8 x 22B", "ok"),
+    ("Mixtral 8x22B", "Params", "8 x 22B = 176B", "wrong"),
+    ("Mixtral 8x22B", "Params", "8 x 24B", "unverifiable"),
+    ("Llama 3.1 8B", "KV cache per token", "2 × 32 × 8 × 128 × 2 bytes", "ok"),
+    ("Llama 3.1 8B", "KV cache per token", "32 layers x 8 heads x 128 x 2 x 2 = 131,072 bytes per token", "ok ok"),
+    ("Llama 3.1 8B", "KV cache per token", "2 × 32 × 8 × 128 × 2 B = 256 KiB", "wrong"),
+    ("Llama 3.1 8B", "KV cache (8k)", "128 KiB × 8192", "ok"),
+    ("Llama 3.1 8B", "Weights (bf16)", "8.03B × 2", "ok"),
+    ("Llama 3.1 8B", "Hidden size", r"$32 \times 128 = 4096$", "ok"),
+    ("Llama 3.1 8B", "Hidden size", r"$n_h \times d_h = 32 \times 128 = 4096$", "ok"),
+    # Of heads and their size: what they make, and of an expert in each layer.
+    ("Qwen3-8B", "Heads", "32 x 128 = 4,096", "ok"),
+    ("Qwen3-8B", "Heads", "32 x 128 = 4,196", "wrong"),
+    ("Qwen3-8B", "Heads", "2 x 32 = 64", "wrong"),
+    ("Qwen3-8B", "Heads × head dim", "32 × 128", "ok ok"),
+    ("Qwen3-30B-A3B", "Experts", "48 × 128 = 6,144", "ok"),
     ("Llama 3.1 8B", "KV heads", "1/4 of 32", "unverifiable"),
     ("Llama 3.1 8B", "Head dim", "4096/32", "unverifiable"),
     # What a token costs, and what a context does, in one cell: 36 x 2 x 8 x 128 x 2 bytes.
@@ -141,3 +160,79 @@ def test_a_mixture_counted_from_headers_is_no_dense_model(cli: Run, tmp_path: Pa
     (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", len(raw)) + raw + bytes(at))
     written = cli("card", str(tmp_path)).stdout
     assert "| Type | MoE |" in written
+
+
+# Of Llama-3.1-8B a token keeps 2 x 32 layers x 8 heads x 128 x 2 bytes = 128 KiB: 1 GiB at 8k, 512 MiB at 4k; a batch keeps so
+# many of it.
+SEQUENCES = [
+    ("KV cache for 32 users at 8k", "34 GB", "ok"),
+    ("KV cache for 32 users at 8k", "68 GB", "wrong"),
+    ("KV cache per user (8k)", "1.07 GB", "ok"),
+    ("KV cache per request (8k)", "2 GiB", "wrong"),
+    ("KV cache per sequence at 128k", "16 GiB", "ok"),
+    ("KV cache (bs=8)", "8.6 GB", "unverifiable"),
+    ("KV cache (bs=8, 8k)", "8.6 GB", "ok"),
+    ("KV cache (batch 16, 4k)", "8.6 GB", "ok"),
+    ("KV cache (batch 16, 4k)", "17 GB", "wrong"),
+    ("KV cache at 8k, batch size 8", "8.6 GB", "ok"),
+    ("KV cache (8k, batch 1)", "1 GiB", "ok"),
+    ("KV cache (8k, 32 concurrent requests)", "32 GiB", "ok"),
+    ("KV cache (8k context × 32 sequences)", "32 GiB", "ok"),
+    ("KV cache, 16 sequences of 4096 tokens", "8 GiB", "ok"),
+    ("KV cache (sequence length 8192, batch 4)", "4 GiB", "ok"),
+    ("KV cache for 8 concurrent users at 128k context", "128 GiB", "ok"),
+    ("Batch 16, 4k KV cache", "8 GiB", "ok"),
+    ("32 用户的 KV 缓存 (8k)", "32 GiB", "ok"),
+    ("KV 缓存（8K，批大小 16）", "16 GiB", "ok"),
+    ("KV cache (8k)", "1 GiB x 32 users = 32 GiB", "ok"),
+    ("KV cache (8k)", "32 GiB for 32 users", "ok"),
+    ("KV cache", "8 GiB (batch 16, 4k)", "ok"),
+    ("KV cache", "batch 16, 4k: 8 GiB", "ok"),
+    ("KV cache", "0.5 GiB at 4k, 16 GiB at 4k with batch 32", "ok ok"),
+]
+
+
+@pytest.mark.parametrize(("label", "cell", "verdicts"), SEQUENCES)
+def test_a_cache_of_a_batch_is_so_many_of_one_sequence(label: str, cell: str, verdicts: str) -> None:
+    page = f"# Llama 3.1 8B\n\n| Field | Value |\n|---|---|\n| Layers | 32 |\n| Hidden size | 4096 |\n| {label} | {cell} |\n"
+    results = check_text(page, "card.md", Settings(), offline=True).results
+    assert [r.verdict for r in results if r.line == 7] == verdicts.split(), results
+
+
+# DeepSeek-V3's checkpoint on the Hub has 688.6 GB: 86.1 GB on each of 8, 43.0 GB on each of 16.
+SHARES = [
+    ("Weights per GPU (TP=8)", "86 GB", "ok"),
+    ("Weights per GPU (TP=16)", "43 GB", "ok"),
+    ("Weights per GPU (8 GPUs)", "86 GB", "ok"),
+    ("Weights per GPU, 8x H200", "86 GB", "ok"),
+    ("Weights (TP=8)", "86 GB/GPU", "ok"),
+    ("Weights", "86 GB per GPU (TP=8)", "ok"),
+    ("Weights", "86 GB per GPU on 8x H200", "ok"),
+    # Engines keep norms, routers and some tables whole on every device.
+    ("Weights per GPU (TP=8)", "90 GB", "unverifiable"),
+    ("Weights per GPU (TP=8)", "689 GB", "wrong"),
+    # Of how many devices is not said: no claim.
+    ("Weights per GPU", "86 GB", ""),
+    ("Weights", "86 GB/GPU", "unverifiable"),
+    # A machine's memory is none of the weights.
+    ("Weights", "689 GB on 8x H200 141GB", "ok"),
+    ("Weights", "689 GB, does not fit on a single 80 GB card", "ok"),
+    ("Weights", "689 GB: more than eight 80 GB GPUs have", "ok"),
+]
+
+
+@pytest.mark.parametrize(("label", "cell", "verdicts"), SHARES)
+def test_what_one_device_holds_is_a_share_of_a_stated_number(label: str, cell: str, verdicts: str) -> None:
+    page = f"# DeepSeek-V3\n\n| Field | Value |\n|---|---|\n| Layers | 61 |\n| Hidden size | 7168 |\n| {label} | {cell} |\n"
+    results = check_text(page, "card.md", Settings(), offline=True).results
+    assert [r.verdict for r in results if r.line == 7] == verdicts.split(), results
+
+
+def test_the_row_says_over_how_many_devices() -> None:
+    page = (
+        "| Model | TP | Weights per GPU |\n|---|---|---|\n| DeepSeek-V3 | 8 | 86 GB |\n| Llama-3.1-70B | 4 | 35 GB |\n"
+        "| Llama-3.1-70B | 8 | 35 GB |\n\n| Model | GPUs | Weights |\n|---|---|---|\n| Llama-3.1-8B | 2x RTX 3090 24GB | 8 GB/GPU |\n"
+        "| Llama-3.1-70B | 2x H100 80GB | 141 GB |\n"
+    )
+    results = check_text(page, "card.md", Settings(), offline=True).results
+    assert [r.verdict for r in results] == ["ok", "ok", "wrong", "ok", "ok"], results

@@ -247,7 +247,7 @@ def test_a_command_that_does_not_start_fits_nowhere(cli: Run, command: str, opti
         (f"{QWEN} -dp 2 --data-parallel-rank 1", "--gpu 2xh100 --engine-version 0.20.0"),
         ("vllm serve deepseek-v2-lite --attention-backend FLASHMLA", "--gpu h100"),
         (f"{QWEN} --speculative-config.method extract_hidden_states --speculative-config.num_speculative_tokens 1", "--gpu h100"),
-        ("env VLLM_MLA_DISABLE=1 vllm serve deepseek-v2-lite --attention-backend FLASH_ATTN", "--gpu h100"),
+        ("env VLLM_MLA_DISABLE=1 vllm serve deepseek-v2-lite --attention-backend FLASH_ATTN --max-model-len 32768", "--gpu h100"),
         (f"{QWEN} --attention-backend TRITON_ATTN", "--gpu t4"),
         (f"{QWEN} --attention-backend FLASHINFER", "--gpu t4 --engine-version 0.23.0"),
         (f"{SGL} --attention-backend trtllm_mha", "--gpu h100"),

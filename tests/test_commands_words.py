@@ -285,15 +285,15 @@ def test_a_config_file_is_read_in_front_of_the_flags(run: Run, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "status", "said"),
     [
-        ("llama3.1:8b-instruct-q8_0", 0, "llama-3.1-8b in q8_0"),
-        ("qwen3:30b-a3b", 0, "qwen3-30b-a3b in q4_k_m"),
+        ("llama3.1:8b-instruct-q8_0", 0, "llama-3.1-8b-instruct in q8_0"),
+        ("qwen3:30b-a3b-q4_K_M", 0, "qwen3-30b-a3b in q4_k_m"),
         ("phi4", 0, "phi-4 in q4_k_m"),
         ("phi4:latest", 0, "phi-4 in q4_k_m"),
         # MXFP4 stays so in GGUF.
         ("gpt-oss:20b", 0, "gpt-oss-20b in mxfp4_moe"),
         # A tag with a size names another model of the family, which the family's first is not.
         ("deepseek-r1:32b", 2, "deepseek-r1-distill-qwen-32b"),
-        ("deepseek-coder-v2:16b", 2, "no bundled model has that name and size"),
+        ("deepseek-coder-v2:16b", 2, "which release of that name and size"),
         ("deepseek-r1:671b", 1, "deepseek-r1 in q4_k_m"),
         ("llama3.1", 2, "names no size"),
         ("kimi-k2:1t-cloud", 2, "Ollama's own machines"),

@@ -180,3 +180,17 @@ def test_a_machine_gets_the_answer_of_fit(gpu: str, models: str, cli: Run) -> No
         assert fit["plan"]["quant"] in value if fit["fits"] else not value
     # What is taken for granted is said.
     assert "weights as published" in made["notes"][0] and "4k tokens of context" in made["notes"][0]
+
+
+def test_a_table_for_a_paper(run: Run) -> None:
+    done = run("compare", "qwen3-8b", "qwen3-30b-a3b", "--baseline", "qwen3-8b", "--format", "latex")
+    assert done.returncode == 0
+    assert "\\begin{tabular}{lll}" in done.stdout
+    assert "heads & 32/8 & 32/4 \\\\" in done.stdout
+
+
+def test_what_differs_in_size_alone_is_not_told_as_nothing(run: Run) -> None:
+    """128 experts against none is a change of kind; half the layers is not, and "nothing changed" stood below a table where they differ."""
+    said = run("compare", "qwen3-1.7b", "--baseline", "qwen3-8b").stdout
+    assert "nothing changed" not in said
+    assert "sizes and numbers" in said

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, get_args
 
 import pytest
 
@@ -190,3 +191,43 @@ def test_the_registry_imports_no_engine() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_kind_that_only_the_model_names_is_refused_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newcomer first names the kind: no figure may follow from that alone."""
+    import archcalc.model
+    from archcalc.analysis.activations import How, layer_saved
+    from archcalc.figures import memory
+
+    named = (*get_args(archcalc.model.CacheKind), "holographic")
+    monkeypatch.setattr(archcalc.model, "CacheKind", Literal[named])
+    strange = with_cache(Cache("holographic", 8, 128, 128))  # type: ignore[arg-type]
+    for engine in engines():
+        with pytest.raises(UnsupportedError, match="holographic"):
+            engine.allocate(strange, Workload(4096))
+    with pytest.raises(UnsupportedError, match="holographic"):
+        memory.textbook(strange, 4096, 1, 2)
+    with pytest.raises(UnsupportedError, match="holographic"):
+        layer_saved(strange, strange.stacks[0].kinds[0], How())
+
+
+@pytest.mark.usefixtures("abacus")
+def test_an_engine_that_takes_no_share_says_so(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = cli("fit", "qwen3-8b", "--gpu", "h100", "--engine", "abacus", "--ctx", "4k", "--utilization", "0.5", "--offline")
+    assert made.returncode == 2
+    assert "takes no share of the memory" in made.stderr
+
+
+def test_transformers_runs_what_it_has_or_what_brings_its_code(tmp_path: Path, cli: Run) -> None:
+    """transformers 5.24, models/auto/configuration_auto.py `CONFIG_MAPPING_NAMES` has no orion: its publisher's repository holds code."""
+    config = {
+        "model_type": "orion", "architectures": ["OrionForCausalLM"], "hidden_size": 512, "intermediate_size": 1024, "vocab_size": 1000,
+        "num_hidden_layers": 2, "num_attention_heads": 8, "num_key_value_heads": 8, "max_position_embeddings": 4096,
+        "transformers_version": "4.34.0",
+    }  # fmt: skip
+    path = tmp_path / "config.json"
+    for code, starts in ((None, False), ({"AutoModelForCausalLM": "modeling_orion.OrionForCausalLM"}, True)):
+        path.write_text(json.dumps({**config, **({"auto_map": code} if code else {})}))
+        made = cli("fit", str(path), "--gpu", "h100", "--engine", "transformers", "--ctx", "1k", "--offline")
+        assert (made.returncode == 0) is starts, made.stderr
+        assert ("transformers has no class for orion" in made.stderr) is not starts

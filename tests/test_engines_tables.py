@@ -78,8 +78,8 @@ def test_names_that_quantize_at_loading_are_as_old_as_their_release_says() -> No
 # bitsandbytes.py (0.27): one scale of a tensor, of blocks of 128, of channels and tokens; experts alone in int8 and NVFP4.
 MADE = {
     "fp8": "fp8-tensor", "fp8_per_tensor": "fp8-tensor", "fp8_per_block": "fp8", "fp8_per_channel": "fp8-dynamic",
-    "ptpc_fp8": "fp8-dynamic", "mxfp8": "mxfp8", "mxfp4": "mxfp4", "experts_int8": "int8-experts", "int8_per_channel_weight_only": "int8-experts",
-    "nvfp4_per_token": "nvfp4-experts", "bitsandbytes": "nf4",
+    "ptpc_fp8": "fp8-dynamic", "mxfp8": "mxfp8", "mxfp4": "mxfp4", "experts_int8": "int8-experts",
+    "int8_per_channel_weight_only": "int8-experts", "nvfp4_per_token": "nvfp4-experts", "bitsandbytes": "nf4",
 }  # fmt: skip
 
 

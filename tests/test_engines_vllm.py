@@ -373,3 +373,58 @@ def test_what_other_gpus_read_and_refuse_as_nvidia_s_do(cli: Run) -> None:
     blocks = ("vllm", "serve", "qwen3-8b", "--block-size", "24")
     done = cli("fit", "--gpu", "mi300x", "--engine-version", "0.16.0", "--offline", "--", *blocks)
     assert done.returncode == 2 and "--block-size 24" in done.stderr
+
+
+_HALVES, _EIGHT = ("auto", "float16", "bfloat16"), ("fp8", "fp8_e4m3")
+_HEADS = ("int4_per_token_head", "int8_per_token_head", "fp8_per_token_head")
+_ALL = (*_HALVES, *_EIGHT, "fp8_e5m2", *_HEADS, "nvfp4", "fp8_ds_mla", "nvfp4_ds_mla")
+
+
+@pytest.mark.parametrize(
+    ("model", "vendor", "read"),
+    [
+        # vLLM 0.33, v1/attention/backends/: `supported_kv_cache_dtypes` of rocm_attn.py, rocm_aiter_fa.py, triton_attn.py.
+        ("qwen3-8b", "amd", {*_HALVES, *_EIGHT, "fp8_e5m2", *_HEADS}),
+        # mla/rocm_aiter_mla.py and mla/triton_mla.py.
+        ("deepseek-v3", "amd", {*_HALVES, *_EIGHT, "fp8_e5m2"}),
+        # mla/rocm_aiter_mla_sparse.py; models/deepseek_v32/amd/rocm.py for its records.
+        ("deepseek-v3.2-exp", "amd", {*_HALVES, *_EIGHT, "fp8_ds_mla"}),
+        # mla/xpu_mla_sparse.py.
+        ("deepseek-v3.2-exp", "intel", {*_HALVES}),
+        # No file of theirs names a cache in NVFP4; what else Intel's read was not read.
+        ("qwen3-8b", "intel", {*_ALL} - {"nvfp4", "nvfp4_ds_mla"}),
+        ("deepseek-v3", "intel", {*_ALL} - {"nvfp4", "nvfp4_ds_mla"}),
+    ],
+)
+def test_caches_that_backends_beside_nvidia_s_read(model: str, vendor: str, read: set[str]) -> None:
+    """Cache dtype x platform x kind of attention, as platforms/rocm.py `_get_backend_priorities` of 0.33 decides."""
+    from archcalc.engines.vllm import attention
+
+    architecture = parse(zoo.config(model))
+    found = {
+        dtype
+        for dtype in _ALL
+        if attention.lacks(architecture, "0.33.0", dtype, None, None, "--kv-cache-dtype", (vendor, "this GPU")) is None
+    }
+    assert found == read
+
+
+@pytest.mark.parametrize(
+    ("model", "major", "read"),
+    [
+        # vLLM 0.33, platforms/cuda.py `_get_backend_priorities`, and `supported_kv_cache_dtypes` of what it lists.
+        ("qwen3-8b", 8, {*_HALVES, *_EIGHT, "fp8_e5m2", *_HEADS, "nvfp4"}),
+        ("qwen3-8b", 10, {*_HALVES, *_EIGHT, "fp8_e5m2", *_HEADS, "nvfp4"}),
+        ("deepseek-v3", 9, {*_HALVES, *_EIGHT}),
+        ("deepseek-v3", 12, {*_HALVES, *_EIGHT}),
+        ("deepseek-v3.2-exp", 9, {*_HALVES, *_EIGHT, "fp8_ds_mla", "nvfp4_ds_mla"}),
+        ("deepseek-v3.2-exp", 10, {*_HALVES, *_EIGHT, "fp8_ds_mla", "nvfp4_ds_mla"}),
+        ("deepseek-v3.2-exp", 12, {*_HALVES, *_EIGHT, "fp8_ds_mla"}),
+    ],
+)
+def test_caches_that_nvidia_s_backends_read(model: str, major: int, read: set[str]) -> None:
+    from archcalc.engines.vllm import attention
+
+    architecture = parse(zoo.config(model))
+    found = {d for d in _ALL if attention.lacks(architecture, "0.33.0", d, None, major, "--kv-cache-dtype") is None}
+    assert found == read

@@ -41,10 +41,13 @@ AS = {
     "hunyuan": ("small/hunyuan_v1_moe", {"model_type": "hunyuan"}),
     # llama.cpp 0c1e57098, conversion/stablelm.py: one converter for both classes.
     "stablelm_epoch": ("default/stablelm", {"model_type": "stablelm_epoch"}),
+    # mlx-lm 0.32, utils.py (`MODEL_REMAPPING`).
+    "joyai_llm_flash": ("default/deepseek_v3", {"model_type": "joyai_llm_flash"}),
     # vLLM 0.33, models/minimax_m3: one code for the text model alone and inside the multimodal one.
     "minimax_m3": ("default/minimax_m3_vl_text", {"model_type": "minimax_m3"}),
 }
 ELSEWHERE = {
+    "chatglm_6b": "tests/test_config_forms.py: the published total of THUDM/chatglm-6b",
     "diffusers_pipeline": "tests/test_parts.py: the sum of parts that have rows of their own",
     "eagle3": "tests/test_formats.py: the size of a published draft",
     "grok1": "the bundled grok-2, whose index says that its total is the published one; no count is stored here",

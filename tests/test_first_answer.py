@@ -522,3 +522,31 @@ def test_weights_that_no_gguf_is_made_of_are_served_where_they_are_read(method: 
     assert "vLLM (--engine)" in told["notes"][0]
     named = cli("fit", str(path), "--gpu", "4060", "--ctx", "8k", "--engine", "llama.cpp")
     assert named.returncode == 2 and "converter reads no" in named.stderr
+
+
+@pytest.mark.parametrize(
+    ("call", "engine"),
+    [
+        ("qwen3-coder-30b-a3b --gpu 3090 --quant q4_k_m", "llama.cpp"),
+        ("llama-3.3-70b --gpu 2x3090 --quant iq4_xs --ctx 8k", "llama.cpp"),
+        ("qwen3-8b --gpu 4090 --quant q8_0", "llama.cpp"),
+        ("qwen3-8b --gpu 4090 --quant w4a16", "vllm"),
+        ("qwen3-8b --gpu 4090 --quant q8_0 --engine vllm", "vllm"),
+        ("qwen3-8b --gpu h100 --quant q8_0", "vllm"),
+    ],
+)
+def test_a_type_of_gguf_is_for_the_engine_that_it_is_of(call: str, engine: str, run: Run) -> None:
+    """On a card of one's own a GGUF type was planned under vLLM, whose reader of such files is an experiment by its own documentation."""
+    done = run("fit", *call.split(), "--format", "json")
+    assert json.loads(done.stdout)["engine"] == engine
+
+
+@pytest.mark.parametrize("gpu", ["m4-max-64gb", "m3-max", "m4-pro-24gb"])
+def test_a_larger_mac_is_no_older_one(gpu: str, run: Run) -> None:
+    """To the owner of an M4 Max an M2 Max was named, as the smallest that holds the model."""
+    done = run("fit", "gpt-oss-120b", "--gpu", gpu, "--ctx", "100k", "--format", "json")
+    report = json.loads(done.stdout)
+    here = hardware.parse_spec(gpu).device
+    larger = [c["options"].removeprefix("--gpu ") for c in report["would_fit"] if c["options"].startswith("--gpu ")]
+    assert all(hardware.parse_spec(name).device.year >= here.year for name in larger)
+    assert larger or report["fits"]

@@ -16,7 +16,9 @@ import pytest
 
 from archcalc.analysis.params import components
 from archcalc.arch import adapter_name, described, model_types, parse, schema_of
+from archcalc.arch._schema import _core_names
 from archcalc.arch._within import WITHIN
+from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture, Tensor
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -103,6 +105,22 @@ def test_model_type_imports_nothing_of_its_choice(hostile: str) -> None:
     assert adapter_name({"model_type": hostile}) is None
 
 
+# Evolla calls its own an adapter.
+CROSSING = re.compile(r"cross|encoder_attn|EncDec|encoder_decoder|adapter\.key_protein")
+
+
+def test_layers_that_read_an_encoder_say_so() -> None:
+    """What cross-attention keeps comes on top of a cache: said wherever a decoder has such tensors."""
+    found = 0
+    for row in ROWS:
+        a = parse(row["config"])
+        own = [k for s in a.stacks if s.part == "decoder" for k in s.kinds]
+        reads = any(CROSSING.search(t.name) for k in own for t in k.tensors)
+        found += reads
+        assert a.crosses or not reads, row["id"]
+    assert found > 60
+
+
 QUERY_NORMS = ("q_norm", "query_norm", "q_layernorm", "query_layernorm")
 
 
@@ -120,3 +138,43 @@ def test_norms_of_queries_are_told_as_their_tensors_have_them() -> None:
                 one = t.shape == (k.attends[0].qk_dim,)
                 assert ("per head" in said[0]) == one, (path.stem, said, t.shape)
     assert found > 100
+
+
+# Saved configs that state what their class does not take by default, so that leaving a key out says something else.
+STATED = {
+    "dory": "num_hidden_layers counts the runs, of which the counts beside it tell the layers",
+    "hrm_text": "num_hidden_layers counts the runs, and num_layers_per_stack the layers",
+    "lfm2_moe": "layer_types has no default",
+    "qwen4_exp_text": "indexer_n_heads has no default",
+    "diffusion_gemma": "enable_moe_block is set, and num_experts has no default",
+    "encoder-decoder": "its parts' configs are no class's defaults",
+    "gemma4_assistant": "a draft of a text model, which its own defaults change",
+    "omniasr": "its text model's own defaults are others than the class's",
+    "fast_vlm": "the text model's own defaults are others than the class's",
+    "got_ocr2": "the text model's own defaults are others than the class's",
+    "moss_transcribe_diarize": "the text model's own defaults are others than the class's",
+    "perception_lm": "the text model's own defaults are others than the class's",
+    "ultravbert": "the tower's own defaults are others than the class's",
+}
+
+
+def core(config: dict[str, Any]) -> dict[str, Any]:
+    """The keys that every config has to state, and the configs of parts, likewise."""
+    name = adapter_name({"model_type": config["model_type"]})
+    if name is None:
+        return config
+    kept = {"model_type", "architectures"}.union(*_core_names(schema_of(name)))
+    parts = {k: core(v) for k, v in config.items() if isinstance(v, dict) and isinstance(v.get("model_type"), str)}
+    return {k: v for k, v in config.items() if k in kept} | parts
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row["id"].startswith("default/") and "model_type" in row["config"]], ids=lambda row: row["id"]
+)
+def test_a_key_left_out_is_what_the_class_takes(row: dict[str, Any]) -> None:
+    """The rows are of configs that the reference's classes make by themselves: each key stands at its default."""
+    if row["config"]["model_type"] in STATED:
+        with pytest.raises((AssertionError, ArchcalcError)):
+            assert listed(parse(core(row["config"]))) == wanted(row)
+    else:
+        assert listed(parse(core(row["config"]))) == wanted(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,32 @@ def test_elements_on_disk_say_whether_scales_are_among_them(name: str, weights: 
     assert f"{weights:,} weights without scales, packed ones counted one by one" in lines
     for dtype, n in c["by_dtype"].items():
         assert f"{n:,} of them in {dtype}" in lines
+
+
+@pytest.mark.parametrize(
+    ("stated", "of_the_hub"),
+    [
+        ({"quant_method": "gptq", "bits": 4, "group_size": 128}, False), ({"quant_method": "awq", "bits": 4, "group_size": 128}, False),
+        ({"quant_method": "fp8", "weight_block_size": [128, 128]}, False), ({"quant_method": "bitsandbytes", "load_in_4bit": True}, False),
+        # The Hub counts scales of this one, and bytes of the two below (huggingface.js, parse-safetensors-metadata.ts).
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, True),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16}, True), ({"bits": 4, "group_size": 64}, True),
+    ],
+)  # fmt: skip
+def test_a_count_of_weights_is_one(stated: dict[str, Any], of_the_hub: bool, cli: Run) -> None:
+    """However they are packed, the model has as many."""
+    plain = json.loads(cli("inspect", "llama-3.1-8b", "--offline", "--format", "json").stdout)
+    override = f"{'quantization_config' if 'quant_method' in stated else 'quantization'}={json.dumps(stated)}"
+    options = ("inspect", "llama-3.1-8b", "--offline", "--set", override)
+    c = json.loads(cli(*options, "--format", "json").stdout)["checkpoint"]
+    assert c["weights"] == plain["params"]["total"] == plain["checkpoint"]["weights"]
+    lines = [" ".join(line.split()) for line in cli(*options).stdout.splitlines()]
+    assert f"{c['weights']:,} weights without scales, packed ones counted one by one" in lines
+    assert (
+        (f"{c['elements']:,} elements as the Hugging Face Hub counts them" in lines)
+        is of_the_hub
+        is (c["elements"] != c["weights"])
+    )
 
 
 def test_learned_positions_are_positions(cli: Run, tmp_path: Path) -> None:

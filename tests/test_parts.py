@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from archcalc.analysis.refusals import refuse_part
 from archcalc.arch import parse
-from archcalc.errors import ConfigError
-from archcalc.figures.checkpoint import inventory
+from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.figures.checkpoint import inventory, summary
 from conftest import Run
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -53,11 +54,37 @@ def test_a_part_is_counted_and_shown_and_neither_served_nor_trained(name: str, c
     ):
         done = cli(*command)
         assert (done.returncode, done.stdout) == (2, "")
-        ways = ("without a decoder", "of no tokens", "whose decoder writes no tokens", "whose decoder is no attention over tokens")
+        ways = (
+            "without a decoder", "of no tokens", "whose decoder writes no tokens", "whose decoder is no attention over tokens",
+            "each of which writes the next one's input",
+        )  # fmt: skip
         assert any(f"{what}: it keeps no cache" in done.stderr for what in ways)
         assert "archcalc inspect" in done.stderr
     kept = cli("kv", "part.json", "--ctx", "1k", "--engine", "textbook", "--format", "json")
     assert json.loads(kept.stdout)["bytes"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        # Detectors, masks, depths and points: transformers 5.24, models/*/modeling_*.py (DetrDecoder, SamMaskDecoder, DPTNeck, ...).
+        *((name, "a model of images whose decoder writes no tokens") for name in (
+            "detr", "deformable_detr", "rt_detr", "mask2former", "maskformer", "upernet", "glpn", "dpt", "depth_anything", "sam", "sam2",
+            "superpoint",
+        )),
+        # Codecs, and a transducer's LSTM.
+        *((name, "a model of sound whose decoder is no attention over tokens") for name in (
+            "dac", "parakeet_rnnt", "parakeet_tdt", "nemotron_asr_streaming", "vibevoice_acoustic_tokenizer",
+        )),
+        ("bark", "a chain of models"),
+        *((name, "an encoder alone, without a decoder") for name in ("dinov2", "vit", "wav2vec2", "hubert", "parakeet_ctc")),
+        *((name, "a model of no tokens") for name in ("vits", "timesfm", "time_series_transformer")),
+    ],
+)  # fmt: skip
+def test_what_a_part_is_called_is_on_its_record(name: str, said: str) -> None:
+    """By what its adapter says that its decoder makes, not by what its modules are called."""
+    with pytest.raises(UnsupportedError, match=said):
+        refuse_part(parse(_first(GOLDEN / f"{name}.jsonl")))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +171,53 @@ def test_a_pipeline_is_the_sum_of_its_parts_and_names_those_that_are_not_read(cl
     part = json.loads(cli("inspect", with_vae, "--format", "json").stdout)
     assert (part["params"]["total"], part["status"]) == (row["total"] + text, "partial")
     assert any("vae (AutoencoderKL)" in note for note in part["notes"])
+
+
+T5_TEXT = {
+    "architectures": ["T5EncoderModel"], "model_type": "t5", "d_model": 32, "d_ff": 64, "d_kv": 16, "num_heads": 2, "num_layers": 2,
+    "vocab_size": 100,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("dtypes", [("float16", "bfloat16"), ("float32", None), (None, None), ("float16", "float16")])
+def test_the_bytes_of_a_pipeline_are_those_of_its_parts(cli: Run, tmp_path: Path, dtypes: tuple[str | None, str | None]) -> None:
+    """Each part in the dtype that its config states, or that is assumed of it alone, which is said once of each."""
+    stated = {} if dtypes[0] is None else {"torch_dtype": dtypes[0]}
+    parts = {
+        "transformer": _first(GOLDEN / "wan.jsonl"),
+        "text_encoder": {**CLIP_TEXT, "torch_dtype": dtypes[0]},
+        "text_encoder_2": {**T5_TEXT, "dtype": dtypes[1]},
+        "transformer_2": {**_first(GOLDEN / "flux.jsonl"), **stated},
+    }
+    whole = json.loads(cli("inspect", _pipeline(tmp_path / "whole", **parts), "--format", "json").stdout)
+    alone = [json.loads(cli("inspect", str(tmp_path / "whole" / name), "--format", "json").stdout) for name in parts]
+    assert whole["checkpoint"]["bytes"] == sum(one["checkpoint"]["bytes"] for one in alone)
+    for name in parts:
+        one = json.loads(cli("inspect", str(tmp_path / "whole" / name), "--format", "json").stdout)
+        said = [note for note in one["notes"] if "states no dtype" in note]
+        assert len(said) < 2
+        assert [note for note in whole["notes"] if note.startswith(f"{name}: ")] == [f"{name}: {note}" for note in said]
+
+
+def test_a_pipeline_with_a_quantized_part_says_so(cli: Run, tmp_path: Path) -> None:
+    packed = {**T5_TEXT, "quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}
+    folder = _pipeline(tmp_path / "whole", transformer=_first(GOLDEN / "flux.jsonl"), text_encoder=packed)
+    read = json.loads(cli("inspect", folder, "--format", "json").stdout)
+    assert read["status"] == "partial" and any("text_encoder (bitsandbytes)" in note for note in read["notes"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored"),
+    [
+        # metadata.total_size of transformer/diffusion_pytorch_model.safetensors.index.json in black-forest-labs/FLUX.1-dev, Qwen/Qwen-Image
+        # and Wan-AI/Wan2.2-T2V-A14B-Diffusers, whose configs are the defaults of their classes, with guidance in the first.
+        ("flux", 23_802_816_640), ("qwen_image", 40_860_802_176), ("wan", 57_153_966_336),
+    ],
+)  # fmt: skip
+def test_a_diffusion_transformer_is_as_large_as_its_published_files(kind: str, stored: int) -> None:
+    a = parse(_first(GOLDEN / f"{kind}.jsonl"))
+    assert summary(a).bytes == stored
+    assert sum("states no dtype" in note for note in a.notes) == 1
 
 
 def test_a_pipeline_of_which_no_part_is_read_is_refused(cli: Run, tmp_path: Path) -> None:

@@ -214,9 +214,12 @@ def test_cost_is_the_rent_over_the_tokens_that_pareto_draws() -> None:
     asks = [Ask(hardware.parse_spec("h100"), "vllm", 2048)]
     cost = charts.cost([load("llama-3.1-8b")], asks, Wanted())
     tokens = charts.pareto([load("llama-3.1-8b")], asks, Wanted())
+    made, _ = charts.points(load("llama-3.1-8b"), asks[0], Wanted())
     rent = hardware.offers("h100-sxm-80gb", 1)[0][0]
     for dollars, rate in zip(cost.series[0].values, tokens.series[0].values, strict=True):
-        assert dollars * rate * 3600 / 1e6 == pytest.approx(rent)
+        (point,) = [p for p in made if p.gpu == rate]
+        # The wait for the first token is paid too.
+        assert dollars * point.output.value * 3600 / 1e6 == pytest.approx(rent) and point.output.value < rate
     low, high = cost.bands[0]
     assert all(a <= b <= c for a, b, c in zip(low.values, cost.series[0].values, high.values, strict=True))
 

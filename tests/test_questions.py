@@ -73,7 +73,6 @@ def test_options_are_the_command_s(name: str) -> None:
         ("fit", {"gpu": "h100", "quant": "fp8", "max_quant": "fp8"}, "exclude each other"),
         ("kv", {"engine": "vllm", "unified": "yes"}, "unified='yes'"),
         ("train", {"seq": "4k", "optimizer": "adam"}, "adamw"),
-        ("train", {}, "--seq is missing"),
         ("inspect", {"ctx": ["8k"]}, "ctx=['8k']"),
         ("inspect", {"ctx": "8k", "context": "4k"}, "one option"),
     ],

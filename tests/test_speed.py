@@ -743,10 +743,9 @@ def test_two_commands_say_the_same_of_a_plan(cli: Run) -> None:
     assert (row["tpot_ms"], row["ttft_ms"], row["usd_per_million_output_tokens"]) == (speed["tpot_ms"], speed["ttft_ms"], dollars)
     assert (row["prompt_taken"], row["output_taken"], row["context_taken"]) == (1024, 1024, 2048)
     (front,) = [front for front in page.fronts([load("llama-3.1-8b")])[0] if front.name == "1 x h100-sxm-80gb"]
-    whole = speed["requests_per_s"] * 1024
-    assert any(
-        p.gpu == pytest.approx(whole, rel=1e-3) and p.user == pytest.approx(1000 / speed["tpot_ms"], rel=1e-3) for p in front.points
-    )
+    (p,) = [p for p in front.points if p.concurrency == 16]
+    assert (p.gpu, 1000 / p.user) == pytest.approx((speed["decode_tokens_per_s"], speed["tpot_ms"]), rel=1e-3)
+    assert p.output.value == pytest.approx(speed["requests_per_s"] * 1024, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -935,3 +934,9 @@ def test_requests_of_a_command_take_what_they_are_long(
     assert said in (got["speed"]["why"] or "")
     if "--isl" in words and "llama-server" not in command:
         assert any("requests are taken to be of" in note for note in got["notes"])
+
+
+@pytest.mark.parametrize("tokens", ["0", "-5", "-1T", "0B"])
+def test_a_training_of_no_tokens_is_refused_at_its_option(tokens: str, cli: Run) -> None:
+    done = cli("train", "llama-3.1-8b", "--seq", "4k", "--micro-batch", "1", "--gpu", "8xh100", "--offline", f"--tokens={tokens}")
+    assert done.returncode == 2 and f"--tokens {tokens}: a number of tokens above 0 was expected" in done.stderr

@@ -295,3 +295,23 @@ def test_a_key_that_some_pass_over_is_named_where_it_says_something(value: int, 
     fit = json.loads(cli("fit", "deepseek-v3", "--set", f"moe_layer_freq={value}", "--gpu", "16xh200", "--format", "json").stdout)
     for notes in (got["notes"], fit["notes"]):
         assert any(note.startswith("moe_layer_freq is 2: ") for note in notes) == (value == 2)
+
+
+@pytest.mark.parametrize(("context", "told"), [("1m", False), ("8k", True), ("8k,1m", True)])
+def test_words_under_a_table_are_of_what_it_shows(context: str, told: bool, cli: Run) -> None:
+    """Where every row is refused there are no tokens/s and no sequences to explain."""
+    out = cli("sweep", "llama-3.1-8b", "--gpu", "4090", "--ctx", context, "--offline", "--format", "table").stdout
+    assert ("tokens/s: forecast output" in out) is told and ("sequences: how many" in out) is told
+    assert "a request ;" not in out
+
+
+def test_what_tells_rows_apart_stays_on_a_narrow_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two engines were two rows with the same words: their column was the second to go."""
+    monkeypatch.setenv("COLUMNS", "80")
+    done = run("sweep", "qwen3-8b", "--gpu", "h100", "--engine", "vllm,sglang", "--ctx", "8k", "--format", "table")
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[-1] == "engine"
+    assert [line.split()[-1] for line in lines[1:3]] == ["vllm", "sglang"]
+    left_out = next((line for line in lines if line.startswith("(too narrow for: ")), "")
+    for head in ("sequences",):
+        assert (head in left_out) != any(line.startswith(f"{head}: ") for line in lines)

@@ -367,7 +367,6 @@ def test_formats(run: Run_, form: str) -> None:
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    ([], "--seq is missing"),
     (["--seq", "4k"], "learned positions"),
     (["--seq", "1k", "--mfu", "2"], "--mfu 2"),
     (["--seq", "1k", "--freeze", "middle"], "no part or role"),

@@ -49,6 +49,11 @@ REFUSED = [
     ("qwen3-8b --lora 16 --modules-to-save norm", "embed_tokens, lm_head"),
     ("qwen3-8b --framework torchtitan --zero 3", "torchtitan"),
     ("qwen3-8b --framework deepspeed --fsdp 8", "deepspeed"),
+    # PEFT 0.21, tuners/lora/layer.py `ParamWrapper`: "does not work with use_dora=True"; config.py: "DoRA does not support megatron_core".
+    ("qwen3-30b-a3b --lora 16 --dora", "DoRA"),
+    ("qwen3-8b --lora 16 --dora --implementation megatron", "Megatron-LM"),
+    ("qwen3-8b --dora", "changes nothing"),
+    ("qwen3-8b --framework litgpt --lora 16 --dora", "litgpt"),
     # LitGPT 0.5.13, finetune/lora.py: "Quantization is currently not supported for multi-GPU training".
     ("qwen3-8b --framework litgpt --lora 16 --qlora", "one GPU"),
 ]
@@ -98,10 +103,9 @@ def test_rollouts_of_trl(cli: Run, tmp_path: Path) -> None:
     assert term(asleep, "rollouts' engine") == 0
     adapter = of_file(cli, tmp_path, GRPO + "beta: 0.04\nuse_peft: true\n")
     assert term(adapter, "models beside it") == 0
-    # Prompts of no stated length are asked for.
-    (tmp_path / "open.yaml").write_text(GRPO.replace("max_prompt_length: 512\n", ""), encoding="utf-8")
-    done = cli("train", "--recipe", str(tmp_path / "open.yaml"), "--gpu", "8xH100", "--offline")
-    assert done.returncode == 2 and "--seq" in done.stderr
+    # Prompts of no stated length are as long as they were at most by default.
+    unsaid = of_file(cli, tmp_path, GRPO.replace("max_prompt_length: 512\n", ""))
+    assert unsaid["plan"]["seq_tokens"] == 1536 and any("prompts of 512" in note for note in unsaid["notes"])
 
 
 def test_rollouts_of_axolotl(cli: Run, tmp_path: Path) -> None:
@@ -180,6 +184,62 @@ def test_keys_that_decide_memory_are_refused_by_name(cli: Run, tmp_path: Path, t
     (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
     done = cli("train", "--recipe", str(tmp_path / "run.yaml"), "--gpu", "8xH100", "--offline")
     assert done.returncode == 2 and key in done.stderr
+
+
+ADAPTED = "base_model: llama-3.1-8b\nsequence_len: 512\nadapter: lora\nlora_r: 16\nlora_target_modules: [q_proj, v_proj]\n"
+FACTORY = "model_name_or_path: llama-3.1-8b\nstage: sft\nlora_rank: 16\nlora_target: q_proj,v_proj\n"
+TUNED = (
+    "model:\n  _component_: torchtune.models.llama3_1.lora_llama3_1_8b\n  lora_rank: 16\n  lora_attn_modules: [q_proj, v_proj]\n"
+    "tokenizer:\n  max_seq_len: 512\n"
+)
+PEFT = "model_name_or_path: llama-3.1-8b\nuse_peft: true\nlora_r: 16\nlora_target_modules: [q_proj, v_proj]\nmax_length: 512\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "dropout"),
+    [
+        (ADAPTED, "peft_use_dora", "lora_dropout"), (FACTORY, "use_dora", "lora_dropout"), (PEFT, "use_dora", "lora_dropout"),
+        (TUNED, "model.use_dora", "model.lora_dropout"),
+    ],
+    ids=["axolotl", "llama-factory", "transformers", "torchtune"],
+)  # fmt: skip
+def test_adapters_with_magnitudes_and_dropout_by_each_framework_s_key(
+    cli: Run, tmp_path: Path, text: str, key: str, dropout: str
+) -> None:
+    """A magnitude for each output of q_proj and v_proj in 32 layers; what an adapter drops it keeps a copy and a mask of."""
+    model = ("llama-3.1-8b",) if "_component_" in text else ()
+
+    def of(*sets: str) -> dict[str, Any]:
+        return of_file(
+            cli,
+            tmp_path,
+            text,
+            *model,
+            "--checkpointing",
+            "none",
+            *(word for one in (f"{dropout}=0.0", *sets) for word in ("--set", one)),
+        )
+
+    plain, dora = of(), of(f"{key}=true")
+    assert dora["trainable_params"] - plain["trainable_params"] == 32 * (4096 + 1024)
+    assert (plain["plan"]["dora"], dora["plan"]["dora"]) == (False, True)
+    dropped = of(f"{dropout}=0.05")
+    assert dropped["trainable_params"] == plain["trainable_params"]
+    assert term(dropped, "activations: adapters") > term(plain, "activations: adapters")
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens", "said"),
+    [
+        ("qwen3-8b", 4096, "as Llama 2"), ("gpt2", 1024, "the model's whole context"), ("qwen3-8b --framework torchtitan", 2048, "seq_len"),
+        ("qwen3-8b --framework axolotl", 512, "sequence_len"), ("qwen3-8b --framework llama-factory", 2048, "cutoff_len"),
+        ("qwen3-8b --framework transformers", 1024, "max_length"), ("qwen3-8b --framework deepspeed", 4096, "as Llama 2"),
+    ],
+)  # fmt: skip
+def test_a_length_that_is_not_given_is_assumed_and_said(cli: Run, words: str, tokens: int, said: str) -> None:
+    """The default that each framework's own arguments have, else what models are pretrained on."""
+    r = json.loads(cli("train", *words.split(), "--gpu", "8xH100", "--format", "json", "--offline").stdout)
+    assert r["plan"]["seq_tokens"] == tokens and any("assumed" in note and said in note for note in r["notes"])
 
 
 TITAN = '[model]\nname = "llama3"\nflavor = "8B"\n[training]\nlocal_batch_size = 1\nseq_len = 2048\n'

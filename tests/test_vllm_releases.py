@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from archcalc.arch import parse as parse_config
 from archcalc.engines._allocation import Workload
 from archcalc.engines._version import leads_to, parse
 from archcalc.engines.vllm import cache as vllm
@@ -16,6 +17,7 @@ from archcalc.engines.vllm.planner import Demand, LayerSpec, Spec, bytes_per_blo
 from archcalc.engines.vllm.rules import CHANGES, RELEASES, Rules, at_least, rules
 from archcalc.errors import NoRoomError, UnsupportedError, UsageError
 from archcalc.loader import load
+from conftest import Run
 
 DATA = json.loads(gzip.decompress((Path(__file__).parent / "data" / "vllm_plan_releases.json.gz").read_bytes()))
 """What the planners of 31 releases made of 29 layouts of layers, run as they stand in the releases' sources."""
@@ -185,3 +187,63 @@ def test_float32_configs_are_cached_in_half_precision(name: str) -> None:
     a = load(name, offline=True).architecture
     assert a.dtype == "F32"
     assert vllm.allocate(a, Workload(1024)).bytes == vllm.allocate(a._replace(dtype="BF16"), Workload(1024)).bytes
+
+
+# DeepSeek-V3: 128 heads of 128 + 64, values of 128, a latent of 512 + 64, rank 1,536 before the queries, 7,168 wide, 61 layers.
+_EXPANDED, _PLAIN = 128 // 8 * 2 * (128 + 64) * 2, (512 + 64) * 2
+_PRODUCTS = 61 * 128 * (512 * 1536 + 512 * 7168)
+_TURNED = 61 * 2 * 128 * 64 * 1536
+
+
+@pytest.mark.parametrize(
+    ("version", "quant", "row", "more"),
+    [
+        ("0.7.0", "fp8", _EXPANDED, 0),
+        # config.py `ModelConfig.use_mla`: fp8 alone up to 0.7.2. worker/cache_engine.py `_align_cache`: whole 256 bytes in 0.7.3.
+        ("0.7.1", "fp8", _PLAIN, _PRODUCTS + 4 * _PRODUCTS // 128**2 + _TURNED),
+        ("0.7.2", "awq", _EXPANDED, 0),
+        ("0.7.3", "fp8", 1280, _PRODUCTS + 4 * _PRODUCTS // 128**2 + _TURNED),
+        ("0.7.3", "awq", 1280, 2 * _PRODUCTS + _TURNED),
+        ("0.8.0", "awq", _PLAIN, 0),
+        ("0.33.0", "fp8", _PLAIN, 0),
+        ("0.33.0 VLLM_MLA_DISABLE=1", "fp8", _EXPANDED, 0),
+    ],
+)
+def test_how_releases_keep_mla(cli: Run, version: str, quant: str, row: int, more: int) -> None:
+    """attention/backends/mla/utils.py of 0.7.1 to 0.7.3, `process_weights_after_loading`: `W_Q_UK` and `W_UV_O` in the type of the
+    weights, `W_QR` in half precision, beside the matrices; models/deepseek_v3.py of 0.7.0 and config.py `get_head_size`: keys and values
+    of 192 for each head."""
+
+    def of(release: str, *environment: str) -> tuple[float, int]:
+        words = ["--gpu", "8xh200", "--quant", quant, "--engine-version", release, "--offline", "--format", "json", "--"]
+        command = ["vllm", "serve", "deepseek-v3", "--tensor-parallel-size", "8"]
+        done = cli("fit", *words, *(["env", *environment] if environment else []), *command, "--max-model-len", "8000")
+        r = json.loads(done.stdout)
+        assert "not taken into account" not in r["verdict"]
+        return r["per_gpu"]["kv_room_bytes"] / r["kv_tokens"], r["per_gpu"]["weights_bytes"]
+
+    release, *environment = version.split()
+    per_token, weights = of(release, *environment)
+    assert per_token == pytest.approx(61 * row, rel=1e-3)
+    plain = of("0.8.0")[1]
+    # The up-projection is copied where it is quantized and MLA is on.
+    copy = 61 * 2 * 512 * 128 * (128 + 128) // 8
+    assert weights == pytest.approx(plain + more // 8 - (copy if row == _EXPANDED else 0), rel=2e-3)
+
+
+def test_deepseek_v4_has_two_tables_of_positions_in_fp32() -> None:
+    """models/deepseek_v4/common/rope.py: a base for layers that pool keys and one for the rest; layers/rotary_embedding/
+    deepseek_scaling_rope.py: "cos_sin_cache stored as fp32". 1,048,576 positions of 64."""
+    from archcalc.engines.engine import server
+
+    config = {
+        "model_type": "deepseek_v4", "architectures": ["DeepseekV4ForCausalLM"], "hidden_size": 256, "num_hidden_layers": 4,
+        "num_attention_heads": 8, "num_key_value_heads": 1, "head_dim": 512, "qk_rope_head_dim": 64, "q_lora_rank": 64, "o_groups": 2,
+        "o_lora_rank": 32, "moe_intermediate_size": 64, "n_routed_experts": 8, "num_experts_per_tok": 2, "n_shared_experts": 1,
+        "vocab_size": 512, "max_position_embeddings": 1048576, "compress_ratios": [0, 0, 4, 128],
+    }  # fmt: skip
+    vllm_ = server("vllm")
+    assert vllm_.rotary_bytes(parse_config(config), 2) == 2 * 1_048_576 * 64 * 4
+    assert vllm_.rotary_bytes(parse_config(config | {"compress_ratios": [4, 4, 4, 128]}), 2) == 1_048_576 * 64 * 4
+    plain = load("qwen3-8b", offline=True).architecture
+    assert vllm_.rotary_bytes(plain, 2) == 40_960 * 128 * 2

@@ -81,6 +81,13 @@ def test_names_as_people_write_them(text: str, name: str) -> None:
     assert entry.name == name
 
 
+def test_a_family_stands_together() -> None:
+    """`archcalc models` lists them so; what was added later stood behind all others."""
+    families = [entry.family for entry in zoo.entries()]
+    runs = [family for i, family in enumerate(families) if i == 0 or families[i - 1] != family]
+    assert len(runs) == len(set(runs))
+
+
 def test_what_is_not_bundled_is_not_found() -> None:
     for text in ("", "llama", "llama-3.1-9b", "someone/gpt2", "openai-community/gpt_2", "../gpt2"):
         assert zoo.find(text) is None
@@ -247,3 +254,72 @@ def test_a_name_without_a_format_is_the_model_s_own_release() -> None:
     stored = {name: zoo.config(name).get("quantization_config") for name in zoo.names()}
     found = {name: method_of(of) for name, of in stored.items() if of is not None and "fp4" not in name}
     assert {name: method for name, method in found.items() if method not in OWN_FORMATS} == {}
+
+
+HUB = [
+    dict(zip(("name", "elements", "made", "license"), line.split("\t"), strict=True))
+    for line in (Path(__file__).parent / "data" / "hub.tsv").read_text(encoding="utf-8").splitlines()[3:]
+]
+ENTRIES = {entry.name: entry for entry in zoo.entries()}
+
+
+@pytest.mark.parametrize("row", [row for row in HUB if row["elements"]], ids=lambda row: row["name"])
+def test_a_config_put_together_from_facts_holds_what_the_hub_counts(row: dict[str, str]) -> None:
+    checkpoint = archcalc.inspect(row["name"], offline=True).checkpoint
+    assert checkpoint is not None
+    assert int(row["elements"]) in (checkpoint.elements, checkpoint.stored_elements)
+
+
+# Repositories that were made long after their model's release: uploads to the Hub, and conversions for transformers.
+LATER = {"gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl", "minimax-text-01", "nemotron-h-56b", "llava-1.5-7b"}
+
+
+def test_releases_stand_with_their_repositories() -> None:
+    """A release is at most three months younger than its repository and not older; where it was not known, the repository's month is given
+    and said to be that."""
+    wrong = []
+    for row in HUB:
+        entry = ENTRIES[row["name"]]
+        if not row["made"] or entry.release is None:
+            continue
+        made, released = (12 * int(date[:4]) + int(date[5:7]) for date in (row["made"], entry.release))
+        if entry.release_note:
+            assert "its repository on the Hub was made" in entry.release_note
+            if entry.release != row["made"][:7]:
+                wrong.append((row["name"], entry.release, row["made"]))
+        elif row["name"] not in LATER and not 0 <= released - made <= 3:
+            wrong.append((row["name"], entry.release, row["made"]))
+    assert wrong == []
+
+
+# What the Hub's tags for licenses stand for; tags that are SPDX ids stand for themselves.
+TAGS = {
+    "llama2": "Llama 2 Community License", "llama3": "Llama 3 Community License", "llama3.1": "Llama 3.1 Community License",
+    "llama3.2": "Llama 3.2 Community License", "llama3.3": "Llama 3.3 Community License", "llama4": "Llama 4 Community License",
+    "gemma": "Gemma Terms of Use", "health-ai-developer-foundations": "Health AI Developer Foundations Terms of Use",
+    "tongyi-qianwen": "Tongyi Qianwen License", "tongyi-qianwen-license-agreement": "Tongyi Qianwen License",
+    "tongyi-qianwen-research": "Tongyi Qianwen Research License", "qwen-research": "Qwen Research License", "qwen": "Qwen License",
+    "qwen3.8-max": "Qwen3.8-Max License", "deepseek": "DeepSeek Model License", "deepseek-license": "DeepSeek Model License",
+    "modified-mit": "Modified MIT", "glm-5.3": "GLM-5.3 License", "minimax": "MiniMax Model License",
+    "minimax-community": "MiniMax Community License", "mrl": "Mistral AI Research License",
+    "nvidia-open-model-license": "NVIDIA Open Model License", "lfm1.0": "LFM Open License v1.0",
+    "nvidia-nemotron-open-model-license": "NVIDIA Nemotron Open Model License",
+    "nvidia-internal-scientific-research-and-development-model-license":
+        "NVIDIA Internal Scientific Research and Development Model License",
+    "exaone": "EXAONE AI Model License Agreement", "bigcode-openrail-m": "BigCode OpenRAIL-M v1",
+    "bigscience-bloom-rail-1.0": "BigScience RAIL License v1.0", "tencent-hunyuan-a13b": "Tencent Hunyuan A13B License",
+    "apple-amlr": "Apple Machine Learning Research Model License",
+}  # fmt: skip
+
+
+def test_licenses_are_those_of_their_repositories() -> None:
+    """Nemotron 3 Ultra stood with its siblings' license, MiniMax M2 with MIT, and one license had two names."""
+    wrong = []
+    for row in HUB:
+        held, tag = ENTRIES[row["name"]].license, row["license"]
+        if tag and tag not in ("other", "unknown") and not (held or "").lower().startswith(TAGS.get(tag, tag).lower()):
+            wrong.append((row["name"], held, tag))
+    assert wrong == []
+    folded: dict[str, str] = {}
+    for name in {entry.license for entry in zoo.entries() if entry.license}:
+        assert folded.setdefault(re.sub(r"\W|license|agreement", "", name.lower()), name) == name

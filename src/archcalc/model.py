@@ -18,6 +18,9 @@ Part = Literal["embedding", "decoder", "head", "mtp", "vision", "audio", "other"
 Role = Literal["embedding", "attention", "mlp", "experts", "shared_experts", "router", "norm", "head", "other"]
 Kind = Literal["param", "router_bias", "tied", "copy"]
 CacheKind = Literal["full", "sliding", "chunked", "latent", "index", "state"]
+Outcome = Literal["", "picture", "waves", "chain"]
+"""What the decoder of a model that is no language model's makes: what is seen in an image (boxes, masks, depths, points), waves or
+their codes, which no attention over tokens writes, or each model of a chain the next one's input. Empty where there is no decoder."""
 Status = Literal["counted", "partial", "reference", "header", "guessed"]
 Recurrence = Literal["", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"]
 
@@ -286,6 +289,8 @@ class Layer(NamedTuple):
     config's name of the FFN's activation where training keeps something of its own for it: each step of one computed in steps, nothing of
     ReLU's input. `steps` are what the
     tensors do not show of how it computes. In a `parallel` layer attention and FFN read one residual stream.
+    `unread` are keys and values of a layer that sees both ways: nothing reads them after the pass that made them, so they are no
+    caches, but some engines make room for them all the same.
     """
 
     mixer: str
@@ -299,6 +304,7 @@ class Layer(NamedTuple):
     activation: str = ""
     steps: tuple[Step, ...] = ()
     parallel: bool = False
+    unread: tuple[Cache, ...] = ()
 
     def keeps(self, *kinds: CacheKind) -> Cache | None:
         """Its first cache of one of these kinds."""
@@ -490,9 +496,11 @@ class Architecture(NamedTuple):
     outside the layers; `capped` says that logits pass through a tanh, `capped_in` in which dtype; `crosses` that layers of the decoder read
     what an encoder made beside the tokens, and so keep keys and values of it; `coded` that code beside the
     checkpoint gives it a class; `saved` is false where no library is named that wrote the config, which may then be a part of what was
-    published. `uncounted` are kinds of tensors that the publisher's own
-    total of parameters, which the Hub shows where the checkpoint's index states one, leaves out: buffers. `buffers` are what the
-    library that saved the checkpoint stored beside; nothing loads them.
+    published. `uncounted` are kinds of tensors that the publisher's own total of parameters, which the Hub shows where the
+    checkpoint's index states one, leaves out: buffers. `refines` says that a text is made in several passes over all of it
+    (diffusion), `outcome` what the decoder of a part makes, `returned` that the reference hands back the keys and values of a pass,
+    though its layers see both ways: it is a decoder's class. `buffers` are what the library that saved the checkpoint stored beside;
+    nothing loads them. `unserved` says why the class that engines have by the name that the config states does not run it.
     """
 
     model_type: str
@@ -520,6 +528,10 @@ class Architecture(NamedTuple):
     buffers: tuple[Buffer, ...] = ()
     capped_in: Softmax = "own"
     lengths: Lengths | None = None
+    unserved: str = ""
+    refines: bool = False
+    returned: bool = False
+    outcome: Outcome = ""
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -537,6 +549,37 @@ class Architecture(NamedTuple):
     def is_part(self) -> bool:
         """Whether it is an encoder of images or of sound, alone. One that reads tokens (BERT, T5's) is none."""
         return not self.facts.vocab_size and not any(s.part == "decoder" for s in self.stacks)
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it writes a token at a time, from what it kept of those before. An encoder reads its whole input at once, a diffusion
+        model writes all of a text in several passes: neither has a cache, nor a rate of decoding."""
+        layers = [layer for s in self.stacks if s.part == "decoder" for layer in s.kinds]
+        return any(layer.caches for layer in layers) and not any(layer.unread for layer in layers)
+
+    @property
+    def encodes(self) -> bool:
+        """Whether it reads tokens, and writes none."""
+        return not self.decodes and not self.refines and not self.is_part
+
+    @property
+    def head_rows(self) -> int:
+        """Scores that its head makes of a token: logits over the vocabulary, or labels; 0 without a head."""
+        return max(
+            (
+                t.shape[0]
+                for group in self.groups
+                if group.part == "head"
+                for t in group.tensors
+                if len(t.shape) == 2 and t.kind != "copy" and t.shape[0] != self.facts.hidden_size
+            ),
+            default=0,
+        )
+
+    @property
+    def writes(self) -> bool:
+        """Whether it chooses tokens: by logits over the vocabulary. Without a head, or with one of labels, engines pool instead."""
+        return self.decodes and self.head_rows >= self.facts.vocab_size > 0
 
     @property
     def shown_stacks(self) -> tuple[Stack, ...]:
@@ -570,6 +613,20 @@ class Architecture(NamedTuple):
             for layer, n in zip(stack.kinds, stack.counts(), strict=True):
                 for tensor in layer.tensors:
                     yield stack.part, tensor, n
+
+
+def both_ways(layer: Layer) -> Layer:
+    """A layer that sees all tokens of its input at once, and so keeps none: a state is passed on all the same."""
+    states = tuple(c for c in layer.caches if c.kind == "state")
+    return layer._replace(caches=states, unread=tuple(c for c in layer.caches if c.kind != "state"))
+
+
+def turned(architecture: Architecture) -> Architecture:
+    """A decoder all of whose layers see both ways."""
+    stacks = (s._replace(kinds=tuple(map(both_ways, s.kinds))) if s.part == "decoder" else s for s in architecture.stacks)
+    facts = architecture.facts
+    words = facts.attention if "bidirectional" in facts.attention else f"{facts.attention}, bidirectional"
+    return architecture._replace(stacks=tuple(stacks), facts=facts._replace(attention=words), returned=True)
 
 
 def recached(architecture: Architecture, **changes: Any) -> Architecture:

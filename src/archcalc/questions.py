@@ -181,6 +181,7 @@ def train(
     etp: int | None = None,
     lora: int | None = None,
     lora_targets: str | None = None,
+    dora: bool = False,
     modules_to_save: str | None = None,
     qlora: bool = False,
     int8: bool = False,
@@ -278,7 +279,7 @@ def check(
     """
     from archcalc.cards import baseline as standing
     from archcalc.cards import check as cards
-    from archcalc.cards import settings
+    from archcalc.cards import pages, settings
     from archcalc.errors import ArchcalcError
 
     found = settings.find(config)
@@ -296,7 +297,7 @@ def check(
     place = baseline or found.baseline
     known = standing.read(place) if place else None
     done, errors = [], []
-    for path in cards.expand(names, found.exclude):
+    for path in pages.expand(names, found.exclude):
         try:
             one = cards.check_file(path, found, offline=offline, tolerance=share, model=model)
         except ArchcalcError as error:

@@ -186,7 +186,7 @@ class Params(Record):
 
 class Checkpoint(Record):
     """What the publisher's files hold. `elements` counts as the Hub does, in all and by dtype: scales left out, packed weights
-    unpacked.
+    unpacked where the Hub knows how. `weights` are those that the files hold, each once; null where headers alone say what they hold.
     `bytes` is everything stored, and `stored_elements` every element of every tensor as it lies in the files. `asked` is the dtype of a
     question what all weights would take in it: then no file holds them so."""
 
@@ -195,6 +195,7 @@ class Checkpoint(Record):
     by_dtype: dict[str, int]
     stored_elements: int
     asked: str | None = None
+    weights: int | None = None
 
 
 class KvKind(Record):
@@ -466,13 +467,14 @@ class FitTarget(Record):
 class FitSpeed(Record):
     """How fast, for requests of `isl` prompt and `osl` output tokens: forecasts with the ends of their 80 %, or bounds and `why`.
 
-    `decode_tokens_per_s` is of all requests and replicas while they decode, `requests_per_s` of whole requests, the wait for the first
-    token included. `stands_on` says what the forecast was fitted to.
+    `concurrency` is how many of them there are at once, `decode_tokens_per_s` of all requests and replicas while they decode,
+    `requests_per_s` of whole requests, the wait for the first token included. `stands_on` says what the forecast was fitted to.
     """
 
     basis: Literal["fitted", "bound"]
     isl: int
     osl: int
+    concurrency: int
     tpot_ms: float | None
     tpot_ms_low: float | None
     tpot_ms_high: float | None
@@ -568,11 +570,18 @@ class FitFormat(Record):
     command: str
 
 
+class FitReads(Record):
+    """How a model that decodes nothing is run: inputs read at once at most, and tokens in a batch, of each replica."""
+
+    inputs: int
+    batch_tokens: int
+
+
 class FitReport(Report):
     """What `archcalc fit` says of one model on one machine.
 
     `own_context` is null where a context was asked for, `formats` is empty where one storage is all that is asked for or needed, `assumed`
-    says what was taken for granted.
+    says what was taken for granted. `reads` is null of a model that writes its text a token at a time.
     """
 
     _shown = ("source", "fits", "verdict")
@@ -610,6 +619,7 @@ class FitReport(Report):
     own_context: FitOwnContext | None
     formats: list[FitFormat]
     assumed: str
+    reads: FitReads | None = None
 
 
 class DiagnosedTerm(Record):
@@ -726,6 +736,7 @@ class TrainPlan(Record):
     ep: int
     lora_rank: int
     lora_targets: list[str]
+    dora: bool
     quant: str | None
     offload: str
 
@@ -906,7 +917,8 @@ class SweepRow(Record):
 
 
 class BundledModel(Record):
-    """One line of `archcalc models`. `release` is YYYY-MM-DD or YYYY-MM; null is not known for certain."""
+    """One line of `archcalc models`. `release` is YYYY-MM-DD or YYYY-MM; null is not known for certain. `release_note` says what else the
+    date is of."""
 
     name: str
     repo: str
@@ -917,6 +929,7 @@ class BundledModel(Record):
     attention: str
     context_tokens: int | None
     release: str | None
+    release_note: str | None
     license: str | None
     origin: str
     aliases: list[str]

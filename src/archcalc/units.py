@@ -71,7 +71,7 @@ def parse_tokens(text: str) -> int:
     return tokens
 
 
-def parse_count(text: str) -> int:
+def parse_count(text: str, of: str = "parameters") -> int:
     """A number of parameters or of tokens to train on, as people write it; a number below 1,000 without a unit is refused.
 
     >>> parse_count("7B"), parse_count("1.5t"), parse_count("350 M"), parse_count("124,439,808")
@@ -80,7 +80,7 @@ def parse_count(text: str) -> int:
     match = _match(_BYTES, text)
     scales = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "t": 10**12}
     if match is None or match["unit"] not in scales:
-        raise UsageError(f"{_shown(text)} is not a number of parameters", "write it like 7B, 350M, 1.5T or 7000000000")
+        raise UsageError(f"{_shown(text)} is not a number of {of}", "write it like 7B, 350M, 1.5T or 7000000000")
     whole, remainder, scale = _scaled(match, scales[match["unit"]])
     count = _round_half_even(whole * scale + remainder, scale)
     if not match["unit"] and 0 < whole * scale + remainder < 1000 * scale:

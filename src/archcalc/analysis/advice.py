@@ -108,7 +108,8 @@ def _gpus(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change
             more *= 2
     enough = max(device.visible_bytes + 1, least // count)
     other = [d for d in hardware.devices() if _comparable(d, device) and d.visible_bytes >= enough and d.status == "shipping"]
-    priced = sorted(other, key=lambda d: (_price(d, count) or 1e9, d.visible_bytes))
+    # Of those without a price one that is sold still comes before an older one.
+    priced = sorted(other, key=lambda d: (_price(d, count) or 1e9, d.year < device.year, d.visible_bytes))
     for candidate in priced[:12]:
         options = named(candidate, count)
         if options and (found_on := _on(architecture, ask, GpuSpec(candidate, count))):

@@ -8,9 +8,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from archcalc.commands import environment
-from archcalc.commands.effects import effect
+from archcalc.commands.change import PYTHON, VISIBLE, written
+from archcalc.commands.effects import alone, effect
 from archcalc.commands.flags import Read, read
-from archcalc.commands.words import MODELFILE, NAMES, Command
+from archcalc.commands.words import NAMES, Command
 from archcalc.engines.asked import Asked, FlagsRead
 from archcalc.engines.engine import server
 from archcalc.errors import ArchcalcError, UsageError
@@ -48,15 +49,6 @@ class Understood(NamedTuple):
         return error
 
 
-_VISIBLE = (
-    "CUDA_VISIBLE_DEVICES",
-    "HIP_VISIBLE_DEVICES",
-    "ROCR_VISIBLE_DEVICES",
-    "ASCEND_RT_VISIBLE_DEVICES",
-    "GPU_DEVICE_ORDINAL",
-)
-
-
 def _visible(environment: Sequence[tuple[str, str]]) -> tuple[int, str] | None:
     """How many GPUs the environment leaves to a command, by the last variable that says so; a value that a shell would make is none."""
     from archcalc.commands.containers import of_visible
@@ -64,7 +56,7 @@ def _visible(environment: Sequence[tuple[str, str]]) -> tuple[int, str] | None:
     found = None
     for name, value in environment:
         ids = [each.strip() for each in value.strip("\"' ").split(",")]
-        if name in _VISIBLE and all(re.fullmatch(r"[\w-]*", each) for each in ids):
+        if name in VISIBLE and name != "NVIDIA_VISIBLE_DEVICES" and all(re.fullmatch(r"[\w-]*", each) for each in ids):
             found = sum(1 for each in ids if each not in ("", "-1")), f"{name}={value}"
         elif name == "NVIDIA_VISIBLE_DEVICES" and (count := of_visible(value)) is not None:
             found = count, f"{name}={value}"
@@ -93,8 +85,6 @@ def _left(found: Read) -> tuple[int, str, bool] | None:
 
 def understand(command: Command, version: str | None = None) -> Understood:
     """Read a command against its engine's release. Raises `UsageError` where it names no model, or what the engine would refuse."""
-    import shlex
-
     engine = server(ENGINES[command.engine])
     engine.check_command(command.engine, version or command.version)
     found = read(command, version)
@@ -118,7 +108,9 @@ def understand(command: Command, version: str | None = None) -> Understood:
     unmodelled = list(asked.unmodelled)
     for each in found.given:
         what = effect(command.engine, each.name)
-        if each.name in asked.unmodelled:
+        if alone(command.engine, each.name, {other.name for other in found.given}):
+            what, unmodelled = "inert", [name for name in unmodelled if name != each.name]
+        elif each.name in asked.unmodelled:
             continue
         if picked is not None and each.name in picked[1].split():
             what = "used"
@@ -146,12 +138,11 @@ def understand(command: Command, version: str | None = None) -> Understood:
     if found.plugins:
         title = NAMES[command.engine]
         notes.append(f"{_listed(found.plugins)}: {title} has no such value of its own, and stops unless a plugin of it brings one")
-    unknown = (*command.unknown, *[""] * (len(command.words) - len(command.unknown)))
-    words = (f'"{w}"' if what and "$" in w else shlex.quote(w) for w, what in zip(command.words, unknown, strict=True))
-    line = " ".join((*command.program.split(), *words))
-    if command.program == MODELFILE:
-        name = shlex.quote(re.sub(r"[^a-z0-9.-]+", "-", command.words[0].rpartition("/")[2].lower().removesuffix(".gguf")))
-        line = f"ollama create {name} -f Modelfile && ollama run {name}"
+    line = written(command, asked.environment)
+    if command.version and not version:
+        notes.append(f"{NAMES[command.engine]} {command.version} by the image's tag: elsewhere --engine-version {command.version}")
+    if command.called and command.program != PYTHON:
+        notes.append(f"the program's {command.called}(...) is told as the command with the same arguments")
     values = {each.name: _shown(each.text, each.value) for each in found.given}
     return Understood(
         asked, FlagsRead(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible, values, release, picked

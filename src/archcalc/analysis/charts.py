@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc import hardware, units
 from archcalc.analysis import roofline
-from archcalc.analysis.fit import Ask, judge, plans
+from archcalc.analysis.fit import Ask, judge, largest, plans
 from archcalc.analysis.params import components
 from archcalc.errors import UsageError
 from archcalc.figures import memory
@@ -15,7 +15,9 @@ from archcalc.loader import Loaded
 from archcalc.report import PlotPoint
 
 if TYPE_CHECKING:
+    from archcalc.analysis.speed.forecast import Interval
     from archcalc.analysis.speed.plan import Wanted
+    from archcalc.engines.placement import Placement
 
 GIB = 1 << 30
 KINDS = ("kv", "memory", "params", "roofline", "sequences", "pareto", "cost")
@@ -167,18 +169,22 @@ _STEPS = tuple(sorted({round(2 ** (i / 2)) for i in range(25)}))
 
 
 class Point(NamedTuple):
-    """One plan at one concurrency: tokens a second of one user as they decode, and of one GPU with the 80 % around it, the wait for first
-    tokens included."""
+    """One plan at one concurrency: tokens a second of one user as they decode, and of one GPU with the 80 % around it, as `fit` says of all
+    requests; `output` is the same with their wait for the first token."""
 
     user: float
     gpu: float
     low: float
     high: float
+    output: Interval
+    concurrency: int
 
 
 def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
     """What is forecast over concurrencies and plans, and why where nothing is."""
     from archcalc.analysis.fit import cannot, placements
+    from archcalc.analysis.speed.fastest import at_once
+    from archcalc.analysis.speed.forecast import Interval
     from archcalc.analysis.speed.plan import of_fit
     from archcalc.errors import ArchcalcError
 
@@ -191,21 +197,36 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
     for placement in placements(m.architecture, ask):
         if cannot(found.model, placement, ask):
             continue
-        for n in _STEPS:
-            if n < placement.dp:
-                continue
-            try:
-                fit = judge(found.model, placement, ask, found.best.context_tokens, n)
-            except ArchcalcError:
-                break
-            if not fit.fits:
-                break
+
+        def at(n: int, placement: Placement = placement) -> tuple[Point | None, str]:
+            for sequences in at_once(ask._replace(concurrency=n), placement):
+                try:
+                    fit = judge(found.model, placement, ask._replace(sequences=sequences), found.best.context_tokens, n)
+                except ArchcalcError as error:
+                    return None, error.message
+                if fit.fits:
+                    break
+            else:
+                return None, ""
             speed = of_fit(found, fit, ask, wanted)
-            rate, gpus = speed.output_per_s, ask.gpus.count
-            if speed.tpot is None or rate is None:
-                why = speed.why or why
+            rate, whole, gpus = speed.tokens_per_s, speed.output_per_s, ask.gpus.count
+            if speed.tpot is None or rate is None or whole is None:
+                return None, speed.why or ""
+            value, low, high = (x / gpus for x in rate)
+            return Point(1 / speed.tpot.value, value, low, high, Interval(*(x / gpus for x in whole)), n), ""
+
+        last, held = 0, list[Point]()
+        for n in (n for n in _STEPS if n >= placement.dp):
+            point, said = at(n)
+            if point is None:
+                why = said or why
+                # The most that run at once lie between two steps.
+                most = largest(lambda n: at(n)[0] is not None, n, last) if held else 0
+                held += [end for end in (at(most)[0],) if end is not None] if most > last else []
                 break
-            made.append(Point(1 / speed.tpot.value, *(x / gpus for x in rate)))
+            held.append(point)
+            last = n
+        made += held
     return made, why
 
 
@@ -252,7 +273,8 @@ def pareto(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Cha
 
 
 def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart:
-    """Dollars a million output tokens against the time between two tokens of a user, by the same plans as `pareto`, with its 80 %.
+    """Dollars a million output tokens, their wait for the first one paid too, against the time between two tokens of a user, by the same
+    plans as `pareto`, with its 80 %.
 
     The rent is the cheapest offer of the catalog for that many GPUs. Raises `UsageError` where nothing is forecast or nothing is let.
     """
@@ -264,8 +286,8 @@ def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart
             continue
         a_second = offers[0][0] / 3600 / ask.gpus.count
         prices[f"${offers[0][0]:,.2f} an hour for {ask.gpus.count} x {ask.gpus.device.id} ({offers[0][2].id})"] = None
-        series.append(Series(name, tuple(1e6 * a_second / p.gpu for p in reached)))
-        ends = [tuple(1e6 * a_second / getattr(p, end) for p in reached) for end in ("high", "low")]
+        series.append(Series(name, tuple(1e6 * a_second / p.output.value for p in reached)))
+        ends = [tuple(1e6 * a_second / getattr(p.output, end) for p in reached) for end in ("high", "low")]
         bands.append((Series(name, ends[0]), Series(name, ends[1])))
     if not series:
         raise UsageError(f"nothing is forecast: {'; '.join(lacking)}", "see docs/speed.md for what is")

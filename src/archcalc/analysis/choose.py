@@ -124,8 +124,12 @@ def choose(
 
 def reader(architecture: Architecture, device: Device, quant: str | None) -> str:
     """The engine where none is named: the device's, unless the weights are published as that reads none and another does, as AWQ's packed
-    ones, of which no GGUF file is made."""
+    ones, of which no GGUF file is made; on a machine of one's own the one whose files GGUF's types are, where one of them is asked for."""
+    from archcalc.quant import file_type_of
+
     usual = chosen_for(device)
+    if quant is not None and device.personal and file_type_of(quant) and not server(LOCAL).runs_on(device):
+        return LOCAL
     if quant is not None or architecture.quantization is None or usual == DEFAULT:
         return usual
     try:

@@ -7,6 +7,7 @@ pasted as it is, and a note says what to put in.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ def start(loaded: Loaded, ask: Ask, found: Plans) -> Command:
 def wrapped(command: str, width: int = 80, indent: int = 0) -> list[str]:
     """The command in lines of at most `width`, broken before a flag or an argument, that a shell or Python takes as one."""
     room, lines = width - indent, list[str]()
-    python = "from_pretrained(" in command
+    python = "from_pretrained(" in command or re.match(r"(?:os\.environ\[.*\] = .*; )?LLM\(", command) is not None
     pieces = _arguments(command) if python else _flags(command)
     end = "" if python else " \\"
     line = pieces[0]
@@ -96,9 +97,12 @@ def _whole(text: str) -> bool:
 def _arguments(command: str) -> list[str]:
     """A call in its head and its arguments, each with what follows it."""
     head, _, rest = command.partition("(")
-    pieces, depth, at = [f"{head}("], 0, 0
+    pieces, depth, at, quote = [f"{head}("], 0, 0, ""
     for i, c in enumerate(rest):
-        depth += (c in "([") - (c in ")]")
+        if quote or c in "'\"":
+            quote = "" if c == quote and rest[i - 1] != "\\" else quote or c
+            continue
+        depth += (c in "([{") - (c in ")]}")
         if c == "," and not depth:
             pieces.append(rest[at : i + 1])
             at = i + 2

@@ -158,7 +158,7 @@ def candidate(architecture: Architecture, ask: Ask) -> Candidate:
     )  # fmt: skip
     if ask.own is not None:
         options = options._replace(**engine.weight_options(ask.own))
-    return Candidate(held, options, kept(held, options), name, {}, {}, {}, {})
+    return Candidate(held, options, kept(held, options), name, {}, {}, {}, {}, {}, {})
 
 
 def asked_anew(architecture: Architecture, ask: Ask) -> str | None:
@@ -187,7 +187,13 @@ def budget_of(
         ask.engine, ask.version, ask.utilization or taken.utilization, context_tokens=context, batched_tokens=ask.batched_tokens,
         sequences=sequences if engine.runs_alone else taken.sequences, own=ask.own,
     )  # fmt: skip
-    made = budget(device, model.architecture, placement, weights, serving)
+    # With a command its settings are part of the question; a plan's own is asked for again and again.
+    key = (placement, serving, device.visible_bytes, ask.gpus.count) if ask.own is None and not ask.gpus.others else None
+    made = model.budgets.get(key) if key is not None else None
+    if made is None:
+        made = budget(device, model.architecture, placement, weights, serving)
+        if key is not None:
+            model.budgets[key] = made
     return made if not ask.host_bytes else of_host(made, ask.host_bytes)
 
 
@@ -260,6 +266,15 @@ def settle(
 
 def no_kernels(model: Candidate, ask: Ask) -> str | None:
     """Why the engine cannot run the weights, in this release or on this GPU, where it cannot."""
+    if ask.own is not None:
+        return _no_kernels(model, ask)
+    if ask.quant not in model.lacking:
+        # A candidate is made for one engine, release and GPU, and nothing else is asked here without a command.
+        model.lacking[ask.quant] = _no_kernels(model, ask)
+    return model.lacking[ask.quant]
+
+
+def _no_kernels(model: Candidate, ask: Ask) -> str | None:
     from archcalc.quant import method_of
 
     quantization, engine = model.architecture.quantization, server(ask.engine)

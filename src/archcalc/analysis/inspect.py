@@ -274,8 +274,16 @@ def inspect(
     stored = None
     try:
         # All weights, also those that are published in another form.
-        held = checkpoint.summary(a if dtype is None else a._replace(quantization=None), stored_as(dtype))
-        stored = report.Checkpoint(held.elements, held.bytes, held.by_dtype, held.stored, dtype)
+        whole = a if dtype is None else a._replace(quantization=None)
+        held = checkpoint.summary(whole, stored_as(dtype))
+        stored = report.Checkpoint(
+            held.elements,
+            held.bytes,
+            held.by_dtype,
+            held.stored,
+            dtype,
+            checkpoint.weights(whole) if a.quantization else held.elements,
+        )
         notes += held.notes
     except UnsupportedError as error:
         notes.append(f"checkpoint: {error.message}")
@@ -314,7 +322,7 @@ def inspect(
             pass_tokens,
             compute,
             flops.forward_bytes(a, pass_tokens, memory.DTYPE_BYTES[compute]),
-            a.facts.vocab_size * _LOGIT_BYTES,
+            a.head_rows * _LOGIT_BYTES,
         )
     return report.Inspection(
         schema_version=report.SCHEMA_VERSION,

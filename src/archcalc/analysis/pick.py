@@ -64,6 +64,8 @@ def pick(
         longest_of_all = max(longest_of_all, longest or 0)
         if not why and ask.context_tokens and longest and ask.context_tokens > longest:
             why = SHORTER
+        if not why and _far_too_large(loaded.architecture, ask, max_quant):
+            why = TOO_LARGE
         if not why:
             try:
                 fit = listed(loaded, ask, max_quant=max_quant, wanted=plain, steps=steps)
@@ -116,6 +118,15 @@ def pick(
     )
 
 
+def _far_too_large(a: Architecture, ask: Ask, max_quant: str | None) -> bool:
+    """Whether the layers alone, in the fewest bits that any format of a list has, are more than all GPUs have."""
+    bits = _FEWEST if a.quantization is None and max_quant is None else _FEWEST_PUBLISHED
+    elements = sum(t.elements * n for part, t, n in a.each_tensor() if part == "decoder" and t.counted)
+    return elements * bits > 8 * ask.gpus.count * max(device.visible_bytes for device in ask.gpus.each)
+
+
+_FEWEST, _FEWEST_PUBLISHED = 4, 1
+"""Bits of a weight: no list goes below four of what is published in more (`choose.listed_steps`), and publishers not below one."""
 SLOW_LAST = f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read"
 
 

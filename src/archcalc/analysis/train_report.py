@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from archcalc import hardware, report, units
+from archcalc.analysis.activations import without_rule
 from archcalc.analysis.params import components
 from archcalc.analysis.training import (
     CHINCHILLA_TOKENS,
@@ -153,7 +154,7 @@ def _plan(run: Run) -> report.TrainPlan:
     return report.TrainPlan(
         run.seq, run.micro_batch, run.micro_batches, run.sequences, run.precision, run.optimizer, run.implementation, run.attention,
         checkpointing, run.loss, run.dp, run.fsdp, run.stage, run.tp, run.sequence, run.pp, run.interleave, run.cp, run.ep,
-        run.lora, [name.removeprefix(PARAMETER) for name in run.targets] if run.lora else [], run.quant or None, run.offload,
+        run.lora, [name.removeprefix(PARAMETER) for name in run.targets] if run.lora else [], run.dora, run.quant or None, run.offload,
     )  # fmt: skip
 
 
@@ -188,6 +189,10 @@ def _every_expert(a: Architecture) -> bool:
 
 def _notes(a: Architecture, run: Run) -> list[str]:
     notes = []
+    if odd := without_rule(a):
+        notes.append(f"what a layer keeps for {', '.join(odd[:4])} is not counted: no rule knows its part in the layer")
+    if not a.head_rows and not any(group.part == "head" for group in a.groups):
+        notes.append(f"{a.model_type} has no head here: its loss is of hidden states, and no logits are counted")
     context = a.facts.context_tokens
     if context is not None and run.seq > context:
         notes.append(f"{run.seq:,} tokens are beyond the {context:,} positions that the config states")

@@ -69,7 +69,7 @@ def fit_report(
     found, faster = fastest(found, ask, wanted)
     ask = ask._replace(sequences=found.sequences)
     best, device = found.best, ask.gpus.device
-    long = (wanted.isl or 0) + (wanted.osl or 0)
+    long = wanted.longest(ask.engine)
     if given and long > best.context_tokens:
         raise UsageError(
             f"a prompt and its output of {long:,} tokens are beyond the command's context of {best.context_tokens:,}",
@@ -147,6 +147,9 @@ def fit_report(
         own_context=None if own is None else report.FitOwnContext(own.tokens, own.fits, own.headroom_bytes),
         formats=[] if brief or given else [_format(loaded, held, wanted) for held in choice.formats],
         assumed=assumed(loaded, found, ask, unsaid, own, wanted if usual else None),
+        reads=None
+        if loaded.architecture.writes
+        else report.FitReads(int(best.max_concurrency), max(b.batched_tokens, best.context_tokens)),
     )
 
 
@@ -302,9 +305,10 @@ def why(found: Plans, ask: Ask, faster: Faster | None = None) -> str:
     """Why this placement, in words."""
     p = found.best.placement
     if faster is not None:
+        usual = faster.usual_tokens_per_s
         return (
             f"the most tokens of the splits that fit: {faster.tokens_per_s:,.0f} a second forecast with {ask.concurrency:,} requests at"
-            f" once, {_named(faster.usual)} {faster.usual_tokens_per_s:,.0f}"
+            f" once, {_named(faster.usual)} {f'{usual:,.0f}' if usual else 'is not forecast'}"
         )
     if asked := [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]:
         return _rest(p, ask, asked)

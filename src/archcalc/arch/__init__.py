@@ -64,26 +64,29 @@ _BY_KEYS = (
     ({"n_layer", "n_head", "n_embd", "sequence_len"}, "nanochat"),
 )
 
+# Types whose configs are of two forms: with this key, another adapter reads them.
+_BY_FORM = {"chatglm": ("inner_hidden_size", "chatglm_6b")}
+
 # Written from their publishers' code, or an engine's, alone: neither an inventory of the reference nor the count of a published
 # checkpoint was at hand to compare them with.
 _UNCOMPARED = frozenset(
     """
-    afm7 aimv2_alone bagel bagel_llm baichuan baichuan_m1 bailing_moe_linear bee c_radio codeshell colqwen3 colqwen3_5
+    afm7 aimv2_alone bagel bagel_llm baichuan_m1 bailing_moe_linear bee c_radio codeshell colqwen3 colqwen3_5
     dflash2 dflash_laguna domyn_edge dots_vlm dream dspark dspark_speculator eagle eagle3_deepseek eagle3_qwen3
     eagle3_speculator eagle_cohere eagle_deepseek eagle_llama4 eagle_minicpm eagle_mistral eagle_mistral_large3
     eagle_qwen2 falcon_perception gear gemma4_dspark gigachat3_5 gpt_neox_reward_model gpt_refact grove_moe h2ovl_chat
     intern_s2_preview interns1_pro interns1_pro_text interns1_pro_vision interns2_mobius interns2_mobius_text iquest_q1
     iquestloopcoder isaac jais jet_nemotron jet_vlm jina_colbert_v2 jina_embeddings_v5 jina_reranker jina_vl_reranker
-    joyai_llm_flash k2_horizon k3_dspark kanana_v keye keye_vision keyevl1_5 kimi_audio kimi_k3 kimi_k3_text
+    k2_horizon k3_dspark kanana_v keye keye_vision keyevl1_5 kimi_audio kimi_k3 kimi_k3_text
     kimi_k3_vision klear kormo lfm2_bidirec lilicorr lille_130m llada llada_moe llama_nemotron_nano_vl llama_nemotron_vl
     llama_weighted llava_llama llava_qwen llava_vid locateanything maincoder maple midashenglm
-    midashenglm_dasheng_encoder minicpmo moondream3 moondream3_text moondream3_vision multi_modality nanbeige
+    midashenglm_dasheng_encoder minicpmo moondream3 moondream3_text moondream3_vision nanbeige
     nemotron_h_puzzle nemotron_parse nemotron_parse_decoder nemotronh_nano_vl_v2 neobert new nvila nvila_lite nvlm_d
     opencua openpangu_vl openpangu_vl_vision ops_colqwen3 orion ovis ovis2_5 pangu_pro_moe_v2 pangu_ultra_moe
     panguembedded param2moe peagle peagle_qwen3 pixel_shuffle_siglip2 plamo plamo2 plamo3 plm pointsv1_5_chat
     qwen3_vl_nemotron_embed qwen3_xpress rnd1 rnj1 rvl rwkv6 sarashina2_vision sdar sdar_moe siglip2_navit skywork_chat
     smallthinker spark2_5 step3_text step3_vision_encoder step3_vl step5 step5_vl talkie ultravox voyage_qwen3 xllm
-    xverse_moe youtu_llm youtu_vl youtu_vl_vision
+    xverse_moe youtu_vl youtu_vl_vision
     """.split()
 )
 
@@ -111,6 +114,9 @@ def adapter_name(config: Mapping[str, Any]) -> str | None:
             f"model_type is {json_text(model_type)}: a string was expected", 'as in "model_type": "llama"', "model_type"
         )
     name = re.sub(r"[-.]", "_", model_type).lower()
+    key, other = _BY_FORM.get(name, ("", ""))
+    if key and key in config:
+        return other
     return name if name in model_types() else None
 
 
@@ -147,6 +153,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
     from archcalc.arch import _encoder, _heads, _inert, _lengths, _levels, _nested, _old_buffers, _rotary, _schema, _values
+    from archcalc.model import turned
     from archcalc.quant import stated
 
     _values.check(config)
@@ -174,7 +181,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         config = lowered.config
         schema = _schema.validate(cls, config)
         try:
-            architecture = schema.standalone()._replace(model_type=schema.name)
+            architecture = schema.standalone()._replace(model_type=schema.name, outcome=schema.outcome)
         except ConfigError as error:
             raise _levels.located(schema, error) from None
         if not cls.own_heads:
@@ -182,6 +189,9 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         kept = _schema.fp32_modules(schema)
         if kept:
             architecture = _schema.marked_fp32(architecture, kept)
+        inner = getattr(schema, _levels.language_of(cls), None) if _levels.language_of(cls) else schema
+        if isinstance(inner, _schema.ConfigSchema) and inner.sees_both_ways() and architecture.decodes:
+            architecture = turned(architecture)
         unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config), *_values.unknown_activations(config))
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None

@@ -72,6 +72,9 @@ class BartSchema(ConfigSchema):
         """Whether the config is of the decoder alone."""
         return any(c.endswith("ForCausalLM") for c in self.architectures or ())
 
+    def as_decoder(self) -> ConfigSchema:
+        return self.model_copy(update={"architectures": ["ForCausalLM"]})
+
     def bias(self) -> bool:
         return True
 

@@ -11,6 +11,7 @@ from archcalc.arch import _heads
 from archcalc.arch._bert_keys import BertKeys
 from archcalc.arch._computes import Computes, computed
 from archcalc.arch._decoder import DecoderSchema, join
+from archcalc.arch._inert import BUT
 from archcalc.arch._schema import Flag, Size
 from archcalc.blocks._tensor import linear, make_layer, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
@@ -19,9 +20,23 @@ from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
 from archcalc.errors import ConfigError
-from archcalc.model import LEARNED, Architecture, Facts, Group, Kind, Layer, Shard, Tensor, stack
+from archcalc.model import LEARNED, Architecture, Facts, Group, Kind, Layer, Shard, Tensor, both_ways, stack
 
+# Types whose layers held a table of distances between tokens where `position_embedding_type` is relative, in transformers 4.51.3
+# (`distance_embedding` in their modeling files). 5.24 has none, and passes over those that checkpoints hold.
+_DISTANCES = frozenset(
+    """
+    albert altclip_text_model bert bert-generation camembert chinese_clip_text_model clap_text_model data2vec-text electra ernie esm
+    layoutlm megatron-bert roberta roberta-prelayernorm roc_bert xlm-roberta xlm-roberta-xl xmod
+    """.split()
+)
 NAMES = ("self.query", "self.key", "self.value", "output.dense")
+
+
+_PASSED_OVER = (
+    "position_embedding_type is relative: transformers 4 trained a table of distances in each layer, which the checkpoint holds; 5 has no "
+    "such positions and leaves the tables out, so they are among the stored elements and not among the parameters"
+)
 
 
 class BertSchema(BertKeys, DecoderSchema):
@@ -33,6 +48,7 @@ class BertSchema(BertKeys, DecoderSchema):
         "position_embedding_type", "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
         "pooler_size_per_head", "pooler_type", "output_past", "use_pooler", "classifier_activation",
     )  # fmt: skip
+    told_keys = ("position_embedding_type",)
     root: ClassVar[str]
     attention_norm: ClassVar[str] = "output.LayerNorm"
     ffn_norm: ClassVar[str] = "output.LayerNorm"
@@ -43,6 +59,10 @@ class BertSchema(BertKeys, DecoderSchema):
     # Whether the reference implementation lists the head before the table that it is tied to.
     head_first: ClassVar[bool] = False
     own_heads = True
+    # Whether the reference implementation keeps keys and values where `is_decoder`, and attends to an encoder where
+    # `add_cross_attention`; where not, the flag changes nothing.
+    keeps_past: ClassVar[bool] = True
+    reads_encoder: ClassVar[bool] = True
     # What some classes have behind the layers, where the type has it.
     pooler: ClassVar[str] = "pooler.dense"
 
@@ -69,6 +89,14 @@ class BertSchema(BertKeys, DecoderSchema):
     def rotary(self) -> bool:
         return False
 
+    def decodes(self) -> bool:
+        """Whether its layers keep what they computed of the past."""
+        return self.is_decoder and self.keeps_past
+
+    def crosses(self) -> bool:
+        """Whether its layers attend to an encoder."""
+        return self.add_cross_attention and self.reads_encoder
+
     def tables(self) -> Iterator[Tensor]:
         """The embedding's further tables and its norm."""
         width = self.embedding_width
@@ -84,6 +112,16 @@ class BertSchema(BertKeys, DecoderSchema):
         """Further tensors of a layer."""
         return ()
 
+    def distance_tables(self, name: str) -> Iterator[Tensor]:
+        """A layer's table of distances, which checkpoints of relative positions hold and the reference does not read."""
+        if self.relative():
+            rows = 2 * self.max_position_embeddings - 1
+            yield table(f"{name}.distance_embedding", rows, self.head_size)._replace(role="attention", kind="copy")
+
+    def relative(self) -> bool:
+        stated = getattr(self, "position_embedding_type", None)
+        return stated in BUT["position_embedding_type"] and self.name in _DISTANCES
+
     def layer(self) -> Layer:
         h, heads, bias = self.hidden_size, self.num_attention_heads, self.qkv_bias()
         attention = GroupedQueryAttention(
@@ -91,7 +129,8 @@ class BertSchema(BertKeys, DecoderSchema):
         )
         ffn = FeedForward(h, self.intermediate_size, self.hidden_act, names=("intermediate.dense", "output.dense"))
         extra = [*layer_norm(f"attention.{self.attention_norm}", h), *layer_norm(self.ffn_norm, h), *self.extra()]
-        if self.add_cross_attention:
+        extra += self.distance_tables("attention.self")
+        if self.crosses():
             if not self.is_decoder:
                 raise ConfigError("add_cross_attention is true, but is_decoder is not", "set both", "is_decoder")
             extra += prefixed("crossattention", CrossAttention(h, heads, self.head_size, bias=bias, names=NAMES).tensors())
@@ -100,7 +139,9 @@ class BertSchema(BertKeys, DecoderSchema):
         # The output reads the whole width, also where the heads do not fill it.
         outputs = ("attention.output.dense.weight", "crossattention.output.dense.weight")
         layer = layer._replace(tensors=tuple(t._replace(shape=(h, h)) if t.name in outputs else t for t in layer.tensors))
-        return layer if self.is_decoder else layer._replace(caches=())
+        if self.is_decoder:
+            return layer if self.decodes() else layer._replace(caches=())
+        return both_ways(layer)
 
     def tied(self) -> Kind:
         return "tied" if self.tie_word_embeddings else "param"
@@ -158,7 +199,7 @@ class BertSchema(BertKeys, DecoderSchema):
         ]
         facts = Facts(
             self.hidden_size, self.vocab_size, self.max_position_embeddings - self.offset,
-            "MHA" if self.is_decoder else "MHA, bidirectional", self.num_attention_heads, self.num_attention_heads, self.head_size,
+            "MHA" if self.decodes() else "MHA, bidirectional", self.num_attention_heads, self.num_attention_heads, self.head_size,
             self.norm_label, activation_name(self.hidden_act, gated=False), LEARNED, self.intermediate_size,
             tied_embeddings=self.tie_word_embeddings and spec.vocabulary,
         )._replace(**self.more())  # fmt: skip
@@ -170,6 +211,7 @@ class BertSchema(BertKeys, DecoderSchema):
             tuple(g for g in groups if g.tensors),
             (layers,),
             facts,
-            crosses=self.is_decoder and self.add_cross_attention,
+            crosses=self.is_decoder and self.crosses(),
+            notes=(_PASSED_OVER,) if self.relative() else (),
         )
         return computed(made, self.computes())

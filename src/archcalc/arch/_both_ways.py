@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archcalc.model import Architecture
+from archcalc.model import Architecture, turned
 
 NOTE = "a diffusion model: all tokens are made in several passes over the whole text: FLOPs are those of one pass, and nothing is cached"
 IN_BLOCKS = (
@@ -13,6 +13,4 @@ IN_BLOCKS = (
 
 def uncached(a: Architecture) -> Architecture:
     """The same layers, each of which sees all tokens of a pass and keeps none."""
-    stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
-    facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional")
-    return a._replace(stacks=stacks, facts=facts, notes=(*a.notes, NOTE))
+    return turned(a)._replace(refines=True, returned=False, notes=(*a.notes, NOTE))

@@ -18,6 +18,7 @@ class DecoderSchema(ConfigSchema):
     """The keys nearly every decoder's config has, under transformers' names. Adapters give their own defaults."""
 
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+    turns: ClassVar[bool] = True
     # Whether the reference implementation rejects a width that the heads do not divide; elsewhere it rounds the head down.
     whole_heads: ClassVar[bool] = True
     # Whether the reference implementation reads `head_dim`; elsewhere it splits the width whatever the config says of heads.

@@ -69,6 +69,8 @@ LAYERS = {"hidden_size": "d_model", "num_attention_heads": "encoder_attention_he
 class DetrSchema(AloneSchema):
     """A detector as its hooks say."""
 
+    outcome = "picture"
+
     alone = "a detector: it writes no text and keeps no cache"
     inert_keys: ClassVar[tuple[str, ...]] = (
         "auxiliary_loss", "init_xavier_std", "class_cost", "bbox_cost", "giou_cost", "mask_loss_coefficient",

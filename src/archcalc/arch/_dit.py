@@ -10,7 +10,8 @@ arXiv:2403.03206 (both streams joined).
 from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from archcalc.arch._schema import Size, TowerSchema
+from archcalc.arch._assumed import saying
+from archcalc.arch._schema import Size, TowerSchema, stored_dtype
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Architecture, Attend, Encoder, Layer, Shard, Tensor
@@ -29,6 +30,10 @@ class DitSchema(TowerSchema):
         "_class_name", "_diffusers_version", "axes_dims_rope", "sample_size", "rope_max_seq_len",
     )  # fmt: skip
 
+    # What the published weights of the type are stored in: diffusers writes no dtype into a config. black-forest-labs/FLUX.1-dev,
+    # transformer/: total_size 23,802,816,640 for 11,901,408,320 parameters; Qwen/Qwen-Image: 40,860,802,176 for 20,430,401,088.
+    published: ClassVar[str] = "BF16"
+
     num_attention_heads: Size
     attention_head_dim: Size
 
@@ -46,8 +51,12 @@ class DitSchema(TowerSchema):
         facts = a.facts._replace(
             heads=heads, kv_heads=heads, head_dim=dim, attention="bidirectional", norm="LayerNorm, scaled by the time"
         )
-        notes = ("a diffusion transformer: it denoises the whole picture at each step, and keeps no cache",)
-        return a._replace(facts=facts._replace(activation="GELU"), notes=notes)
+        notes = ["a diffusion transformer: it denoises the whole picture at each step, and keeps no cache"]
+        dtype = stored_dtype(self.model_extra)
+        if dtype is None:
+            dtype = self.published
+            notes.append(saying(dtype, ", in which models of its type are published"))
+        return a._replace(facts=facts._replace(activation="GELU"), notes=tuple(notes), dtype=dtype)
 
 
 def embedder(name: str, hidden: int, inner: int = SINUSOID) -> Iterator[Tensor]:

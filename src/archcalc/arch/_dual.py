@@ -58,6 +58,7 @@ class DualSchema(ConfigSchema):
 
     # `architecture` says what each class has.
     own_heads = True
+    lowers = False
 
     text_config: Any
     vision_config: Any

@@ -66,10 +66,13 @@ class TextSchema(DecoderSchema):
         kinds = [FULL if (i + 1) % 6 == 0 else SLIDING for i in range(n)] if self.layer_types is None else list(self.layer_types)
         return [*kinds[:-1], FULL]
 
+    def sees_both_ways(self) -> bool:
+        """Source: transformers 5.24, models/gemma4/modeling_gemma4.py `Gemma4TextAttention`."""
+        return (self.model_extra or {}).get("use_bidirectional_attention") == "all" or super().sees_both_ways()
+
     def windows(self) -> list[int | None]:
         # Where every token may look ahead, a window is half as long to either side.
-        both = (self.model_extra or {}).get("use_bidirectional_attention") == "all"
-        window = self.sliding_window // 2 + 1 if both else self.sliding_window
+        window = self.sliding_window // 2 + 1 if self.sees_both_ways() else self.sliding_window
         return attention_pattern(self.kinds(), self.num_hidden_layers, window)
 
     def first_shared(self) -> int:

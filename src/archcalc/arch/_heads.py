@@ -273,7 +273,7 @@ _BY_TYPE: Mapping[str, Heads] = {
 }  # fmt: skip
 # Types whose adapter counts the one class there is, whatever it is called.
 _WHOLE = frozenset({
-    "chatglm", "colmodernvbert", "colpali", "colqwen2", "dflash", "dflash2", "dflash_laguna", "dspark", "eagle", "eagle3",
+    "chatglm", "chatglm_6b", "colmodernvbert", "colpali", "colqwen2", "dflash", "dflash2", "dflash_laguna", "dspark", "eagle", "eagle3",
     "eagle3_deepseek", "eagle3_qwen3", "eagle3_speculator", "eagle_mistral",
     "dspark_speculator", "eagle_cohere", "eagle_deepseek", "eagle_llama4", "eagle_minicpm", "gemma4_dspark", "k3_dspark", "lilicorr",
     "qwen3_xpress", "eagle_mistral_large3", "eagle_qwen2", "internvl_chat", "llava_llama",

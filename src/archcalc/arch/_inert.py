@@ -94,6 +94,11 @@ INERT_READ_BY = {"moe_layer_freq": "vLLM gives experts to every so many layers a
 """What is made of them there."""
 
 
+BUT = {"position_embedding_type": ("relative_key", "relative_key_query")}
+"""Values of keys that are ignored otherwise. transformers 4 added tables of distances for these, of which 5 knows nothing (4.51.3,
+models/bert/modeling_bert.py `BertSelfAttention`: `distance_embedding`)."""
+
+
 def says_nothing(value: Any) -> bool:
     """Whether a key with this value states nothing: null, or an empty list or object."""
     return value is None or value in ([], {}, ())

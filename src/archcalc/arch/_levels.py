@@ -104,7 +104,7 @@ def lowered(schema: type[ConfigSchema], config: Mapping[str, Any]) -> Lowered:
     config = schema.newest(dict(config))
     field = language_of(schema)
     inner = config.get(field)
-    if not field or not (inner is None or isinstance(inner, Mapping)):
+    if not field or not schema.lowers or not (inner is None or isinstance(inner, Mapping)):
         return Lowered(config)
     text = within(schema, field, inner or {})
     if text is None:

@@ -11,10 +11,10 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from archcalc.arch._computes import USUAL, Computes
-from archcalc.arch._inert import INERT, INERT_AT, INERT_READ_BY, PATTERN, says_nothing
+from archcalc.arch._inert import BUT, INERT, INERT_AT, INERT_READ_BY, PATTERN, says_nothing
 from archcalc.arch._within import CLASSES
 from archcalc.errors import ConfigError, UnsupportedError, json_text
-from archcalc.model import Architecture, Encoder, Facts, Group, Position, Stack, Status, Tensor
+from archcalc.model import Architecture, Encoder, Facts, Group, Outcome, Position, Stack, Status, Tensor
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
@@ -43,6 +43,17 @@ BASE = frozenset(
 )
 """What every config may state of itself, nested or not."""
 
+WIDE_HEADS = frozenset(
+    """
+    afmoe axk2 cohere2 cohere_compass_text cosmos3_edge_text cwm deepseek_v3 deepseek_v32 dory dots1 dots3_note_text exaone4 glm glm4
+    glm4_moe glm5_next_text glm_moe_dsa gpt_oss hunyuan_v1_dense hunyuan_v1_moe hunyuan_vl_text hy_v4 hy_v4_vl_text lara_mini
+    longcat_flash minimax_m2 ministral mistral4 mistral_large4_text molmo2_text muse_glimmer_assistant neomme qwen2_5_omni_talker qwen3
+    qwen3_5_moe_text qwen3_5_text qwen3_moe qwen3_next qwen3_vl_text qwen4_exp_text recurrent_gemma sarvam_moe voxtral_realtime_encoder
+    """.split()
+)
+"""Types that transformers 5.24 does not build where `head_dim` is null: their config declares it an integer, or their attention takes it as
+it is. Left out, it has a default. Other types divide the width among the heads."""
+
 S = TypeVar("S", bound="ConfigSchema")
 
 
@@ -68,12 +79,25 @@ class ConfigSchema(BaseModel):
     prefix: ClassVar[str] = "model"
     core_keys: ClassVar[tuple[str, ...]] = ()
     inert_keys: ClassVar[tuple[str, ...]] = ()
+    # Keys that the reference ignores, and of which the type tells what a value of `BUT` means.
+    told_keys: ClassVar[tuple[str, ...]] = ()
     other_names: ClassVar[Mapping[str, str]] = {}
     fp32_modules: ClassVar[tuple[str, ...]] = ()
     # Whether the type says itself what stands where the head does; elsewhere the class that `architectures` names decides (`_heads`).
     own_heads: ClassVar[bool] = False
+    # Whether the reference's mask is one that `is_causal` turns to both ways (transformers 5.24, masking_utils.py `create_causal_mask`).
+    turns: ClassVar[bool] = False
+    # What its decoder makes where that is no text.
+    outcome: ClassVar[Outcome] = ""
     # Whether it describes a model of tokens, whose keys may stand outside it: towers say no.
     language: ClassVar[bool] = True
+    # Whether keys of its text model that stand beside it are that model's (`_levels`). Where another part is as much of it, such a key
+    # is neither's, as in the reference, and is named.
+    lowers: ClassVar[bool] = True
+
+    def sees_both_ways(self) -> bool:
+        """Whether the config turns a decoder's layers to see both ways."""
+        return self.turns and (self.model_extra or {}).get("is_causal") is False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -87,6 +111,12 @@ class ConfigSchema(BaseModel):
         if not isinstance(config, dict):
             return config
         found = cls.newest(config)
+        if "head_dim" in found and found["head_dim"] is None and cls.name in WIDE_HEADS:
+            raise ConfigError(
+                f"head_dim is null: transformers does not build {cls.name} so",
+                "give the width of a head, or leave the key out",
+                "head_dim",
+            )
         lacking = {
             key: found[name] for name, key in cls.other_names.items() if found.get(key) is None and found.get(name) is not None
         }
@@ -107,6 +137,10 @@ class ConfigSchema(BaseModel):
     def standalone(self) -> Architecture:
         """The spec of the type's own class."""
         return self.architecture(self.prefix)
+
+    def as_decoder(self) -> "ConfigSchema":
+        """The config of the language model that an encoder beside it is given: of a type with an encoder of its own, the decoder alone."""
+        return self
 
     def computes(self) -> Computes:
         """What the reference implementation computes in another way than most."""
@@ -302,7 +336,8 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
     known = {*_known_keys(type(schema)), *copies(schema)}
     lost = {*stray(schema), *_contested(schema)}
     for key, value in (schema.model_extra or {}).items():
-        if key in lost or (key not in known and not says_nothing(value) and not PATTERN.search(key)):
+        told = key in type(schema).told_keys or value not in BUT.get(key, ())
+        if key in lost or not told or (key not in known and not says_nothing(value) and not PATTERN.search(key)):
             yield f"{where}{key}"
     for key in type(schema).model_fields:
         value = getattr(schema, key)

@@ -18,6 +18,8 @@ from archcalc.model import Architecture, Layer, Shard, Tensor, stack
 
 
 class Schema(BertSchema):
+    keeps_past = False
+    reads_encoder = False
     inert_keys = (*BertSchema.inert_keys, "down_scale_factor", "gap_size", "net_structure_type", "num_memory_blocks")
     pooler = "pooler"
     root = "albert"
@@ -44,8 +46,9 @@ class Schema(BertSchema):
         attention = GroupedQueryAttention(h, heads, heads, self.head_size, True, True, rope=False, names=names)
         ffn = FeedForward(h, self.intermediate_size, self.hidden_act, names=("ffn", "ffn_output"))
         norms = (*layer_norm("full_layer_layer_norm", h), *layer_norm("attention.LayerNorm", h))
+        distances = tuple(self.distance_tables("attention"))
         one, n = encoder_layer(attention, ffn, norms, attention_name="attention", ffn_name=""), self.inner_group_num
-        tensors = (t for i in range(n) for t in prefixed(f"albert_layers.{i}", one.tensors))
+        tensors = (t for i in range(n) for t in prefixed(f"albert_layers.{i}", (*one.tensors, *distances)))
         return one._replace(tensors=tuple(tensors), attends=one.attends * n)
 
     def head(self) -> Iterator[Tensor]:

@@ -21,6 +21,8 @@ class AltclipTextModel(roberta.Schema):
     """The text tower of AltCLIP.
     Source: transformers 5.24, models/altclip/modeling_altclip.py (`AltCLIPTextModel`) and configuration_altclip.py (defaults)."""
 
+    keeps_past = False
+    reads_encoder = False
     core_keys = ()
     inert_keys: ClassVar[tuple[str, ...]] = (*roberta.Schema.inert_keys, "pooler_fn", "learn_encoder")
     layers_name = "encoder.layers"

@@ -75,6 +75,8 @@ class Fine(Part):
 
 
 class Schema(AloneSchema):
+    outcome = "chain"
+
     alone = "three decoders that turn text into sound, one after another: their caches are not counted"
     root = ""
 

@@ -18,6 +18,7 @@ from archcalc.model import Architecture, Tensor
 
 
 class Schema(CompositeSchema):
+    lowers = False
     prefix = ""
     inert_keys = ("logit_scale_init_value", "label_smoothing")
     ties = "text"

@@ -6,7 +6,7 @@ Source: THUDM/chatglm2-6b and THUDM/glm-4-9b, modeling_chatglm.py and configurat
 from collections.abc import Iterable
 from typing import Any
 
-from archcalc.arch._plain import PlainSchema, named
+from archcalc.arch._plain import Derived, PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens, divided
 from archcalc.blocks._tensor import Block, Mixer
 from archcalc.blocks.feedforward import GatedFeedForward
@@ -19,7 +19,7 @@ class Schema(PlainSchema):
     prefix = "transformer"
     inert_keys = (
         "apply_query_key_layer_scaling", "apply_residual_connection_post_layernorm", "fp32_residual_connection", "original_rope",
-        "prefix_projection", "quantization_bit", "interleaved_qkv", "kv_channels",
+        "prefix_projection", "interleaved_qkv", "kv_channels",
     )  # fmt: skip
     mixer_name = "self_attention"
 
@@ -37,6 +37,7 @@ class Schema(PlainSchema):
     add_bias_linear: Flag = False
     add_qkv_bias: Flag = False
     pre_seq_len: int | None = None
+    quantization_bit: Derived = 0
 
     @property
     def kv_heads(self) -> int:
@@ -71,6 +72,14 @@ class Schema(PlainSchema):
         }  # fmt: skip
 
     def architecture(self, prefix: str) -> Architecture:
-        if self.pre_seq_len is not None:
-            raise UnsupportedError(f"pre_seq_len is {self.pre_seq_len}: a prefix learned by P-tuning is not modelled")
-        return super().architecture(prefix)
+        return as_published(super().architecture(prefix), self.pre_seq_len, self.quantization_bit)
+
+
+def as_published(a: Architecture, prefix: int | None, bits: int) -> Architecture:
+    """The model as its publisher's code builds it without P-tuning, which is refused, and packed weights, which make it partial."""
+    if prefix is not None:
+        raise UnsupportedError(f"pre_seq_len is {prefix}: a prefix learned by P-tuning is not modelled")
+    if not bits:
+        return a
+    note = f"quantization_bit is {bits}: the layers' matrices are packed by the publisher's own code; bytes are of them unpacked"
+    return a._replace(status="partial", notes=(*a.notes, note))

@@ -18,6 +18,8 @@ class ChineseClipTextModel(bert.Schema):
     """The text tower of Chinese CLIP: BERT without a head or a pooler.
     Source: transformers 5.24, models/chinese_clip/modeling_chinese_clip.py (`ChineseCLIPTextModel`)."""
 
+    keeps_past = False
+    reads_encoder = False
     prefix = "text_model"
     core_keys = ()
     tie_word_embeddings: Flag = False

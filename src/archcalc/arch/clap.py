@@ -20,6 +20,8 @@ class ClapTextModel(roberta.Schema):
     """The text tower of CLAP: RoBERTa.
     Source: transformers 5.24, models/clap/modeling_clap.py (`ClapTextModel`) and configuration_clap.py (defaults)."""
 
+    keeps_past = False
+    reads_encoder = False
     core_keys = ()
     inert_keys: ClassVar[tuple[str, ...]] = (
         *roberta.Schema.inert_keys, "projection_dim", "projection_hidden_act", "projection_hidden_size",

@@ -29,6 +29,7 @@ class Schema(gpt2.Schema):
     def architecture(self, prefix: str) -> Architecture:
         if (self.model_extra or {}).get("position_embedding_type", "rope") != "rope":
             raise UnsupportedError('position_embedding_type is not "rope", which the published CodeShell has')
+        self.without_encoder()
         h, inner = self.n_embd, self.n_inner or 4 * self.n_embd
         head_dim = divided(h, self.n_head, "n_embd", "n_head")
         kv = self.num_query_groups if self.group_query_attention else self.n_head

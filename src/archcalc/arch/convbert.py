@@ -14,6 +14,7 @@ from archcalc.model import Layer, Shard, Tensor
 
 
 class Schema(electra.Schema):
+    keeps_past = False
     root = "convbert"
 
     embedding_size: Size = 768
@@ -50,5 +51,7 @@ class Schema(electra.Schema):
         own = prefixed("attention.self", self.mixing())
         attends = tuple(a._replace(heads=self.heads()) for a in layer.attends)
         mixer = f"{layer.mixer}, half of it by convolutions over {self.conv_kernel_size} tokens"
-        kept = (t for t in layer.tensors if not t.name.startswith("attention.self."))
+        kept = [t for t in layer.tensors if not t.name.startswith(("attention.self.", "crossattention.self."))]
+        if self.crosses():
+            kept += prefixed("crossattention.self", self.mixing())
         return layer._replace(mixer=mixer, tensors=(*own, *kept), attends=attends)

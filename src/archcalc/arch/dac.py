@@ -31,6 +31,8 @@ def residuals(width: int) -> Iterator[Tensor]:
 
 
 class Schema(TowerSchema):
+    outcome = "waves"
+
     prefix = ""
     alone = "a codec of sound: it keeps no cache"
     inert_keys = ("sampling_rate", "hop_length")

@@ -23,6 +23,8 @@ Kinds = Annotated[
 
 
 class Schema(BertSchema):
+    keeps_past = False
+    reads_encoder = False
     inert_keys: ClassVar[tuple[str, ...]] = (*BertSchema.inert_keys, "pooler_hidden_size", "pooler_hidden_act", "padding_idx")
     pooler = ""
     root = "deberta"

@@ -17,6 +17,8 @@ BACKBONE = {"image_size": 518, "hidden_size": 384, "num_attention_heads": 6}
 
 
 class Schema(TowerSchema):
+    outcome = "picture"
+
     prefix = ""
     alone = "a model without text: it keeps no cache"
     inert_keys = ("head_in_index", "depth_estimation_type", "max_depth", "backbone", "use_pretrained_backbone", "use_timm_backbone",

@@ -24,6 +24,8 @@ from archcalc.model import Architecture, Shard, Tensor, stack
 
 
 class Schema(qwen3.Schema):
+    # A draft fills in a block of tokens at once, over a cache of the target's hidden states.
+    turns = False
     prefix = ""
     inert_keys = (*qwen3.Schema.inert_keys, "block_size", "emb_dim", "target_hidden_size")
 

@@ -17,6 +17,8 @@ from archcalc.model import Layer, Shard, Tensor
 
 
 class Schema(BertSchema):
+    keeps_past = False
+    reads_encoder = False
     inert_keys = (*BertSchema.inert_keys, "tie_weights_")
     pooler = ""
     root = "distilbert"

@@ -23,6 +23,8 @@ BIT = {"model_type": "bit", "global_padding": "same", "layer_type": "bottleneck"
 
 
 class Schema(ViTSchema):
+    outcome = "picture"
+
     inert_keys = (
         *ViTSchema.inert_keys, "backbone_out_indices", "head_in_index", "neck_ignore_stages", "auxiliary_loss_weight",
         "semantic_loss_ignore_index", "use_auxiliary_loss", "use_timm_backbone", "use_pretrained_backbone", "backbone_kwargs", "backbone",

@@ -15,7 +15,7 @@ from archcalc.blocks._tensor import linear, make_layer, prefixed
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Group, Layer
+from archcalc.model import Architecture, Group, Layer, both_ways
 
 
 class Schema(TextSchema):
@@ -53,7 +53,7 @@ class Schema(TextSchema):
             *prefixed("ple_block", altup.per_layer_gate(h, self.hidden_size_per_layer_input)),
         )
         ffn = GatedFeedForward(h, self.intermediate_size, self.hidden_act)
-        return make_layer(self.attention(window, dim, kv_heads, False), ffn, extra)._replace(caches=())
+        return both_ways(make_layer(self.attention(window, dim, kv_heads, False), ffn, extra))
 
     def architecture(self, prefix: str) -> Architecture:
         h, n, width = self.hidden_size, self.num_hidden_layers, self.hidden_size_per_layer_input

@@ -7,7 +7,7 @@ ties its head; the encoder is its type's model without a head).
 from typing import Annotated
 
 from archcalc.arch._bert import BertSchema
-from archcalc.arch._composite import head_below
+from archcalc.arch._crossed import decoder_below
 from archcalc.arch._decoder import group, join, with_tower
 from archcalc.arch._schema import ConfigSchema, nested, type_of
 from archcalc.arch._vlm import under
@@ -34,9 +34,12 @@ class Schema(ConfigSchema):
 
     def architecture(self, prefix: str) -> Architecture:
         name = join(prefix, "decoder")
-        # Below it, the decoder's tensors are called as in its own type.
-        root = self.decoder.prefix
-        text = head_below(self.decoder.architecture(join(name, root) if root else name), name)
+        text = decoder_below(self.decoder, name)
+        if not (text.crosses or "add_cross_attention" in type(self.decoder).model_fields):
+            raise UnsupportedError(
+                f"decoder.model_type is {type_of(self.decoder)}: the reference hands such a decoder nothing of an encoder",
+                "a decoder here is BERT, GPT-2, BART or one of their relatives",
+            )
         encoder = under(self.bare(), join(prefix, "encoder"))
         groups = [group("other", g.tensors) for g in encoder.groups]
         width, hidden = encoder.facts.hidden_size, text.facts.hidden_size

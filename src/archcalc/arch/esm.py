@@ -17,6 +17,7 @@ from archcalc.model import LEARNED, ROPE, Shard, Tensor
 
 
 class Schema(roberta.Schema):
+    keeps_past = False
     inert_keys = (
         *(key for key in roberta.Schema.inert_keys if key != "position_embedding_type"), "vocab_list", "esmfold_config",
         "emb_layer_norm_after",

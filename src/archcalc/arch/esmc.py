@@ -12,7 +12,7 @@ from archcalc.blocks._tensor import Mixer, linear
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Group, Layer, Shard, Tensor
+from archcalc.model import Architecture, Group, Layer, Shard, Tensor, both_ways
 
 
 class Schema(BiasedSchema):
@@ -40,7 +40,7 @@ class Schema(BiasedSchema):
         return super().attention(window, variant)
 
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
-        return super().layer(window, sparse, variant)._replace(caches=())
+        return both_ways(super().layer(window, sparse, variant))
 
     def more(self) -> dict[str, Any]:
         return {"attention": f"{head_sharing(self.num_attention_heads, self.kv_heads)}, bidirectional"}

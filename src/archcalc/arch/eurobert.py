@@ -8,7 +8,7 @@ from typing import Any
 from archcalc.arch._plain import BiasedSchema
 from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks.attention import head_sharing
-from archcalc.model import Layer
+from archcalc.model import Layer, both_ways
 
 
 class Schema(BiasedSchema):
@@ -22,7 +22,7 @@ class Schema(BiasedSchema):
     max_position_embeddings: Tokens = 8192
 
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
-        return super().layer(window, sparse, variant)._replace(caches=())
+        return both_ways(super().layer(window, sparse, variant))
 
     def decoder_options(self) -> dict[str, Any]:
         return {"head_bias": self.mlp_bias}

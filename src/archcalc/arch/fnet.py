@@ -16,6 +16,8 @@ from archcalc.model import Layer, Tensor
 
 
 class Schema(BertSchema):
+    keeps_past = False
+    reads_encoder = False
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
     inert_keys = (*BertSchema.inert_keys, "tpu_short_seq_length", "use_tpu_fourier_optimizations")
     root = "fnet"

@@ -23,6 +23,10 @@ class Schema(gemma2.Schema):
             return self.sliding_window // 2 + 1
         return self.sliding_window
 
+    def sees_both_ways(self) -> bool:
+        """Source: transformers 5.24, models/gemma3/modeling_gemma3.py `Gemma3TextModel.forward`."""
+        return bool(self.use_bidirectional_attention) or super().sees_both_ways()
+
     def period(self) -> int:
         return self.sliding_window_pattern
 

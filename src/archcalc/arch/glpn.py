@@ -29,6 +29,8 @@ def renamed(t: Tensor) -> Tensor:
 
 
 class Schema(segformer.Schema):
+    outcome = "picture"
+
     root = "glpn"
     inert_keys: ClassVar[tuple[str, ...]] = (*segformer.Schema.inert_keys, "max_depth", "head_in_index")
 

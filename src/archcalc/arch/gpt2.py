@@ -3,6 +3,7 @@
 Source: transformers 5.23, models/gpt2/modeling_gpt2.py and configuration_gpt2.py (defaults, attribute_map).
 """
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field
@@ -10,8 +11,9 @@ from pydantic import AliasChoices, Field
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, divided
-from archcalc.blocks._tensor import make_layer
+from archcalc.blocks._tensor import make_layer, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
+from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.errors import UnsupportedError
@@ -48,9 +50,20 @@ class Schema(ConfigSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(softmax="own")
 
-    def architecture(self, prefix: str) -> Architecture:
+    def crossed(self, head_dim: int) -> Iterator[Tensor]:
+        """Attention to what an encoder made, and its norm."""
+        cross = CrossAttention(
+            self.n_embd, self.n_head, head_dim, names=("q_attn", "", "", "c_proj"), fused="c_attn", transposed=self.transposed
+        )
+        yield from prefixed("crossattention", cross.tensors())
+        yield from layer_norm("ln_cross_attn", self.n_embd)
+
+    def without_encoder(self) -> None:
+        """Raises `UnsupportedError` where layers that read an encoder are asked for: of some relatives they are not known."""
         if self.add_cross_attention:
-            raise UnsupportedError("add_cross_attention is true: GPT-2 as a decoder over an encoder is not modelled")
+            raise UnsupportedError(f"add_cross_attention is true: {self.name} as a decoder over an encoder is not modelled")
+
+    def architecture(self, prefix: str) -> Architecture:
         h, inner = self.n_embd, self.n_inner or 4 * self.n_embd
         head_dim = divided(h, self.n_head, "n_embd", "n_head")
         attention = GroupedQueryAttention(
@@ -59,11 +72,12 @@ class Schema(ConfigSchema):
         )  # fmt: skip
         ffn = FeedForward(h, inner, self.activation_function, bias=self.bias, names=("c_fc", "c_proj"), transposed=self.transposed)
         norms = (*layer_norm("ln_1", h, bias=self.bias), *layer_norm("ln_2", h, bias=self.bias))
+        extra = tuple(self.crossed(head_dim)) if self.add_cross_attention else ()
         facts = Facts(
             hidden_size=h,
             vocab_size=self.vocab_size,
             context_tokens=self.n_positions,
-            attention="MHA",
+            attention="MHA + cross-attention" if self.add_cross_attention else "MHA",
             heads=self.n_head,
             kv_heads=self.n_head,
             head_dim=head_dim,
@@ -74,10 +88,10 @@ class Schema(ConfigSchema):
             tied_embeddings=self.tie_word_embeddings,
         )
         return decoder(
-            [make_layer(attention, ffn, norms, mixer_name="attn")] * self.n_layer, facts, computes=self.computes(),
+            [make_layer(attention, ffn, norms, mixer_name="attn", extra=extra)] * self.n_layer, facts, computes=self.computes(),
             prefix=prefix, embed="wte",
             layers_name="h", final_norm=layer_norm("ln_f", h, bias=self.bias),
-            extra_embedding=[Tensor("wpe.weight", (self.n_positions, h), "embedding")],
+            extra_embedding=[Tensor("wpe.weight", (self.n_positions, h), "embedding")], crosses=self.add_cross_attention,
         )  # fmt: skip
 
 

@@ -38,6 +38,7 @@ class Schema(gpt2.Schema):
     tie_word_embeddings: Flag = False
 
     def architecture(self, prefix: str) -> Architecture:
+        self.without_encoder()
         h = self.n_embd
         head_dim = divided(h, self.n_head, "n_embd", "n_head")
         width = -(-int(2 * 4 * h / 3) // _MULTIPLE) * _MULTIPLE

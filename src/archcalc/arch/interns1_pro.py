@@ -15,7 +15,7 @@ from archcalc.arch import qwen3_5, qwen3_vl_moe_text, qwen3_vl_moe_vision
 from archcalc.arch._decoder import group
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.blocks._tensor import prefixed
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, json_text
 from archcalc.model import Architecture, Tensor
 
 
@@ -42,7 +42,7 @@ class Interns1ProText(qwen3_vl_moe_text.Schema):
         number = stated.get("num_inv_freq")
         if number is not None and (not isinstance(number, int) or number > self.head_size // 2):
             raise UnsupportedError(
-                f"rope_scaling.num_inv_freq is {number!r}: at most half of a head ({self.head_size // 2}) is known"
+                f"rope_scaling.num_inv_freq is {json_text(number)}: at most half of a head ({self.head_size // 2}) is known"
             )
         return number or self.head_size // 2
 

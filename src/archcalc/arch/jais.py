@@ -28,6 +28,7 @@ class Schema(gpt2.Schema):
     position_embedding_type: Literal["alibi"] = "alibi"
 
     def architecture(self, prefix: str) -> Architecture:
+        self.without_encoder()
         h, inner = self.n_embd, self.n_inner or 4 * self.n_embd
         head_dim = divided(h, self.n_head, "n_embd", "n_head")
         attention = GroupedQueryAttention(

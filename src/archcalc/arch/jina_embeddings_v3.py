@@ -19,6 +19,8 @@ from archcalc.model import Architecture, Layer, Tensor
 
 
 class Schema(roberta.Schema):
+    keeps_past = False
+    reads_encoder = False
     reads_head_dim = True
     whole_heads = False
     layers_name = "layers"

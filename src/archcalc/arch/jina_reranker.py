@@ -12,7 +12,7 @@ from archcalc.arch._heads import labels_of
 from archcalc.arch._schema import Size
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.vision import projector
-from archcalc.model import Architecture, Layer, Tensor
+from archcalc.model import Architecture, Layer, Tensor, both_ways
 
 
 def headed(a: Architecture, tensors: Iterable[Tensor]) -> Architecture:
@@ -24,7 +24,7 @@ def headed(a: Architecture, tensors: Iterable[Tensor]) -> Architecture:
 def _both_ways(layer: Layer) -> Layer:
     """A layer of EuroBERT: without norms of queries and keys, and without a cache."""
     kept = (t for t in layer.tensors if not t.name.endswith(("q_norm.weight", "k_norm.weight")))
-    return layer._replace(caches=(), tensors=tuple(kept))
+    return both_ways(layer._replace(tensors=tuple(kept)))
 
 
 class Schema(qwen3.Schema):
@@ -61,7 +61,7 @@ class VoyageQwen3(qwen3.Schema):
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
-        stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
+        stacks = tuple(s._replace(kinds=tuple(map(both_ways, s.kinds))) for s in a.stacks)
         a = a._replace(stacks=stacks, facts=a.facts._replace(attention=f"{a.facts.attention}, bidirectional"))
         return headed(a, linear("linear", self.num_labels, self.hidden_size, "head"))
 

@@ -14,6 +14,8 @@ from archcalc.model import LEARNED, Tensor
 
 
 class Schema(bert.Schema):
+    keeps_past = False
+    reads_encoder = False
     pooler = ""
     root = "layoutlm"
 

@@ -14,7 +14,7 @@ from archcalc.blocks.attention import GroupedQueryAttention, head_sharing
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
 from archcalc.blocks.recurrent import ShortConvolution
-from archcalc.model import Architecture, Layer
+from archcalc.model import Architecture, Layer, both_ways
 
 CONV = "conv"
 
@@ -96,7 +96,7 @@ class Lfm2Bidirec(Schema):
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)
-        stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
+        stacks = tuple(s._replace(kinds=tuple(both_ways(layer)._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
         facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
         groups = tuple(g for g in a.groups if g.part != "head")
         return unrooted(a._replace(groups=groups, stacks=stacks, facts=facts))

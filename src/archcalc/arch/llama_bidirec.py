@@ -8,7 +8,7 @@ from archcalc.arch import llama
 from archcalc.arch._decoder import group
 from archcalc.arch._heads import labels_of, task_of, unrooted
 from archcalc.blocks._tensor import linear
-from archcalc.model import Architecture
+from archcalc.model import Architecture, turned
 
 
 class Schema(llama.Schema):
@@ -18,10 +18,9 @@ class Schema(llama.Schema):
     architectures: list[str] | None = None
 
     def architecture(self, prefix: str) -> Architecture:
-        a = super().architecture(prefix)
-        stacks = tuple(s._replace(kinds=tuple(layer._replace(caches=()) for layer in s.kinds)) for s in a.stacks)
-        facts = a.facts._replace(attention=f"{a.facts.attention}, bidirectional", tied_embeddings=False)
-        a = a._replace(groups=tuple(g for g in a.groups if g.part != "head"), stacks=stacks, facts=facts)
+        a = turned(super().architecture(prefix))
+        groups = tuple(g for g in a.groups if g.part != "head")
+        a = a._replace(groups=groups, facts=a.facts._replace(tied_embeddings=False))
         if task_of(self.architectures) != "sequence":
             return unrooted(a)
         labels = labels_of(self.model_extra or {}, 1)

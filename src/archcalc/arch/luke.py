@@ -15,6 +15,8 @@ from archcalc.model import Shard, Tensor
 
 
 class Schema(roberta.Schema):
+    keeps_past = False
+    reads_encoder = False
     inert_keys = (*roberta.Schema.inert_keys, "cls_entity_prediction")
     root = "luke"
 

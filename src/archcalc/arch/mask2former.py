@@ -29,6 +29,8 @@ LEVELS, POINTS = 3, 4  # modeling_mask2former.py: the maps that are encoded, and
 
 
 class Schema(MaskSchema):
+    outcome = "picture"
+
     root = "model"
     inert_keys: ClassVar[tuple[str, ...]] = (
         "ignore_value", "no_object_weight", "class_weight", "mask_weight", "dice_weight", "train_num_points", "oversample_ratio",

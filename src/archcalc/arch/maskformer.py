@@ -26,6 +26,8 @@ SWIN = {"model_type": "swin", "image_size": 384, "num_channels": 3, "patch_size"
 
 
 class Schema(MaskSchema):
+    outcome = "picture"
+
     root = "model"
     inert_keys: ClassVar[tuple[str, ...]] = (
         "no_object_weight", "use_auxiliary_loss", "init_xavier_std", "dice_weight", "cross_entropy_weight", "mask_weight",

@@ -14,7 +14,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Architecture, Layer, Shard, Tensor
+from archcalc.model import Architecture, Layer, Shard, Tensor, both_ways
 
 
 def dense(name: str, outer: int, inner: int) -> Iterator[Tensor]:
@@ -24,6 +24,8 @@ def dense(name: str, outer: int, inner: int) -> Iterator[Tensor]:
 
 
 class Schema(BertSchema):
+    keeps_past = False
+    reads_encoder = False
     root = "mobilebert"
     inert_keys = (*BertSchema.inert_keys, "normalization_type")
 
@@ -82,7 +84,7 @@ class Schema(BertSchema):
         }
         tensors = (t._replace(shape=shapes.get(t.name, t.shape)) for t in made.tensors)
         ffns = f"{self.num_feedforward_networks} x {made.ffn}" if self.num_feedforward_networks > 1 else made.ffn
-        return made._replace(ffn=ffns, tensors=tuple(tensors), caches=())
+        return both_ways(made._replace(ffn=ffns, tensors=tuple(tensors)))
 
     def built(self, spec: Head, sizes: Sizes, prefix: str) -> Architecture:
         # The pooler is a layer only where what it makes is activated.

@@ -10,7 +10,7 @@ from archcalc.arch._alternating import FULL, SLIDING
 from archcalc.arch._decoder import attention_pattern
 from archcalc.arch._heads import labels_of, otherwise, task_of, unrooted
 from archcalc.blocks._tensor import Mixer, linear, prefixed
-from archcalc.model import Architecture, Group, Layer, Tensor
+from archcalc.model import Architecture, Group, Layer, Tensor, both_ways
 
 
 class Schema(modernbert_decoder.Schema):
@@ -30,7 +30,7 @@ class Schema(modernbert_decoder.Schema):
         return self.gqa(bias=bias, output_bias=bias, window=window, fused="Wqkv", names=("", "", "", "Wo"))
 
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
-        return super().layer(window, sparse, variant)._replace(caches=())
+        return both_ways(super().layer(window, sparse, variant))
 
     def head(self) -> Iterator[Tensor]:
         h = self.hidden_size

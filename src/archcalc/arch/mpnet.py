@@ -16,6 +16,8 @@ from archcalc.model import LEARNED, Layer, Shard, Tensor
 
 
 class Schema(roberta.Schema):
+    keeps_past = False
+    reads_encoder = False
     root = "mpnet"
 
     vocab_size: Size = 30527

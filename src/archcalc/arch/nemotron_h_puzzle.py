@@ -13,7 +13,7 @@ from archcalc.arch import nemotron_h
 from archcalc.arch._alternating import FULL, LINEAR
 from archcalc.arch._nemotron import MLP, MOE
 from archcalc.arch._schema import per_layer
-from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Layer, Moe, Stack
 
 _KINDS = {"mamba": LINEAR, "attention": FULL, "moe": MOE, "mlp": MLP}
@@ -48,7 +48,7 @@ class Schema(nemotron_h.Schema):
         for name, value in own.items():
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigError(
-                    f"{key}.{name} is {value!r}: a positive integer was expected", f"correct {key}.{name}", f"{key}.{name}"
+                    f"{key}.{name} is {json_text(value)}: a positive integer was expected", f"correct {key}.{name}", f"{key}.{name}"
                 )
         return self.model_copy(update=own)
 

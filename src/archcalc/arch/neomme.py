@@ -17,7 +17,7 @@ from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
-from archcalc.model import Architecture, Group, Kind, Layer, Shard, Tensor
+from archcalc.model import Architecture, Group, Kind, Layer, Shard, Tensor, both_ways
 
 
 class Schema(BiasedSchema):
@@ -76,7 +76,7 @@ class Schema(BiasedSchema):
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
         layer, old = super().layer(window, sparse, variant), "self_attn.o_proj."
         tensors = (t._replace(name=t.name.replace(old, "self_attn.output_projection.o_proj.")) for t in layer.tensors)
-        return layer._replace(tensors=tuple(tensors), caches=())
+        return both_ways(layer._replace(tensors=tuple(tensors)))
 
     def more(self) -> dict[str, Any]:
         sharing = head_sharing(self.num_attention_heads, self.kv_heads)

@@ -33,6 +33,8 @@ _OFF = frozenset({"mlp_fc1_bias", "mlp_fc2_bias", "prenorm", "qkv_proj_bias", "u
 
 
 class Schema(BertSchema):
+    keeps_past = False
+    reads_encoder = False
     # The names of its first configs, from before transformers read the type (nomic-ai/nomic-embed-text-v1, config.json).
     other_names: ClassVar[Mapping[str, str]] = {
         "n_embd": "hidden_size", "n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_inner": "intermediate_size",

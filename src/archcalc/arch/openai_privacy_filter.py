@@ -10,7 +10,7 @@ from archcalc.arch._decoder import group
 from archcalc.arch._heads import labels_of, task_of, unrooted
 from archcalc.arch._schema import Layers, Size
 from archcalc.blocks._tensor import linear
-from archcalc.model import Architecture, Layer
+from archcalc.model import Architecture, Layer, both_ways
 
 LABELS = 33
 
@@ -31,7 +31,7 @@ class Schema(gpt_oss.Schema):
         return [SLIDING] * self.num_hidden_layers
 
     def layer(self, window: int | None) -> Layer:
-        return super().layer(window)._replace(caches=())
+        return both_ways(super().layer(window))
 
     def architecture(self, prefix: str) -> Architecture:
         a, labels = super().architecture(prefix), labels_of(self.model_extra or {}, LABELS)

@@ -24,6 +24,8 @@ def lstm(name: str, hidden: int, inner: int, layers: int) -> Iterator[Tensor]:
 
 
 class Schema(TowerSchema):
+    outcome = "waves"
+
     prefix = "model"
     prefix = ""
     alone = "it keeps no cache of keys and values: of the tokens so far an LSTM keeps a state of a fixed size"

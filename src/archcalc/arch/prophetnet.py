@@ -6,6 +6,7 @@ Source: transformers 5.23, models/prophetnet/modeling_prophetnet.py and configur
 from collections.abc import Iterator
 
 from archcalc.arch._bart import BartSchema
+from archcalc.arch._decoder import join
 from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Layers, Size, divided
 from archcalc.blocks._tensor import linear, make_layer, prefixed
@@ -55,11 +56,11 @@ class Schema(BartSchema):
         yield from layer_norm("embeddings_layer_norm", h)
 
     def architecture(self, prefix: str) -> Architecture:
-        a, kind = super().architecture(prefix), "tied" if self.tie_word_embeddings else "param"
-        tied: Kind = "tied" if kind == "tied" else "param"
+        a, root = super().architecture(prefix), join(prefix, "prophetnet")
+        tied: Kind = "tied" if self.tie_word_embeddings else "param"
         v, half = self.vocab_size, [] if self.alone else ["encoder"]
-        own = (self.words(f"prophetnet.{name}.word_embeddings", v, tied) for name in (*half, "decoder"))
-        words = Group("embedding", (self.words("prophetnet.word_embeddings", v), *own))
+        own = (self.words(f"{root}.{name}.word_embeddings", v, tied) for name in (*half, "decoder"))
+        words = Group("embedding", (self.words(f"{root}.word_embeddings", v), *own))
         groups: list[Group] = [words]
         stacks: list[Stack] = []
         for name in (*half, "decoder"):
@@ -67,6 +68,6 @@ class Schema(BartSchema):
             heads = self.decoder_attention_heads if decodes else self.encoder_attention_heads
             layer = self.layer(heads, self.decoder_ffn_dim if decodes else self.encoder_ffn_dim, decodes=decodes)
             part: Part = "decoder" if decodes else "other"
-            groups.append(Group(part, tuple(prefixed(f"prophetnet.{name}", self.outside(decodes=decodes)))))
-            stacks.append(stack(f"prophetnet.{name}.layers", part, [layer] * layers))
+            groups.append(Group(part, tuple(prefixed(f"{root}.{name}", self.outside(decodes=decodes)))))
+            stacks.append(stack(f"{root}.{name}.layers", part, [layer] * layers))
         return a._replace(groups=(*groups, a.groups[-1]), stacks=tuple(stacks))

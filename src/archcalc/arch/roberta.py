@@ -50,6 +50,8 @@ class Ibert(Schema):
     """I-BERT: RoBERTa, whose integer arithmetic changes no weight.
     Source: transformers 5.24, models/ibert/modeling_ibert.py (`IBertForMaskedLM`) and configuration_ibert.py (defaults)."""
 
+    keeps_past = False
+    reads_encoder = False
     inert_keys = (*Schema.inert_keys, "quant_mode", "force_dequant")
     root = "ibert"
 
@@ -86,6 +88,8 @@ class Longformer(Schema):
     Source: transformers 5.23, models/longformer/modeling_longformer.py (`LongformerForMaskedLM`) and configuration_longformer.py
     (defaults); Beltagy et al. 2020, arXiv:2004.05150."""
 
+    keeps_past = False
+    reads_encoder = False
     inert_keys = (*Schema.inert_keys, "attention_window", "attention_mode", "ignore_attention_mask")
     root = "longformer"
 

@@ -44,6 +44,8 @@ class SamPromptEncoder(ConfigSchema):
 
 
 class Schema(TowerSchema):
+    outcome = "picture"
+
     prefix = ""
     alone = "a model without text: it keeps no cache"
 

@@ -41,6 +41,8 @@ class Sam2PromptEncoder(sam.SamPromptEncoder):
 
 
 class Schema(AloneSchema):
+    outcome = "picture"
+
     alone = "a model that cuts out of an image what is pointed at: it writes no text and keeps no cache"
     root = ""
 

@@ -25,6 +25,7 @@ class Sam2HieraDetModel(TowerSchema):
     Source: transformers 5.24, models/sam2/modeling_sam2.py (`Sam2HieraDetModel`, `Sam2MultiScaleBlock`) and configuration_sam2.py
     (defaults); Ryali et al. 2023, arXiv:2306.00989."""
 
+    prefix = ""
     inert_keys: ClassVar[tuple[str, ...]] = (
         "patch_stride", "patch_padding", "query_stride", "num_query_pool_stages", "num_attention_heads",
     )  # fmt: skip
@@ -70,14 +71,12 @@ class Sam2HieraDetModel(TowerSchema):
         )
         return [group("vision", below(prefix, outside))], [stack(join(prefix, "blocks"), "vision", layers)]
 
-    def pieces(self, prefix: str, named: str) -> Pieces:
-        return self.tower("")
-
     def encoders(self) -> tuple[Encoder, ...]:
         return ()
 
 
 class Schema(TowerSchema):
+    prefix = ""
     inert_keys: ClassVar[tuple[str, ...]] = (
         "backbone_feature_sizes", "fpn_stride", "fpn_padding", "fpn_top_down_levels", "num_feature_levels", "hidden_act",
     )  # fmt: skip
@@ -99,9 +98,6 @@ class Schema(TowerSchema):
             for t in conv(f"neck.convs.{i}", self.fpn_hidden_size, inner, kernel, kernel, role="other")
         )  # fmt: skip
         return [*groups, group("vision", below(prefix, neck))], stacks
-
-    def pieces(self, prefix: str, named: str) -> Pieces:
-        return self.tower("")
 
     def encoders(self) -> tuple[Encoder, ...]:
         return ()

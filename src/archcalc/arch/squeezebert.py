@@ -14,6 +14,8 @@ from archcalc.model import Layer, Role, Tensor
 
 
 class Schema(BertSchema):
+    keeps_past = False
+    reads_encoder = False
     root = "transformer"
     layers_name = "encoder.layers"
 

@@ -18,6 +18,8 @@ from archcalc.model import Encoder, Tensor
 
 
 class Schema(AloneSchema):
+    outcome = "picture"
+
     alone = "a model that finds key points in images: it keeps no cache"
     root = ""
     inert_keys: ClassVar[tuple[str, ...]] = ("keypoint_threshold", "max_keypoints", "nms_radius", "border_removal_distance")

@@ -16,8 +16,8 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
 from archcalc.blocks.norm import rms_norm
-from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Facts, Group, Layer, Position, Shard, Stack, Tensor, stack
+from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.model import Architecture, Facts, Group, Layer, Position, Shard, Stack, Tensor, both_ways, stack
 
 NAMES = ("q", "k", "v", "o")
 
@@ -78,7 +78,7 @@ class Schema(ConfigSchema):
             extra += (*prefixed("layer.1.EncDecAttention", cross.tensors()), rms_norm("layer.1.layer_norm", h))
         attention = GroupedQueryAttention(h, n, n, self.d_kv, rope=False, names=NAMES)
         built = make_layer(attention, ffn, mixer_name="layer.0.SelfAttention", ffn_name=f"{last}.DenseReluDense", extra=extra)
-        return built if decodes else built._replace(caches=())
+        return built if decodes else both_ways(built)
 
     def half(self, name: str, layers: int) -> Stack:
         decodes = name == "decoder"
@@ -88,6 +88,9 @@ class Schema(ConfigSchema):
     def architecture(self, prefix: str) -> Architecture:
         h, v, tied, n = self.d_model, self.vocab_size, self.tie_word_embeddings, self.num_heads
         alone = self.alone()
+        if alone and (self.model_extra or {}).get("is_decoder"):
+            # The reference's encoder alone takes the flag as it is, and gives its layers the attention of a decoder.
+            raise UnsupportedError("is_decoder is true in the config of an encoder alone", "leave it out, or set it to false")
         layers = self.num_layers if self.num_decoder_layers is None else self.num_decoder_layers
         halves = {"encoder": self.num_layers} if alone else {"encoder": self.num_layers, "decoder": layers}
         words = [Tensor("shared.weight", (v, h), "embedding", Shard(0, v))]

@@ -13,7 +13,7 @@ from archcalc.arch._plain import BiasedSchema
 from archcalc.arch._schema import Layers, Size, Tokens
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import head_sharing
-from archcalc.model import Architecture, Group, Layer
+from archcalc.model import Architecture, Group, Layer, both_ways
 
 
 class Schema(BiasedSchema):
@@ -47,7 +47,7 @@ class Schema(BiasedSchema):
         return attention_pattern(self.kinds(), self.num_hidden_layers, 2 * self.sliding_window + 1)
 
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
-        return super().layer(window, sparse, variant)._replace(caches=())
+        return both_ways(super().layer(window, sparse, variant))
 
     def more(self) -> dict[str, Any]:
         sharing = head_sharing(self.num_attention_heads, self.kv_heads)

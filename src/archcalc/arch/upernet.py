@@ -25,6 +25,8 @@ def normed(name: str, outer: int, inner: int, kernel: int) -> Iterator[Tensor]:
 
 
 class Schema(MaskSchema):
+    outcome = "picture"
+
     root = ""
     inert_keys: ClassVar[tuple[str, ...]] = ("auxiliary_loss_weight", "loss_ignore_index", *BACKBONES)
 

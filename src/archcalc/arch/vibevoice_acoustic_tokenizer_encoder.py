@@ -81,6 +81,8 @@ class VibevoiceAcousticTokenizerDecoder(Schema):
     Source: transformers 5.24, models/vibevoice_acoustic_tokenizer/modeling_vibevoice_acoustic_tokenizer.py
     (`VibeVoiceAcousticTokenizerDecoderModel`)."""
 
+    outcome = "waves"
+
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         return [group("audio", below(prefix, self.unstaged(self.depths)))], []
 
@@ -89,6 +91,8 @@ class VibevoiceAcousticTokenizer(Schema):
     """VibeVoice's acoustic tokenizer: a waveform into vectors and back.
     Source: transformers 5.24, models/vibevoice_acoustic_tokenizer/modeling_vibevoice_acoustic_tokenizer.py
     (`VibeVoiceAcousticTokenizerModel`)."""
+
+    outcome = "waves"
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         both = (*prefixed("encoder", self.stages()), *prefixed("decoder", self.unstaged(self.depths[::-1])))

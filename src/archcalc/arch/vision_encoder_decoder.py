@@ -6,9 +6,10 @@ configuration_vision_encoder_decoder.py (defaults; the decoder's own flag ties i
 
 from typing import Annotated
 
-from archcalc.arch._composite import DEFAULT, head_below, width_of
+from archcalc.arch._composite import DEFAULT, width_of
+from archcalc.arch._crossed import decoder_below
 from archcalc.arch._decoder import group, join, with_tower
-from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
+from archcalc.arch._schema import ConfigSchema, TowerSchema, nested, type_of
 from archcalc.blocks._tensor import linear
 from archcalc.model import Architecture
 
@@ -24,16 +25,16 @@ class Schema(ConfigSchema):
 
     def architecture(self, prefix: str) -> Architecture:
         name = join(prefix, "decoder")
-        # Below it, the decoder's tensors are called as in its own type.
-        root = self.decoder.prefix
-        text = self.decoder.architecture(join(name, root) if root else name)
-        if not any(t.name.startswith(f"{name}.") for g in text.groups if g.part == "head" for t in g.tensors):
-            text = head_below(text, name)  # of some types it is named below the model already
-        groups, stacks = self.encoder.tower(join(prefix, "encoder"))
+        text = decoder_below(self.decoder, name)
+        groups, stacks = self.encoder.pieces(join(prefix, "encoder"), "Model")
         width, hidden = width_of(self.encoder), text.facts.hidden_size
         if width != hidden and not getattr(self.decoder, "cross_attention_hidden_size", None):
             groups.append(group("vision", linear(join(prefix, "enc_to_dec_proj"), hidden, width, "other", bias=True)))
-        return with_tower(text, groups, stacks)
+        a = with_tower(text, groups, stacks)
+        if self.encoder.whole:
+            return a
+        note = f"of {type_of(self.encoder)} counted as it stands in the whole model: alone it has other tensors too, or lacks some"
+        return a._replace(status="partial", notes=(*a.notes, note))
 
 
 class SpeechEncoderDecoder(Schema):

@@ -16,6 +16,8 @@ from archcalc.model import Attend, Group, Layer, Shard, Stack, Tensor, stack
 
 class Schema(DitSchema):
     inert_keys = (*DitSchema.inert_keys, "qk_norm")
+    # Wan-AI/Wan2.2-T2V-A14B-Diffusers, transformer/: total_size 57,153,966,336 for 14,288,491,584 parameters.
+    published = "F32"
 
     patch_size: tuple[Size, Size, Size] = (1, 2, 2)
     num_attention_heads: Size = 40

@@ -34,4 +34,4 @@ class Schema(biogpt.Schema):
         return {"position": SINUSOIDAL}
 
     def decoder_options(self) -> dict[str, Any]:
-        return {}
+        return {"crosses": self.crossed()}

@@ -15,7 +15,7 @@ from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
 from archcalc.errors import UnsupportedError
-from archcalc.model import LEARNED, Architecture, Facts, Group, Layer, Shard, Tensor, stack
+from archcalc.model import LEARNED, Architecture, Facts, Group, Layer, Shard, Tensor, both_ways, stack
 
 
 class Schema(ConfigSchema):
@@ -51,7 +51,7 @@ class Schema(ConfigSchema):
         attention = GroupedQueryAttention(h, heads, heads, dim, bias=True, output_bias=True, rope=False, names=names)
         activation = "gelu" if self.gelu_activation else "relu"
         ffn = FeedForward(h, 4 * h, activation, names=("lin1", "lin2"))
-        mixer = make_layer(attention, None, mixer_name="")._replace(caches=())
+        mixer = both_ways(make_layer(attention, None, mixer_name=""))
         parts = {
             "attentions": mixer,
             "layer_norm1": Layer("none", "none", tuple(t._replace(name=t.name[2:]) for t in layer_norm("n", h))),

@@ -14,7 +14,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward, activation_name
 from archcalc.blocks.norm import layer_norm
 from archcalc.errors import ConfigError
-from archcalc.model import Architecture, Facts, Group, Position, Shard, Tensor, stack
+from archcalc.model import Architecture, Facts, Group, Position, Shard, Tensor, both_ways, stack
 
 
 class Schema(ConfigSchema):
@@ -52,7 +52,7 @@ class Schema(ConfigSchema):
         )
         kept = (t for t in layer.tensors if t.role == "mlp")
         norms = (*layer_norm("rel_attn.layer_norm", h), *layer_norm("ff.layer_norm", h))
-        layer = layer._replace(tensors=(*prefixed("rel_attn", own), *norms, *kept), caches=())
+        layer = both_ways(layer._replace(tensors=(*prefixed("rel_attn", own), *norms, *kept)))
         kind: Any = "tied" if self.tie_word_embeddings else "param"
         words = Tensor("word_embedding.weight", (v, h), "embedding", Shard(0, v))
         head = (

@@ -15,6 +15,8 @@ from archcalc.model import LEARNED, Layer, Tensor
 
 
 class Schema(BertSchema):
+    keeps_past = False
+    reads_encoder = False
     inert_keys: ClassVar[tuple[str, ...]] = (
         *BertSchema.inert_keys, "use_expectation", "hash_code_len", "num_hash", "use_fast_hash", "lsh_backward",
     )  # fmt: skip

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archcalc.blocks._tensor import linear
+from archcalc.blocks._tensor import linear, transpose
 from archcalc.model import Shard, Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class CrossAttention:
-    """Multi-head attention of `hidden` over a source of width `source`. `fused` names one projection for keys and values."""
+    """Multi-head attention of `hidden` over a source of width `source`. `fused` names one projection for keys and values.
+
+    `transposed` stores weights [in, out]."""
 
     hidden: int
     heads: int
@@ -26,8 +28,12 @@ class CrossAttention:
     output_bias: bool = True
     names: tuple[str, str, str, str] = ("q_proj", "k_proj", "v_proj", "out_proj")
     fused: str = ""
+    transposed: bool = False
 
     def tensors(self) -> Iterator[Tensor]:
+        return map(transpose, self._tensors()) if self.transposed else self._tensors()
+
+    def _tensors(self) -> Iterator[Tensor]:
         q, k, v, o = self.names
         width, source, rows = self.heads * self.head_dim, self.source or self.hidden, Shard(0, self.heads)
         yield from linear(q, width, self.hidden, "attention", bias=self.bias, shard=rows)

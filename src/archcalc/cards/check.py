@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
-from archcalc import files as disk
 from archcalc import report
-from archcalc.cards import confirm, document, layout, mentions, names, reading, vocabulary, words
+from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE, Label
@@ -20,11 +18,7 @@ from archcalc.cards.readers import each
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
-from archcalc.errors import ArchcalcError, FormatError, SourceError
-
-MAX_BYTES = 2 * 2**20
-"""The largest file that is read: a card has some kilobytes, a long README a hundred."""
-
+from archcalc.errors import ArchcalcError
 
 _WORDY = re.compile(r"(?![\d,.]*$).*?[(（,，;]", re.DOTALL)
 """A cell that may say more than its label asks for."""
@@ -73,7 +67,7 @@ def check_file(
 
     Raises `ArchcalcError` where it cannot be read.
     """
-    text, encoding = read(path)
+    text, encoding = pages.read(path)
     checked = check_text(text, path, settings, offline=offline, tolerance=tolerance, model=model)
     return checked._replace(encoding=encoding)
 
@@ -589,51 +583,6 @@ def _speaks_of_models(rows: Iterable[tuple[Slot, Resolved]]) -> bool:
     return strong
 
 
-def read(path: str) -> tuple[str, str]:
-    """A file's text, byte order mark and line ends included, and its encoding. Raises `ArchcalcError` for what is no text."""
-    return _decode(_bytes(path), path)
-
-
-def _bytes(path: str) -> bytes:
-    try:
-        if path == "-":
-            import sys
-
-            data = sys.stdin.buffer.read(MAX_BYTES + 1)
-        else:
-            with disk.open_regular(path) as file:
-                size = os.fstat(file.fileno()).st_size
-                if size > MAX_BYTES:
-                    raise FormatError(
-                        f"{path} has {size / 2**20:,.0f} MiB: no card is that large",
-                        f"files up to {MAX_BYTES // 2**20} MiB are read",
-                    )
-                data = file.read(MAX_BYTES + 1)
-    except IsADirectoryError:
-        raise SourceError(f"{path} is a folder without Markdown files", "give the files in it") from None
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror or error}", "give a Markdown, JSON or YAML file") from None
-    if len(data) > MAX_BYTES:
-        raise FormatError(f"{path} is larger than {MAX_BYTES // 2**20} MiB: no card is that large", "give the card alone")
-    return data
-
-
-def _decode(data: bytes, path: str) -> tuple[str, str]:
-    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
-        if data.startswith(mark):
-            try:
-                return data.decode(encoding), encoding
-            except UnicodeDecodeError:
-                raise FormatError(f"{path} begins as UTF-16 and is not", "save it as UTF-8") from None
-    if b"\0" in data:
-        raise FormatError(f"{path} is not text", "give a Markdown, JSON or YAML file")
-    try:
-        return data.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise FormatError(f"{path} is not UTF-8: byte 0x{data[error.start]:02x} in line {line}", "save it as UTF-8") from None
-
-
 def summarize(checked: Iterable[Checked], errors: list[report.CheckError]) -> report.CheckReport:
     """All results as one report."""
     results: list[report.CheckResult] = []
@@ -658,34 +607,3 @@ def summarize(checked: Iterable[Checked], errors: list[report.CheckError]) -> re
         results,
         errors,
     )
-
-
-def expand(patterns: Iterable[str], exclude: Iterable[str]) -> Iterator[str]:
-    """The files that paths, folders and glob patterns name, each once, in order. A pattern that matches nothing is yielded as it is."""
-    import glob
-    from fnmatch import fnmatch
-
-    seen: set[str] = set()
-    left_out = tuple(exclude)
-    for pattern in patterns:
-        if pattern == "-" or os.path.isfile(pattern):
-            found = [pattern]
-        elif os.path.isdir(pattern):
-            found = sorted(_markdown_below(pattern)) or [pattern]
-        else:
-            found = sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p)) or [pattern]
-        for path in found:
-            plain = path.replace(os.sep, "/").removeprefix("./")
-            if path not in seen and not any(fnmatch(plain, e) for e in left_out):
-                seen.add(path)
-                yield path
-
-
-def _markdown_below(folder: str) -> Iterator[str]:
-    for root, folders, found in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and name not in ("node_modules", "__pycache__", "venv")
-        )
-        for name in found:
-            if name.lower().endswith((".md", ".markdown")):
-                yield os.path.join(root, name)

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from archcalc.cards import truth, words
 from archcalc.cards.document import Table
-from archcalc.cards.judge import Judgement, Rules, is_right, judge
+from archcalc.cards.judge import Judgement, Rules, is_misworked, is_right, judge
 from archcalc.cards.labels import NUMERIC, WORDS, Label, Quals
 from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model, load
@@ -59,7 +59,8 @@ class Finding:
 
     # Of a hundred thousand the slots alone are what a page of them takes.
     __slots__ = (
-        "_nearly", "claim", "column", "judgement", "line", "name", "owner", "page", "shown", "slot", "table", "text", "verdict", "where",
+        "_named", "_nearly", "claim", "column", "judgement", "line", "name", "owner", "page", "shown", "slot", "table", "text", "verdict",
+        "where",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +82,7 @@ class Finding:
         # What a sentence says rightly confirms no alarm: it may be of something else.
         self.verdict = "said" if where.kind == "prose" else shown
         self._nearly: bool | None = None
+        self._named: Named | None = None
 
     @property
     def cell(self) -> str:
@@ -131,8 +133,10 @@ class Finding:
     def named(self) -> Named:
         """How the model is named: `pinned` by a comment, a link or the caller, `outright` by a whole name, `loosely` by a name that
         other releases go by too, or only `around` the claim. Keys of a tree are labels, and its model is stated as one."""
-        resolved = self.owner.resolved
-        return "pinned" if resolved.pinned or self.where.kind == "tree" else self.page.named(self.slot, resolved)
+        if self._named is None:
+            resolved = self.owner.resolved
+            self._named = "pinned" if resolved.pinned or self.where.kind == "tree" else self.page.named(self.slot, resolved)
+        return self._named
 
     @property
     def nearly(self) -> bool:
@@ -218,8 +222,14 @@ def _another_fact(finding: Finding, near: Near) -> bool:
     number = finding.claim.number
     if number is None or near.column or len(finding.models) != 1 or number.printed < 3:
         return False
-    others = next((group - {finding.claim.field} for group in _MIXED_UP if finding.claim.field in group), ())
-    return any(value.value == number.printed for field in others for value in truth.safely(finding.models[0], field, Quals()))
+    return number.printed in _beside(finding.models[0], finding.claim.field)
+
+
+@lru_cache(maxsize=4096)
+def _beside(model: Model, field: str) -> frozenset[int | Fraction]:
+    """What a model has of the fields whose numbers stand beside those of a field."""
+    others = next((group - {field} for group in _MIXED_UP if field in group), ())
+    return frozenset(value.value for other in others for value in truth.safely(model, other, Quals()))
 
 
 def _far(finding: Finding, near: Near) -> bool:
@@ -297,10 +307,18 @@ def _share(f: Finding, _near: Near) -> bool:
     return f.claim.quals.tp == 1 and (_says("share", f.heading) or _says("share", f.cell[f.claim.start : f.claim.end + 40]))
 
 
+def _misworked(f: Finding, _near: Near) -> bool:
+    return len(f.models) == 1 and is_misworked(f.models[0], f.claim)
+
+
 def _of_batch(f: Finding, _near: Near) -> bool:
-    """A cache where a batch, users or ranks are stated: in its cell or label, in a label of its table, or above it."""
-    marks = ("batch", "ranks") if f.claim.quals.tp == 1 else ("batch",)
-    return any(_says(name, text) for text in (f.heading, f.cell, f.line_text, f.block, f.around) for name in marks)
+    """A cache where a batch, users or ranks are stated, in its cell or label, in a label of its table, or above it, and not understood."""
+    if _misworked(f, _near):
+        return False
+    marks = [*(["batch"] if f.claim.quals.batch == 1 else []), *(["ranks"] if f.claim.quals.tp == 1 else [])]
+    # What a token costs is of no batch, which other rows may have.
+    block = "" if f.claim.field == "kv_per_token" else f.block
+    return any(_says(name, text) for text in (f.heading, f.cell, f.line_text, block, f.around) for name in marks)
 
 
 _RELEASE = re.compile(
@@ -314,16 +332,25 @@ _HEAD = 120
 def _names_another(f: Finding, _near: Near) -> bool:
     """A list's item, or a table's corner, that begins with the name of another release, known or not."""
     if f.listed:
-        head = _RELEASE.match(f.line_text[:_HEAD])
+        text = f.line_text[:_HEAD]
     else:
         corner = f.where.rows[0][0].text if f.where.kind == "table" and f.where.heads and f.where.rows[0] else ""
-        head = _RELEASE.match(f"{corner[:_HEAD]}:")
-    if head is None or (f.heading and f.heading.casefold() in head[1].casefold()):
+        text = f"{corner[:_HEAD]}:"
+    release = _release(text)
+    if not release or (f.heading and f.heading.casefold() in release.casefold()):
         return False
-    said = _plain(head[1])
+    said = _plain(release)
     return not any(said in _plain(name) or _plain(name) in said for model in f.models for name in (model.name, f.name))
 
 
+@lru_cache(maxsize=256)
+def _release(text: str) -> str:
+    """The name of a release that a text begins with, or nothing."""
+    found = _RELEASE.match(text)
+    return found[1] if found else ""
+
+
+@lru_cache(maxsize=1024)
 def _plain(name: str) -> str:
     """A name without case and marks."""
     return re.sub(r"[^a-z0-9]", "", name.rpartition("/")[2].casefold())
@@ -363,6 +390,15 @@ def is_no_footprint(claim: Claim, models: Sequence[Model]) -> bool:
     values = [v.value for model in models for v in truth.safely(model, "weights", claim.quals)]
     sizes = [claim.number.printed * unit for unit, _ in scales(claim.number, "bytes")] if claim.number else []
     return bool(values and sizes) and (2 * min(sizes) > 3 * max(values) or max(sizes) < min(values))
+
+
+def _of_plan(finding: Finding, _near: Near) -> bool:
+    """A context within the model's, beside GPUs or ranks."""
+    number = finding.claim.number
+    if number is None or finding.listed or not {"gpus", "gpu", "tp", "pp"} & _said("run", finding.block):
+        return False
+    claimed = number.printed * scales(number, "tokens")[0][0]
+    return any(claimed < value.value for model in finding.models for value in truth.safely(model, "context", finding.claim.quals))
 
 
 def _of_no_cache(finding: Finding, _near: Near) -> bool:
@@ -435,6 +471,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(1, "several figures of the model are right", lambda _f, n: n.right > 1),
     Sign(1, "the column is right for other models", lambda _f, n: n.column),
     Sign(1, "the label means nothing else", _plain_label),
+    Sign(2, "the product in front of it is right", _misworked),
     Sign(-1, "another figure of the model is not right either", lambda f, n: n.wrong > 0 and f.named != "pinned"),
     Sign(-2, "most figures here are not this model's", lambda f, n: n.wrong > 1 and n.wrong >= n.right and f.named != "pinned"),
     Sign(-2, "it is another figure of the model", _another_fact, frozenset().union(*_MIXED_UP)),
@@ -454,6 +491,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "it may be what a service offers", _marked("priced", "block"), _CONTEXT),
     Sign(-4, "the table states it several times of one model, as of runs", lambda _f, n: n.varied, _CONTEXT),
     Sign(-3, "it may be what fits a machine", lambda f, _n: not f.listed and _says("machine", f.block), _CONTEXT),
+    Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, _CACHES),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
@@ -462,25 +500,38 @@ SIGNS: tuple[Sign, ...] = (
 
 
 @cache
-def _signs(field: str) -> tuple[Sign, ...]:
-    return tuple(sign for sign in SIGNS if not sign.fields or field in sign.fields)
+def _signs(field: str) -> tuple[tuple[Sign, ...], tuple[Sign, ...]]:
+    """The signs that may hold for a field: those for an alarm, and those against one."""
+    found = [sign for sign in SIGNS if not sign.fields or field in sign.fields]
+    return tuple(sign for sign in found if sign.weight > 0), tuple(sign for sign in found if sign.weight < 0)
+
+
+_REASONS = 2
+"""Reasons that a doubt names."""
 
 
 def doubt(finding: Finding, near: Near) -> str:
     """Why an alarm is not raised, or nothing where it stands."""
     if finding.strict:
         return ""
-    holding = [sign for sign in _signs(finding.claim.field) if sign.holds(finding, near)]
-    if sum(sign.weight for sign in holding) >= THRESHOLD:
+    signs_for, signs_against = _signs(finding.claim.field)
+    weight = sum(sign.weight for sign in signs_for if sign.holds(finding, near))
+    against: list[str] = []
+    for sign in signs_against:
+        if sign.holds(finding, near):
+            weight += sign.weight
+            against.append(sign.says)
+            if weight < THRESHOLD and len(against) >= _REASONS:
+                break  # no later sign changes what is said
+    if weight >= THRESHOLD:
         return ""
-    against = [sign.says for sign in holding if sign.weight < 0]
-    return "; ".join(against[:2]) or "nothing nearby confirms that this model and this figure are meant"
+    return "; ".join(against[:_REASONS]) or "nothing nearby confirms that this model and this figure are meant"
 
 
 def of_another(finding: Finding) -> bool:
     """Whether a sign says that a sentence's figure is of something else, however far off it is: such a figure is not even doubted."""
     return any(
-        sign.weight < -1 and sign.holds is not _far and sign.holds(finding, _NOTHING) for sign in _signs(finding.claim.field)
+        sign.weight < -1 and sign.holds is not _far and sign.holds(finding, _NOTHING) for sign in _signs(finding.claim.field)[1]
     )
 
 

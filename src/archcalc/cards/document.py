@@ -94,7 +94,39 @@ def _blocks() -> MarkdownIt:
     parser = MarkdownIt("commonmark").enable("table")
     parser.core.ruler.disable(["inline", "text_join"])
     parser.block.ruler.at("table", _table_rule, {"alt": ["paragraph", "reference"]})
+    parser.block.ruler.before("list", "plain items", _plain_items_rule)
     return parser
+
+
+_PLAIN_ITEM = re.compile(r"([-*+]) (?:\*\*(?=[^\W_])|`(?!`)|(?!\d{1,9}[.)](?:\s|$))[^\W_])[^<]*")
+"""An item that can be a paragraph alone: it begins with a word, in bold or as code or not, and holds no comment."""
+
+
+def _plain_items_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A list of items of one line as one token: markdown-it would try every kind of block in each, and make five tokens of it."""
+    if silent or state.level or state.sCount[start] or state.parentType != "root":
+        return False
+    items: list[int] = []
+    marker, line, blank = "", start, False
+    while line < end:
+        text = state.src[state.bMarks[line] : state.eMarks[line]]
+        if not text.strip():
+            blank = True
+        elif (item := _PLAIN_ITEM.fullmatch(text)) and item[1] == (marker or item[1]):
+            marker, blank = item[1], False
+            items.append(line)
+        elif not blank or text[0] in " \t" or text[:2] == f"{marker} ":
+            return False  # a line that the last item may go on in
+        else:
+            break
+        line += 1
+    if not items:
+        return False
+    state.push("bullet_list_open", "ul", 1).map = [start, items[-1] + 1]
+    state.push("plain_items", "", 0).meta = {"lines": items}
+    state.push("bullet_list_close", "ul", -1)
+    state.line = items[-1] + 1
+    return True
 
 
 def _table_rule(state: StateBlock, start: int, end: int, silent: bool) -> bool:
@@ -368,6 +400,12 @@ class _Reader:
                 tables.append(token)
             elif token.type == "html_block" and (source := self._pin_of_item(token)):
                 pinned.append((depth, source))  # a line that begins with a comment
+            elif token.type == "plain_items":
+                start = self.lines.start
+                cells = (plain_cell(self.lines, start(n) + 2, start(n + 1)) for n in token.meta["lines"])
+                rows += [split(self.lines, cell) or (EMPTY, cell) for cell in cells]
+                groups = [()] * len(rows)
+                pins = [""] * len(rows)
             elif token.type == "inline" and tokens[i - 1].type == "paragraph_open" and fresh:
                 fresh = False
                 if source := self._pin_of_item(token):
@@ -521,4 +559,4 @@ def split(lines: Lines, cell: Cell) -> tuple[Cell, Cell] | None:
 def placed(lines: Lines, cell: Cell) -> Cell:
     """The cell with the line and column of its start."""
     line, column = lines.place(cell.start)
-    return cell._replace(line=line, column=column)
+    return Cell(cell.text, line, column, cell.start, cell.end, cell.segments, cell.links, cell.comments)

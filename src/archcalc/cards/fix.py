@@ -90,7 +90,7 @@ def _lines(text: str) -> list[str]:
 
 def write(path: str, text: str, encoding: str = "utf-8", before: str | None = None) -> None:
     """Replace a file's text, all or nothing. With `before` only where the file still holds that text: an edit made since is kept."""
-    from archcalc.cards.check import read
+    from archcalc.cards.pages import read
 
     unchanged = None if before is None else lambda: read(path)[0] == before
     try:

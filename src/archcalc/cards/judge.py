@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from archcalc import units
 from archcalc.cards import truth, words
-from archcalc.cards.labels import NUMERIC, UNKNOWABLE
+from archcalc.cards.labels import NUMERIC, UNKNOWABLE, Quals
 from archcalc.cards.models import Model
 from archcalc.cards.names import Closed
 from archcalc.cards.quantity import How, Kind, Number, compare, like, scales
@@ -65,6 +65,8 @@ def judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
     if model.architecture.status == "guessed" and claim.form not in ("unread", "unknowable"):
         return Judgement("unverifiable", why=_GUESSED)
     found = _judge(model, claim, rules)
+    if found.verdict == "wrong" and claim.product is not None and _is_product(model, claim):
+        return Judgement("ok", found.actual, f"the product of figures of the model: {found.why}")
     excuse = _excuse(model, claim, rules) if found.verdict == "wrong" else ""
     return Judgement("unverifiable", found.actual, f"{found.why}; {excuse}") if excuse else found
 
@@ -86,6 +88,8 @@ def _excuse(model: Model, claim: Claim, rules: Rules) -> str:
             return "formats of four bits differ"
         if rules.quantized:
             return "a quantized release is smaller"
+        if claim.quals.tp > 1 and claim.number is not None and _about_the_share(model, claim, claim.number):
+            return "engines keep some weights whole on every device"
     if model.architecture.status == "partial":
         keys = ", ".join(model.architecture.unmodelled_keys)
         return f"keys of the config are not understood: {keys}" if keys else "the model is not read in full"
@@ -111,6 +115,8 @@ def _judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
         return _every(model, claim)
     if claim.form == "fit":
         return _fit(model, claim, rules)
+    if claim.form == "product" and claim.number is not None:
+        return _product(model, claim, claim.number, rules)
     return Judgement("unverifiable", why="not understood")
 
 
@@ -156,14 +162,57 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
             actual,
             f"the embedding has {best.value:,} rows, which may be padded: the tokenizer knows how many are used",
         )
-    others = [f"{_show(claim.field, v.value)} {v.basis}" for v in values[1:4]]
-    why = f"{best.basis}: {_show(claim.field, best.value)}"
-    if others and not rules.strict:
-        why += f" ({'; '.join(others)})"
+    why = _why(claim.field, tuple(values[: 1 if rules.strict else 4]))
     for namesake in namesakes:
         if any(compare(number, namesake.value, unit) for unit, _ in readings):
             why += f"; {namesake.value:,} is {namesake.basis}"
     return Judgement("wrong", actual, why, written)
+
+
+@lru_cache(maxsize=4096)
+def _why(field: str, values: tuple[Value, ...]) -> str:
+    """The right values, the canonical one first."""
+    others = [f"{_show(field, value.value)} {value.basis}" for value in values[1:]]
+    why = f"{values[0].basis}: {_show(field, values[0].value)}"
+    return f"{why} ({'; '.join(others)})" if others else why
+
+
+_FACTORS = (
+    "layers", "heads", "kv_heads", "head_dim", "hidden_size", "intermediate_size", "expert_size", "experts", "active_experts", "vocab",
+    "kv_rank", "q_rank", "rope_dim", "nope_dim", "v_dim",
+)  # fmt: skip
+_SMALL = 4
+"""A factor up to this says how many matrices or bytes."""
+
+
+@lru_cache(maxsize=1024)
+def _facts(model: Model) -> frozenset[int | Fraction]:
+    return frozenset(value.value for field in _FACTORS for value in truth.safely(model, field, Quals())[:1])
+
+
+def _is_product(model: Model, claim: Claim) -> bool:
+    """Whether a number is what it is said to be the product of, all that count of the factors are figures of the model, and one of them
+    is what the label asks for: 64 x 128 = 8,192 of heads."""
+    number, product = claim.number, claim.product
+    if number is None or product is None or number.unit or number.printed * 10**number.scale != product.printed * 10**product.scale:
+        return False
+    counted = [factor for factor in claim.factors if factor > _SMALL]
+    own = {value.value for value in truth.safely(model, claim.field, Quals())[:1]}
+    return len(counted) > 1 and set(counted) <= _facts(model) and not own.isdisjoint(counted)
+
+
+def _product(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgement:
+    """A product without a result: right if it makes the figure, or is a part of the name. It may be of something else."""
+    if not rules.strict and re.sub(r"[\s×*x]+", "x", number.text.lower()) in model.name.split("-"):
+        return Judgement("ok", number.text, "as its name says")
+    found = _number(model, claim, number, rules)
+    return found if found.verdict == "ok" else Judgement("unverifiable", why="not understood")
+
+
+def is_misworked(model: Model, claim: Claim) -> bool:
+    """Whether the product in front of a number is the model's figure, and the number is not: arithmetic speaks for itself."""
+    product = claim.product
+    return claim.form == "number" and product is not None and is_right(model, claim._replace(number=product, product=None))
 
 
 _STATED = ("total_params", "active_params")
@@ -192,6 +241,15 @@ def _as_published(model: Model, claim: Claim, number: Number, values: Sequence[V
 def _last_digit(count: int | Fraction) -> int:
     """What the last digit of a count stands for that is stated in billions, or millions."""
     return next(power for power in _DIGITS if count % power == 0)
+
+
+def _about_the_share(model: Model, claim: Claim, number: Number) -> bool:
+    """Whether a size is that of an even share of the weights, or up to a fifth more."""
+    return any(
+        value.value * 9 <= number.printed * unit * 10 <= value.value * 12
+        for value in truth.safely(model, "weights", claim.quals)
+        for unit, _ in scales(number, "bytes", claim.quals.unit)
+    )
 
 
 def _reads_as_none(model: Model, claim: Claim, number: Number, rules: Rules) -> bool:

@@ -30,7 +30,7 @@ class Quals(NamedTuple):
     `unit` is the power of ten of numbers without a scale. `embedding` and `mtp` are `with` or `without`, `span` is `native` or
     `extended` (of contexts), `tp` of how many ranks a cache is that of one (0: of one, and how many there are is not said). `key` is what
     `key_of` makes of the label, for configs that have such a key. `each` is `layer` or `expert` for what one of them
-    has, `other` for one of something else.
+    has, `other` for one of something else. `devices` is how many the row or label names, for a cell that says "per GPU".
     """
 
     unit: int = 0
@@ -45,6 +45,7 @@ class Quals(NamedTuple):
     tp: int = 1
     key: str = ""
     each: str = ""
+    devices: int = 0
 
 
 class Label(NamedTuple):
@@ -153,6 +154,15 @@ def parse(text: str, group: str = "") -> Label | None:
     if _CACHE.search(text) and of_rank(text):
         whole = parse(_RANK.sub(" ", _RANKS.sub(" ", text)), group)
         return whole and whole._replace(quals=whole.quals._replace(tp=ranks_in(text)))
+    if _WEIGHTS.search(text) and (of_rank(text) or devices_in(text)):
+        rest = vocabulary.mark("devices").sub(" ", _RANK.sub(" ", _RANKS.sub(" ", text)))
+        whole = parse(re.sub(r"[(（]\s*[)）]", " ", rest).strip(" ,，"), group)
+        if whole is not None and whole.fields == ("weights",):
+            devices = devices_in(text)
+            return whole._replace(quals=whole.quals._replace(tp=devices if of_rank(text) else 1, devices=devices))
+    if _CACHE.search(text) and (said := vocabulary.mark("sequences").search(text)) and (plain := _without(said, text)):
+        whole = parse(plain, group)
+        return whole and whole._replace(quals=whole.quals._replace(batch=sequences_in(text)))
     if not text or len(text) > 120 or vocabulary.mark("tuning").fullmatch(text):
         return None
     if field := _symbols().get(re.sub(r"[*\s$]", "", text).lower()):
@@ -197,6 +207,7 @@ _EACH = re.compile(
     r"(layer|block|expert|head|group|stage|step|file|shard)\b|\(each\)|\beach\s*$"
 )
 _ONE = {"layer": "layer", "block": "layer", "expert": "expert"}
+_WEIGHTS = re.compile(r"(?i)\bweights?\b|权重")
 _CACHE = re.compile(r"(?i)\bkv\b|key[- ]value|\bcache|缓存")
 _RANK = re.compile(r"(?i)[,/]?\s*(?:\b(?:per|each|on (?:each|one))|/)[- ]?(?:gpu|rank|device|card)s?\b|每(?:张|块|个)?(?:卡|GPU)")
 _TP = (
@@ -204,6 +215,22 @@ _TP = (
     r"\d{1,3}\b"
 )
 _RANKS = re.compile(rf"(?i)[(（]\s*{_TP}\s*[)）]|[,，]?\s*{_TP}")
+
+
+def sequences_in(text: str) -> int:
+    """Of how many sequences a text speaks: of a batch, of users or requests; of one where it says nothing.
+
+    >>> sequences_in("KV cache for 32 users at 8k"), sequences_in("(batch 16, 4k)"), sequences_in("per user"), sequences_in("bs=8")
+    (32, 16, 1, 8)
+    """
+    found = vocabulary.mark("sequences").search(text)
+    return int(next(iter(re.findall(r"\d+", found[0])), 1)) if found else 1
+
+
+def _without(said: re.Match[str], text: str) -> str:
+    """A label without what it says of a batch, and without brackets that said nothing else."""
+    rest = f"{text[: said.start()]} {text[said.end() :]}"
+    return re.sub(r"[(（]\s*[,，]?\s*[)）]", " ", re.sub(r"([(（])\s*[,，]", r"\1", rest)).strip(" ,，:")
 
 
 def of_rank(text: str) -> bool:
@@ -219,6 +246,16 @@ def ranks_in(text: str) -> int:
     """
     found = _RANKS.search(text)
     return int(re.findall(r"\d+", found[0])[-1]) if found else 0
+
+
+def devices_in(text: str) -> int:
+    """Over how many devices a text says that weights are split, or nothing.
+
+    >>> devices_in("TP=8"), devices_in("8x H200 141GB"), devices_in("on 4 GPUs"), devices_in("an RTX 4090")
+    (8, 8, 4, 0)
+    """
+    found = vocabulary.mark("devices").search(text)
+    return ranks_in(text) or (int(re.findall(r"\d+", found[0])[0]) if found else 0)
 
 
 _FITS = re.compile(
@@ -314,7 +351,7 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
     base = _field(main)
     # What a slash divides is two labels: "Q heads / KV heads" is no ratio of heads. A phrase that is known whole is one, unless the second
     # is a role of the first: "Active experts / token", "Params (B) / Active".
-    if base is None or ";" in text or "/" in re.sub(r"\([^()]*\)", "", text):
+    if base is None or ";" in text or re.search(r"[/×*]|\sx\s", re.sub(r"\([^()]*\)", "", text)):
         several = _several(text)
         if several and (base is None or ";" in text or main not in _phrases() or several[1] in _roles(several[0])):
             return several
@@ -430,7 +467,7 @@ def _several(text: str) -> tuple[str, ...] | None:
     """Fields of a label that lists them: `hidden size; layers; heads`, `Layers / Heads`."""
     bodies = [text, text.partition(":")[2]] if re.match(r"\s*[\w -]{1,12}:\s", text) else [text]
     for body in bodies:
-        for separator in (";", "/", ",", "&", "+"):
+        for separator in (";", "/", ",", "&", "+", "×", "*", " x "):
             pieces = [piece for piece in body.split(separator) if piece.strip()]
             fields = [
                 _symbols().get(piece.strip().lower()) or _field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces

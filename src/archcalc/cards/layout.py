@@ -10,13 +10,14 @@ from typing import NamedTuple
 from archcalc.cards import labels, names
 from archcalc.cards.document import Context, Table
 from archcalc.cards.labels import Label
+from archcalc.cards.readers.claim import EMPTY as NOTHING
 from archcalc.cards.readers.counted import counted
 from archcalc.cards.text import EMPTY, Cell
 from archcalc.cards.vocabulary import mark
 
 _HUB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", re.IGNORECASE)
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_BYTES = re.compile(r"[\d.,]+(?:-[\d.]+)?\s*[GM]i?B")
+_BYTES = re.compile(r"[\d.,]+(?:-[\d.]+)?\s*[GMK]i?B")
 
 
 def of_tower(context: Context) -> bool:
@@ -240,7 +241,7 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
     head = _head(table)
     out = list(columns)
     for k, label in enumerate(columns):
-        cells = [row[k].text for row in body if k < len(row) and row[k].text.strip()]
+        cells = [row[k].text for row in body if k < len(row) and not NOTHING.fullmatch(row[k].text)]
         if not cells or k >= len(head):
             continue
         if (label is None or not label.fields) and all(_BYTES.match(text.lstrip("~≈ ")) for text in cells):
@@ -258,6 +259,8 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
                 and re.search(r"(?i)\bkv\b|key[- ]value", around)
             ):
                 out[k] = Label(("kv_cache",), labels.Quals(batch=int(batch[1]), dtype=labels.dtype_in(around.lower())))
+            elif mark("per-token").fullmatch(f" {head[k].text.strip()}") and mark("kv-cache").search(around):
+                out[k] = Label(("kv_per_token",), labels.Quals(dtype=labels.dtype_in(around.lower())))
             elif (
                 _TOKENS_HEAD.fullmatch(head[k].text.strip())
                 and not _SOME_LAYERS.search(around)
@@ -396,6 +399,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     formats = next((k for k, label in enumerate(columns) if label is not None and label.role == "format"), None)
     batch = next((k for k, cell in enumerate(head) if k < len(columns) and _BATCH.fullmatch(cell.text.strip())), None)
     ranks = next((k for k, cell in enumerate(head) if k < len(columns) and _TP_HEAD.fullmatch(cell.text.strip())), None)
+    hosts = next((k for k, cell in enumerate(head) if k < len(columns) and mark("host").fullmatch(cell.text.strip())), None)
     sweep = _sweep(columns, body, model)
     at = _measured_at(columns) if sweep is None else None
     # Where every column is a field and the first holds figures, what stands above says of whom they are.
@@ -411,7 +415,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     batches = {k for k, label, _ in asked if batch is not None and label.fields[0] == "kv_cache"}
     ranked = {k for k, label, _ in asked if ranks is not None and not label.quals.tp}
     growing = {k for k, label, _ in asked if at is not None and label.fields[0] in _GROWING}
-    name = EMPTY
+    name, of_parts = EMPTY, model == 0 and mark("parts").fullmatch(_key(head[0].text)) is not None
     rows_of_formats = model == 0 and len(body) > 1 and all(row and _FORMAT.fullmatch(row[0].text.strip()) for row in body)
     for row in body:
         if sweep is not None:
@@ -434,7 +438,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
         if rows_of_formats:
             subject, stored = None, name.text.lower()
-        if above or model == batch:
+        if above or model == batch or (of_parts and mark("text-model").search(name.text) and "alker" not in name.text):
             subject = None
         said: dict[int | None, str] = {k: row[k].text for k in (batch, ranks, at) if k is not None and k < len(row)}
         for k, label, heading in asked:
@@ -442,8 +446,13 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
                 break
             if k in batches and (count := said.get(batch, "").strip()).isdecimal():
                 label = label._replace(quals=label.quals._replace(batch=int(count)))  # noqa: PLW2901
-            if k in ranked and (count := said.get(ranks, "").strip()).isdecimal():
+            if k in ranked and label.fields != ("weights",) and (count := said.get(ranks, "").strip()).isdecimal():
                 label = label._replace(quals=label.quals._replace(tp=int(count)))  # noqa: PLW2901
+            if hosts is not None and hosts < len(row) and label.fields == ("weights",) and not label.quals.devices:
+                count = row[hosts].text.strip()
+                devices = int(count) if count.isdecimal() else labels.devices_in(count)
+                tp = label.quals.tp or devices
+                label = label._replace(quals=label.quals._replace(devices=devices, tp=tp))  # noqa: PLW2901
             if k in growing and at in said:
                 label = label._replace(quals=label.quals._replace(context=labels.context_in(said[at])))  # noqa: PLW2901
             if stored and ("weights" in label.fields or (label.fields[0] == "total_params" and _BYTES.match(row[k].text))):

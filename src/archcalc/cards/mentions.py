@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from archcalc.cards import names, vocabulary, words
@@ -59,61 +59,89 @@ def _any() -> tuple[re.Pattern[str], re.Pattern[str]]:
     return re.compile(f"(?i){after}"), re.compile(f"(?i){before}")
 
 
+class _Nouns(NamedTuple):
+    """What stands around a number: the fields of its nouns, whether it goes on from the number before it, whether it numbers a layer,
+    counts layers (of MTP, if that is meant), or is of something else. None of it depends on digits."""
+
+    fields: tuple[str, ...]
+    goes_on: bool
+    names_layer: bool
+    counts_layers: bool
+    of_else: bool
+    of_mtp: bool
+    top: bool
+    active: bool
+
+
+@lru_cache(maxsize=8192)
+def _nouns(behind: str, ahead: str, known: bool) -> _Nouns:
+    after, before = _patterns()
+    some_behind, some_ahead = _any()
+    near = _STRONG.split(ahead)[-1]
+    fields = list(dict.fromkeys(f for f, p in after if p.match(behind)))[: 3 if known else 1] if some_behind.match(behind) else []
+    fields += [f for f, p in before if p.search(near)][:1] if near and some_ahead.search(near) else []
+    return _Nouns(
+        tuple(fields),
+        _TO.fullmatch(ahead) is not None,
+        _NAMES_LAYER.search(ahead) is not None,
+        _LAYERS.match(behind) is not None,
+        mark("other").search(_SEPARATOR.split(behind)[0]) is not None,
+        _MTP.search(ahead) is not None,
+        _TOP.search(ahead) is not None,
+        _ACTIVE.search(ahead) is not None,
+    )
+
+
+_NAMES_LAYER = re.compile(r"(?i)\blayers?\s*$|\d\s*[–-]\s*$|\bgpu[-_ ]layers\W*$")
+"""Layer 0, layers 1–19, an engine's gpu_layers."""
+_LAYERS = re.compile(r"(?i)[-\s]*(?:layer|module|depth)")
+_MTP = re.compile(r"(?i)\bmtp\b")
+_DIGITS = str.maketrans("123456789", "0" * 9)
+_NEAR = 50
+"""Characters around a number."""
+
+
 def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
     """Each number with the field that the nearest noun gives it. `label` stands in front of the text; of a model that is not `known`
     only nouns that leave no doubt count."""
     if len(text) > MAX_TEXT:
         return
-    after, before = _patterns()
-    last, stretched = 0, list[str]()
+    # Pages say the same of other numbers again and again.
+    shape = text.translate(_DIGITS)
+    last, stretched = 0, tuple[str, ...]()
     for number in numbers(text):
-        behind = text[number.after : number.after + 50]
-        ahead = text[max(last, number.start - 50) : number.start]
-        last = number.after
-        if re.search(r"(?i)\blayers?\s*$|\d\s*[–-]\s*$|\bgpu[-_ ]layers\W*$", ahead):
-            continue  # layer 0, layers 1–19, an engine's gpu_layers
-        if mark("mtp").search(f"{label} {text[max(0, number.start - 50) : number.start]}") and re.match(
-            r"(?i)[-\s]*(?:layer|module|depth)", behind
-        ):
-            yield Mention("mtp_layers", number.start, number.after)
+        start, end = number.start, number.after
+        nouns = _nouns(shape[end : end + _NEAR], shape[max(last, start - _NEAR) : start], known)
+        last = end
+        if nouns.names_layer:
             continue
-        near = _STRONG.split(ahead)[-1]
-        some_behind, some_ahead = _any()
-        fields = (
-            list(dict.fromkeys(f for f, p in after if p.match(behind)))[: 3 if known else 1] if some_behind.match(behind) else []
-        )
-        fields += [f for f, p in before if p.search(near)][:1] if near and some_ahead.search(near) else []
-        if not fields and _TO.fullmatch(ahead):
-            fields = stretched  # from 4096 to 32768
-        stretched = fields
-        field = next(iter(fields), "")
-        fields = [other for other in fields if known and other[-1] != "?"]
-        if field.endswith("?") and not known:
+        if nouns.counts_layers and mark("mtp").search(f"{label} {shape[max(0, start - _NEAR) : start]}"):
+            yield Mention("mtp_layers", start, end)
             continue
+        stretched = nouns.fields or (stretched if nouns.goes_on else ())  # from 4096 to 32768
+        field = next(iter(stretched), "")
+        if not field or (field[-1] == "?" and not known):
+            continue
+        fields = [other for other in stretched if known and other[-1] != "?"]
         field = field.rstrip("?")
-        if field == "active_experts" and _TOP.search(ahead) and not mark("routed").search(f"{label} {text}"):
+        if field == "active_experts" and nouns.top and not mark("routed").search(f"{label} {text}"):
             continue
         if field == "active_experts" and number.scale >= 6:
             field = "active_params"
-        if field == "total_params" and _ACTIVE.search(ahead):
+        if field == "total_params" and nouns.active:
             field = "active_params"
         if field == "experts" and "active_experts" in fields:
             field = "active_experts"
-        if not field or (field in _SCALED and number.scale < 6) or number.unit or (number.decimals and NUMERIC[field] == "int"):
+        if (field in _SCALED and number.scale < 6) or number.unit or (number.decimals and NUMERIC[field] == "int"):
             continue
-        if mark("other").search(_SEPARATOR.split(behind)[0]) or (field != "mtp_layers" and re.search(r"(?i)\bmtp\b", ahead)):
+        if nouns.of_else or (field != "mtp_layers" and nouns.of_mtp):
             continue
         if field == "context" and mark("in-use").search(f"{label} {text}"):
             continue
         if field in ("context", "vocab", "window") and number.printed * 10**number.scale < 512:
             continue
-        yield Mention(
-            field,
-            number.start,
-            number.after,
-            "",
-            tuple(other for other in fields if other != field and NUMERIC[other] == NUMERIC[field]),
-        )
+        also = tuple(other for other in fields if other != field and NUMERIC[other] == NUMERIC[field])
+        yield Mention(field, start, end, "", also)
     for match in _SHARED_HEADS.finditer(text):
         yield Mention("heads", *match.span(1))
         yield Mention("kv_heads", *match.span(2))
@@ -137,7 +165,9 @@ _OUTRIGHT = frozenset(
 
 def sizes(text: str) -> Iterator[Mention]:
     """Sizes in bytes that a sentence gives to weights in a type, or to a cache: "takes 16 GB in bf16", "KV cache ... 128 KiB per token"."""
-    found = [n for n in numbers(text) if n.unit[-1:] in ("b", "s") and n.unit[0] in "kmgt"] if len(text) <= MAX_TEXT else ()
+    if len(text) > MAX_TEXT or not _BYTES.search(text):
+        return
+    found = [n for n in numbers(text) if n.unit[-1:] in ("b", "s") and n.unit[0] in "kmgt"]
     for number in found:
         start, end = _clause(text, number.start, number.after)
         ahead, behind = text[start : number.start].lower(), text[number.after : end].lower()
@@ -152,6 +182,9 @@ def sizes(text: str) -> Iterator[Mention]:
                 yield Mention("kv_per_token" if a_token else "kv_cache", number.start, number.after, quals=quals)
         elif dtype and not mark("beside-weights").search(f"{ahead} {behind.partition(',')[0]}"):
             yield Mention("weights", number.start, number.after, quals=Quals(dtype=dtype))
+
+
+_BYTES = re.compile(r"(?i)\d\s?[kmgt]i?b")
 
 
 def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool:
@@ -172,14 +205,27 @@ def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool
     else:
         between = text[start : mention.start]
         has = _WITH.match(between) and _BEHIND.fullmatch(text, mention.end, name.start)
-    beside = f"{_SEPARATOR.split(between)[-1]} {_SEPARATOR.split(behind, maxsplit=1)[0]}"
     return (
         has is not None
-        and not _VERB.search(between)
+        and _said_of_all(between.translate(_DIGITS), behind.translate(_DIGITS))
+        and not _of_part(text[start:].translate(_DIGITS))
+    )
+
+
+@lru_cache(maxsize=4096)
+def _said_of_all(between: str, behind: str) -> bool:
+    """Whether nothing between a name and its figure, nor behind that, makes it one of some layers, of a change or of a second verb."""
+    beside = f"{_SEPARATOR.split(between)[-1]} {_SEPARATOR.split(behind, maxsplit=1)[0]}"
+    return (
+        not _VERB.search(between)
         and not mark("not-outright").search(mark("per-token").sub(" ", f"{between} {behind}"))
         and not mark("of-some-only").search(beside)
-        and not mark("part").search(text[start:])
     )
+
+
+@lru_cache(maxsize=4096)
+def _of_part(text: str) -> bool:
+    return mark("part").search(text) is not None
 
 
 def _clause(text: str, start: int, end: int) -> tuple[int, int]:

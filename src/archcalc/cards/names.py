@@ -407,6 +407,13 @@ def _is_moe(name: str) -> bool:
 _GENERIC_WORDS = re.compile(rf"(?i)\b(?:{'|'.join(_listed('headings'))})\b")
 
 
+_MACHINES = re.compile(
+    r"(?i)\b(?:\d{1,3}\s?[x×]\s?)?(?:(?:rtx|gtx)[- ]?\d{4}(?: ?ti)?|[ahb]\d{3}|l\d{1,2}s?|gb\d{3}|mi\d{3}x?)"
+    r"(?:[- ]?\d{1,3}\s?gb)?(?![\w.-])"
+)
+"""Machines that a heading names beside a model: "Qwen3-8B on an RTX 4090"."""
+
+
 @lru_cache(maxsize=8192)
 def in_heading(text: str) -> Match:
     """The one model that a heading or caption is about, ignoring words that headings are made of. Two models make it ambiguous.
@@ -437,7 +444,7 @@ def in_heading(text: str) -> Match:
     if len(named) == 1:
         a, b, found = hits[0]
         rest = " ".join([*words[:a], *words[b:]])
-        leftover = _GENERIC_WORDS.sub(" ", rest)
+        leftover = _MACHINES.sub(" ", _GENERIC_WORDS.sub(" ", rest))
         # A neighbouring word with digits or a known variant makes it another model: "Llama 3 8B FP8".
         if not re.search(
             r"\d|(?i:distill|awq|gptq|gguf|quant|lora|vision|vl|coder|math|finetun|fine-tun|merge|omni|audio)", leftover
@@ -468,7 +475,7 @@ def _runs_that_name(words: list[str]) -> list[tuple[int, int, Match]]:
     starts = [i for i, word in enumerate(words) if _may_begin(word)]
     for length in range(min(6, len(words)), 0, -1):
         for i in starts:
-            if i + length > len(words) or any(i < b and a < i + length for a, b, _ in hits):
+            if i + length > len(words) or (hits and any(i < b and a < i + length for a, b, _ in hits)):
                 continue
             piece = " ".join(words[i : i + length])
             # One plain word names a model only where it has digits: "Grok", "Phi" alone are too little.
@@ -512,7 +519,8 @@ def in_sentence(text: str) -> tuple[Said, ...]:
             out += _in_run(text, run)
             run = []
         if word is not None:
-            run.append((_OWN.sub("", word[0].rstrip(".*`_!?'\"")), word.start(), word.end()))
+            said = word[0].rstrip(".*`_!?'\"")
+            run.append((_OWN.sub("", said) if said[-1:] == "s" else said, word.start(), word.end()))
     return tuple(out)
 
 

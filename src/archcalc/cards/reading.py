@@ -38,14 +38,27 @@ def _claims(label: Label, text: str) -> Sequence[Claim]:
 def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
     if EMPTY.fullmatch(text):
         return ()
+    if symbols := _SYMBOLS.match(text):
+        text = " " * symbols.end() + text[symbols.end() :]
     # What else a cell says is not what its label's key says.
-    plain = label.quals._replace(key="")
-    found = each.apart(_cell(label._replace(quals=plain), each.equation(text), scope), text)
+    plain = label._replace(quals=label.quals._replace(key="")) if label.quals.key else label
+    if _NUMBER.fullmatch(text) and len(label.fields) == 1 and label.fields[0] not in _SAID_BY_NUMBERS:
+        found = _plain(plain, text, scope)
+    else:
+        found = each.apart(_cell(plain, each.equation(text), scope), text)
+        if all(claim.form == "unread" for claim in found) and len(label.fields) == 1 and label.fields[0] in NUMERIC:
+            found = [product] if (product := each.alone(label.fields[0], text, plain.quals)) else found
     if label.quals.key:
         found = [c._replace(quals=c.quals._replace(key=label.quals.key)) if c.field in label.fields else c for c in found]
     return tuple(sorted(found, key=lambda claim: claim.start))
 
 
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?\s?[KMBT]?")
+"""A cell that is one number: no product, no pair and no figure of one layer."""
+_SYMBOLS = re.compile(r"\s*[A-Za-z][\w{}^\\]*(?:\s*[×·*/+]\s*[A-Za-z0-9][\w{}^\\]*)+\s*=\s*(?=\d)")
+"""A product in symbols: n_h × d_h = 32 × 128."""
+_SAID_BY_NUMBERS = ("attention", "ffn", "tied", "type")
+"""What a number alone says something else of than its label."""
 _PAIR = re.compile(r"(?<![\w=:])['\"]?([A-Za-z][A-Za-z _/-]{0,40}(?:\([^()]*\))?)['\"]?\s*[:=]\s*(?=[~≈]?\d)([^,;\n(){}]+)")
 
 
@@ -127,7 +140,7 @@ _MEMBER = re.compile(
 
 def split(text: str, count: int) -> list[tuple[int, int]] | None:
     """A text in `count` pieces, by the first separator outside brackets that gives so many."""
-    for separator in (r";", r"\s*/\s*", r"\s*\|\s*", r",\s+", r"\n", r"\s*\+\s*", r"\s*(?=\()"):
+    for separator in (r";", r"\s*/\s*", r"\s*\|\s*", r",\s+", r"\n", r"\s*\+\s*", r"\s*(?=\()", r"\s*[×*]\s*|\s+x\s+"):
         bounds, depth, start = [], 0, 0
         pattern = re.compile(separator)
         i = 0

@@ -130,7 +130,8 @@ class Resolver:
 
     def _in_context(self, plain: str, context: Context) -> Resolved:
         """A part of a name, for the rest of which what stands above must do."""
-        # A size alone is a member of the family that the headings name.
+        # A size alone is a member of the family that the headings name, or the size of the model that they do.
+        plain = re.sub(r"(?i)(?<=\d[bmt])[- ](?:dense|moe)$", "", plain)
         if re.fullmatch(r"(?i)[~\s]*\d+(?:\.\d+)?\s*[bmt](?:[- ]?a\d+(?:\.\d+)?b)?(?:[- ](?:base|instruct|chat|model))?", plain):
             for text in (context.caption, *reversed(context.headings)):
                 for word in (found.strip(".") for found in re.findall(r"[\w.-]+", text)):
@@ -141,6 +142,9 @@ class Resolver:
                     sized = names.match(f"{word} {plain}")
                     if sized.kind in ("exact", "tuned"):
                         return self._bundled((sized.names,), f"{plain} of {word}")
+                titled = names.in_heading(text)
+                if titled.kind in ("exact", "tuned") and all(plain.lower() in name.split("-") for name in titled.names):
+                    return self._bundled((titled.names,), f"{plain} of {titled.whole}", tuned=titled.kind == "tuned")
         if re.fullmatch(r"(?i)v?\d[\w.-]*", plain):
             # V2-Lite under a heading that says DeepSeek
             for text in context.headings:

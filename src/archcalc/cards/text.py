@@ -81,14 +81,17 @@ class Cell(NamedTuple):
             start += 1
         while end > start and self.text[end - 1].isspace():
             end -= 1
+        within = self.segments
+        if len(within) > 1:
+            within = within[max(0, self._before(start) - 1) : self._before(end)]
         segments = []
-        for segment in self.segments[max(0, self._before(start) - 1) : self._before(end)]:
-            a, b = max(start, segment.plain), min(end, segment.plain + segment.length)
+        for plain, source, length in within:
+            a, b = max(start, plain), min(end, plain + length)
             if a < b:
-                segments.append(Segment(a - start, segment.source + a - segment.plain, b - a))
+                segments.append(Segment(a - start, source + a - plain, b - a))
         # Lines and columns are looked up from the offset by whoever has the file's text.
         place = segments[0].source if segments else self.start
-        return self._replace(text=self.text[start:end], start=place, segments=tuple(segments))
+        return Cell(self.text[start:end], self.line, self.column, place, self.end, tuple(segments), self.links, self.comments)
 
 
 EMPTY = Cell("", 0, 0, 0, 0)
@@ -220,13 +223,16 @@ def _without_footnotes(text: str) -> Iterator[str]:
 def _pieces(children: list[Token], builder: Builder) -> Iterator[tuple[str, str]]:
     """Text of inline tokens, with "text"; and what to skip in the source between them, with what it reads as."""
     hidden = 0
-    target = ""
+    target = begun = ""
     for token in children:
         if token.type in ("text", "code_inline"):
             if not hidden:
-                yield token.content, "text"
+                yield begun + token.content, "text"
             elif token.content == "2" and builder.pieces and builder.pieces[-1].lower().endswith("relu"):
                 builder.add("²", None)
+        elif token.type == "text_special" and token.content == token.markup and not hidden:
+            begun = token.content  # no escape, but the beginning of a LaTeX word
+            continue
         elif token.type == "text_special":
             yield token.markup, "" if hidden else token.content
         elif token.type in ("softbreak", "hardbreak") and not hidden:
@@ -257,3 +263,4 @@ def _pieces(children: list[Token], builder: Builder) -> Iterator[tuple[str, str]
                     builder.links.append(target_match[1])
             elif tag.startswith("<!--"):
                 builder.comments.append(token.content)
+        begun = ""

@@ -68,7 +68,7 @@ def command(
 
 def _read(path: str, source: str | None) -> tuple[str, str]:
     """The file's text, or what a new one begins with, and its encoding."""
-    from archcalc.cards.check import read
+    from archcalc.cards.pages import read
 
     if not os.path.lexists(path):
         if source is None:

@@ -74,7 +74,7 @@ def command(
     nearby confirms is doubtful: shown, and never mended. Exit status 0 if no claim is wrong, 1 if some are, or a file or a pinned
     source cannot be had, 2 if the call itself is wrong.
     """
-    from archcalc.cards import check, settings
+    from archcalc.cards import check, pages, settings
     from archcalc.cards import fix as mending
 
     found = settings.find(config)
@@ -85,7 +85,7 @@ def command(
     share = settings.tolerance(tolerance) if tolerance is not None else None
     if not (file or found.files):
         raise UsageError("no file is given", "as in archcalc check README.md")
-    paths = list(check.expand(file or found.files, found.exclude))
+    paths = list(pages.expand(file or found.files, found.exclude))
     if (fix or diff) and "-" in paths:
         raise UsageError("standard input cannot be rewritten", "give a file")
 

@@ -24,6 +24,7 @@ class Forms(str, Enum):
     jsonl = "jsonl"
     markdown = "markdown"
     csv = "csv"
+    latex = "latex"
     html = "html"
 
 
@@ -124,6 +125,7 @@ def _write(render: ModuleType, form: Forms, made: Comparison, fold: bool, by_mod
     writers = {
         Forms.table: render.write_page,
         Forms.markdown: render.write_comparison_markdown,
+        Forms.latex: render.write_comparison_latex,
         Forms.html: render.write_html,
     }
     writers[form](made, sys.stdout, fold, by_model)

@@ -467,12 +467,12 @@ def _of_command(
     """The model of an engine's own command on each machine, and how it is reported."""
     from archcalc import units
     from archcalc.analysis.ask import ENGINES, understand, with_draft
-    from archcalc.analysis.speed.beside import beside
+    from archcalc.analysis.speed.beside import Flags
     from archcalc.analysis.verdict import Given, fit_report
     from archcalc.engines.engine import LOCAL, server
     from archcalc.loader import load as read
     from archcalc.loader import stands_for
-    from archcalc.quant import file_type_of, is_plain, quantize_as
+    from archcalc.quant import canonical, file_type_of, is_plain, quantize_as
 
     offline, refresh = reading.offline, reading.refresh
     # In front of a command a list is the cards of one machine, of several kinds where the engine takes such.
@@ -482,6 +482,8 @@ def _of_command(
     if host.ram_bandwidth is not None:
         wanted = wanted._replace(ram_bytes_per_s=units.parse_bytes(host.ram_bandwidth))
     found = with_draft(understand(own, version), offline=offline, refresh=refresh)
+    flags = Flags(own.engine, found.given, dict(own.environment), 1)
+    wanted = wanted._replace(offered=load.concurrency)
     asks = {}
     for spec in specs:
         ask = question(found, spec, quant, load.concurrency or 1, units.parse_bytes(host.ram) if host.ram else None, counted)
@@ -513,7 +515,7 @@ def _of_command(
             own_quant = None if (asked.quant or "?").startswith("?") else asked.quant
             stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
             asked = asked._replace(quant=None if stored == as_it_is else stored)
-            if asked.quant is not None and asked.engine != LOCAL and not file_type_of(stored):
+            if asked.quant is not None and server(asked.engine).loading(asked.version, canonical(stored)) is not None:
                 # It is stored so, and not quantized as it loads.
                 loaded = loaded._replace(architecture=quantize_as(loaded.architecture, stored))
                 asked = asked._replace(quant=None)
@@ -532,8 +534,7 @@ def _of_command(
             asked = asked._replace(quant=asked.quant[1:] if loaded.architecture.quantization is None else None)
         given = Given(found.line, found.options.used, found.options.inert, found.options.unmodelled, notes)
         try:
-            other = beside(found.given, asked, text.machine.count)
-            return fit_report(loaded, asked, given=given, wanted=wanted._replace(other=other))
+            return fit_report(loaded, asked, given=given, wanted=wanted._replace(flags=flags._replace(gpus=text.machine.count)))
         except ArchcalcError as error:
             found.told(error)
             if not error.message.startswith(text):

@@ -62,6 +62,7 @@ def _rows() -> list[dict[str, Any]]:
                 "attention": a.facts.attention,
                 "context_tokens": a.facts.context_tokens,
                 "release": entry.release,
+                "release_note": entry.release_note,
                 "license": entry.license,
                 "origin": entry.origin,
                 "aliases": list(entry.aliases),

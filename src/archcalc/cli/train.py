@@ -117,7 +117,13 @@ class Computed(NamedTuple):
     """What a run computes, and what it keeps of it. What is not given is None."""
 
     seq: Annotated[
-        str | None, typer.Option("--seq", metavar="TOKENS", help="Tokens of one sequence: 8k.", rich_help_panel=COMPUTE)
+        str | None,
+        typer.Option(
+            "--seq",
+            metavar="TOKENS",
+            help="Tokens of one sequence: 8k; the framework's default, else 4k.",
+            rich_help_panel=COMPUTE,
+        ),
     ] = None
     micro_batch: Annotated[int | None, _number("--micro-batch", 1, 1 << 20, "Sequences at once on one replica: 1.", COMPUTE)] = None
     accumulate: Annotated[int | None, _number("--accumulate", 1, 1 << 20, "Micro-batches of one step: 1.", COMPUTE)] = None
@@ -208,6 +214,9 @@ class Trained(NamedTuple):
             rich_help_panel=ADAPT,
         ),
     ] = None
+    dora: Annotated[
+        bool, typer.Option("--dora", help="Adapters with a trained magnitude for each output.", rich_help_panel=ADAPT)
+    ] = False
     modules_to_save: Annotated[
         str | None,
         typer.Option(
@@ -245,9 +254,10 @@ METHOD = "Preference and reinforcement learning"
 class Learned(NamedTuple):
     """Which method, and what stands beside the model for it."""
 
-    method: Annotated[Methods | None, typer.Option("--method", help="sft; dpo and reward take pairs.", rich_help_panel=METHOD)] = (
-        None
-    )
+    method: Annotated[
+        Methods | None,
+        typer.Option("--method", help="sft; dpo and reward take pairs. Adapters: --lora RANK.", rich_help_panel=METHOD),
+    ] = None
     completion: Annotated[
         str | None,
         typer.Option("--completion", metavar="TOKENS", help="Tokens of a sequence that are scored; all.", rich_help_panel=METHOD),
@@ -325,7 +335,10 @@ def command(
     changes = _changes(computed, split, trained, alone=recipe is None, named=framework is not None)
     method = _method(learned, spec)
     share = None if machine.mfu is None else units.parse_share(machine.mfu, "--mfu")
-    count = units.parse_count(machine.tokens) if machine.tokens is not None else None
+    negative = machine.tokens is not None and machine.tokens.strip().startswith("-")
+    count = None if machine.tokens is None or negative else units.parse_count(machine.tokens, "tokens")
+    if negative or count == 0:
+        raise UsageError(f"--tokens {machine.tokens}: a number of tokens above 0 was expected", "such as 1T, 300B or 50M")
     if count is not None and spec is None:
         raise UsageError("--tokens changes nothing in this call", "give --gpu 8xH100 with it, or leave it out")
     if not source and recipe is None:
@@ -437,6 +450,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
             computed.recompute_modules is not None and computed.checkpointing in (Checkpointing.none, Checkpointing.full),
             "--checkpointing selective",
         ),
+        ("--dora", trained.dora and not trained.lora and alone, "--lora 16"),
         ("--modules-to-save", trained.modules_to_save is not None and not trained.lora and alone, "--lora 16"),
         ("--int8", trained.int8 and trained.qlora, "--lora 16 and no --qlora"),
         (
@@ -467,6 +481,7 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
         "sequence": split.sp or None,
         "lora": trained.lora,
         "targets": None if trained.lora_targets is None else split_targets(trained.lora_targets),
+        "dora": trained.dora or None,
         "saved": None if trained.modules_to_save is None else split_targets(trained.modules_to_save),
         "quant": "nf4" if trained.qlora else "int8" if trained.int8 else None,
         "double_quant": trained.double_quant,

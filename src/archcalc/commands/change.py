@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from archcalc.commands.effects import effect as effect_of_flag
+from archcalc.commands.environment import as_flags, effect
 from archcalc.commands.flags import table
-from archcalc.commands.words import Command, Engine
+from archcalc.commands.words import MODELFILE, Command, Engine
 
 # What a change is called in each engine's command line: the flag to write, and its full name in the table of flags.
 FLAGS: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
@@ -73,7 +78,87 @@ def changed(command: Command, changes: Mapping[str, object]) -> str:
     for name, value in changes.items():
         for flag in flags.get(name, ()):
             words = _set(command.engine, words, flag, value)
-    return " ".join(shlex.quote(w) for w in (*command.program.split(), *words))
+    return written(command._replace(words=tuple(words), unknown=()))
+
+
+VISIBLE = (
+    "CUDA_VISIBLE_DEVICES",
+    "HIP_VISIBLE_DEVICES",
+    "ROCR_VISIBLE_DEVICES",
+    "ASCEND_RT_VISIBLE_DEVICES",
+    "GPU_DEVICE_ORDINAL",
+    "NVIDIA_VISIBLE_DEVICES",
+)
+"""Variables that say which GPUs a program sees, whatever the engine."""
+
+
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL")
+
+
+def environment_of(command: Command) -> dict[str, str]:
+    """The variables that figures follow, or that are named among what they do not: those that the command is written with."""
+    known = {name: flag for name, flag, _, _ in as_flags(command.environment)} if command.engine == "llama.cpp" else {}
+    found = {}
+    for name, value in dict(command.environment).items():
+        if name in known:
+            told = effect_of_flag(command.engine, known[name]) != "inert"
+        else:
+            does = effect(command.engine, name) if value.strip() else None
+            told = name in VISIBLE or does == "used" or (does == "unmodelled" and not _SECRET.search(name))
+        if told:
+            found[name] = value
+    return found
+
+
+def written(command: Command, also: Sequence[tuple[str, str]] = ()) -> str:
+    """The command on one line, as a shell takes it or, of a program's `LLM(...)`, as Python does, behind its variables and `also`."""
+    variables = environment_of(command) | dict(also)
+    if command.program == PYTHON:
+        settings = "".join(f"os.environ[{json.dumps(name)}] = {json.dumps(value)}; " for name, value in variables.items())
+        return f"{settings}{PYTHON}({', '.join(_arguments(command))})"
+    unknown = (*command.unknown, *[""] * (len(command.words) - len(command.unknown)))
+    words = [f'"{w}"' if what and "$" in w else shlex.quote(w) for w, what in zip(command.words, unknown, strict=True)]
+    before = [f'{name}="{value}"' if "$" in value else f"{name}={shlex.quote(value)}" for name, value in variables.items()]
+    line = " ".join((*before, *command.program.split(), *words))
+    if command.program == MODELFILE:
+        name = shlex.quote(re.sub(r"[^a-z0-9.-]+", "-", command.words[0].rpartition("/")[2].lower().removesuffix(".gguf")))
+        line = f"ollama create {name} -f Modelfile && ollama run {name}"
+    return line
+
+
+PYTHON = "LLM"
+"""The program that vLLM's class in a file of Python is read as (commands/words.py)."""
+
+
+def _arguments(command: Command) -> list[str]:
+    """Each flag as the argument that it was read from."""
+    unknown = (*command.unknown, *[""] * (len(command.words) - len(command.unknown)))
+    made: list[str] = []
+    at = 0
+    while at < len(command.words):
+        flag, equals, value = command.words[at].partition("=")
+        at += 1
+        taken: list[str] = [repr(_held(value))] if equals else []
+        while not equals and at < len(command.words) and not command.words[at].startswith("--"):
+            taken.append(unknown[at] or repr(_held(command.words[at])))
+            at += 1
+        if not flag.startswith("--"):
+            made += [f"model={flag!r}", *taken]
+        elif not taken:
+            off = flag.startswith("--no-")
+            made.append(f"{flag[5 if off else 2 :].replace('-', '_')}={not off}")
+        else:
+            made.append(f"{flag[2:].replace('-', '_')}={taken[0] if len(taken) == 1 else '[' + ', '.join(taken) + ']'}")
+    return made
+
+
+def _held(text: str) -> Any:
+    """A word as the value that it was made of: a number, a list, a dictionary, or itself."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return found if type(found) in (int, float, list, dict) else text
 
 
 def _set(engine: Engine, words: list[str], flag: str, value: object) -> list[str]:

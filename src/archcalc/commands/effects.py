@@ -7,7 +7,7 @@ samples or parses, or where weights come from: none of it moves a byte between w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Literal
@@ -27,7 +27,7 @@ _USED: Mapping[Engine, str] = {
         --num-speculative-tokens --quantization --dtype --hf-overrides --rope-scaling --rope-theta --cudagraph-capture-sizes
         --max-cudagraph-capture-size --cuda-graph-sizes --compilation-config --optimization-level --enable-lora --max-loras
         --max-lora-rank --lora-target-modules --disable-hybrid-kv-cache-manager --num-gpu-blocks-override --device
-        --enable-chunked-prefill --nnodes --disable-sliding-window
+        --enable-chunked-prefill --nnodes --disable-sliding-window --runner --task --convert
     """,
     "sglang": """
         --model-path --revision --context-length --mem-fraction-static --chunked-prefill-size --max-running-requests
@@ -77,7 +77,7 @@ _INERT: Mapping[Engine, str] = {
         --worker-cls --worker-extension-cls --distributed-timeout* --cpu-distributed-timeout* --master-addr --master-port
         --node-rank --headless --data-parallel-address --data-parallel-rpc-port --data-parallel-backend --data-parallel-rank
         --data-parallel-start-rank --data-parallel-*lb --data-parallel-size-local --data-parallel-supervisor* --dp-supervisor*
-        --dp-sync* --api-server-count --renderer-num-workers --numa* --shutdown-timeout --task --runner --convert --pooler-config
+        --dp-sync* --api-server-count --renderer-num-workers --numa* --shutdown-timeout --pooler-config
         --override-pooler-config --model-impl --media-io-kwargs --mm-processor-cache* --mm-cache* --disable-mm-preprocessor*
         --mm-hasher* --mm-shm* --interleave-mm* --io-processor* --swap-space --max-cpu-loras --lora-modules --lora-dtype
         --use-v2-block-manager --disable-async-output* --max-num-partial-prefills --max-long-partial*
@@ -140,6 +140,35 @@ _INERT: Mapping[Engine, str] = {
         --trust-remote-code --use-default* --prompt-concurrency --cache-limit-gb
     """,
 }  # fmt: skip
+
+
+# Flags that a release reads only beside another. Sources: vLLM 0.33, engine/arg_utils.py `create_engine_config` (LoRAConfig),
+# config/vllm.py (KV offloading); SGLang 0.5.23, srt/arg_groups/speculative_hook.py, lora_hook.py, hicache fields.
+_BESIDE: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
+    "vllm": {
+        **dict.fromkeys(("--max-loras", "--max-lora-rank", "--lora-target-modules"), ("--enable-lora",)),
+        "--kv-offloading-backend": ("--kv-offloading-size",),
+        "--num-speculative-tokens": ("--speculative-model", "--speculative-config"),
+        "--spec-tokens": ("--spec-method", "--spec-model", "--speculative-config"),
+    },
+    "sglang": {
+        **dict.fromkeys(
+            (
+                "--speculative-num-steps", "--speculative-eagle-topk", "--speculative-num-draft-tokens",
+                "--speculative-draft-model-path",
+            ),
+            ("--speculative-algorithm",),
+        ),
+        **dict.fromkeys(("--max-lora-rank", "--max-loras-per-batch", "--lora-target-modules"), ("--enable-lora", "--lora-paths")),
+        **dict.fromkeys(("--hicache-ratio", "--hicache-size"), ("--enable-hierarchical-cache",)),
+    },
+}  # fmt: skip
+
+
+def alone(engine: Engine, flag: str, given: Collection[str]) -> bool:
+    """Whether a flag stands without the one that it is read beside, and so changes nothing."""
+    needed = _BESIDE.get(engine, {}).get(flag)
+    return needed is not None and not any(name in given for name in needed)
 
 
 @cache

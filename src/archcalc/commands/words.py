@@ -22,7 +22,7 @@ class Command(NamedTuple):
 
     `unknown` names, for each word, what a shell would have put in and nothing here says; it is shorter than `words` where the rest is
     known. `granted` is how many GPUs its container gets, and the words that say so. `imaged` is whether an image of the engine's own runs
-    it, with all that its publisher puts in.
+    it, with all that its publisher puts in. `called` is the class of a program in Python that the command stands for.
     """
 
     engine: Engine
@@ -34,6 +34,7 @@ class Command(NamedTuple):
     unknown: tuple[str, ...] = ()
     granted: Granted | None = None
     imaged: bool = False
+    called: str = ""
 
     def refuse_unknown(self, at: int) -> None:
         """Raises `UsageError` if the word's value is not known."""
@@ -410,6 +411,7 @@ def _python(text: str) -> Iterator[Command]:
     except (SyntaxError, ValueError, RecursionError) as error:
         raise FormatError("the program is not Python that can be read", "give the engine's command after --") from error
     names = _constants(tree)
+    environment = tuple(_variables(tree, names))
     for node in ast.walk(tree):
         name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
         name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else name
@@ -441,8 +443,33 @@ def _python(text: str) -> Iterator[Command]:
             else:
                 words += [flag, str(value)]
         program = "LLM" if name == "LLM" else "vllm serve" if engine == "vllm" else "python -m sglang.launch_server"
-        made = Command(engine, program, tuple(words), unknown=tuple(unknown))
+        made = Command(engine, program, tuple(words), environment, unknown=tuple(unknown), called=name)
         yield made if program == "LLM" else _model_first(made)
+
+
+def _variables(tree: Any, names: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a program puts into `os.environ`."""
+    import ast
+
+    def of_os(node: Any) -> bool:
+        return (isinstance(node, ast.Attribute) and node.attr == "environ") or (isinstance(node, ast.Name) and node.id == "environ")
+
+    for node in ast.walk(tree):
+        key = value = None
+        match node:
+            case ast.Assign(targets=[ast.Subscript(value=held, slice=key_), *_], value=value_) if of_os(held):
+                key, value = key_, value_
+            case ast.Call(func=ast.Attribute(value=held, attr="setdefault"), args=[key_, value_]) if of_os(held):
+                key, value = key_, value_
+            case ast.Call(func=ast.Attribute(value=held, attr="update"), args=[ast.Dict(keys=keys, values=values)]) if of_os(held):
+                for each, given in zip(keys, values, strict=True):
+                    name, text = _constant(each, names), _constant(given, names)
+                    if isinstance(name, str) and isinstance(text, str):
+                        yield name, text
+        if key is not None:
+            name, text = _constant(key, names), _constant(value, names)
+            if isinstance(name, str) and isinstance(text, str):
+                yield name, text
 
 
 def _constants(tree: Any) -> dict[str, Any]:

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable
 from importlib import import_module
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from archcalc.errors import UnsupportedError, UsageError
@@ -88,7 +90,7 @@ class Deployment(NamedTuple):
     `words` are the program's and then its arguments, which listen on `port` of all addresses; `arguments` those alone. `source` is the
     repository of what was judged, `gpus` those of each of `nodes` machines, `path` the file or folder of the host that is loaded, None
     for a model of the Hub. `gpu_layers` of `layers` are on the GPUs, the head counting as one; None for all.
-    `passed` are flags of the command that no memory follows from.
+    `passed` are flags of the command that no memory follows from, `environment` the variables that it is started with.
     """
 
     name: str
@@ -112,6 +114,7 @@ class Deployment(NamedTuple):
     gpu_layers: int | None = None
     layers: int = 0
     passed: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
     @property
     def command(self) -> list[str]:
@@ -204,9 +207,18 @@ def emit(kind: str, r: FitReport, spec: GpuSpec, version: str | None = None, ima
 
 def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | None, contained: bool, kind: str) -> Deployment:
     """A plan as all files have it."""
+    from archcalc.commands.change import VISIBLE
     from archcalc.render.fit import plan_text
 
     words = shlex.split(r.command)
+    variables = list(takewhile(lambda word: re.match(r"[A-Za-z_]\w*=", word), words))
+    words = words[len(variables) :]
+    environment = tuple((name, value) for name, _, value in (each.partition("=") for each in variables))
+    if environment and kind not in ("compose", "k8s", "slurm") and KINDS[kind].contained:
+        raise UnsupportedError(
+            f"--emit {kind} has no words for {', '.join(variables)}, which the plan takes",
+            "start the printed command, or write --emit compose",
+        )
     if words[0] not in ("vllm", "sglang", "python", "python3", "llama-server", "mlx_lm.server"):
         raise UsageError(
             f"--emit {kind} writes how a server is started, and this is {words[0]}",
@@ -263,6 +275,8 @@ def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | No
         gpu_layers=r.ram.gpu_layers,
         layers=r.ram.layers,
         passed=tuple(r.options.inert) if r.options else (),
+        # A container's GPUs are those that the file asks for.
+        environment=tuple((name, value) for name, value in environment if name not in VISIBLE),
     )
 
 

@@ -30,11 +30,15 @@ def write(d: Deployment) -> str:
             "start_period": f"{d.start_s}s",
         },
     }
+    environment = {name: value.replace("$", "$$") for name, value in d.environment}
+    if d.path is None:
+        environment = {"HF_TOKEN": "${HF_TOKEN:-}", **environment}
+    if environment:
+        service["environment"] = environment
     if d.path is not None:
         folder = os.path.dirname(d.path) if d.path.endswith(".gguf") else d.path
         service["volumes"] = [f"{folder}:{folder}:ro"]
     else:
-        service["environment"] = {"HF_TOKEN": "${HF_TOKEN:-}"}
         service["volumes"] = ["~/.cache/huggingface:/root/.cache/huggingface"]
     if d.vendor == "nvidia":
         devices = [{"driver": "nvidia", "count": d.gpus, "capabilities": ["gpu"]}]

@@ -28,13 +28,15 @@ def write(d: Deployment) -> str:
         volumes.append({"name": "cache", "emptyDir": {}})
         mounts.append({"name": "cache", "mountPath": "/root/.cache/huggingface"})
     token = {"name": "hf-token", "key": "token", "optional": True}
+    variables: list[dict[str, Any]] = [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": token}}] if d.gated else []
+    variables += [{"name": name, "value": value} for name, value in d.environment]
     health = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 10}
     container: dict[str, Any] = {
         "name": d.name,
         "image": d.image,
         "command": d.command,
         "args": d.arguments,
-        **({"env": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": token}}]} if d.gated else {}),
+        **({"env": variables} if variables else {}),
         "ports": [{"name": "http", "containerPort": d.port}],
         "resources": {"limits": {RESOURCES[d.vendor]: d.gpus}},
         "startupProbe": {**health, "failureThreshold": probe_steps(d.start_s)},

@@ -46,6 +46,7 @@ def write(d: Deployment) -> str:
         "set -euo pipefail",
         f"# It listens once the weights are loaded, after up to {-(-d.start_s // 60)} minutes at the first start.",
         f'echo "http://$(hostname):{d.port}/v1"',
+        *(f"export {name}={shlex.quote(value)}" for name, value in d.environment),
         *first,
         *wrapped(line),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from archcalc.engines._once import once
 from archcalc.errors import UsageError
 from archcalc.model import Architecture, Attend, Cache, Layer
 from archcalc.quant._plan import wrong
@@ -90,6 +91,44 @@ def held_caches(architecture: Architecture, *, by_layer: bool = False) -> tuple[
                 before = found.get(key)
                 found[key] = Held(cache, layer, layers + (before.layers if before else 0))
     return tuple(found.values())
+
+
+@once
+def as_cached(architecture: Architecture) -> Architecture:
+    """The model for an engine that makes room for the keys and values of layers that see both ways, as for a cache."""
+    if not unread(architecture):
+        return architecture
+    stacks = (
+        stack._replace(kinds=tuple(k._replace(caches=(*k.caches, *k.unread), unread=()) for k in stack.kinds))
+        if stack.part == "decoder"
+        else stack
+        for stack in architecture.stacks
+    )
+    return architecture._replace(stacks=tuple(stacks))
+
+
+@once
+def without_caches(architecture: Architecture) -> Architecture:
+    """The model for an engine that runs it without a memory."""
+    stacks = (
+        stack._replace(kinds=tuple(k._replace(caches=()) for k in stack.kinds)) if stack.part == "decoder" else stack
+        for stack in architecture.stacks
+    )
+    return architecture._replace(stacks=tuple(stacks))
+
+
+def unread(architecture: Architecture) -> bool:
+    """Whether the decoder's layers make keys and values that nothing reads after the pass."""
+    return any(layer.unread for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds)
+
+
+def nothing_kept(architecture: Architecture) -> str:
+    """The rule of an engine that keeps nothing of the past for a model that does not decode."""
+    return f"no cache: the whole text is {'made in passes over all of it' if architecture.refines else 'read in one pass'}"
+
+
+UNREAD = "; room that is made all the same: the whole text is read in one pass, and nothing of it afterwards"
+"""What a rule adds where an engine makes room for keys and values that are not read again."""
 
 
 def served_window(cache: Cache) -> int | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from archcalc.errors import json_text
+
 
 class Least(NamedTuple):
     """Ten times the least compute capability, from a release on."""
@@ -30,9 +32,11 @@ def marlin_alone(title: str, quantization: Mapping[str, Any], groups: tuple[int,
     `groups` where those are all; None where it does."""
     bits, symmetric = quantization.get("bits"), bool(quantization.get("sym", True))
     if bits not in (4, 8) or not symmetric:
-        return f"{title} loads GPTQ of 4 or 8 bits, symmetric, and this checkpoint has bits {bits}, sym {str(symmetric).lower()}"
+        has = "states no bits" if bits is None else f"has bits {json_text(bits)}, sym {str(symmetric).lower()}"
+        return f"{title} loads GPTQ of 4 or 8 bits, symmetric, and this checkpoint {has}"
     group = quantization.get("group_size", 128)
     if not groups or group in groups:
         return None
     sizes = ", ".join(str(n) for n in groups if n > 0)
-    return f"{title}'s kernels take groups of {sizes} or of a whole row, and this checkpoint's quantization_config.group_size is {group}"
+    has = f"quantization_config.group_size is {json_text(group)}"
+    return f"{title}'s kernels take groups of {sizes} or of a whole row, and this checkpoint's {has}"

@@ -22,9 +22,13 @@ def pooled(
         size = engine.cache(architecture, Workload(context, sequences, ask.kv_dtype), options or {}).bytes
         return int(-(-size * most // layers))
 
+    made = engine.cache(architecture, Workload(1, 1, ask.kv_dtype), options or {})
+
     def held(room: int, context: int) -> tuple[float, int]:
+        if not made.figures:
+            # Nothing is kept of an input, and so as many are read at once as a batch is made of.
+            return (float(-(-ask.concurrency // placement.dp)), 0) if room >= 0 else (0.0, 0)
         sequences = largest(lambda n: needed(context, n) <= room, 1 << 14)
         return float(sequences), sequences * context
 
-    made = engine.cache(architecture, Workload(1, 1, ask.kv_dtype), options or {})
     return Pooled(needed, held, made.dtype, made.rule)

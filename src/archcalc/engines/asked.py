@@ -13,7 +13,8 @@ class Asked(NamedTuple):
     settings record, `draft` the SOURCE of a draft model. `gpus` is how many GPUs it runs on, None for as many as there are. `unmodelled`
     are flags of this command that change memory and are not taken into account, `notes` what was taken for what. `passed_over` are
     variables of the environment that change nothing in this release. `library` says that the model is a name in the program's own library,
-    `by_memory` that the context not stated depends on the GPU's memory.
+    `by_memory` that the context not stated depends on the GPU's memory. `environment` are variables that say what the command's image
+    does by itself.
     """
 
     engine: str
@@ -29,6 +30,7 @@ class Asked(NamedTuple):
     passed_over: frozenset[str] = frozenset()
     library: bool = False
     by_memory: bool = False
+    environment: tuple[tuple[str, str], ...] = ()
 
 
 class FlagsRead(NamedTuple):

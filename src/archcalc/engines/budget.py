@@ -97,7 +97,11 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
     share = serving.utilization
     if share is not None and not 0 < share <= 1:
         raise UsageError(f"a memory share of {share:g}: a number above 0, up to 1, was expected", "such as 0.9")
-    return server(serving.engine).budget(device, architecture, placement, weights, serving)
+    engine = server(serving.engine)
+    made = engine.budget(device, architecture, placement, weights, serving)
+    if share is not None and made.utilization != share:
+        raise UsageError(f"{engine.title} takes no share of the memory", "leave --utilization out")
+    return made
 
 
 def budgeted(

@@ -215,6 +215,8 @@ class Server(Engine):
     and GPU share it, and takes no share of all. `runs_alone`: one run of as many sequences as are asked for, and no batch of its own size.
     `fewer_sequences`: what is tried for the sequences at once where the default leaves too little, the most first.
 
+    Speed. `graph_flags` are those that say what is captured as graphs.
+
     Remedies. `context_flag` is what names the context, `smaller_caches` are dtypes to try, `ladder` quantizations, from the gentlest to
     the most aggressive.
     """
@@ -231,6 +233,7 @@ class Server(Engine):
     reads_free: ClassVar[bool] = True
     runs_alone: ClassVar[bool] = False
     fewer_sequences: ClassVar[tuple[int, ...]] = ()
+    graph_flags: ClassVar[tuple[str, ...]] = ()
     context_flag: ClassVar[str] = ""
     smaller_caches: ClassVar[tuple[str, ...]] = ()
     ladder: ClassVar[tuple[str, ...]] = ()
@@ -261,6 +264,10 @@ class Server(Engine):
     @abstractmethod
     def keep(self, architecture: Architecture, options: WeightOptions) -> Keep:
         """How tensors are kept after loading."""
+
+    def rotary_bytes(self, architecture: Architecture, size: int) -> int:
+        """Cosines and sines of all positions on every GPU, in `size` bytes an element where the engine has no type of its own for them."""
+        return sum(positions * width * size for positions, width in architecture.rotary) if self.keeps_rotary else 0
 
     def storages(self, architecture: Architecture) -> tuple[str | None, ...]:
         """The storages that the model may be held in beside the one that is published, the gentlest first: None is what the engine makes of
@@ -421,6 +428,17 @@ class Server(Engine):
     ) -> tuple[Start, tuple[str, ...]]:
         """Whether the engine starts with that room, of which a pool holds `tokens`, and what that means where it starts although too
         little is there."""
+
+    # Requests
+
+    def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
+        """How many requests of so many tokens run at once at most, of all replicas, and what says so: the others wait. None where only the
+        memory limits them."""
+        return None
+
+    def captured(self, ask: Ask, fit: Fit) -> int | None:
+        """The largest batch of a replica whose step is captured as one graph, 0 where none is; None where the engine has no such graphs."""
+        return None
 
     # The command
 

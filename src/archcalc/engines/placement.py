@@ -233,7 +233,8 @@ def _experts_cannot(architecture: Architecture, ranks: int, options: WeightOptio
                 columns = tensor.shard.units
                 if columns % ranks:
                     return f"the {columns:,} columns of each expert do not divide among {ranks} ranks (with ep, each holds whole experts)"
-                if columns // ranks % rows and not 0 < finest <= gcd(rows, columns // ranks, tensor.shape[3 - tensor.shard.axis]):
+                hidden = tensor.shape[3 - tensor.shard.axis] if len(tensor.shape) == 3 else 0
+                if columns // ranks % rows and not 0 < finest <= gcd(rows, columns // ranks, hidden):
                     return (
                         f"{columns // ranks:,} columns of each expert on a rank are no multiple of the quantization's blocks of {rows}"
                         " (with ep, each rank holds whole experts)"
@@ -381,7 +382,4 @@ def tables_bytes(architecture: Architecture, options: WeightOptions) -> int:
 
     Source: vLLM 0.33, layers/rotary_embedding/base.py `RotaryEmbeddingBase`.
     """
-    if not server(options.engine).keeps_rotary:
-        return 0
-    size = 4 if options.dtype == "F32" else 2
-    return sum(positions * width * size for positions, width in architecture.rotary)
+    return server(options.engine).rotary_bytes(architecture, 4 if options.dtype == "F32" else 2)

@@ -100,8 +100,8 @@ class Pooled(NamedTuple):
     """What sequences take under an engine, and what a room holds, as functions of the context.
 
     `pool` is the same in linear form, where the engine has one. `divided` makes it anew for so many sequences, where an engine divides the
-    room among kinds of caches before it knows how many there will be: with the value of the flag that says so. `asked_bytes` is the size
-    that a command gives the pool, whatever room there is.
+    room among kinds of caches before it knows how many there will be: with the value of the flag that says so. `whole`: an input is read
+    in one step, whatever its length. `asked_bytes` is the size that a command gives the pool, whatever room there is.
     """
 
     needed: Callable[[int, int], int]
@@ -110,6 +110,7 @@ class Pooled(NamedTuple):
     rule: str
     pool: Pool | None = None
     divided: Callable[[int], tuple[Pooled, int]] | None = None
+    whole: bool = False
     asked_bytes: int | None = None
 
 
@@ -117,7 +118,8 @@ class Candidate(NamedTuple):
     """A model with weights as they would be stored, and all that does not depend on the placement.
 
     `weights`, `caches` and `refused` keep what was made for placements already judged, and why others cannot be: many contexts and
-    concurrencies share them. `works` keeps what a step asks of a rank, by placement and type of the cache.
+    concurrencies share them. `works` keeps what a step asks of a rank, by placement and type of the cache, `lacking` why the engine does
+    not start by itself with such weights, `budgets` those of placements already judged.
     """
 
     architecture: Architecture
@@ -128,6 +130,8 @@ class Candidate(NamedTuple):
     caches: dict[tuple[Placement, str | None, int, int, int], Pooled]
     refused: dict[Placement, str]
     works: dict[tuple[Placement, str], tuple[RankWeights, Any]]
+    lacking: dict[str | None, str | None]
+    budgets: dict[tuple[Any, ...], Budget]
 
 
 class Fit(NamedTuple):

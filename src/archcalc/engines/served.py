@@ -129,7 +129,8 @@ def listed(text: str | None, engine: str, releases: Sequence[str], version: str 
 class Registry(NamedTuple):
     """An engine whose releases keep a registry of classes.
 
-    `suffixes` are those of classes that stand for one another: a class for another task is made of the one that generates. `backend` is the
+    `suffixes` are those of classes that stand for one another: a class for another task is made of the one that generates, and one that
+    generates (`generate`) of none that does not. `backend` is the
     release from which models without a class of their own run on transformers' own. `hint` is what to try where none serves a model,
     `overrides` the option that changes what a config says.
     """
@@ -143,11 +144,16 @@ class Registry(NamedTuple):
     asks_version: bool = False
     hint: str = "try --engine transformers"
     overrides: str = "--hf-overrides"
+    generate: tuple[str, ...] = ()
 
 
 def check(registry: Registry, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
     """What is worth telling of how a release serves a model's class. Raises `UnsupportedError` where it does not; where a cache is only
     `planned`, a class that a later release brought is told of, as the release's planner can be asked for it all the same."""
+    if architecture.unserved:
+        raise UnsupportedError(
+            f"{registry.title} does not serve {architecture.model_type}: {architecture.unserved}", "try --engine transformers"
+        )
     names, lists = classes_of(architecture), served(registry.folder)
     if not names and not architecture.crosses:
         return (f"{registry.title}'s registry was not asked: the class of {architecture.model_type} is not known",)
@@ -165,7 +171,9 @@ def check(registry: Registry, architecture: Architecture, version: str | None, *
     for name in names:
         for suffix in registry.suffixes:
             stem = name.removesuffix(suffix)
-            others = [stem + other for other in registry.suffixes if stem != name and stem + other in lists.classes]
+            # One that only pools is not run to generate (0.33, config/model.py: "This model does not support `--runner generate`").
+            alike = registry.suffixes if suffix not in registry.generate else registry.generate
+            others = [stem + other for other in alike if stem != name and stem + other in lists.classes]
             if any(_lists(registry, other, version) for other in others):
                 return ()
             if others:

@@ -18,8 +18,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from archcalc.arch._assumed import assumed
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture, Bare, Part, Tensor
+from archcalc.model import Architecture, Part, Tensor
 
 if TYPE_CHECKING:
     from archcalc.quant._plan import Module, Plan, Scheme, Stored
@@ -92,24 +93,8 @@ def base_dtype(architecture: Architecture, dtype: str | None = None) -> tuple[st
     stated = dtype or architecture.dtype
     if stated is not None:
         return stated, ()
-    if architecture.quantization is not None:
-        return "BF16", ("the config states no dtype: BF16 assumed for what is not quantized",)
-    facts = architecture.facts
-    if facts.position.kind == "rotary" and _scales(architecture):
-        # The index of MiniMaxAI/MiniMax-M1 has two bytes a parameter, as have those of Qwen/Qwen-7B and Tele-AI/TeleChat-7B, which state
-        # no dtype either; what came before Llama (gpt2, gpt-j, t5) is published in F32.
-        return "BF16", ("the config states no dtype: BF16 assumed, as decoders with RMSNorm and rotary positions are published",)
-    return "F32", ("the config states no dtype: F32 assumed, torch's default",)
-
-
-def _scales(architecture: Architecture) -> bool:
-    """Whether the decoder's layers normalize by the root mean square."""
-    layers = (layer for s in architecture.stacks if s.part == "decoder" for layer in s.kinds)
-    return any(
-        any(t.norm is not None and t.norm.startswith("rms") for t in layer.tensors)
-        or any(isinstance(step, Bare) and step.kind == "bare-rms" for step in layer.steps)
-        for layer in layers
-    )
+    found, why = assumed(architecture)
+    return found, (why,)
 
 
 def summary(architecture: Architecture, dtype: str | None = None) -> Summary:
@@ -140,6 +125,20 @@ def summary(architecture: Architecture, dtype: str | None = None) -> Summary:
     for kind, elements in stored.items():
         total += storage_bytes(kind, elements)
     return Summary(sum(counted.values()), total, counted, sum(stored.values()), stored, base, notes + (plan.notes if plan else ()))
+
+
+def weights(architecture: Architecture) -> int:
+    """How many weights a checkpoint holds, each once, whatever it packs them in and without scales: what the same model would have stored
+    as it is, and tied tables that its quantization makes files hold beside."""
+    if architecture.quantization is None:
+        return summary(architecture).elements
+    plain = architecture._replace(quantization=None)
+    there = _ties(plain)
+    return summary(plain).elements + sum(n for name, n in _ties(architecture).items() if name not in there)
+
+
+def _ties(architecture: Architecture) -> dict[str, int]:
+    return {e.tensor.name: e.tensor.elements for e in inventory(architecture) if e.tensor.kind == "tied"}
 
 
 def inventory(architecture: Architecture, dtype: str | None = None) -> list[Entry]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Cache, CacheKind
 
-_KINDS = frozenset(get_args(CacheKind))
+KINDS: frozenset[CacheKind] = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
+"""The kinds that the formula holds for; a kind that is named elsewhere alone is refused."""
 DTYPE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
 """Bytes per element of the cache dtypes that have no scales."""
 
@@ -47,7 +48,7 @@ def textbook(architecture: Architecture, tokens: int, batch: int, dtype_bytes: i
             continue
         for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
             for cache in layer.caches:
-                if cache.kind not in _KINDS:
+                if cache.kind not in KINDS:
                     raise UnsupportedError(f"the textbook has no rule for caches of kind {cache.kind!r}", "try another --engine")
                 state = state_bytes(cache, dtype_bytes) * batch // tp
                 width = cache.per_token * dtype_bytes

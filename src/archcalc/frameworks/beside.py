@@ -274,7 +274,7 @@ def adapter_of(k: Keys, key: str) -> dict[str, Any]:
     if not name:
         return {}
     inner = _read(k, key, os.path.join(name[0], "adapter_config.json"), NOTHING, _ADAPTER_INERT)
-    inner.refuse(("use_dora", "rank_pattern", "layers_to_transform", "trainable_token_indices"))
+    inner.refuse(("rank_pattern", "layers_to_transform", "trainable_token_indices"))
     kind = inner.text("peft_type", default="LORA")
     rank = inner.int("r")
     targets = inner.values.get("target_modules")
@@ -283,7 +283,13 @@ def adapter_of(k: Keys, key: str) -> dict[str, Any]:
         raise UnsupportedError(
             f"{inner.path}: this adapter is not modelled", "one of peft_type LORA with r and a list of target_modules is"
         )
-    return {"lora": rank, "targets": (*inner.names("target_modules"), *experts), "saved": inner.names("modules_to_save")}
+    return {
+        "lora": rank,
+        "targets": (*inner.names("target_modules"), *experts),
+        "saved": inner.names("modules_to_save"),
+        "dora": inner.flag("use_dora") or None,
+        "adapter_dropout": inner.drops("lora_dropout") or None,
+    }
 
 
 _ADAPTER_INERT = (

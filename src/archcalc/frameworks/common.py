@@ -8,7 +8,7 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UnsupportedError, UsageError
-from archcalc.frameworks.framework import Ask, planner_of
+from archcalc.frameworks.framework import Ask, length, planner_of
 from archcalc.frameworks.keys import Keys
 from archcalc.frameworks.launch import PROCESSES
 from archcalc.loader import Loaded
@@ -26,7 +26,7 @@ def reported(
 ) -> report.TrainReport:
     """The report of a recipe's run: `fields` are those of `Run` that the file decides, options of the command line win. Raises
     `UsageError`
-    where no model is named, or no length."""
+    where no model is named."""
     from archcalc.analysis.train_report import train_report
     from archcalc.analysis.training import Run
     from archcalc.loader import load
@@ -41,7 +41,8 @@ def reported(
     fields = {name: value(loaded.architecture) if callable(value) else value for name, value in fields.items()}
     whole = {name: value for name, value in {**fields, **ask.changes}.items() if value is not None}
     if "seq" not in whole:
-        raise UsageError(f"{keys.path} does not say how long sequences are", "give --seq, such as --seq 4k")
+        whole["seq"], assumed = length(framework, loaded.architecture)
+        keys.notes.append(assumed)
     recipe = keys.recipe(framework, ask.version, inert)
     said = [*notes, *keys.notes]
     if ask.version is not None and framework != "transformers":

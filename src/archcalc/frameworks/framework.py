@@ -136,6 +136,8 @@ def _can(name: str, given: Mapping[str, Any], changes: Mapping[str, Any], gpus: 
     for option, used in (("--int8", given.get("quant") == "int8"), ("--modules-to-save", bool(given.get("saved")))):
         if used and name not in _PEFT:
             raise UsageError(f"{option}: {name} has nothing of the kind", f"{', '.join(_PEFT)} train through PEFT and bitsandbytes")
+    if given.get("dora") and name not in (*_PEFT, "torchtune"):
+        raise UsageError(f"--dora: {name} has nothing of the kind", f"{', '.join((*_PEFT, 'torchtune'))} have")
     for field, option, wrong, needed in (
         ("dropout", "--dropout", changes.get("implementation") != "megatron", "--implementation megatron"),
         ("modules", "--recompute-modules", changes.get("implementation") != "megatron", "--implementation megatron"),
@@ -143,6 +145,36 @@ def _can(name: str, given: Mapping[str, Any], changes: Mapping[str, Any], gpus: 
     ):
         if field in given and wrong:
             raise UsageError(f"{option} changes nothing in this call", f"give {needed} with it, or leave it out")
+
+
+# torchtitan 2026-08, config/configs.py `TrainingConfig`; LLaMA-Factory 0.9.5, hparams/data_args.py; axolotl 0.19,
+# utils/schemas/config.py; TRL 1.16, trainer/sft_config.py; nanochat, scripts/base_train.py.
+_LENGTHS: Mapping[str, tuple[int, str]] = {
+    "torchtitan": (2048, "training.seq_len"),
+    "llama-factory": (2048, "cutoff_len"),
+    "axolotl": (512, "sequence_len"),
+    "transformers": (1024, "TRL's max_length"),
+    "nanochat": (2048, "max_seq_len"),
+}
+_LENGTH = 4096
+"""What Llama 2 (arXiv:2307.09288, table 1), DeepSeek-V3 (arXiv:2412.19437, section 4.2) and Qwen3 (arXiv:2505.09388, section 3.2) were
+pretrained on."""
+
+
+def length(name: str | None, a: Architecture) -> tuple[int, str]:
+    """The sequences of a run that says nothing of them, and what to say: the framework's default, or what models are pretrained on, and no
+    more than the model takes."""
+    tokens, whose = _LENGTHS.get(name or "", (_LENGTH, ""))
+    most = a.facts.context_tokens
+    least = min(tokens, most) if most else tokens
+    why = (
+        "the model's whole context"
+        if least < tokens
+        else f"{name}'s default ({whose})"
+        if whose
+        else "as Llama 2, DeepSeek-V3 and Qwen3 were pretrained"
+    )
+    return least, f"assumed: sequences of {least:,} tokens, {why}; --seq names another length"
 
 
 _LITGPT_CHUNK, _CHUNKS = 128, 8
@@ -218,14 +250,17 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         raise UsageError("--attention flash computes in half precision alone", "--attention sdpa, or another --precision")
     if ask.method is not None and ask.method.method == "reward" and "loss" in ask.changes:
         raise UsageError("--loss changes nothing with --method reward: a score is one number, not logits", "leave it out")
+    assert ask.source is not None
+    loaded = load(ask.source, offline=ask.offline, refresh=ask.refresh, overrides=ask.overrides)
+    assumed = []
     if "seq" not in changes:
-        raise UsageError("--seq is missing: how long are the sequences?", "such as --seq 8k")
+        changes["seq"], said = length(name, loaded.architecture)
+        assumed.append(said)
     given = frozenset(changes)
     if "micro_batches" not in changes:
         changes["micro_batches"] = changes.get("pp", 1)
-    assert ask.source is not None
-    loaded = load(ask.source, offline=ask.offline, refresh=ask.refresh, overrides=ask.overrides)
     run, notes = with_method(Run(**changes), ask.method or Asked())
+    notes = [*assumed, *notes]
     if known:
         notes = [*notes, f"no framework is named: {known[1]}"]
     elif not name:

@@ -109,6 +109,17 @@ class Keys:
             return False
         raise ConfigError(f"{self.path}: {names[0]} is {value!r}, and true or false was expected", key=names[0])
 
+    def drops(self, name: str, default: float = 0.0) -> bool:
+        """Whether a share that is dropped out is above zero."""
+        text = self.text(name)
+        try:
+            share = float(text) if text else default
+        except ValueError:
+            share = -1.0
+        if not 0 <= share <= 1:
+            raise ConfigError(f"{self.path}: {name} is {text!r}, and a number from 0 to 1 was expected", key=name)
+        return share > 0
+
     def names(self, *keys: str) -> tuple[str, ...]:
         value = self.get(*keys)
         if value is None:

@@ -46,7 +46,6 @@ class LlamaFactory:
                 "use_galore",
                 "use_apollo",
                 "use_badam",
-                "use_dora",
                 "use_llama_pro",
                 "shift_attn",
                 "mixture_of_depths",
@@ -116,6 +115,8 @@ class LlamaFactory:
             "output_freed": True,
             "lora": (k.int("lora_rank", default=8) or 8) if lora else None,
             "targets": (("all-linear",) if targets in ((), ("all",)) else targets) if lora else None,
+            "dora": (k.flag("use_dora") and lora) or None,
+            "adapter_dropout": (lora and k.drops("lora_dropout")) or None,
             # Copies of modules are trained in the type of other trained weights (model/adapter.py `init_adapter`).
             "saved": k.names("additional_target") if lora else None,
             "saved_size": 4 if half and not pure else None,

@@ -54,7 +54,7 @@ class Torchtune:
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
-        k.refuse(("model.use_dora", "quantizer._component_", "quantize_base_layers", "tensor_parallel_plan._component_"))
+        k.refuse(("quantizer._component_", "quantize_base_layers", "tensor_parallel_plan._component_"))
         component = k.text("model._component_").rpartition(".")[2]
         lora = component.startswith(("lora_", "qlora_"))
         rank = k.int("model.lora_rank", default=8) if lora else None
@@ -81,6 +81,9 @@ class Torchtune:
             "loss": "fused" if loss.startswith("Linear") else "compiled" if k.flag("compile") else "chunked",
             "chunks": k.int("loss.num_output_chunks", default=8),
             "lora": rank,
+            # modules/peft/dora.py `DoRALinear`: what is dropped is read by the adapter alone.
+            "dora": (dora := k.flag("model.use_dora") and lora) or None,
+            "adapter_dropout": (lora and k.drops("model.lora_dropout") and not dora) or None,
             "targets": _targets(k) if lora else None,
             # torchao's nf4 has 8-bit scales of 256 blocks (modules/low_precision/nf4_linear.py).
             "quant": "nf4" if component.startswith("qlora_") or k.flag("model.quantize_base") else None,

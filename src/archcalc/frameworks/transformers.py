@@ -45,6 +45,7 @@ _ROLLOUTS = (
 )  # fmt: skip
 # `model_max_length` is FastChat's and Alpaca's, `block_size` run_clm.py's, `max_seq_len` DeepSpeed-Chat's.
 _LENGTHS = ("max_length", "max_seq_length", "model_max_length", "block_size", "max_seq_len")
+_PROMPT = 512
 _PAIRS = ("precompute_ref_log_probs", "beta", "loss_type", "ref_model_init_kwargs", "sync_ref_model")
 
 
@@ -71,7 +72,6 @@ class Transformers:
                 "galore_rank",
                 "torch_compile_backend",
                 "tp_size",
-                "use_dora",
                 "optim_target_modules",
                 "config_overrides",
                 "parallelism_config",
@@ -158,6 +158,9 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "offload_inputs": k.flag("activation_offloading") or None,
         "lora": (k.int("lora_r", default=16) or 16) if lora else None,
         "targets": (*(k.names("lora_target_modules") or (() if experts else ("all-linear",))), *experts) if lora else None,
+        "dora": (k.flag("use_dora") and lora) or None,
+        # TRL 1.16, trainer/model_config.py; PEFT's own default is none.
+        "adapter_dropout": (lora and k.drops("lora_dropout", 0.05 if trl else 0.0)) or None,
         "saved": k.names("lora_modules_to_save") if lora else None,
         "quant": "nf4" if four else "int8" if eight else None,
         # modeling_utils.py `gradient_checkpointing_enable`: not since release 5.
@@ -195,7 +198,11 @@ def preference(k: Keys, ask: Ask, fields: dict[str, Any]) -> Asked | None:
         return given
     completion = k.int("max_completion_length", default=512) or 512
     prompt = k.int("max_prompt_length")
-    fields["seq"] = prompt + completion if prompt else None
+    if not prompt and "seq" not in ask.changes:
+        k.notes.append(
+            f"assumed: prompts of {_PROMPT} tokens, the max_prompt_length that TRL had up to 0.27; --seq names the length of both"
+        )
+    fields["seq"] = (prompt or _PROMPT) + completion
     k.get("num_generations"), k.get("loss_type"), k.get("vllm_tensor_parallel_size")
     beta = k.text("beta", default="0")
     lora = bool(fields.get("lora"))

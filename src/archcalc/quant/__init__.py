@@ -71,7 +71,9 @@ def method_of(quantization: Mapping[str, Any]) -> str:
             return "bitsandbytes"
         if "bits" in quantization and "group_size" in quantization:
             return "mlx"
-    return str(method).lower() if method is not None else ""
+    if method is None:
+        return ""
+    return method.lower() if isinstance(method, str) else json_text(method)
 
 
 def read(quantization: Mapping[str, Any], architecture: Architecture, dtype: str) -> Plan:
@@ -82,7 +84,12 @@ def read(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
     method = method_of(quantization)
     module = METHODS.get(method)
     if module is None:
-        said = f"quant_method is {json_text(method)}" if method else "quantization_config names no quant_method"
+        stated = quantization.get("quant_method")
+        said = (
+            f"quant_method is {json_text(method if stated is None else stated)}"
+            if method
+            else "quantization_config names no quant_method"
+        )
         raise UnsupportedError(f"{said}: archcalc does not know how it stores weights", f"known are {', '.join(sorted(METHODS))}")
     plan: Plan = importlib.import_module(f"archcalc.quant.{module}").plan(quantization, architecture, dtype)
     if str(quantization.get("within", "")).endswith("text_config"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from archcalc.errors import ConfigError
+from archcalc.errors import ConfigError, json_text
 from archcalc.model import Architecture, Kind, Part, Role, Tensor
 from archcalc.quant._names import Layers, Names
 
@@ -148,10 +148,8 @@ def scalar(name: str, dtype: str = "F32", shape: tuple[int, ...] = ()) -> Stored
 def wrong(config: str, value: object, expected: str) -> ConfigError:
     """The error for a key of a quantization config that holds what it cannot."""
     key = f"quantization_config.{config}"
-    shown = repr(value)
-    return ConfigError(
-        f"{key} is {shown if len(shown) <= 60 else shown[:57] + '...'}: {expected} was expected", f"correct {key}", key
-    )
+    said = "missing or null" if value is None else json_text(value)
+    return ConfigError(f"{key} is {said}: {expected} was expected", f"correct {key}", key)
 
 
 def integer(config: Mapping[str, Any], key: str, default: int | None = None) -> int:

@@ -1,14 +1,15 @@
-"""A comparison as a table on a terminal, in Markdown, CSV or HTML."""
+"""A comparison as a table on a terminal, in Markdown, CSV, LaTeX or HTML."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from archcalc.analysis.compare import NUMBERS
-from archcalc.render.rows import Column, markdown_text, write_csv, write_markdown
+from archcalc.render.rows import Column, markdown_text, write_csv, write_latex, write_markdown
 from archcalc.render.terminal import console, plain_table
-from archcalc.report import Comparison
+from archcalc.report import Change, Comparison
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +18,8 @@ _STYLE = (
     "body{font:15px/1.4 system-ui,sans-serif;margin:2rem;color-scheme:light dark}table{border-collapse:collapse}"
     "main{overflow-x:auto}th,td{padding:.35rem .8rem;text-align:left;vertical-align:top;border-bottom:1px solid #8884}td.same{opacity:.6}"
 )
+
+_ALIKE = "the same kinds of parts; what differs are sizes and numbers"
 
 
 def kept_rows(c: Comparison, fold: bool) -> list[tuple[str, list[str], bool]]:
@@ -83,7 +86,7 @@ def _write_changes(c: Comparison, page: Console) -> None:
         table.add_column(overflow="fold")
         for change in changed.changes:
             table.add_row(change.knob, f"{change.before} -> {change.after}")
-        page.print(table if changed.changes else "nothing changed")
+        page.print(table if changed.changes else _ALIKE)
 
 
 def _rows(c: Comparison, fold: bool, by_model: bool) -> tuple[list[Column], list[dict[str, str]]]:
@@ -100,10 +103,19 @@ def write_comparison_markdown(c: Comparison, out: TextIO, fold: bool, by_model: 
     """A GitHub table, one column a model, or one row."""
     write_markdown(*_rows(c, fold, by_model), out)
     for changed in c.changes:
-        said = "; ".join(f"{x.knob}: {x.before} → {x.after}" for x in changed.changes) or "nothing changed"
-        out.write("\n" + markdown_text(f"**{changed.source}** against {c.baseline}: {said}"))
+        out.write("\n" + markdown_text(f"**{changed.source}** against {c.baseline}: {_said(changed.changes)}"))
         out.write("\n")
     out.writelines(f"\n{markdown_text(note)}\n" for note in c.notes)
+
+
+def write_comparison_latex(c: Comparison, out: TextIO, fold: bool, by_model: bool = False) -> None:
+    """The same as a tabular."""
+    notes = [f"{x.source} against {c.baseline}: " + _said(x.changes) for x in c.changes]
+    write_latex(*_rows(c, fold, by_model), out, [*notes, *c.notes])
+
+
+def _said(changes: Sequence[Change]) -> str:
+    return "; ".join(f"{x.knob}: {x.before} → {x.after}" for x in changes) or _ALIKE
 
 
 def write_comparison_csv(c: Comparison, out: TextIO, fold: bool) -> None:

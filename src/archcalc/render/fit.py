@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from archcalc.engines.plan import Ask
     from archcalc.hardware import GpuSpec
-    from archcalc.report import FitPlan, FitReport
+    from archcalc.report import FitPlan, FitReads, FitReport
     from archcalc.zoo import Entry
 
 _LABEL = 12
@@ -115,8 +115,12 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
     table.add_row("plan", f"{plan_text(r.plan)}: {r.why}")
     most = holds(r.max_context_tokens, r.max_concurrency, r.context_tokens, r.concurrency)
     stopped = spare >= 0 and not r.start.starts
-    table.add_row("holds" if not stopped else "would hold", most)
-    if r.kv_tokens:
+    refused = spare >= 0 and not r.fits
+    if r.reads is not None and r.max_context_tokens:
+        table.add_row("takes" if not refused else "would take", takes(r.max_context_tokens, r.reads))
+    else:
+        table.add_row("holds" if not refused else "would hold", most)
+    if r.kv_tokens and (r.start.starts or spare < 0):
         table.add_row("KV tokens", f"{r.kv_tokens:,} in all, as the engine reports")
     for name, words in speed_rows(r):
         table.add_row(name, words)
@@ -209,6 +213,13 @@ def holds(longest: int, most: float, context: int, concurrency: int) -> str:
     return f"up to {units.format_tokens(longest)} tokens{each}{whole}"
 
 
+def takes(longest: int, reads: FitReads) -> str:
+    """What a model that decodes nothing reads: `inputs of up to 8k tokens, 256 at once, in batches of up to 8,192 tokens`."""
+    at_once = "one at a time" if reads.inputs == 1 else f"{reads.inputs:,} at once"
+    batch = f", in batches of up to {reads.batch_tokens:,} tokens" if reads.batch_tokens >= longest else ""
+    return f"inputs of up to {units.format_tokens(longest)} tokens, {at_once}{batch}"
+
+
 def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     """How fast and at what price, a label and words each: the forecast with its 80 %, or the bound and why nothing is forecast."""
     s, c = r.speed, r.cost
@@ -216,14 +227,14 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         return
     if not r.fits and s.tpot_ms is not None:
         yield "if raised", "the speed where the GPU is given more of the memory than by default, as the notes say"
-    load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {r.concurrency:,} at once"
+    load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {s.concurrency:,} at once"
     if s.tpot_ms is not None:
         each = 1000 / s.tpot_ms
         yield "a token", f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {_short(each)} tokens/s each; {load}"
-        if r.concurrency > 1:
+        if s.concurrency > 1:
             low, high = s.decode_tokens_per_s_low, s.decode_tokens_per_s_high
             yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
-    if s.requests_per_s is not None and r.concurrency > 1:
+    if s.requests_per_s is not None and s.concurrency > 1:
         low, high = s.requests_per_s_low or 0, s.requests_per_s_high or 0
         yield "requests", f"{_short(s.requests_per_s)} a second ({_short(low)} to {_short(high)}), each begun when another ends"
     if s.prefill_tokens_per_s is not None:
@@ -245,7 +256,7 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         ways += ["by the end of the first token's 80 %"] if s.target.ttft_ms is not None else []
         yield (
             "target",
-            s.target.why or f"kept {' and '.join(ways)}: {r.concurrency:,} request{'' if r.concurrency == 1 else 's'} at once",
+            s.target.why or f"kept {' and '.join(ways)}: {s.concurrency:,} request{'' if s.concurrency == 1 else 's'} at once",
         )
     if r.usd_per_hour is not None:
         price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"
@@ -482,7 +493,7 @@ def _write(
     form: str, columns: Sequence[Column], lines: list[dict[str, Any]], title: str, notes: Sequence[str], out: TextIO
 ) -> None:
     """A table in one of its forms, with what qualifies it below."""
-    from archcalc.render.rows import write_html, write_latex, write_table
+    from archcalc.render.rows import told_of, write_html, write_latex, write_table
 
     if form == "latex":
         write_latex(columns, lines, out, notes)
@@ -492,10 +503,10 @@ def _write(
         write_markdown(columns, lines, out)
         out.writelines(f"\n{markdown_text(note)}\n" for note in notes)
     else:
-        write_table(columns, lines, out)
+        left_out = write_table(columns, lines, out)
         page = console(out)
         page.print()
-        for note in notes:
+        for note in told_of(notes, left_out):
             page.print(note, style="dim")
 
 

@@ -211,13 +211,17 @@ def _weights(page: Console, r: Inspection) -> None:
         table.add_column(overflow="fold")
         several = len(c.by_dtype) > 1
         held = next(iter(c.by_dtype), "") if not several else ""
-        # The bytes are of all that is stored; weights are counted without their scales, and one by one where several share a number.
-        scaled = c.stored_elements != c.elements
+        # The bytes are of all that is stored; weights are counted without their scales, and one by one where several share a number. The
+        # Hub leaves some packed, and counts some scales.
+        weights = c.elements if c.weights is None else c.weights
+        scaled = c.stored_elements != weights
         total = f"{guess}{units.format_exact(c.stored_elements)} elements{' as stored, scales included' if scaled else ''}"
         place = f"all in {c.asked}" if c.asked else "on disk"
         table.add_row(place, f"{guess}{units.format_bytes(c.bytes)}", f"{total}{f' of {held}' if held else ''}", style="bold")
         if scaled:
-            table.add_row("", "", f"{guess}{units.format_exact(c.elements)} weights without scales, packed ones counted one by one")
+            table.add_row("", "", f"{guess}{units.format_exact(weights)} weights without scales, packed ones counted one by one")
+        if weights != c.elements:
+            table.add_row("", "", f"{guess}{units.format_exact(c.elements)} elements as the Hugging Face Hub counts them")
         for dtype, elements in c.by_dtype.items() if several else ():
             table.add_row(
                 "", "", f"{guess}{units.format_exact(elements)} {f'of them in {dtype}' if scaled else f'elements of {dtype}'}"
@@ -255,6 +259,11 @@ def _cache(page: Console, r: Inspection) -> None:
         from archcalc.engines.engine import TEXTBOOK
 
         k = r.kv_cache
+        if not k.by_kind:
+            page.print("\nKV cache", style="bold")
+            under = "" if k.engine == TEXTBOOK else f" under {k.engine}"
+            page.print(f"none{under}: nothing of one pass over a text is read by the next")
+            return
         rule = "textbook: every token a layer can see, once" if k.engine == TEXTBOOK else f"as {k.engine} allocates it"
         page.print(f"\nKV cache, {k.dtype}, one sequence ({rule})", style="bold")
         table = plain_table()
@@ -299,7 +308,7 @@ def _compute(page: Console, r: Inspection) -> None:
         table.add_row(
             "activations",
             f"{guess}{units.format_bytes(w.bytes)} for a forward pass of {w.tokens:,} tokens in {w.dtype} (by formula), "
-            f"logits {units.format_bytes(w.logits_bytes)} a position",
+            + (f"logits {units.format_bytes(w.logits_bytes)} a position" if w.logits_bytes else "without a head no logits"),
         )
     if table.row_count:
         page.print("\nCompute", style="bold")

@@ -55,8 +55,8 @@ def write(form: str, columns: Sequence[Column], rows: Sequence[dict[str, Any]], 
         {"table": write_table, "markdown": write_markdown, "csv": write_csv}[form](columns, rows, out)
 
 
-def write_table(columns: Sequence[Column], rows: Sequence[dict[str, Any]], out: TextIO) -> None:
-    """Aligned columns: as many as fit a terminal, as wide as they need to be in a pipe."""
+def write_table(columns: Sequence[Column], rows: Sequence[dict[str, Any]], out: TextIO) -> Sequence[str]:
+    """Aligned columns: as many as fit a terminal, as wide as they need to be in a pipe. The heads of those that do not are given back."""
     from archcalc.render.terminal import known_width
 
     cells = [[column.show(row[column.key]) for column in columns] for row in rows]
@@ -69,8 +69,17 @@ def write_table(columns: Sequence[Column], rows: Sequence[dict[str, Any]], out: 
         else:
             out.write(_aligned([column.head for column in columns], columns, widths))
         out.writelines(_aligned(line, columns, widths) for line in cells)
-        return
-    _write_folded(columns, widths, cells, out)
+        return ()
+    return _write_folded(columns, widths, cells, out)
+
+
+def told_of(notes: Iterable[str], left_out: Sequence[str]) -> list[str]:
+    """The notes below a table, without those that say what a column is which it has no room for.
+
+    >>> told_of(["sequences: how many", "price of h100: the whole"], ["sequences", "plan"])
+    ['price of h100: the whole']
+    """
+    return [note for note in notes if note.partition(":")[0] not in left_out]
 
 
 def _aligned(line: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
@@ -84,7 +93,7 @@ def _write_head(columns: Sequence[Column], widths: Sequence[int], out: TextIO) -
     console(out).print(_aligned([column.head for column in columns], columns, widths).rstrip("\n"), style="bold")
 
 
-def _write_folded(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[Sequence[str]], out: TextIO) -> None:
+def _write_folded(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[Sequence[str]], out: TextIO) -> Sequence[str]:
     from archcalc.render.terminal import console, plain_table
 
     page = console(out)
@@ -115,9 +124,10 @@ def _write_folded(columns: Sequence[Column], widths: Sequence[int], cells: Seque
         for line in cells:
             table.add_row(*(_at_dots(line[i], room) if i in folded else line[i] for i in kept))
         page.print(table)
+    left_out = [column.head for i, column in enumerate(columns) if i not in kept and any(line[i] for line in cells)]
     if len(kept) < filled:
-        left_out = ", ".join(column.head for i, column in enumerate(columns) if i not in kept and any(line[i] for line in cells))
-        page.print(f"(too narrow for: {left_out})", style="dim")
+        page.print(f"(too narrow for: {', '.join(left_out)})", style="dim")
+    return left_out
 
 
 def _at_dots(text: str, room: int) -> str:

@@ -13,6 +13,7 @@ from archcalc.render.rows import (
     exact,
     markdown_text,
     text,
+    told_of,
     write_csv,
     write_html,
     write_latex,
@@ -55,6 +56,9 @@ def write(rows: Sequence[dict[str, Any]], form: str, out: TextIO) -> None:
     ]
     extra = tuple(Column(name, name.removeprefix("set."), _cell, right=True) for name in asked)
     columns = (FITS if machines else _MODEL)[:1] + extra + (FITS if machines else _MODEL)[1:]
+    if len({row["engine"] for row in rows if row.get("engine")}) > 1:
+        # What tells the rows apart stays, however narrow the terminal is.
+        columns = tuple(column._replace(spare=0) if column.key == "engine" else column for column in columns)
     notes = [*_said(rows), *(_notes(rows) if machines else ())]
     lines = [_line(row, columns) for row in rows]
     if form == "latex":
@@ -65,7 +69,7 @@ def write(rows: Sequence[dict[str, Any]], form: str, out: TextIO) -> None:
         write_markdown(columns, lines, out)
         out.writelines(f"\n{markdown_text(note)}\n" for note in notes)
     else:
-        write_table(columns, lines, out)
+        notes = told_of(notes, write_table(columns, lines, out))
         if notes:
             from archcalc.render.terminal import console
 
@@ -112,6 +116,9 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     taken = dict.fromkeys((row["prompt_taken"], row["output_taken"]) for row in rows if row.get("prompt_taken"))
     lengths = [f"{units.format_tokens(isl)} prompt and {units.format_tokens(osl)} output tokens" for isl, osl in taken]
     load = ", or ".join(lengths) if len(lengths) <= 3 else f"of {len(lengths)} lengths: --format csv has them"
+    if not taken:
+        # Nothing that these words are about: every row is refused.
+        return []
     return [
         *([f"weights are as stored where --quant names no other; {others}"] if stored else []),
         f"tokens/s: forecast output of all requests together, a request {load}; <= is a bound, where nothing is forecast. $/M tokens: of "

@@ -18,7 +18,7 @@ def plan_text(p: TrainPlan) -> str:
     words += [f"{name.upper()} {n}" for name in ("dp", "fsdp", "tp", "pp", "cp", "ep") if (n := getattr(p, name)) > 1]
     words += [f"ZeRO {p.zero}"] if p.zero and p.fsdp == 1 else []
     words += ["sequence parallel"] if p.sp else []
-    words += [f"LoRA {p.lora_rank} on {', '.join(p.lora_targets)}"] if p.lora_rank else []
+    words += [f"{'DoRA' if p.dora else 'LoRA'} {p.lora_rank} on {', '.join(p.lora_targets)}"] if p.lora_rank else []
     words += [p.quant] if p.quant else []
     words += [f"checkpointing {p.checkpointing}", f"{p.attention} attention", f"{p.loss} loss"]
     words += [f"offload {p.offload}"] if p.offload != "none" else []

@@ -25,6 +25,7 @@ class Entry(NamedTuple):
 
     `aliases` are further names; those with a slash are repository ids that the same repository has or had. `release` is
     YYYY-MM-DD, or YYYY-MM, and `license` the SPDX id or the publisher's own name for it; each is None where not known for certain.
+    `release_note` says where the release is another date's that was at hand.
     `card` says whether `model_cards/` has one of it. `origin` says how the config was had, `origin_note` what else to know about that.
     """
 
@@ -37,6 +38,7 @@ class Entry(NamedTuple):
     origin: str
     origin_note: str | None
     card: bool = True
+    release_note: str | None = None
 
 
 def years_behind(release: str | None) -> int:
@@ -126,7 +128,7 @@ def _read() -> tuple[tuple[Entry, ...], dict[str, Entry]]:
     found = tuple(
         Entry(
             row["name"], row["repo"], tuple(row["aliases"]), row["family"], row["release"], row["license"],
-            row["origin"], row["origin_note"], row.get("card", True),
+            row["origin"], row["origin_note"], row.get("card", True), row.get("release_note"),
         )
         for row in rows
     )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import get_args
 from archcalc.analysis.activations.saved import FP32, INT64, Block, How, Linear, Saved, linears_of
 from archcalc.analysis.activations.scans import RECOMPUTED, scan_saved
 from archcalc.errors import UnsupportedError, unknown
+from archcalc.figures import memory
 from archcalc.model import (
     Architecture,
     Attend,
@@ -109,10 +110,23 @@ def _norms(a: Architecture, how: How, layer: Layer) -> Iterator[Saved]:
 
 def unreached(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     """What the first layer does not keep beside an adapter: no gradient reaches the frozen embedding, nor the norm that reads
-    it."""
+    it, nor what is dropped of its output or multiplied with that of a frozen matrix."""
     if how.trains or how.embeds:
         return []
-    return [s for s in _norms(a, how, layer) if s.name.startswith(("input_layernorm", "ln_1")) and not s.fixed]
+    out = [s for s in _norms(a, how, layer) if s.name.startswith(("input_layernorm", "ln_1")) and not s.fixed]
+    if how.adapter_dropout or how.dora:
+        first = [
+            x
+            for x in linears_of(layer)
+            if x.read == a.facts.hidden_size and not x.row and (layer.parallel or x.tensor.role == "attention")
+        ]
+        out += [s for s in _input(how, "attention", "", first, a.facts.hidden_size, how.residual) if s.name.endswith(_BEHIND)]
+    return out
+
+
+_MASK, _LESS_ONE, _WHOLE = ": mask of the dropout", ": magnitudes less one", ": the matrix in the adapter's type"
+_BEHIND = _MASK, _LESS_ONE, _WHOLE
+"""What the gradient of an adapted matrix's input needs, and nothing else."""
 
 
 def wide_norms(layer: Layer, hidden: int) -> list[Tensor]:
@@ -155,10 +169,42 @@ def _input(
         if how.adapter_dropout:
             if place < modules:
                 yield Saved("adapters", f"{reader.name}: adapter's input after dropout", kept, width, split=split)
-                yield Saved("adapters", f"{reader.name}: mask of the dropout", 1, width, split=split)
+                yield Saved("adapters", f"{reader.name}{_MASK}", how.adapter_size if how.cpu else 1, width, split=split)
         elif kept != size or how.amp or not (shared or place):
             yield Saved("adapters", f"{reader.name}: adapter's input", kept, width, split=split)
         yield Saved("adapters", f"{reader.name}: between the adapter's matrices", kept, how.rank)
+        if how.dora:
+            yield from dora_saved(how, reader.name, reader.read, reader.write, kept, not reader.row)
+
+
+def dora_saved(how: How, name: str, read: int, write: int, kept: int, split: bool = False) -> Iterator[Saved]:
+    """What DoRA keeps beside the adapter of a matrix: the outputs of both, which its magnitudes multiply, and three vectors of these.
+
+    PEFT 0.21, tuners/lora/dora.py `DoraLinearLayer.forward`: `(mag_norm_scale - 1) * base_result + mag_norm_scale * lora_result`, where the
+    norm is detached. What an adapter drops its matrix reads again, whole and in the adapter's type, and the gradient of that needs it
+    (variants.py `DoraLinearVariant.forward`: `base_result = None`).
+    """
+    again = how.adapter_dropout
+    yield Saved("adapters", f"{name}: the matrix's output", kept if again else how.size, write, split=split)
+    yield Saved("adapters", f"{name}: the adapter's output", kept, write, split=split)
+    yield Saved("adapters", f"{name}: norms, magnitudes", how.adapter_size, fixed=2 * write)
+    yield Saved("adapters", f"{name}{_LESS_ONE}", how.adapter_size, fixed=write)
+    if again and how.whole:
+        yield Saved("adapters", f"{name}{_WHOLE}", kept, fixed=read * write)
+
+
+def dora_working(layer: Layer, how: How) -> int:
+    """Bytes alive at once while DoRA takes the norm of a layer's largest adapted matrix."""
+    return max((norm_bytes(how, x.read, x.write) for x in linears_of(layer) if f"decoder.{x.name}" in how.targets), default=0)
+
+
+def norm_bytes(how: How, read: int, write: int) -> int:
+    """Bytes alive at once while DoRA takes the norm of a matrix and its adapter.
+
+    PEFT 0.21, tuners/lora/dora.py `get_lora_weight`, `get_weight_norm`: a unit matrix goes through the adapter, whose product is kept
+    beside it, scaled, and added to the matrix, which is there in the same type too if it is cast or dequantized.
+    """
+    return how.adapter_size * (read * (read + how.rank) + (4 if how.whole else 3) * read * write)
 
 
 # Attention
@@ -614,11 +660,41 @@ def streams_saved(t: Tensor, how: How, hidden: int, normed: bool = False) -> Ite
         yield Saved("norm", f"{name}: output of the block", how.size if mixes else FP32, hidden + n + (n * n if mixes else 0))
 
 
+# Weights of one row whose part in a layer is known: gains, biases and gates by the names that their modules give them.
+_LEARNED = frozenset(
+    """
+    A A_log D alpha alpha_n alpha_p base bias correct_output_scale cross_attn_attn_gate cross_attn_mlp_gate dense_bias dt_bias gate
+    gate_attention gate_bias gate_ffw hidden_states_bias hidden_states_scale input_residual lambda_1 lambda_2 lambda_k1 lambda_k2 lambda_q1
+    lambda_q2 lambdas layer_multipliers layer_scalar ngram_heads_offsets ngram_heads_vocab_sizes post_attention_residual q_bias query
+    recurrent_param residual_bias residual_scale s_gate scale sinks sqk suv_gate suv_up time_decay time_first time_mix_key
+    time_mix_receptance time_mix_value v_bias weight
+    """.split()
+)
+
+
+def without_rule(a: Architecture) -> list[str]:
+    """Learned rows of no known name: what a layer keeps for their products is not counted."""
+    found = {
+        tensor.name
+        for stack in a.stacks
+        for layer in stack.kinds
+        if stack.part == "decoder"
+        for tensor in layer.tensors
+        if tensor.role in ("attention", "mlp", "other")
+        and sum(n > 1 for n in tensor.shape) < 2
+        and tensor.name.rpartition(".")[2] not in _LEARNED
+    }
+    return sorted(found)
+
+
 def layer_saved(a: Architecture, layer: Layer, how: How) -> list[Saved]:
     """What one layer keeps, as transformers computes it."""
     for step in layer.steps:
         if not isinstance(step, STEPS):
             raise UnsupportedError(f"what a step of the kind {type(step).__name__} keeps in training is not known")
+    for cache in layer.caches:
+        if cache.kind not in memory.KINDS:
+            raise UnsupportedError(f"what attention over caches of kind {cache.kind!r} keeps in training is not known")
     linears = linears_of(layer)
     out = list(_norms(a, how, layer))
     if layer.attends and not (len(layer.attends) == 1 and layer.attends[0].heads == 0):

@@ -50,12 +50,14 @@ class How(NamedTuple):
     `amp` keeps weights and the residual stream in fp32 and computes matrices in `size` bytes. `trains` says whether the weights of
     the model are trained; `adapters` is rank and element size of low-rank adapters beside the matrices named in `targets`.
     With `inputs` frozen matrices keep what they read too, as nf4's did before bitsandbytes 0.45 (autograd/_functions.py
-    `MatMul4Bit`). With `adapter_dropout` each adapter reads a copy of its own, and keeps the mask. `joined` projects queries, keys
+    `MatMul4Bit`). With `adapter_dropout` each adapter reads a copy of its own, and keeps the mask. With `dora` each has a magnitude for
+    each output, and `whole` says that its matrix is cast or dequantized for what is dropped. `joined` projects queries, keys
     and values with one matrix, whose values stay a view of it, or are copied for all heads, and has one kernel for each GELU
     (LitGPT 0.5, model.py). Rows of experts are `exchanged` where ranks share the experts. A model that is
     `compiled` keeps no cast and no step of an elementwise chain whose input is kept: those are made again (PyTorch 2.13,
     torch/_functorch/partitioners.py `min_cut_rematerialization_partition`), but what a matrix's gradient reads is kept.
-    `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps.
+    `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps,
+    dropout with factors for a mask.
     """
 
     size: int = 2
@@ -71,6 +73,8 @@ class How(NamedTuple):
     inputs: bool = False
     capacity: int = 100
     adapter_dropout: bool = False
+    dora: bool = False
+    whole: bool = False
     joined: bool = False
     exchanged: bool = False
     compiled: bool = False

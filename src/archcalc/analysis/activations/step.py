@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archcalc.analysis.activations.checkpointing import layer_kept, rank_bytes
-from archcalc.analysis.activations.layers import norm_of, norm_saved, streams_saved, unreached
+from archcalc.analysis.activations.layers import dora_saved, norm_of, norm_saved, streams_saved, unreached
 from archcalc.analysis.activations.saved import FP32, INT64, How, Loss, Saved
 from archcalc.model import Architecture
 
@@ -57,26 +57,37 @@ def outside(a: Architecture, how: How) -> list[Saved]:
                 out += norm_saved(norm_of(a, t), how, t.name[:-7], t.elements, t.elements, how.residual, block="head")
     if how.trains or any(name.startswith("saved:head.") for name in how.targets):
         out.append(Saved("head", "head: input", how.size, hidden))
-    out += _end_adapters(how, hidden)
+    out += _end_adapters(how, hidden, a.facts.vocab_size)
     if a.capped and not how.compiled:
         out.append(Saved("head", "capped logits", FP32 if a.capped_in == "fp32" else how.size, a.facts.vocab_size, split=True))
     return out
 
 
-def _end_adapters(how: How, hidden: int) -> list[Saved]:
+def _end_adapters(how: How, hidden: int, vocab: int) -> list[Saved]:
     """What adapters on the embedding and the head keep (PEFT 0.21, tuners/lora/layer.py `Linear.forward`, `Embedding.forward`): the
     head's input in their type, and the vectors between their two factors."""
     out = []
     if any(name.startswith("head.") for name in how.targets):
         if how.adapter_size != how.size or how.adapter_dropout:
             out.append(Saved("adapters", "head: the adapter's input", how.adapter_size, hidden))
+            if how.adapter_dropout:
+                out.append(Saved("adapters", "head: mask of the dropout", how.adapter_size if how.cpu else 1, hidden))
         elif not how.trains:
             out.append(Saved("adapters", "head: input", how.size, hidden))
         out.append(Saved("adapters", "head: between the factors", how.adapter_size, how.rank))
+        if how.dora:
+            out += dora_saved(how, "head", hidden, vocab, how.size if how.amp else how.adapter_size, True)
     if how.embeds and not how.trains:
         out.append(Saved("embedding", "token numbers", INT64, 1))
     if any(name.startswith("embedding.") for name in how.targets):
         out.append(Saved("adapters", "embedding: between the factors", how.adapter_size, how.rank))
+        if how.dora:
+            # PEFT 0.21, tuners/lora/dora.py `DoraEmbeddingLayer.forward`: the same products, with one vector of magnitudes; the sum whose
+            # norm is taken is held to the end, as `scripts/build_training.py --dora` measures it.
+            out.append(Saved("adapters", "embedding: with its adapter", how.adapter_size, fixed=hidden * vocab))
+            out.append(Saved("adapters", "embedding: its output", how.residual, hidden))
+            out.append(Saved("adapters", "embedding: the adapter's output", how.adapter_size, hidden))
+            out.append(Saved("adapters", "embedding: norms and magnitudes", how.adapter_size, fixed=2 * hidden))
     return out
 
 

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from archcalc import report, units
-from archcalc.analysis.diagnose.predicted import Predicted, command_of, predict
+from archcalc.analysis.diagnose.lost import estimated, listed, lost, with_quant
+from archcalc.analysis.diagnose.predicted import Predicted, command_of, left_out, predict
 from archcalc.analysis.diagnose.program import program
 from archcalc.analysis.diagnose.remedies import MOST
 from archcalc.analysis.diagnose.remedies import remedies as remedies_of
+from archcalc.commands.change import written
 from archcalc.commands.logs import APART, WORDS, Kind, Logged
-from archcalc.commands.words import Command, of_arguments
+from archcalc.commands.words import of_arguments
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.hardware import GpuSpec
 
@@ -88,8 +90,22 @@ def diagnose(
             f"the log is of a GPU with {units.format_bytes(log.memory_bytes)}, and {gpus.device.known_as} has"
             f" {units.format_bytes(gpus.device.visible_bytes)}: what is predicted is of the latter"
         )
-    remedies = list(remedies_of(log, kind, command, predicted, judged)) if kind is not None else []
-    notes += _told(log, kind, predicted, bool(remedies))
+    if gpus is None and predicted is not None and (resized := _resized(predicted)):
+        notes.append(resized)
+    unknown = lost(log, predicted, model) if kind is not None and kind not in _STOPPED else []
+    if not unknown and not listed(log):
+        words = with_quant(command, predicted, quant)
+        if words is None:
+            unknown = [f"the command needs a checkpoint in {quant}, and {source} is not: --model names the one that it loads"]
+        elif command is not None:
+            command = command._replace(words=(*command.words, *words))
+            notes.append("the log does not list the arguments of its command: whatever else it has, the commands here lack")
+    if unknown:
+        notes += [*unknown, *filter(None, [estimated(log)])]
+    remedies = list(remedies_of(log, kind, command, predicted, judged)) if kind is not None and not unknown else []
+    if remedies:
+        notes += left_out(log)
+    notes += _told(log, kind, predicted, bool(remedies or unknown))
     spec = gpus or (predicted.ask.gpus if predicted else None)
     return (
         report.Diagnosis(
@@ -99,7 +115,7 @@ def diagnose(
             model=source or "",
             gpu=spec.device.known_as if spec else log.gpu,
             gpus=spec.count if spec else log.gpus,
-            command=_line(command) if command else log.command,
+            command=written(command) if command else log.command,
             terms=terms,
             # Each replica has a cache of its own, and says what that holds.
             tokens=report.DiagnosedTokens(
@@ -114,6 +130,18 @@ def diagnose(
         ),
         predicted,
     )
+
+
+def _resized(predicted: Predicted) -> str:
+    """What to know of a card whose memory is not that of the one that it is taken for."""
+    from archcalc.hardware import devices
+
+    here = predicted.ask.gpus.device
+    listed = next((d for d in devices() if d.id == here.id), here)
+    if abs(here.visible_bytes - listed.visible_bytes) <= listed.visible_bytes // 50:
+        return ""
+    sizes = f"{units.format_bytes(here.visible_bytes)}, and {listed.id} has {units.format_bytes(listed.visible_bytes)}"
+    return f"the log's GPU has {sizes}: it is taken for one with the memory that the log states"
 
 
 _SPEAKS_OF_MEMORY = re.compile(r"(?i)\bmemory\b|mem[-_]fraction|gpu[-_]memory[-_]utilization|\bkv[ _-]?cache\b|\bcache blocks\b")
@@ -147,10 +175,6 @@ def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: b
         yield "accept its licence on the model's page, and log in where the engine runs: `hf auth login`, or HF_TOKEN"
     elif kind is not None and kind not in ("model", "flag") and predicted is not None and not helped:
         yield "no change that was tried starts by the prediction"
-
-
-def _line(command: Command) -> str:
-    return " ".join(shlex.quote(w) for w in (*command.program.split(), *command.words))
 
 
 def _terms(log: Logged, predicted: Predicted | None) -> list[report.DiagnosedTerm]:

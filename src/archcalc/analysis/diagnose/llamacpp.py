@@ -21,6 +21,7 @@ class LlamaCpp(Program):
     executable = "llama-server"
     model_flag = "-m"
     fills_share = False
+    lists = False
 
     def settled(self, log: Logged, understood: Understood, architecture: Architecture) -> tuple[dict[str, Any], Any]:
         from archcalc.engines.engine import server

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
-import shlex
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from archcalc.analysis.ask import Understood, understand, with_draft
 from archcalc.analysis.fit import Ask, Fit, Plans, plans
-from archcalc.commands.flags import table
+from archcalc.commands.effects import effect
+from archcalc.commands.flags import Row, table
 from archcalc.commands.logs import Logged
-from archcalc.commands.words import Command, of_arguments
+from archcalc.commands.words import Command, of_text
 from archcalc.errors import ArchcalcError, UsageError
-from archcalc.hardware import GpuSpec, custom, devices, parse_spec
+from archcalc.hardware import Device, GpuSpec, custom, devices, parse_spec
 from archcalc.loader import Loaded, load
 
 
@@ -35,8 +37,9 @@ def command_of(log: Logged, model: str | None, notes: list[str]) -> Command | No
 
     if log.command:
         try:
-            return of_arguments(shlex.split(log.command))._replace(version=log.version)
-        except (ArchcalcError, ValueError):
+            # As a shell reads it: what is redirected is no argument.
+            return of_text(log.command)._replace(version=log.version)
+        except ArchcalcError:
             pass
     of = program(log)
     flags = table(of.engine)
@@ -61,8 +64,6 @@ def command_of(log: Logged, model: str | None, notes: list[str]) -> Command | No
         elif value is True:
             words.append(flag)
         elif isinstance(value, (dict, list, tuple)):
-            import json
-
             several = row.kind == "list" and not isinstance(value, dict)
             made = [v if isinstance(v, str) else json.dumps(v) for v in value] if several else [json.dumps(value)]
             words += [flag, *made] if made else []
@@ -70,6 +71,82 @@ def command_of(log: Logged, model: str | None, notes: list[str]) -> Command | No
             words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
     words += of.flags(log)
     return Command(of.engine, of.executable, tuple(words), (), log.version if of.releases else None)
+
+
+def _understood(command: Command, version: str | None, notes: list[str]) -> Understood:
+    """The command, read; where an argument that memory does not depend on cannot be, the command without those.
+
+    Raises `UsageError` as `understand` does where that is no help."""
+    try:
+        return understand(command, version)
+    except ArchcalcError as error:
+        words, kept = list(command.words), list[str]()
+        rows, at = table(command.engine).rows, 0
+        while at < len(words):
+            word = words[at]
+            found = next(iter(rows.get(word.partition("=")[0], ())), None) if word.startswith("-") else None
+            end = at + 1
+            while found is not None and end < len(words) and not words[end].startswith("-"):
+                end += 1
+            if found is None or effect(command.engine, found.name) == "used":
+                kept += words[at:end]
+            at = end
+        if kept == words:
+            raise
+        try:
+            made = understand(command._replace(words=tuple(kept), unknown=()), version)
+        except ArchcalcError:
+            raise error from None
+        notes.append(f"{error.message}: what is predicted is of the command without the flags that memory does not depend on")
+        return made
+
+
+_MANY = 8
+
+
+def left_out(log: Logged) -> Iterator[str]:
+    """What the log lists of its command and the commands made of it lack."""
+    from archcalc.analysis.diagnose.program import program
+
+    if log.command:
+        return
+    of = program(log)
+    flags = table(of.engine)
+    try:
+        known = flags.at(log.version if of.releases else None)
+    except UsageError:
+        known = flags.at(None)
+
+    def row(flag: str) -> Row | None:
+        return known[flag][0] if flag in known else next(iter(flags.rows.get(flag, ())), None)
+
+    lost = [*log.unread, *(flag for flag, value in log.asked if row(flag) is None and value is not False)]
+    if lost:
+        yield f"{_listed(lost)}: the log lists it in a form, or by a name, that is not read here; no command above has it"
+    own = []
+    for flag, value in log.beside:
+        found = row(flag)
+        if found is None or value in (None, False, "auto", "", -1, [], {}) or str(value) in (found.default, str(log.model)):
+            continue
+        if found.default or found.kind not in ("switch", "none") or value is not True:
+            own.append(f"{flag} {_shown(value)}".strip())
+        else:
+            own.append(flag)
+    if own:
+        more = f" and {len(own) - _MANY} more" if len(own) > _MANY else ""
+        yield (
+            f"no command above has {', '.join(own[:_MANY])}{more}, which the log lists too: of a list of all arguments it does not say"
+            " which were given"
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:_MANY]) + (f" and {len(names) - _MANY} more" if len(names) > _MANY else "")
+
+
+def _shown(value: Any) -> str:
+    text = "" if value is True else json.dumps(value) if isinstance(value, (dict, list)) else str(value)
+    return text if len(text) <= 40 else text[:40] + "…"
 
 
 def predict(
@@ -86,7 +163,7 @@ def predict(
     of = program(log)
     version = log.version if of.releases else None
     try:
-        understood = with_draft(understand(command, version), offline=offline)
+        understood = with_draft(_understood(command, version, notes), offline=offline)
     except ArchcalcError as error:
         notes.append(f"its arguments cannot be read: {error.message}")
         return None
@@ -122,32 +199,44 @@ def predict(
         return None
 
 
-def _larger(spec: GpuSpec, free: int) -> GpuSpec:
-    """A card of which more was free than the listed one has: the smallest listed size of it that has as much, or what was free."""
+def machine_of(log: Logged, understood: Understood) -> GpuSpec | None:
+    """The GPUs of the log: by their name and memory, else by the memory that it states."""
     from archcalc.hardware.here import with_memory
 
-    stem = spec.device.id.rpartition("-")[0] if re.search(r"-\d+gb$", spec.device.id) else spec.device.id
-    sizes = [d for d in devices() if re.fullmatch(re.escape(stem) + r"(?:-\d+gb)?", d.id) and d.visible_bytes >= free]
-    device = min(sizes, key=lambda d: d.visible_bytes) if sizes else with_memory(spec.device, free)
-    return spec._replace(device=device)
-
-
-def machine_of(log: Logged, understood: Understood) -> GpuSpec | None:
-    """The GPUs of the log: by their name, else by the memory that it states."""
     count = understood.asked.gpus or log.gpus or 1
-    spec: GpuSpec | None
+    spec: GpuSpec | None = None
     if log.gpu:
         try:
             spec = parse_spec(log.gpu)._replace(count=count)
-            free = log.term("free")
-            if free and not log.memory_bytes and free > spec.device.visible_bytes:
-                spec = _larger(spec, free)
-            if log.memory_bytes and abs(log.memory_bytes - spec.device.visible_bytes) > spec.device.visible_bytes // 50:
-                from archcalc.hardware.here import with_memory
-
-                spec = spec._replace(device=with_memory(spec.device, log.memory_bytes))
         except UsageError:
             spec = None
-        if spec is not None:
-            return spec
-    return GpuSpec(custom(log.memory_bytes), count) if log.memory_bytes else None
+    if spec is None:
+        return GpuSpec(custom(log.memory_bytes), count) if log.memory_bytes else None
+    size, free = log.memory_bytes, log.term("free")
+    if size:
+        if abs(size - spec.device.visible_bytes) > spec.device.visible_bytes // 50:
+            spec = spec._replace(device=_sized(spec, size) or with_memory(spec.device, size))
+    elif free and free > spec.device.visible_bytes:
+        # More was free than the listed one has: the smallest that has as much, or what was free.
+        larger = [d for d in _of_one_name(spec) if d.visible_bytes >= free]
+        spec = spec._replace(device=min(larger, key=lambda d: d.visible_bytes) if larger else with_memory(spec.device, free))
+    return spec
+
+
+def _of_one_name(spec: GpuSpec) -> list[Device]:
+    """Cards that drivers call alike and that were sold in several sizes: their names differ in the size alone."""
+
+    def bare(name: str) -> str:
+        return re.sub(r"[-_ ]?\d+ ?gb\b", "", name.lower()).strip()
+
+    return [d for d in devices() if bare(d.id) == bare(spec.device.id)]
+
+
+def _sized(spec: GpuSpec, size: int) -> Device | None:
+    """The one of a name that has as much memory, within what drivers and ECC keep of it; None where none has."""
+
+    def away(device: Device) -> int:
+        return min(abs(size - device.visible_bytes), abs(size - device.driver_bytes))
+
+    near = [d for d in _of_one_name(spec) if away(d) <= d.visible_bytes // 50]
+    return min(near, key=away) if near else None

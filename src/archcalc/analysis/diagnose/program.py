@@ -30,7 +30,8 @@ class Program:
 
     `engine` is the registry's, `executable` and `model_flag` how a command of it begins. `releases` says whether its releases are the
     engine's, `fills_share` whether its cache fills the share of the memory that it may take, whatever else is smaller, `serves_less`
-    whether it starts with a cache smaller than one request, `combines` whether one change and a shorter context are tried together, and
+    whether it starts with a cache smaller than one request, `combines` whether one change and a shorter context are tried together,
+    `lists` whether it prints its command's arguments, and
     `sequences` which limits of sequences are tried with a shorter context (0 for the command's own). `causes` are what a stop is called
     here, where that is not `WORDS`'.
     """
@@ -42,6 +43,7 @@ class Program:
     fills_share: ClassVar[bool] = True
     serves_less: ClassVar[bool] = False
     combines: ClassVar[bool] = False
+    lists: ClassVar[bool] = True
     sequences: ClassVar[tuple[int, ...]] = ()
     causes: ClassVar[Mapping[Kind, str]] = {}
 

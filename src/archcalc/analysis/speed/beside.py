@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from archcalc.analysis.speed.coefficients import device_class, fitted
+from archcalc.analysis.speed.work import Work
+from archcalc.commands.speeds import VARIABLES, Unmeasured, Where, departs, switched_on
+from archcalc.commands.words import Engine
 from archcalc.engines.engine import server
-from archcalc.engines.plan import Ask
+from archcalc.engines.plan import Ask, Fit
 
-_DRAFTS = frozenset(
-    "--speculative-config --speculative-model --spec-model --spec-method --speculative-algorithm --speculative-draft-model-path"
-    " --spec-draft-model --model-draft --spec-draft-hf --hf-repo-draft --spec-type --draft-model".split()
-)
-"""The flags that have tokens drafted: vLLM 0.33, SGLang 0.5.14, llama.cpp 0c1e57098 and mlx-lm 0.28, each engine's own parser."""
-_GRAPHLESS = "--enforce-eager", "--disable-cuda-graph"
+_POOLS = {
+    "--runner": ("pooling",), "--convert": ("embed", "classify", "reward"), "--is-embedding": ("true",),
+    "--task": ("embed", "embedding", "classify", "score", "reward"), "--embeddings": ("true",), "--embedding": ("true",),
+    "--reranking": ("true",),
+}  # fmt: skip
+"""The flags with which a decoder makes vectors or scores: vLLM 0.33, config/model.py; SGLang 0.5.23, srt/configs/model_config.py
+`is_generation_model`; llama.cpp 0c1e57098, tools/server/server-context.cpp."""
 _APART = "--disaggregation-mode", "--kv-transfer-config"
 
 
@@ -26,35 +30,85 @@ class Beside(NamedTuple):
     faster: int | None = 1
 
 
-def beside(flags: Mapping[str, str], ask: Ask, gpus: int) -> Beside | None:
-    """Of a command's flags, by their full names, with their values, and what they ask of the engine; `gpus` is what a layer can be split
-    over."""
+class Flags(NamedTuple):
+    """A command's flags by their full names, with their values as written, its variables, and what a layer can be split over."""
+
+    engine: Engine
+    given: Mapping[str, str]
+    environment: Mapping[str, str]
+    gpus: int
+
+
+def beside(flags: Flags | None, ask: Ask, fit: Fit, work: Work, requests: int) -> Beside | None:
+    """Why a plan for so many requests is run otherwise than the measurements were; None where it is not."""
+    if flags is None:
+        return _graphs({}, ask, fit, requests)
+    given, found = flags.given, dict[str, Unmeasured]()
+    for flag, value in given.items():
+        row = departs(flags.engine, flag, value)
+        if row is not None and _holds(row.where, fit, work, requests):
+            found[flag] = row
     # How many tokens are drafted for each step, where the engine's own settings say it.
     drafted = getattr(ask.own, "draft_tokens", 0) if server(ask.engine).torch else 0
-    for flag in (name for name, value in flags.items() if name in _DRAFTS and value not in ("", "none", "null", "NONE")):
+    if flag := next((flag for flag, row in found.items() if row.drafts), ""):
         # A step keeps the drafted tokens that it accepts, and makes one more (Leviathan et al. 2022, arXiv:2211.17192, algorithm 1).
         return Beside(
             f"tokens are drafted ({flag}): how many are accepted depends on the text, and no measurements of that stand behind a forecast",
             drafted + 1 if drafted else None,
         )
-    for flag in _APART:
-        if flag in flags and _apart(flags[flag]):
+    for flag, values in _POOLS.items():
+        if given.get(flag) in values:
+            return Beside(f"the command pools what the model makes ({flag}): it writes no tokens", None)
+    for flag in (flag for flag in _APART if flag in given):
+        if _apart(given[flag]):
             return Beside(
                 f"prompts are read on other machines than tokens are made ({flag}): no measurements stand behind a forecast"
             )
-    if flags.get("--kv-offload") == "false":
-        return Beside("the cache lies in the CPU's memory (--no-kv-offload): no measurements of that stand behind a forecast")
-    if flags.get("--split-mode", "layer") in ("row", "tensor"):
+        if given[flag].startswith("{"):
+            return Beside(f"{flag}: parts of the cache go elsewhere and back, and no measurements of that stand behind a forecast")
+    if given.get("--split-mode", "layer") in ("row", "tensor"):
         return Beside(
-            f"--split-mode {flags['--split-mode']}: the measurements behind a forecast split models by layers, one GPU after the other",
-            gpus,
+            f"--split-mode {given['--split-mode']}: the measurements behind a forecast split models by layers, one GPU after the other",
+            flags.gpus,
         )
-    for flag in _GRAPHLESS:
-        if flags.get(flag) == "true":
-            return Beside(f"{flag}: every kernel is started by itself, and the measurements behind a forecast ran with graphs")
-    if re.search(r'"cudagraph_mode"\s*:\s*"NONE"', flags.get("--compilation-config", "")):
-        return Beside("--compilation-config without graphs: the measurements behind a forecast ran with them")
-    return None
+    if slow := _graphs(given, ask, fit, requests):
+        return slow
+    said = [f"{_named(flag, given[flag])}: {row.what}" for flag, row in found.items()]
+    for name, value in flags.environment.items():
+        if name in VARIABLES and switched_on(value) and _holds(VARIABLES[name][1], fit, work, requests):
+            said.append(f"{name}={value[:40]}: {VARIABLES[name][0]}")
+    return Beside(f"{'; '.join(said)}: no measurements of that stand behind a forecast") if said else None
+
+
+def _holds(where: Where, fit: Fit, work: Work, requests: int) -> bool:
+    return {
+        "": True,
+        "ranks": fit.placement.gpus > 1,
+        "several": requests > fit.placement.dp,
+        "experts": work.experts > 0,
+        "windows": any(r.window is not None for r in work.reads),
+    }[where]
+
+
+def _named(flag: str, value: str) -> str:
+    if value == "false":
+        return f"--no-{flag.removeprefix('--')}"
+    return flag if value in ("true", "") else f"{flag} {value[:60]}"
+
+
+def _graphs(given: Mapping[str, str], ask: Ask, fit: Fit, requests: int) -> Beside | None:
+    """Why a step is not one graph, where the measurements were: none is captured, or none of so large a batch."""
+    most = server(ask.engine).captured(ask, fit)
+    each = -(-requests // fit.placement.dp)
+    if most is None or each <= most:
+        return None
+    flag = next((_named(flag, given[flag]) for flag in server(ask.engine).graph_flags if flag in given), "by default")
+    measured = fitted(ask.engine, device_class(ask.gpus.device)) if flag == "by default" else None
+    if measured is not None and each <= measured.batch:
+        # The measurements of such batches were run by default too.
+        return None
+    of = "no graphs are captured" if not most else f"graphs are captured of batches up to {most:,}, and {each:,} run at once"
+    return Beside(f"{of} ({flag}): kernels are started one by one, and the measurements behind a forecast ran with graphs")
 
 
 def _apart(value: str) -> bool:

@@ -15,12 +15,13 @@ from statistics import median
 from typing import Any, Literal, NamedTuple
 
 from archcalc import files, report, units
-from archcalc.analysis.fit import Ask, plans
+from archcalc.analysis.fit import Ask, Candidate, plans
 from archcalc.analysis.speed.coefficients import within
-from archcalc.analysis.speed.forecast import Calibration, Forecast
+from archcalc.analysis.speed.forecast import MOST_SEQUENCES, Calibration, Forecast
 from archcalc.analysis.speed.plan import Wanted, of_fit
 from archcalc.analysis.speed.terms import SERVED
-from archcalc.errors import UsageError
+from archcalc.engines.placement import Placement, rank_weights
+from archcalc.errors import ArchcalcError, ContextError, UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
 
@@ -33,29 +34,48 @@ _HINT = (
 )
 _MOST = 1e15
 """No count, time or rate of a benchmark is more."""
+_ABOVE = 1e-9
+"""And no time or rate is less."""
+_LONGEST = 1 << 24
+"""No request is longer, in tokens."""
 SLOWEST = 20.0
 """What takes so many times the forecast ran elsewhere than on the GPU; rows of published measurements take up to 6 times as long."""
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
-class Measurement(NamedTuple):
-    """`seconds` between two tokens of a request (decode), or of a whole prompt (prefill, and ttft of a server).
+class Of(NamedTuple):
+    """What a file says was measured; None and empty where it does not say.
 
-    `params` is how many parameters the file says that the model has, `beside` what it says that ran on the CPU; None and empty where it
-    does not say. `engine` is the one that the tool measures, where it measures one alone, `model` and `gpu` what the file calls them.
+    `params` is how many parameters the model has, `size` what its weights take in bytes, `storage` their type and `arch` the model's
+    architecture as GGUF names them. `gpu_layers` is how many layers were on the GPUs, `beside` where else a part ran. `engine` is
+    the one that the tool measures, where it measures one alone, `model` what the file calls the model, `gpu` the first of `gpus` that
+    `backends` ran on. `ubatch` is how many tokens of a prompt were multiplied at once, `kv` the type of the cache.
     """
+
+    params: int | None = None
+    size: int | None = None
+    storage: str = ""
+    arch: str = ""
+    gpu_layers: int | None = None
+    beside: str = ""
+    engine: str = ""
+    model: str = ""
+    gpu: str = ""
+    gpus: int | None = None
+    backends: tuple[str, ...] = ()
+    ubatch: int | None = None
+    kv: str = ""
+
+
+class Measurement(NamedTuple):
+    """`seconds` between two tokens of a request (decode), or of a whole prompt (prefill, and ttft of a server), and of what."""
 
     phase: Literal["decode", "prefill", "ttft"]
     isl: int
     osl: int
     concurrency: int
     seconds: float
-    params: int | None = None
-    gpu_layers: int | None = None
-    beside: str = ""
-    engine: str = ""
-    model: str = ""
-    gpu: str = ""
+    of: Of = Of()
 
 
 def _text(path: str) -> str:
@@ -72,144 +92,275 @@ def _text(path: str) -> str:
 def read_bench(path: str) -> list[Measurement]:
     """The measurements of a benchmark's file. Raises `UsageError` for a file of another tool, or one without any."""
     text = _text(path)
-    try:
-        raw = json.loads(text)
-    except ValueError:
-        if lines := _json_lines(text):
-            found = [m for raw in lines for m in _of_json(raw, path)]
-        else:
-            found = [*_llama_table(text), *_vllm_text(text)]
-    else:
-        found = list(_of_json(raw, path))
+    held = _objects(text)
+    found = (
+        [*_llama_table(text, path), *_served_text(text, path)] if held is None else [m for raw in held for m in _of_json(raw, path)]
+    )
     if not found:
         raise UsageError(f"{path}: no measurement that is known was found", f"it reads {_HINT}")
     return found
 
 
-def _json_lines(text: str) -> list[Any]:
-    """The objects of JSON lines, as llama-bench -o jsonl and SGLang's bench_serving write them; none where a line is anything else."""
-    try:
-        found = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except ValueError:
-        return []
-    return found if all(isinstance(raw, dict) for raw in found) else []
+def _objects(text: str) -> list[Any] | None:
+    """The objects of a JSON file: one, a list of them, or several one after the other, as `--append-result` and JSON lines have them; what
+    a tool logs before them is passed over. None where there are none."""
+    decoder, found, at = json.JSONDecoder(), list[Any](), re.search(r"^\s*[\[{]", text, re.MULTILINE)
+    place = at.start() if at else len(text)
+    while place < len(text):
+        start = len(text) - len(text[place:].lstrip(" \t\r\n,"))
+        if start >= len(text):
+            break
+        try:
+            raw, place = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            return None
+        found += raw if isinstance(raw, list) else [raw]
+    return found if found and all(isinstance(raw, dict) for raw in found) else None
 
 
-def _of_json(raw: Any, path: str) -> Iterable[Measurement]:
-    if isinstance(raw, dict) and "avg_ts" in raw:
-        raw = [raw]
-    if isinstance(raw, list) and raw and all(isinstance(r, dict) and "avg_ts" in r for r in raw):
-        return [m for r in raw for m in _llama_bench(r, path)]
-    if isinstance(raw, dict) and ("mean_tpot_ms" in raw or "median_tpot_ms" in raw):
-        return _vllm_bench(raw, path)
-    if isinstance(raw, dict) and "inter_token_latency" in raw:
+def _of_json(raw: dict[str, Any], path: str) -> Iterable[Measurement]:
+    if "avg_ts" in raw:
+        return _llama_bench(raw, path)
+    if "mean_tpot_ms" in raw or "median_tpot_ms" in raw:
+        return _served(raw, path)
+    if "inter_token_latency" in raw:
         return _genai_perf(raw, path)
     raise UsageError(f"{path}: no benchmark that is known wrote this", f"it reads {_HINT}")
 
 
-def _number(raw: Any, key: str, path: str, least: float = 0.0) -> float:
+def _number(raw: Any, key: str, path: str, least: float = 0.0, most: float = _MOST) -> float:
     value = raw.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or not least <= value <= _MOST:
-        raise UsageError(f"{path}: {key} is {value!r}: a number from {least:g} was expected", "write the file again with the tool")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or not least <= value <= most:
+        number = "above 0" if least == _ABOVE else f"from {least:g}"
+        up = f" up to {most:,.0f}" if most < _MOST else ""
+        raise UsageError(
+            f"{path}: {key} is {value!r}: a number {number}{up} was expected",
+            "write the file again with the tool, and leave it as it is",
+        )
     return float(value)
 
 
+def _whole(raw: Any, key: str, path: str, least: int = 0, most: float = _MOST) -> int:
+    value = _number(raw, key, path, least, most)
+    if value != int(value):
+        raise UsageError(f"{path}: {key} is {value:g}: a whole number was expected", "write the file again with the tool")
+    return int(value)
+
+
+# llama-bench
+
+
 def _llama_bench(r: dict[str, Any], path: str) -> Iterable[Measurement]:
-    prompt, output = int(_number(r, "n_prompt", path)), int(_number(r, "n_gen", path))
-    rate = _number(r, "avg_ts", path)
-    depth = int(_number(r, "n_depth", path)) if "n_depth" in r else 0
-    if rate <= 0 or (prompt and output) or (depth and prompt):
+    prompt, output = _whole(r, "n_prompt", path, most=_LONGEST), _whole(r, "n_gen", path, most=_LONGEST)
+    depth = _whole(r, "n_depth", path, most=_LONGEST) if "n_depth" in r else 0
+    rate = _number(r, "avg_ts", path, _ABOVE)
+    if (prompt and output) or (depth and prompt):
         return  # A mix of both says neither.
-    params = int(_number(r, "model_n_params", path)) if r.get("model_n_params") else None
+    of = _of_llama(r, path)
+    if prompt:
+        yield Measurement("prefill", prompt, 1, 1, prompt / rate, of)
+    elif output:
+        yield Measurement("decode", max(1, depth), output, 1, 1 / rate, of._replace(ubatch=None))
+
+
+def _of_llama(r: dict[str, Any], path: str) -> Of:
     layers = r.get("n_gpu_layers")
     layers = layers if isinstance(layers, int) and not isinstance(layers, bool) and layers >= 0 else None  # below zero: all
-    beside = f"n_cpu_moe {r['n_cpu_moe']}" if r.get("n_cpu_moe") else "no_kv_offload" if r.get("no_kv_offload") is True else ""
-    if str(r.get("backends", "")).upper() == "CPU":
-        beside = beside or "backends CPU"
-    said = params, layers, beside, "llama.cpp", "", str(r.get("gpu_info") or "")
-    if prompt:
-        yield Measurement("prefill", prompt, 1, 1, prompt / rate, *said)
-    elif output:
-        yield Measurement("decode", max(1, depth), output, 1, 1 / rate, *said)
+    backends = tuple(each.strip() for each in str(r.get("backends") or "").split(",") if each.strip())
+    overrides = str(r.get("tensor_buft_overrides") or "none")
+    beside = ""
+    if r.get("n_cpu_moe"):
+        beside = f"on the CPU (n_cpu_moe {r['n_cpu_moe']})"
+    elif r.get("no_kv_offload") not in (None, False, 0, "0", "false"):
+        beside = "on the CPU (no_kv_offload)"
+    elif backends == ("CPU",) or backends == ("BLAS",):
+        beside = f"on the CPU (backends {backends[0]})"
+    elif "RPC" in backends:
+        beside = "on other machines (backends RPC)"
+    elif "CPU" in overrides:
+        beside = f"on the CPU (tensor_buft_overrides {overrides[:40]})"
+    elif str(r.get("split_mode") or "layer") in ("row", "tensor"):
+        beside = f"cut across GPUs (split_mode {r['split_mode']})"
+    arch, storage = _model_type(str(r.get("model_type") or ""))
+    named = [name.strip() for name in str(r.get("gpu_info") or "").split(",") if name.strip()]
+    # A run on one of several, or on those that it names, does not say how many they were.
+    whole = str(r.get("split_mode") or "layer") == "layer" and str(r.get("devices") or "auto") == "auto"
+    kinds = {str(r[key]) for key in ("type_k", "type_v") if r.get(key)}
+    return Of(
+        params=_whole(r, "model_n_params", path, 1) if r.get("model_n_params") else None,
+        size=_whole(r, "model_size", path, 1) if r.get("model_size") else None,
+        storage=storage,
+        arch=arch,
+        gpu_layers=layers,
+        beside=beside,
+        engine="llama.cpp",
+        gpu=named[0] if named else "",
+        gpus=len(named) if named and whole else None,
+        backends=backends,
+        ubatch=_whole(r, "n_ubatch", path, 1) if r.get("n_ubatch") else None,
+        kv=kinds.pop() if len(kinds) == 1 else "",
+    )
 
 
-def _vllm_bench(r: dict[str, Any], path: str) -> Iterable[Measurement]:
-    done = int(_number(r, "completed", path, 1))
-    isl, osl = round(_number(r, "total_input_tokens", path) / done), round(_number(r, "total_output_tokens", path) / done)
-    most = r.get("max_concurrency") or r.get("request_rate")
-    if not isinstance(most, (int, float)) or not math.isfinite(most) or most < 1 or not r.get("max_concurrency"):
-        raise UsageError(f"{path}: the concurrency is not stated", "run `vllm bench serve` with --max-concurrency")
-    tpot = _number(r, "median_tpot_ms" if "median_tpot_ms" in r else "mean_tpot_ms", path)
+_SIZES = {"small": "_s", "medium": "_m", "large": "_l"}
+# What llama_model_ftype_name calls a type otherwise than llama-quantize does (llama.cpp 0c1e57098, src/llama-model-loader.cpp).
+_TYPES = {"q2_k_m": "q2_k", "iq3_s mix": "iq3_m", "mxfp4 moe": "mxfp4_moe", "all f32": "f32"}
+
+
+def _model_type(text: str) -> tuple[str, str]:
+    """The architecture and the file type of such as "llama 8B Q4_K - Medium"; empty where they are not known.
+
+    >>> _model_type("qwen3moe 30B.A3B IQ4_XS - 4.25 bpw"), _model_type("llama 8B Q2_K - Medium")
+    (('qwen3moe', 'iq4_xs'), ('llama', 'q2_k'))
+    """
+    arch, _, rest = text.strip().partition(" ")
+    kind = re.sub(r"^\S+\s+", "", rest).removeprefix("(guessed) ").lower()
+    name, _, more = (part.strip() for part in kind.partition(" - "))
+    name += _SIZES.get(more, "")
+    name = _TYPES.get(name, name)
+    return arch, name if re.fullmatch(r"(?:i?q\d\w*|tq\d_0|mxfp4_moe|nvfp4|b?f16|f32)", name) else ""
+
+
+_COLUMNS = {
+    "model": "model_type", "size": "model_size", "params": "model_n_params", "backend": "backends", "ngl": "n_gpu_layers",
+    "sm": "split_mode", "nkvo": "no_kv_offload", "ot": "tensor_buft_overrides", "dev": "devices", "test": "test", "t/s": "avg_ts",
+}  # fmt: skip
+"""llama-bench's columns whose names are others than those of its JSON (llama-bench.cpp `markdown_printer`)."""
+_UNITS = {"": 1, "M": 10**6, "B": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_DEVICES = (
+    # What ggml's back ends log of the devices that they find, before the table (0c1e57098, ggml/src/ggml-cuda, ggml-vulkan, ggml-metal).
+    re.compile(r"^\s*Device \d+: (.+?), (?:compute capability|gfx)", re.MULTILINE),
+    re.compile(r"^ggml_vulkan: \d+ = (.+?) \(", re.MULTILINE),
+    re.compile(r"^ggml_metal_\w+: (?:GPU name:|found device:|picking default device:)\s+(.+?)\s*$", re.MULTILINE),
+)
+
+
+def _llama_table(text: str, path: str) -> Iterable[Measurement]:
+    """Rows such as `| llama 8B Q4_K | … | pp512 | 1234.5 ± 6.7 |`, `tg128 @ d4096` with tokens in the cache before."""
+    devices = next((found for pattern in _DEVICES if (found := pattern.findall(text))), [])
+    header: list[str] = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if "test" in cells and "t/s" in cells:
+            header = [_COLUMNS.get(cell, cell) for cell in cells]
+        # A table without its header ends with the test and the rate.
+        row = dict(zip(header, cells, strict=False)) if len(header) == len(cells) else {"test": cells[-2:][0], "avg_ts": cells[-1]}
+        test = re.fullmatch(r"(pp|tg) ?(\d+)(?: @ d(\d+))?", row["test"])
+        rate = _NUMBER.match(row["avg_ts"])
+        if len(cells) < 3 or not test or not rate:
+            continue
+        made: dict[str, Any] = {"n_prompt": 0, "n_gen": 0, "avg_ts": float(rate[0]), "n_depth": int(test[3] or 0)}
+        made["n_prompt" if test[1] == "pp" else "n_gen"] = int(test[2])
+        for key in ("model_size", "model_n_params"):
+            size = re.fullmatch(r"([\d.]+) ?(|M|B|[KMGT]iB)", row.get(key, ""))
+            if size and size[1].count(".") < 2:
+                made[key] = round(float(size[1]) * _UNITS[size[2]])
+        for key in ("n_gpu_layers", "n_cpu_moe", "n_ubatch"):
+            if re.fullmatch(r"-?\d{1,9}", row.get(key, "")):
+                made[key] = int(row[key])
+        made |= {
+            key: row[key]
+            for key in ("model_type", "backends", "split_mode", "no_kv_offload", "tensor_buft_overrides")
+            if key in row
+        }
+        made |= {key: row[key] for key in ("devices", "type_k", "type_v") if key in row}
+        yield from _llama_bench({**made, "gpu_info": ", ".join(devices)}, path)
+
+
+# Servers
+
+
+def _served(r: dict[str, Any], path: str) -> Iterable[Measurement]:
+    """A run of `vllm bench serve` or of SGLang's bench_serving, at one concurrency."""
+    done = _whole(r, "completed", path, 1)
+    most, rate = r.get("max_concurrency"), r.get("request_rate")
+    if not most:
+        raise UsageError(
+            f"{path}: the concurrency is not stated (max_concurrency)", "run `vllm bench serve` with --max-concurrency"
+        )
+    concurrency = _whole(r, "max_concurrency", path, 1, MOST_SEQUENCES)
+    if isinstance(rate, (int, float)) and not isinstance(rate, bool) and math.isfinite(rate):
+        raise UsageError(
+            f"{path}: request_rate is {rate:g}: how many requests ran at once is not stated",
+            "run it with --request-rate inf, which keeps --max-concurrency of them running",
+        )
+    if done < concurrency:
+        raise UsageError(
+            f"{path}: completed is {done:,}: max_concurrency {concurrency:,} was never reached",
+            "run it with several times as many prompts as run at once (--num-prompts)",
+        )
+    into, out = (_number(r, key, path, done) for key in ("total_input_tokens", "total_output_tokens"))
+    isl, osl = max(1, round(into / done)), max(1, round(out / done))
+    _lengths(isl, osl, path, "total_input_tokens", "total_output_tokens")
     # SGLang's own names itself; "openai" may be any server.
     engine = next((name for name in ("sglang", "vllm") if str(r.get("backend") or "").startswith(name)), "")
-    said = None, None, "", engine, str(r.get("model_id") or "")
-    if tpot > 0 and osl > 1:
-        yield Measurement("decode", max(1, isl), osl, int(most), tpot / 1000, *said)
+    of = Of(engine=engine, model=str(r.get("model_id") or ""))
+    if osl > 1:
+        name = "median_tpot_ms" if "median_tpot_ms" in r else "mean_tpot_ms"
+        yield Measurement("decode", isl, osl, concurrency, _number(r, name, path, _ABOVE) / 1000, of)
     name = "median_ttft_ms" if "median_ttft_ms" in r else "mean_ttft_ms"
-    if name in r and _number(r, name, path) > 0:
-        yield Measurement("ttft", max(1, isl), max(1, osl), int(most), _number(r, name, path) / 1000, *said)
+    if name in r:
+        yield Measurement("ttft", isl, osl, concurrency, _number(r, name, path, _ABOVE) / 1000, of)
+
+
+def _lengths(isl: int, osl: int, path: str, into: str, out: str) -> None:
+    if max(isl, osl) > _LONGEST:
+        key, tokens = (into, isl) if isl > _LONGEST else (out, osl)
+        raise UsageError(f"{path}: {key} makes {tokens:,} tokens a request", "write the file again with the tool")
 
 
 def _genai_perf(r: dict[str, Any], path: str) -> Iterable[Measurement]:
-    def average(key: str) -> float | None:
+    def average(key: str, least: float = _ABOVE) -> float | None:
         part = r.get(key)
-        return _number(part, "avg", path) if isinstance(part, dict) and part.get("avg") is not None else None
+        if not isinstance(part, dict) or part.get("avg") is None:
+            return None
+        return _number({f"{key}.avg": part["avg"]}, f"{key}.avg", path, least)
 
     config = r.get("input_config")
-    stimulus = (config.get("perf_analyzer") or {}).get("stimulus") if isinstance(config, dict) else None
-    concurrency = stimulus.get("concurrency") if isinstance(stimulus, dict) else None
-    if concurrency is None and isinstance(config, dict):
-        concurrency = config.get("concurrency")
-    isl, osl, gap = average("input_sequence_length"), average("output_sequence_length"), average("inter_token_latency")
-    if not isinstance(concurrency, int) or concurrency < 1:
-        raise UsageError(f"{path}: the concurrency is not stated", "run genai-perf with --concurrency")
-    if isl is None or osl is None or not gap:
+    config = config if isinstance(config, dict) else {}
+    places = ((config.get("perf_analyzer") or {}).get("stimulus"), config.get("loadgen"), config)
+    stated = next((place["concurrency"] for place in places if isinstance(place, dict) and place.get("concurrency")), None)
+    isl, osl = average("input_sequence_length"), average("output_sequence_length")
+    gap, first = average("inter_token_latency"), average("time_to_first_token")
+    if not isinstance(stated, int) or isinstance(stated, bool):
+        raise UsageError(f"{path}: the concurrency is not stated (input_config)", "run genai-perf with --concurrency")
+    concurrency = _whole({"concurrency": stated}, "concurrency", path, 1, MOST_SEQUENCES)
+    if isl is None or osl is None or gap is None:
         raise UsageError(
             f"{path}: input_sequence_length, output_sequence_length or inter_token_latency has no avg", f"it reads {_HINT}"
         )
-    yield Measurement("decode", max(1, round(isl)), max(1, round(osl)), concurrency, gap / 1000)
-    first = average("time_to_first_token")
-    if first:
-        yield Measurement("ttft", max(1, round(isl)), max(1, round(osl)), concurrency, first / 1000)
+    lengths = max(1, round(isl)), max(1, round(osl))
+    _lengths(*lengths, path, "input_sequence_length", "output_sequence_length")
+    yield Measurement("decode", *lengths, concurrency, gap / 1000)
+    if first is not None:
+        yield Measurement("ttft", *lengths, concurrency, first / 1000)
 
 
-def _llama_table(text: str) -> Iterable[Measurement]:
-    """Rows such as `| llama 8B Q4_K | … | pp512 | 1234.5 ± 6.7 |`, `tg128 @ d4096` with tokens in the cache before."""
-    for line in text.splitlines():
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if len(cells) < 3:
-            continue
-        test = re.fullmatch(r"(pp|tg)(\d+)(?: @ d(\d+))?", cells[-2])
-        rate = _NUMBER.match(cells[-1])
-        if not test or not rate or float(rate[0]) <= 0:
-            continue
-        tokens, depth = int(test[2]), int(test[3] or 0)
-        if test[1] == "tg":
-            yield Measurement("decode", max(1, depth), tokens, 1, 1 / float(rate[0]))
-        elif not depth:
-            yield Measurement("prefill", tokens, 1, 1, tokens / float(rate[0]))
+_PRINTED = {
+    "successful requests": "completed", "maximum request concurrency": "max_concurrency", "max request concurrency": "max_concurrency",
+    "total input tokens": "total_input_tokens", "total generated tokens": "total_output_tokens", "median tpot (ms)": "median_tpot_ms",
+    "mean tpot (ms)": "mean_tpot_ms", "median ttft (ms)": "median_ttft_ms", "mean ttft (ms)": "mean_ttft_ms",
+    "request rate configured (rps)": "request_rate", "traffic request rate": "request_rate",
+}  # fmt: skip
+"""What vLLM's and SGLang's tools print, and the keys of their JSON."""
 
 
-def _vllm_text(text: str) -> Iterable[Measurement]:
-    """The block that `vllm bench serve` prints at its end."""
-    values = {
-        name.strip().lower(): float(value)
-        for name, value in re.findall(r"^([A-Z][A-Za-z ()]+):\s+([\d.]+)\s*$", text, re.MULTILINE)
-        if _NUMBER.fullmatch(value)
-    }
-    done, concurrency = values.get("successful requests", 0), values.get("maximum request concurrency", 0)
-    tpot = values.get("median tpot (ms)", 0)
-    into, out = values.get("total input tokens", 0), values.get("total generated tokens", 0)
-    if done >= 1 and concurrency >= 1 and tpot > 0 and into and out:
-        isl, osl = max(1, round(into / done)), max(1, round(out / done))
-        yield Measurement("decode", isl, osl, int(concurrency), tpot / 1000)
-        if values.get("median ttft (ms)", 0) > 0:
-            yield Measurement("ttft", isl, osl, int(concurrency), values["median ttft (ms)"] / 1000)
+def _served_text(text: str, path: str) -> Iterable[Measurement]:
+    """The blocks that `vllm bench serve` and SGLang's bench_serving print, one for each run."""
+    for block in re.split(r"^=+ *Serving Benchmark Result *=+\s*$", text, flags=re.MULTILINE)[1:]:
+        values: dict[str, Any] = {}
+        for name, value in re.findall(r"^([A-Z][A-Za-z ()]+):\s+(\S+)\s*$", block, re.MULTILINE):
+            key = _PRINTED.get(name.strip().lower())
+            if key and _NUMBER.fullmatch(value) and key not in values:
+                values[key] = float(value)
+            elif name.strip().lower() == "backend":
+                values["backend"] = value
+        yield from _served(values, path)
 
 
 def engine_of(measured: list[Measurement], asked: str | None) -> str | None:
     """The engine that the tool measures, where it measures one alone; else the one asked for. Raises `UsageError` for another."""
-    found = next((m.engine for m in measured if m.engine), None)
+    found = next((m.of.engine for m in measured if m.of.engine), None)
     if found and asked is not None and asked != found:
         raise UsageError(f"--engine {asked}: the file's tool measures {found}", f"--engine {found}, or leave it out")
     return found or asked
@@ -221,11 +372,19 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
 
     rows: list[report.Calibrated] = []
     why = ""
+    ask = _as_said(ask, measured)
     for m in measured:
         _is_of(m, loaded, ask)
-        one = wanted._replace(isl=m.isl, osl=m.osl, tpot=None, ttft=None, calibration=None)
+        one = wanted._replace(isl=m.isl, osl=m.osl, tpot=None, ttft=None, calibration=None, ubatch=m.of.ubatch)
         asked = ask._replace(context_tokens=m.isl + m.osl, concurrency=m.concurrency)
-        found = plans(loaded.architecture, asked, alternatives=0)
+        try:
+            found = plans(loaded.architecture, asked, alternatives=0)
+        except ContextError as error:
+            raise UsageError(
+                f"{error.message}: the file's requests are of {m.isl:,} and {m.osl:,} tokens",
+                "name the model that was measured, or set the length that its engine was told with --set",
+            ) from None
+        _is_stored(m.of, found.model, asked)
         # What ran has the memory that it takes.
         made = of_fit(found, found.best, asked, one, raised=could_have_more(found.best, asked))
         _possible(m, made, loaded, asked)
@@ -277,39 +436,120 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
     )
 
 
+def _as_said(ask: Ask, measured: list[Measurement]) -> Ask:
+    """The question with the storage and the cache's type that the file says, where the options leave them open.
+
+    Raises `UsageError` for a file of several, and for a cache kept otherwise than was asked for."""
+    stored = {m.of.storage for m in measured} - {""}
+    kept = {_cached(m.of.kv) for m in measured if m.of.kv}
+    for said, key in ((stored, "model_type"), (kept, "type_k, type_v")):
+        if len(said) > 1:
+            raise UsageError(f"the file is of {' and '.join(sorted(said))} ({key})", "give a file of one at a time")
+    if stored and ask.quant is None:
+        ask = ask._replace(quant=next(iter(stored)))
+    if not kept:
+        return ask
+    kv = next(iter(kept))
+    if ask.kv_dtype is None:
+        return ask if kv == "f16" else ask._replace(kv_dtype=kv)
+    if _cached(ask.kv_dtype) != kv:
+        raise UsageError(f"the file is of a cache in {kv} (type_k, type_v), and --kv-dtype is {ask.kv_dtype}", f"--kv-dtype {kv}")
+    return ask
+
+
+def _cached(dtype: str) -> str:
+    """A cache's type by one name, numbers of 16 bits alike."""
+    name = units.parse_cache_dtype(dtype)
+    return "f16" if name in ("f16", "fp16", "bf16") else name
+
+
+STORED = 0.15
+"""How far the bytes of a file may lie from those of its type: publishers mix types of their own (UD-Q3_K_XL and the like)."""
+
+
+def _is_stored(of: Of, model: Candidate, ask: Ask) -> None:
+    """Raises `UsageError` for a measurement of weights that are stored otherwise than was asked."""
+    from archcalc.quant import file_type_of, is_plain
+
+    asked = "plain" if is_plain(model.quant) else file_type_of(model.quant) or model.quant
+    said = "plain" if of.storage and is_plain(of.storage) else of.storage
+    if said and said != asked:
+        raise UsageError(
+            f"the file is of weights in {of.storage} (model_type), and {'--quant is' if ask.quant else 'those asked about are in'}"
+            f" {model.quant}",
+            f"--quant {of.storage} is what was measured",
+        )
+    one = rank_weights(model.architecture, Placement(1, 1, 1, 1), model.options, model.tensors)
+    size = one.bytes + one.cpu_bytes
+    if of.size is not None and abs(of.size - size) > STORED * size:
+        raise UsageError(
+            f"the file is of {units.format_bytes(of.size)} of weights (model_size), and in {model.quant} they are"
+            f" {units.format_bytes(size)}",
+            "name the model and the storage (--quant) that were measured",
+        )
+
+
+_BACKENDS = {"CUDA": ("nvidia",), "ROCm": ("amd",), "HIP": ("amd",), "Metal": ("apple",), "MTL": ("apple",), "MUSA": (), "CANN": ()}
+"""The makers whose GPUs a back end of ggml runs on, where it runs on those of few."""
+
+
 def _is_of(m: Measurement, loaded: Loaded, ask: Ask) -> None:
-    """Raises `UsageError` for a measurement of another model or GPU, or of one that ran on the CPU in part."""
+    """Raises `UsageError` for a measurement of another model or machine, or of one that ran on the CPU in part."""
     from archcalc import zoo
+    from archcalc.engines.llamacpp.cache import architecture_name
     from archcalc.hardware import parse_spec
 
-    a = loaded.architecture
+    a, of = loaded.architecture, m.of
     total, text = _counted(a)
     # A tuned release has its base's speed.
-    named = zoo.find(m.model)
+    named = zoo.find(of.model)
     if named is not None and (other := zoo.spec(named.name)) is not None and _counted(other) != (total, text):
         raise UsageError(
-            f"the file is of {m.model} (model_id), and {loaded.source.name} is asked about", "name the model that was measured"
+            f"the file is of {of.model} (model_id), and {loaded.source.name} is asked about", "name the model that was measured"
         )
     try:
-        seen = parse_spec(m.gpu.partition(",")[0].strip()).device if m.gpu else None
+        seen = parse_spec(of.gpu).device if of.gpu else None
     except UsageError:
         seen = None
     device = ask.gpus.device
     # What drivers call a card that is sold with several sizes of memory says nothing of the size.
     if seen is not None and device.id != "custom" and _SIZE.sub("", seen.id) != _SIZE.sub("", device.id):
-        raise UsageError(f"the file is of {m.gpu} (gpu_info), and --gpu is {device.name}", "name the GPU that was measured")
-    if m.params is not None and not any(abs(m.params - each) <= each // 100 for each in (total, text)):
+        raise UsageError(f"the file is of {of.gpu} (gpu_info), and --gpu is {device.name}", "name the GPU that was measured")
+    if of.gpus is not None and of.gpus != ask.gpus.count:
         raise UsageError(
-            f"the file is of a model of {m.params / 1e9:.3g} B parameters (model_n_params),"
+            f"the file is of {of.gpus} GPUs (gpu_info), and --gpu is {ask.gpus.count} x {device.name}",
+            f"--gpu {of.gpus}x{device.id}, or measure on as many as are asked about",
+        )
+    strange = next((name for name in of.backends if device.vendor not in (*_BACKENDS.get(name, (device.vendor,)), "custom")), None)
+    if strange is not None:
+        raise UsageError(
+            f"the file is of the back end {strange} (backends), and --gpu is {device.name}", "name the GPU that was measured"
+        )
+    if of.params is not None and not any(abs(of.params - each) <= each // 100 for each in (total, text)):
+        raise UsageError(
+            f"the file is of a model of {of.params / 1e9:.3g} B parameters (model_n_params),"
             f" and {loaded.source.name} has {total / 1e9:.3g} B",
             "name the model that was measured",
         )
-    layers = sum(sum(stack.counts()) for stack in a.stacks if stack.part == "decoder")
-    if m.beside or (m.gpu_layers is not None and m.gpu_layers < layers):
-        said = m.beside or f"n_gpu_layers {m.gpu_layers} of {layers}"
+    try:
+        arch = architecture_name(a)
+    except ArchcalcError:
+        arch = ""
+    if of.arch and arch and _spelled(of.arch) != _spelled(arch):
         raise UsageError(
-            f"part of the model ran on the CPU ({said}), and a forecast is of a GPU alone", "measure it with all layers on the GPU"
+            f"the file is of a {of.arch} (model_type), and {loaded.source.name} is a {arch}", "name the model that was measured"
         )
+    layers = sum(sum(stack.counts()) for stack in a.stacks if stack.part == "decoder")
+    if of.beside or (of.gpu_layers is not None and of.gpu_layers < layers):
+        said = of.beside or f"on the CPU (n_gpu_layers {of.gpu_layers} of {layers})"
+        raise UsageError(
+            f"part of the model ran {said}, and a forecast is of whole layers on the GPUs alone",
+            "measure it with all layers on the GPU",
+        )
+
+
+def _spelled(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 _SIZE = re.compile(r"-\d+gb$")

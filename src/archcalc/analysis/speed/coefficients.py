@@ -41,7 +41,8 @@ class Fitted(NamedTuple):
     """What is known of an engine class on a device class. A phase is `decode`, `prefill` or `ttft`.
 
     `elsewhere` are the phases that were not measured there: other classes stand in, which their errors count as sources; `few` are the
-    rows and sources, fewer than three, of those that were measured too little.
+    rows and sources, fewer than three, of those that were measured too little. `batch` is the most sequences of a replica that one
+    measured step had.
     """
 
     engine: str
@@ -51,6 +52,7 @@ class Fitted(NamedTuple):
     errors: Mapping[str, Errors]
     elsewhere: frozenset[str] = frozenset()
     few: Mapping[str, tuple[int, int]] = {}
+    batch: int = 0
 
 
 def device_class(device: Device) -> str:
@@ -138,6 +140,7 @@ def _read(raw: Mapping[str, Any], engine: str, device: str) -> Fitted:
         raw["years"],
         {name: Coefficient(*value) for name, value in raw["terms"].items()},
         {phase: Errors(*value) for phase, value in raw["errors"].items()},
+        batch=raw.get("batch", 0),
     )
 
 

@@ -13,11 +13,12 @@ from archcalc.errors import ArchcalcError
 
 
 class Faster(NamedTuple):
-    """Why a plan was chosen: its tokens a second, and those of the one that is preferred where no speed is compared."""
+    """Why a plan was chosen: its tokens a second, and those of the one that is preferred where no speed is compared, None where nothing is
+    forecast of it."""
 
     tokens_per_s: float
     usual: Placement
-    usual_tokens_per_s: float
+    usual_tokens_per_s: float | None
 
 
 def fastest(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Faster | None]:
@@ -26,15 +27,18 @@ def fastest(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Faster | Non
     best = found.best
     if wanted.aims or ask.own is not None or ask.concurrency == 1 or ask.gpus.count == 1 or not best.fits:
         return found, None
-    if server(ask.engine).layered or (usual := _rate(found, best, ask, wanted)) is None:
+    moe = found.model.architecture.facts.moe is not None
+    if server(ask.engine).layered or over_network(best.placement, moe, ask.gpus.device):
         return found, None
-    first, most, sequences = best, MARGIN * usual, found.sequences
+    usual = _rate(found, best, ask, wanted)
+    # Of a batch that is too large for its graphs nothing is forecast, and of replicas that share it something is.
+    first, most, sequences = best, MARGIN * (usual or 0.0), found.sequences
     for placement in placements(found.model.architecture, ask):
         if cannot(found.model, placement, ask) or over_network(
             placement, found.model.architecture.facts.moe is not None, ask.gpus.device
         ):
             continue
-        for n in _at_once(ask, placement):
+        for n in at_once(ask, placement):
             try:
                 fit = judge(found.model, placement, ask._replace(sequences=n), best.context_tokens, ask.concurrency)
             except ArchcalcError:
@@ -50,7 +54,7 @@ def fastest(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Faster | Non
     return found._replace(best=first, others=others, sequences=sequences), Faster(most, best.placement, usual)
 
 
-def _at_once(ask: Ask, placement: Placement) -> list[int | None]:
+def at_once(ask: Ask, placement: Placement) -> list[int | None]:
     """How many sequences a replica may run at most: what was asked for or chosen, and where nothing was fewer, as many as there are at
     least."""
     if ask.sequences is not None:
@@ -77,7 +81,7 @@ def shorter(found: Plans, ask: Ask, wanted: Wanted) -> Shorter | None:
             placement, found.model.architecture.facts.moe is not None, ask.gpus.device
         ):
             continue
-        for n in _at_once(ask, placement):
+        for n in at_once(ask, placement):
             asked = ask._replace(sequences=n)
             try:
                 fit = judge(found.model, placement, asked, best.context_tokens, ask.concurrency)

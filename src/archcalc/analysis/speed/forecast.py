@@ -18,6 +18,8 @@ MARGIN = 1.3
 KINDS = frozenset({"latent_layer", "recurrent_layer", "indexed_layer"})
 """The terms of kinds of layers that a forecast can do without, in a wider interval."""
 MOST_SEQUENCES = 1 << 14
+_USUAL_STEP = 2048
+"""Tokens of a step of engines that serve many, at least, in what was measured (`terms.BATCH`)."""
 ENGINES = "vllm", "sglang", "llama.cpp", "mlx"
 """Engines that a reader can ask for where the one asked for is not forecast."""
 BATCHED = SERVED | {"llama.cpp"}
@@ -160,7 +162,10 @@ def forecast(
     bound, floor = bound_tokens_per_s(work, device, load, away, other), floor_s(work, device, quant, load.isl)
     none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
     if not work.decodes:
-        return none._replace(why="an encoder decodes no tokens, and none was measured reading its input")
+        what = "an encoder decodes no tokens" if work.encodes else "without a head for its vocabulary it writes no tokens"
+        if work.refines:
+            what = "a diffusion model writes its text in passes over all of it"
+        return none._replace(why=f"{what}, and none was measured reading its input")
     if device.bandwidth_bytes_per_s is None:
         custom = device.vendor == "custom"
         held = f"nothing is known of the bandwidth of a {device.name}" if custom else f"no bandwidth is published for {device.name}"
@@ -177,6 +182,8 @@ def forecast(
         return none._replace(why=f"{held}; {slow}")
     if other is not None:
         return none._replace(why=other.why)
+    if engine in SERVED and _otherwise(quant):
+        return none._replace(why=f"no measurements of {engine} with weights in {quant} stand behind a forecast")
     if over_network(work.placement, work.experts > 0, device):
         return none._replace(why="each layer's sums cross the network between machines, and the forecast has no term for that")
     fits = known(engine, device)
@@ -201,7 +208,10 @@ def forecast(
         if errors is None:
             missing.append(f"{phase}: too few sources")
             continue
-        if phase == "prefill" and work.experts and load.batch and not _usual(load, engine):
+        if phase != "decode" and engine in SERVED and load.batch and load.batch < min(load.isl, _USUAL_STEP):
+            missing.append(f"{phase}: prompts were measured with {_USUAL_STEP:,} tokens of a step and more, not {load.batch:,}")
+            continue
+        if phase == "prefill" and engine not in SERVED and work.experts and load.batch and not _usual(load, engine):
             missing.append(
                 f"prefill: prompts of models with experts were measured with {BATCH[engine]} tokens at once (--ubatch-size, Ollama's"
                 f" num_batch), not {load.batch:,}"
@@ -239,6 +249,20 @@ def forecast(
         parts=tuple(kept),
         replicas=1 if work.experts else work.placement.dp,
     )
+
+
+_SLOW = frozenset(
+    {"nf4", "nf4-dq", "bnb-int8", "bnb-8bit", "fp4", "fp32", "float32", "f32", "hqq", "gguf", "torchao", "experts-int8", "bitnet"}
+)
+"""Storages that engines which serve many multiply otherwise than those that were measured (16 bits, FP8, FP4, INT8, and INT4 of GPTQ, AWQ
+and compressed-tensors): as their own libraries do, or in single precision."""
+
+
+def _otherwise(quant: str) -> bool:
+    """Whether weights stored so are multiplied in a way that nobody measured under such engines."""
+    from archcalc.quant import canonical, file_type_of
+
+    return canonical(quant) in _SLOW or bool(file_type_of(quant))
 
 
 def _phases(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from archcalc import report
 from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, largest, placements, plans
-from archcalc.analysis.speed.beside import Beside
+from archcalc.analysis.speed.beside import Beside, Flags, beside
 from archcalc.analysis.speed.forecast import (
     MARGIN,
     MOST_SEQUENCES,
@@ -50,7 +50,9 @@ class Wanted(NamedTuple):
 
     `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds, `requests` how many at once
     they are asked of, the most that keep them where it is None. `ram_bytes_per_s` is the bandwidth of the CPU's memory, for weights that
-    lie there, `other` what a command asks for that nothing was measured with.
+    lie there, `flags` are a command's, `ubatch` is how many tokens of a
+    prompt were multiplied at once. `offered` is how many requests there are at once where a command runs a number of its own; as many
+    as the plan is for where it is None.
     """
 
     isl: int | None = None
@@ -61,7 +63,9 @@ class Wanted(NamedTuple):
     calibration: Calibration | None = None
     ram_bytes_per_s: int | None = None
     requests: int | None = None
-    other: Beside | None = None
+    flags: Flags | None = None
+    ubatch: int | None = None
+    offered: int | None = None
 
     @property
     def aims(self) -> bool:
@@ -76,14 +80,19 @@ class Wanted(NamedTuple):
         `UsageError` for requests that are longer than the context that is asked for.
         """
         if asked is not None:
-            if (long := (self.isl or 0) + (self.osl or 0)) > asked:
+            if (long := self.longest(engine)) > asked:
                 said = f"a prompt and its output of {long:,} tokens are beyond --ctx {asked:,}"
                 raise UsageError(said, "give a larger --ctx, or leave it out")
             return asked
         if self.isl is None and self.osl is None:
             return None
-        unread = 1 if engine and not server(STANDS_IN.get(engine, engine)).keeps_last else 0
-        return max(1, (self.isl or USUAL) + (self.osl or USUAL) - unread)
+        usual = self._replace(isl=self.isl or USUAL, osl=self.osl or USUAL)
+        return max(1, usual.longest(engine))
+
+    def longest(self, engine: str) -> int:
+        """The tokens that a request of the lengths given has places for in the cache."""
+        unread = 1 if engine and self.osl and not server(STANDS_IN.get(engine, engine)).keeps_last else 0
+        return (self.isl or 0) + (self.osl or 0) - unread
 
     def lengths_said(self, context: int | None, engine: str) -> bool:
         """Whether a context is that of requests, whose lengths alone were given."""
@@ -119,12 +128,22 @@ def _work(found: Plans, fit: Fit) -> Work:
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:
     """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another. `raised` is a plan
     that would fit if the system were told to give the GPU more of the memory that it shares."""
-    load = wanted.load(fit.context_tokens, fit.concurrency)._replace(batch=getattr(ask.own, "ubatch", None))
-    if not raised and (why := _waits(fit, ask, load.concurrency)):
-        return _bounds(found, fit, ask, load, wanted)._replace(why=why)
+    load = wanted.load(fit.context_tokens, wanted.offered or fit.concurrency)._replace(batch=_prompt_batch(fit, ask, wanted))
+    waits = None if raised else _waits(fit, ask, load, wanted)
+    if waits is not None:
+        those = load._replace(concurrency=waits.runs)
+        # Of fewer than run at once all that is known is said where they are asked for.
+        hint = f"; --concurrency {waits.runs} is forecast" if _forecast(found, fit, ask, wanted, those).tpot else ""
+        return _bounds(found, fit, ask, those, wanted)._replace(load=load, why=waits.why + hint)
     if not fit.fits and not raised:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
-    made = forecast(
+    made = _forecast(found, fit, ask, wanted, load, parts)
+    return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
+
+
+def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, parts: bool = False) -> Forecast:
+    """The forecast of a plan of which so many requests run at once."""
+    return forecast(
         work_of(found, fit),
         ask.gpus.device,
         found.model.quant,
@@ -133,23 +152,49 @@ def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False
         wanted.calibration,
         parts,
         away_bytes_per_s(ask, wanted),
-        wanted.other,
+        _other(found, fit, ask, wanted, load.concurrency),
     )
-    return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
 
 
-def _waits(fit: Fit, ask: Ask, requests: int) -> str:
-    """Why some of so many requests wait until others have ended, in a server that starts; empty where they do not."""
-    rest = "the others wait, and nothing is forecast of that"
-    held, runs = int(fit.max_concurrency), fit.budget.sequences * fit.placement.dp
-    if fit.fits and ask.own is not None and server(ask.engine).fewer_sequences and requests > runs:
-        # Such an engine has a most that run at once of its own.
-        return f"{runs:,} of {requests:,} requests run at once (--max-num-seqs): {rest}; --concurrency {runs} is forecast"
+def _other(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, requests: int) -> Beside | None:
+    """Why the plan is run otherwise than what was measured; of an engine whose memory is not modelled nothing is known."""
+    return None if wanted.engine else beside(wanted.flags, ask, fit, work_of(found, fit), requests)
+
+
+def _prompt_batch(fit: Fit, ask: Ask, wanted: Wanted) -> int | None:
+    """How many tokens of a prompt are multiplied at once, where a command or an option says so."""
+    if wanted.ubatch is not None:
+        return wanted.ubatch
+    if ask.own is not None and hasattr(ask.own, "ubatch"):
+        return int(ask.own.ubatch)
+    served = server(ask.engine).torch and wanted.engine is None
+    return fit.budget.batched_tokens if served and (ask.own is not None or ask.batched_tokens is not None) else None
+
+
+class _Waits(NamedTuple):
+    """How many requests run at once where others wait for them, and why."""
+
+    runs: int
+    why: str
+
+
+def _waits(fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> _Waits | None:
+    """Whether some of the requests wait until others have ended, in a server that starts; None where they do not."""
     # Such as llama.cpp take the whole cache at the start, or do not start.
-    if not fit.fits and fit.start.starts and 0 < held < requests and server(ask.engine).torch:
+    if not fit.start.starts or not (fit.fits or server(ask.engine).torch):
+        return None
+    rest, requests = "the others wait, and nothing is forecast of that", load.concurrency
+    held = requests if fit.fits else int(fit.max_concurrency)
+    limit = None if wanted.engine else server(ask.engine).at_once(ask, fit, load.isl + load.osl)
+    if limit is not None and limit[0] < requests and limit[0] <= held:
+        runs, said = limit
+        why = f"{runs:,} of {requests:,} requests run at once ({said}): {rest}"
+        return _Waits(runs, why)
+    if 0 < held < requests:
         of = f"{requests:,} requests of {fit.context_tokens:,} tokens"
-        return f"the cache has room for {held:,} of {of} at once: {rest}; --concurrency {held} is forecast"
-    return ""
+        why = f"the cache has room for {held:,} of {of} at once: {rest}"
+        return _Waits(held, why)
+    return None
 
 
 def away_bytes_per_s(ask: Ask, wanted: Wanted) -> int | None:
@@ -266,6 +311,7 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> repo
         basis=made.basis,
         isl=made.load.isl,
         osl=made.load.osl,
+        concurrency=made.load.concurrency,
         tpot_ms=t[0],
         tpot_ms_low=t[1],
         tpot_ms_high=t[2],
@@ -352,22 +398,28 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
 
 
 def at_context(found: Plans, fit: Fit, ask: Ask, wanted: Wanted) -> Forecast:
-    """The bounds for sequences that have reached the context, and for a prompt as long."""
-    return _bounds(found, fit, ask, Load(fit.context_tokens, 1, fit.concurrency), wanted)
+    """The bounds for sequences that have reached the context, as many as run at once, and for a prompt as long."""
+    load = Load(fit.context_tokens, 1, wanted.offered or fit.concurrency)
+    waits = _waits(fit, ask, load._replace(isl=fit.context_tokens - 1), wanted)
+    return _bounds(found, fit, ask, load if waits is None else load._replace(concurrency=waits.runs), wanted)
 
 
 def _bounds(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> Forecast:
     """The bounds alone."""
     made, device = work_of(found, fit), ask.gpus.device
+    other = _other(found, fit, ask, wanted, load.concurrency)
     return Forecast(
         load,
-        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted), wanted.other),
+        bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted), other),
         floor_s=floor_s(made, device, found.model.quant, load.isl),
     )
 
 
 def notes(wanted: Wanted, ask: Ask) -> list[str]:
-    """What qualifies the plan of an engine whose memory is not modelled."""
+    """What qualifies the plan of an engine whose memory is not modelled, and of a command that runs a number of requests of its own."""
+    if wanted.offered not in (None, ask.concurrency):
+        slots = f"{ask.concurrency:,} sequence{'' if ask.concurrency == 1 else 's'} of its context"
+        return [f"the command takes the memory of {slots}; the speed is of {wanted.offered:,} at once (--concurrency)"]
     if wanted.engine is None:
         return []
     return [f"the memory of {wanted.engine} is not modelled: the verdict, the plan and the room are {ask.engine}'s, in its place"]

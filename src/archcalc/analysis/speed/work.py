@@ -36,8 +36,9 @@ class Work(NamedTuple):
     prefill. `layers` are pairs of a mixer and an FFN: one that stands alone is half of one. `recurrent` are the layers that keep a
     state, `indexed` those that choose by an index what they attend to, `latent` those of latent attention, `routed_flops` what of
     `flops_per_token` is of routed experts, `sent_bytes` what a token's activations take at each crossing of ranks. `decodes` is false
-    of an encoder, which reads its whole input at once and keeps nothing of it. `away_bytes` and `away_expert_bytes` are what of the
-    weights, which the others count too, lies in the CPU's memory.
+    of an encoder, which reads its whole input at once and keeps nothing of it (`encodes`), of a diffusion model (`refines`), and of
+    one without a head. `away_bytes` and `away_expert_bytes` are what of the weights, which the others count too, lies in the CPU's
+    memory.
     """
 
     dense_bytes: int
@@ -59,6 +60,8 @@ class Work(NamedTuple):
     sent_bytes: int
     placement: Placement
     decodes: bool = True
+    refines: bool = False
+    encodes: bool = False
     away_bytes: int = 0
     away_expert_bytes: int = 0
 
@@ -184,7 +187,9 @@ def work(
         routed_flops=routed,
         sent_bytes=2 * facts.hidden_size,
         placement=placement,
-        decodes=any(layer.caches for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds),
+        decodes=architecture.writes,
+        encodes=architecture.encodes,
+        refines=architecture.refines,
         away_bytes=away - away_experts,
         away_expert_bytes=away_experts,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from archcalc.analysis.training.adapters import ADAPTED, SAVED, adapted, adapter_elements, targeted, unfused
+from archcalc.analysis.activations.saved import linears_of
+from archcalc.analysis.training.adapters import ADAPTED, SAVED, adapted, adapter_elements, magnitudes, targeted, unfused
 from archcalc.analysis.training.run import Run
 from archcalc.engines.placement import evenly
 from archcalc.model import Architecture, Layer, Part, Tensor
@@ -61,7 +62,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
     bounds = evenly(a.layers, run.pp)
     stages: list[list[Piece]] = [[] for _ in bounds]
 
-    def piece(t: Tensor, part: Part, copies: int) -> Piece:
+    def piece(t: Tensor, part: Part, copies: int, turned: frozenset[str] = frozenset()) -> Piece:
         trains = not run.lora and part not in run.frozen and t.role not in run.frozen
         takes = bitsandbytes_takes(t, part)
         if run.quantized_experts and (held := unfused(t)) is not None:
@@ -70,6 +71,8 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
         quantized = bool(run.quant) and takes
         times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
         adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
+        if adapter and run.dora:
+            adapter += magnitudes(t, part, run.tp, turned=t.name in turned)
         return Piece(t, part, _on_rank(t, run.tp, run.ep), copies, trains, quantized, adapter)
 
     last = len(bounds) - 1
@@ -90,12 +93,20 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
             continue
         if stack.part != "decoder":
             towers = zip(stack.kinds, stack.counts(), strict=True)
-            stages[0] += _alike(piece(t, stack.part, n) for layer, n in towers for t in layer.tensors if t.counted)
+            stages[0] += _alike(
+                piece(t, stack.part, n, _turned(run, layer)) for layer, n in towers for t in layer.tensors if t.counted
+            )
             continue
         for stage, counts in stage_layers(a, bounds, stack.prefix):
             for layer, n in counts:
-                stages[stage] += [piece(t, stack.part, n) for t in layer.tensors if t.counted]
+                turned = _turned(run, layer)
+                stages[stage] += [piece(t, stack.part, n, turned) for t in layer.tensors if t.counted]
     return stages
+
+
+def _turned(run: Run, layer: Layer) -> frozenset[str]:
+    """The matrices of a layer that are stored [in, out], where a run asks which."""
+    return frozenset(x.tensor.name for x in linears_of(layer) if x.write != x.tensor.shape[0]) if run.dora else frozenset()
 
 
 def _alike(held: Iterable[Piece]) -> Iterator[Piece]:

@@ -24,7 +24,7 @@ _STASH = 5
 class _Layers(NamedTuple):
     """`number` layers of one kind: what each keeps, what it makes again, what it keeps without checkpointing, and the gradients
     that are
-    alive at once inside it in the backward pass."""
+    alive at once inside it in the backward pass; `norm` are the bytes of DoRA's norms while they are taken."""
 
     number: int
     kept: tuple[Saved, ...]
@@ -32,6 +32,7 @@ class _Layers(NamedTuple):
     alone: tuple[Saved, ...]
     passing: tuple[Saved, ...]
     read: int
+    norm: int
 
 
 class _Stage(NamedTuple):
@@ -135,7 +136,8 @@ class Planner:
             rank=run.lora, tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size,
             inputs=run.quant == "int8" or (bool(run.quant) and run.nf4_inputs),
             capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
-            exchanged=run.ep > 1, compiled=run.compiled,
+            exchanged=run.ep > 1, compiled=run.compiled, dora=run.dora,
+            whole=run.dora and (bool(run.quant) or run.adapter_size != run.size),
         )  # fmt: skip
 
     def pieces(self, run: Run) -> list[list[Piece]]:
@@ -148,6 +150,7 @@ class Planner:
             lora=run.lora,
             targets=run.targets,
             saved=run.saved,
+            dora=run.dora,
             quant=run.quant,
             frozen=run.frozen,
             quantized_experts=run.quantized_experts,
@@ -238,6 +241,7 @@ class Planner:
                     self._kept(layer, how, plain, run, "none").kept,
                     passing,
                     read_by_matrices(self.a, layer, how),
+                    act.dora_working(layer, how) if run.dora else 0,
                 )
             )
         positions = run.recompute != "full"
@@ -259,7 +263,11 @@ class Planner:
         blocks: dict[str, int] = {}
         working = last_one = 0
         before = 0
-        for n, kept, makes_again, alone, passing, read in stage.layers:
+        x = stage.states
+        norm = 0
+        if run.dora and stage.last and any(name.startswith("head.") for name in self._adapters(run)):
+            norm = act.norm_bytes(self.how(run), self.a.facts.hidden_size, self.a.facts.vocab_size)
+        for n, kept, makes_again, alone, passing, read, own_norm in stage.layers:
             sizes = _by_block(kept, batch, tokens, split)
             if run.pass_before and run.quant and run.nf4_inputs and run.recompute == "none":
                 # What a function keeps as an attribute lives as long as its node (bitsandbytes 0.42, `ctx.tensors`).
@@ -277,9 +285,10 @@ class Planner:
                 # Checkpointing a single layer, or groups as long as the model, saves nothing.
                 sizes, again, held = _by_block(alone, batch, tokens, split), 0, 0
             beside = rank_bytes(passing, batch, tokens, split)
-            working = max(working, again + beside)
+            working = max(working, again + beside + x.dequantized, again + own_norm if again else 0)
+            norm = max(norm, own_norm)
             # The first layer has all that it needs when its turn comes.
-            last_one = max(last_one, beside + rank_bytes(alone, batch, tokens, split))
+            last_one = max(last_one, beside + rank_bytes(alone, batch, tokens, split) + x.dequantized)
             if run.offload_inputs and run.recompute == "full":
                 # One is on its way out while the next is made (torchtune 0.6, training/_activation_offloading.py:
                 # max_fwd_stash_size 5).
@@ -296,16 +305,17 @@ class Planner:
         if run.value_model:
             # Policy and value model run in one forward pass (PPO's `PolicyAndValueWrapper`).
             blocks = {block: 2 * size for block, size in blocks.items()}
-        x = stage.states
         # Gradients that a step does not keep live between its backward pass and the optimizer alone.
         summed = x.gradients if run.keeps_gradients else 0
         moments = {
             "end of the forward pass": _Moment(summed, blocks, x.gathered[0], stage.casts[0], logits[0], before=before),
             "start of the backward pass": _Moment(summed, blocks, x.gathered[0], stage.casts[1], logits[1]),
-            "backward pass of a layer": _Moment(summed, blocks, x.gathered[1], stage.casts[2], logits[2], working + x.dequantized),
-            "end of the backward pass": _Moment(x.gradients, {}, x.gathered[1], 0, 0, last_one + x.dequantized),
+            "backward pass of a layer": _Moment(summed, blocks, x.gathered[1], stage.casts[2], logits[2], working),
+            "end of the backward pass": _Moment(x.gradients, {}, x.gathered[1], 0, 0, last_one),
             "optimizer's step": _Moment(x.gradients, {}, 0, 0, 0, 0, x.step),
         }
+        if norm:
+            moments["norms of DoRA"] = _Moment(summed, blocks, x.gathered[0], stage.casts[0], 0, norm)
         return _Filled(x.held - x.gradients + run.buffers + run.engine_bytes, moments)
 
     def _memory(self, run: Run, stage: _Stage, filled: _Filled) -> Memory:
@@ -332,7 +342,12 @@ class Planner:
                 for block, size in m.blocks.items()
             ),
             Term(
-                "activations", "inside a layer", m.again, "what the fullest layer makes again, the gradients that pass through it"
+                "activations",
+                "inside a layer",
+                m.again,
+                "a unit matrix through the adapter, its product twice, their sum with the matrix"
+                if moment == "norms of DoRA"
+                else "what the fullest layer makes again, the gradients that pass through it",
             ),
             Term(
                 "logits", "logits and loss", m.logits, _held_logits(self.a, run) if m.again else _logits_formula(self.a, run, late)
@@ -396,7 +411,7 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
     local = run.micro_batch * -(-min(run.seq, run.scored or run.seq) // run.cp)
     if run.loss == "scalar":
         return FP32 * local, 2 * FP32 * local, 0
-    vocab = next((-(-t.shape[0] // run.tp) for g in a.groups if g.part == "head" for t in g.tensors), a.facts.vocab_size)
+    vocab = -(-_scores(a) // run.tp)
     c, n = run.size, local * vocab
     if run.loss == "none":
         return c * n, c * n, c * n
@@ -444,6 +459,11 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
     return made, kept, 0
 
 
+def _scores(a: Architecture) -> int:
+    """Scores of a token behind its head: of its vocabulary, or labels; none where it has no head, whose loss is of hidden states."""
+    return next((t.shape[0] for g in a.groups if g.part == "head" for t in g.tensors), 0)
+
+
 def _trains_head(a: Architecture, run: Run) -> bool:
     return not run.lora or any(name.startswith(f"{SAVED}head.") for name in (targeted(a, (), run.saved) if run.saved else ()))
 
@@ -454,12 +474,12 @@ def _tokens_words(run: Run) -> str:
 
 def _held_logits(a: Architecture, run: Run) -> str:
     """The logits that the model's output still holds while layers run backwards."""
-    return f"{run.size} B x {_tokens_words(run)} x {a.facts.vocab_size:,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
+    return f"{run.size} B x {_tokens_words(run)} x {_scores(a):,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
 
 
 def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
     tokens = _tokens_words(run)
-    size = f"{tokens} x {a.facts.vocab_size:,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
+    size = f"{tokens} x {_scores(a):,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
     if run.loss == "none":
         return f"{run.size} B x {size}"
     if run.loss == "scalar":
@@ -483,8 +503,8 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
         )
     if run.loss == "fused":
         hidden, width = a.facts.hidden_size, run.size
-        head = "" if not _trains_head(a, run) else f" + {width} B x {a.facts.vocab_size:,} x {hidden:,} (gradient of the head)"
-        chunk = "" if late else f" + ({width} + 4) B x {_fused_rows(a, run):,} x {a.facts.vocab_size:,} (a chunk's logits)"
+        head = "" if not _trains_head(a, run) else f" + {width} B x {_scores(a):,} x {hidden:,} (gradient of the head)"
+        chunk = "" if late else f" + ({width} + 4) B x {_fused_rows(a, run):,} x {_scores(a):,} (a chunk's logits)"
         return f"{width} B x {tokens} x {hidden:,} (gradient of its input){head}{chunk}"
     if run.shifted != "labels":
         held = FP32 if run.shifted == "fp32-logits" else run.size
@@ -501,7 +521,7 @@ def _fused_rows(a: Architecture, run: Run) -> int:
     """Tokens of one chunk of a fused loss: so many that its logits are no larger than the head's input (Hsu et al. 2024, section
     3.2)."""
     local = run.micro_batch * -(-run.seq // run.cp)
-    return min(local, 1 << max(0, (ceil(local / ceil(a.facts.vocab_size / a.facts.hidden_size)) - 1).bit_length()))
+    return min(local, 1 << max(0, (ceil(local / ceil(max(1, _scores(a)) / a.facts.hidden_size)) - 1).bit_length()))
 
 
 def _activation_formula(run: Run, block: str, size: int) -> str:

@@ -104,6 +104,11 @@ def check(a: Architecture, run: Run) -> None:
             "--offload params is ZeRO 3's; FSDP's offload takes gradients and states along",
             "--zero 3 with it, or --offload all",
         )
+    if run.dora and not run.lora:
+        raise UsageError("--dora: magnitudes are trained beside an adapter", "--lora 16 with it, or leave it out")
+    if run.dora and run.implementation == "megatron":
+        # PEFT 0.21, tuners/lora/config.py `LoraConfig.__post_init__`.
+        raise UsageError("--dora: PEFT has it for no module of Megatron-LM", "leave it out, or --implementation transformers")
     option = "--int8" if run.quant == "int8" else "--qlora"
     if run.quant and not run.lora:
         raise UsageError(f"{option}: quantized weights cannot be trained", "train an adapter beside them: --lora 16")

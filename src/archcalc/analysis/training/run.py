@@ -39,7 +39,8 @@ class Run(NamedTuple):
     half precision, `fp32`. `step_in_backward` steps each tensor when its gradient is there, and frees it; `quantized_experts` has
     routed experts in nf4 too, or those alone that checkpoints hold `apart`; `offload_inputs` moves the inputs that checkpointing
     keeps to the CPU; `nf4_half` has nf4 matrices whole in fp16 before they are cast, without `reentrant`
-    checkpointing cannot free what functions keep as attributes, `adapter_dropout` drops what adapters read,
+    checkpointing cannot free what functions keep as attributes, `dora` gives each adapter a magnitude for each output (Liu et al. 2024,
+    arXiv:2402.09353), `adapter_dropout` drops what adapters read,
     `joined` has queries, keys and values in one matrix, `quantized_head` the head in nf4 too, and `untied` a head of its own where
     the model shares it with the embedding. With `pass_before` the graph of the micro- batch before lives until its successor's
     logits are there, with its logits and what is no saved tensor; `shifted` says what a full loss shifts by one token: `labels`, or
@@ -89,6 +90,7 @@ class Run(NamedTuple):
     nf4_half: bool = False
     reentrant: bool = False
     adapter_size: int = 4
+    dora: bool = False
     adapter_dropout: bool = False
     joined: bool = False
     quantized_head: bool = False

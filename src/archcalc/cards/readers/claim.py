@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from archcalc.cards.labels import NUMERIC, Quals
 from archcalc.cards.quantity import Number
 
-Form = Literal["number", "word", "flag", "ratio", "every", "relation", "fit", "unknowable", "unread"]
+Form = Literal["number", "word", "flag", "ratio", "every", "relation", "fit", "product", "unknowable", "unread"]
 
 
 class Claim(NamedTuple):
@@ -16,6 +17,8 @@ class Claim(NamedTuple):
 
     `number`, `word` with `flag`, `ratio` or `every` hold the value, as `form` says. `scope` are the members of a family that the cell
     says it of; `listed` marks one of several values that a family takes; `also` are fields that it may be of if it is none of its own.
+    `factors` are those of the product in front of the sign of an equation, and `product` is what they make; of the form `product`, a
+    product without a result, it is its `number` too.
     """
 
     field: str
@@ -31,6 +34,8 @@ class Claim(NamedTuple):
     scope: tuple[str, ...] = ()
     listed: bool = False
     also: tuple[str, ...] = ()
+    factors: tuple[int | Fraction, ...] = ()
+    product: Number | None = None
 
 
 EMPTY = re.compile(

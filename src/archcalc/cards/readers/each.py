@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from archcalc.cards.labels import EACH, NUMERIC
+from archcalc.cards.labels import EACH, NUMERIC, Quals
+from archcalc.cards.readers import products
 from archcalc.cards.readers.claim import Claim
 
 _NOT_PRODUCTS = frozenset({"heads", "kv_heads", "linear_heads", "linear_qk_heads", "head_dim", "layer_ratio", "gqa_ratio"})
@@ -71,6 +72,7 @@ def _products(text: str) -> list[tuple[int, int]]:
 def apart(claims: Iterable[Claim], text: str) -> list[Claim]:
     """The claims without those of another quantity; those of one layer or one expert say so."""
     spans = _products(text)
+    made = products.first(text) if spans and not text[: spans[0][0]].strip() else None
     out = []
     dropped: Claim | None = None
     for claim in claims:
@@ -78,12 +80,26 @@ def apart(claims: Iterable[Claim], text: str) -> list[Claim]:
             if (kept := _one(claim, text, spans)) is None:
                 dropped = dropped or claim
                 continue
+            if made is not None and _RESULT.fullmatch(text, made.end, claim.start):
+                kept = kept._replace(factors=made.factors, product=made.number)
             out.append(kept)
         else:
             out.append(claim)
     if dropped is not None and not out:
         return [Claim(dropped.field, "unread", 0, len(text), dropped.quals)]
     return out
+
+
+_RESULT = re.compile(r"\s*=\s*[~≈]?\s*")
+
+
+def alone(field: str, text: str, quals: Quals) -> Claim | None:
+    """A cell that is a product without a result, as one claim."""
+    made = products.first(text) if "=" not in text else None
+    if made is None:
+        return None
+    number = made.number
+    return Claim(field, "product", number.start, number.after, quals, number, factors=made.factors, product=number)
 
 
 def _one(claim: Claim, text: str, products: list[tuple[int, int]]) -> Claim | None:

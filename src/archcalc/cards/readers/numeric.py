@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from archcalc.cards.labels import NUMERIC, Quals, dtype_in
+from archcalc.cards.labels import NUMERIC, Quals, context_in, devices_in, dtype_in, of_rank, sequences_in
 from archcalc.cards.quantity import Number, numbers
 from archcalc.cards.readers.claim import NO, YES, Claim, of
 from archcalc.cards.vocabulary import mark
@@ -99,7 +99,7 @@ _AT = re.compile(r"(?i)\s*(?:at|@|for)\s*(\d{1,3}(?:,\d{3})+|\d{1,7})\s?(k)?\b(?
 def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     """Every size in a cell: `16.1 GB`, `~14 GB fp16 / ~28 GB fp32`, `17,179,869,184 bytes (16.0 GiB)`."""
     found = [n for n in numbers(text) if n.unit not in ("%", "x") and "flop" not in n.unit]
-    found = [n for n in found if not _MACHINE.search(text, 0, n.start)]
+    found = [n for n in found if not _MACHINE.search(text, 0, n.start) and not (n.unit and mark("device").match(text, n.after))]
     for i, number in enumerate(found):
         if number.suffix == "B" and not number.decimals and number.mantissa >= (10**6 if field == "weights" else 1000):
             # 147,456 B is written out: B are bytes.
@@ -112,12 +112,33 @@ def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         elif number.unit or ((quals.unit or number.scale) and not i):
             near = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)].lower()
             what, context = field, quals.context
+            if field == "weights" and (of_rank(near) or (not i and of_rank(text[: number.start]))):
+                if not (devices := devices_in(text) or quals.devices):
+                    continue  # of one of nobody says how many
+                quals = quals._replace(tp=devices)
             if field == "kv_cache" and re.match(r"\s*(?:/|per)\s*tok", near):
                 what = "kv_per_token"
             elif field in ("kv_cache", "kv_per_token") and (length := _AT.match(text, number.after)):
                 # Beside what a token costs: "144 KiB per token, 4.5 GiB at 32k".
                 what, context = "kv_cache", int(length[1].replace(",", "")) * (1024 if length[2] else 1)
-            yield of(what, number, quals._replace(dtype=dtype_in(near) or quals.dtype, context=context))
+            said = quals._replace(dtype=dtype_in(near) or quals.dtype, context=context)
+            yield of(what, number, _of_sequences(text, number, said) if what == "kv_cache" else said)
+
+
+def _of_sequences(text: str, number: Number, quals: Quals) -> Quals:
+    """What a cell says of how many sequences a cache is, and of how many tokens each: behind the size, or before the one size it has."""
+    ahead, behind = text[: number.start], text[number.after :]
+    next_size = _SIZE.search(behind)
+    clause = re.split(r"[;；]|,\s*$", behind[: next_size.start()] if next_size else behind)[0]
+    if not _SIZE.search(ahead) or ahead.rstrip(" ~≈").endswith("="):
+        clause = f"{ahead} {clause}"
+    batch = sequences_in(clause)
+    if batch == 1:
+        return quals
+    return quals._replace(batch=batch, context=quals.context or context_in(_SIZE.sub(" ", clause)))
+
+
+_SIZE = re.compile(r"(?i)\d\s?[kmgt]i?b(?![a-z])")
 
 
 def _many(field: str, number: Number, quals: Quals) -> bool:

@@ -39,7 +39,9 @@ def read_words(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             flag=not hit.negated,
         )
     if field in ("ffn", "activation") and (
-        width := re.search(r"(?i)(?:intermediate|hidden|inner)\s+(?:size|dim\w*|width)\D{0,4}(?=\d)", text)
+        width := re.search(
+            r"(?i)(?:intermediate|hidden|inner)\s+(?:size|dim\w*|width)\D{0,4}(?=\d)|glu[,;:]?\s+\(?(?=\d[\d,]{2,6}\)?\s*$)", text
+        )
     ):
         yield from (of("intermediate_size", number, quals) for number in list(numbers(text, width.end()))[:1])
     if field == "attention" or (

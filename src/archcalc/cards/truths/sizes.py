@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import lru_cache
 
 from archcalc.cards.labels import Quals
@@ -68,6 +69,15 @@ def _kv_per_token(model: Model, quals: Quals) -> Iterator[Value]:
 
 
 def _weights(model: Model, quals: Quals) -> Iterator[Value]:
+    """Of all devices together, or of one of `quals.tp` that share them evenly."""
+    if quals.tp == 1:
+        yield from _whole_weights(model, quals)
+    elif quals.tp:
+        for value in _whole_weights(model, quals):
+            yield Value(round(Fraction(value.value) / quals.tp), f"{value.basis}, one of {quals.tp} devices' share")
+
+
+def _whole_weights(model: Model, quals: Quals) -> Iterator[Value]:
     params = model.report.params
     if quals.dtype in DTYPE_BYTES:
         size = DTYPE_BYTES[quals.dtype]

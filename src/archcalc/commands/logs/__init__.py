@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 from archcalc.commands.logs import llamacpp, sglang, vllm
-from archcalc.commands.logs._lines import APART, MOST_BYTES, WORDS, Kind, Logged, decoded, lines, telling
+from archcalc.commands.logs._lines import APART, MOST_BYTES, WORDS, Kind, Logged, command_in, decoded, lines, telling
 from archcalc.commands.words import Engine
 from archcalc.errors import FormatError
 
@@ -106,14 +106,30 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
 
 # What each prints once at its start, and what a run has printed that came to its end.
 _STARTS: dict[Engine, re.Pattern[str]] = {
-    "vllm": re.compile(r"vLLM (?:API )?server version |█\s+version \d"),
+    # Of replicas each tells that it begins.
+    "vllm": re.compile(r"vLLM (?:API )?server version |█\s+version \d|^(?!.*_DP\d).*Initializing an?(?: V\d)? LLM engine"),
     "sglang": re.compile(r"server_args=ServerArgs\("),
-    "llama.cpp": re.compile(r"\bbuild(?:_info)?: (?:b?)\d{3,6}[ -]"),
-    "ollama": re.compile(r'msg="(?:starting runner|starting llama server)"'),
+    "llama.cpp": re.compile(r"\bbuild(?:_info)?: (?:b?)\d{3,6}[ -]|\bggml_(?:cuda|vulkan|hip)\w*: [Ff]ound \d+"),
+    # Before 0.12 it tells first what it takes the model to need (llm/server.go `NewLlamaServer`).
+    "ollama": re.compile(r'msg="(?:starting runner|starting llama server|system memory)"|msg="new model will fit |msg=offload '),
 }
 _ENDS = re.compile(
     r"Traceback|[Ss]hutting down|shutdown complete|Engine core initialization failed|Received sigquit|[Ee]xiting|cleaning up before exit"
-    r"|Killed$|error: |Error:|fatal error|GGML_ASSERT|runner started in|load failed|failed to load|Load failed"
+    r"|\bKilled\b|zsh: killed|error: |Error:|fatal error|GGML_ASSERT|runner started in|load failed|failed to load|Load failed"
+)
+
+_LIKELY = ("version", "ServerArgs", "build", "starting ", "Initializing a", "ound ", "system memory", "new model", "offload ")
+# What a start has printed that came past its arguments. Each of these programs tells its own start once, and before any of it: a start
+# told behind such a line is another one, also where the one before was serving and was ended from outside.
+_CAME_FAR = re.compile(
+    r"Starting to load model|Loading (?:safetensors|weights)|odel (?:loading|weights) took|KV cache size: |Available KV cache memory"
+    r"|Application startup complete|Uvicorn running on|Load weight (?:begin|end)|KV [Cc]ache is allocated|fired up and ready"
+    r"|(?:load|llm_load)_tensors: |buffer size =|server is listening|runner started in|llama-server started in|model weights\" device"
+)
+# Lines that a program prints before it tells its start: its banner, the devices that a backend finds, the shell's echo of the command.
+_BEFORE = re.compile(
+    r"ggml_\w+_init|^\s*Device \d+: |load_backend: |register_(?:backend|device): |[▀▄█]|detected platform|\[startup\.py:\d+\]\s*$"
+    r"|using device |^ggml_\w+: "
 )
 
 
@@ -152,7 +168,7 @@ def _last(found: list[str], engine: Engine, reader: Callable[[list[str]], Logged
     for run in reversed(runs[-_MOST_RUNS:]):
         read_ = reader(run)
         log = log or read_
-        if read_.failure is not None or (read_.started and "inferred" not in dict(read_.figures)):
+        if read_.failure is not None or (read_.started and not {"inferred", "unsaid"} & dict(read_.figures).keys()):
             log = read_
             break
     assert log is not None
@@ -161,12 +177,14 @@ def _last(found: list[str], engine: Engine, reader: Callable[[list[str]], Logged
 
 def _runs(found: list[str], engine: Engine) -> list[list[str]]:
     """The lines of each start: a new one begins where a start is told and the one before it has come to its end."""
-    sign, likely = _STARTS[engine], ("version", "ServerArgs", "build", "starting ")
-    told = [i for i, line in enumerate(found) if any(word in line for word in likely) and sign.search(line)]
+    sign = _STARTS[engine]
+    told = [i for i, line in enumerate(found) if any(word in line for word in _LIKELY) and sign.search(line)]
     marks = [0]
-    for before, i in pairwise(told):
-        if any(_ENDS.search(line) for line in found[before:i]):
-            marks.append(i)
+    # Before the first start that is told may stand the end of another.
+    for before, i in pairwise([0, *told]):
+        last = before in told[:-1]
+        if any(_CAME_FAR.search(line) or (last and _ENDS.search(line)) for line in found[before:i]):
+            marks.append(_begins(found, i, before))
     if len(marks) == 1:
         return [found]
     runs = [found[a:b] for a, b in zip(marks, [*marks[1:], len(found)], strict=True)]
@@ -174,3 +192,11 @@ def _runs(found: list[str], engine: Engine) -> list[list[str]]:
         # What the server says of itself and of its GPUs stands before the first model.
         runs = [runs[0], *([*found[: told[0]], *run] for run in runs[1:])]
     return runs
+
+
+def _begins(found: list[str], told: int, before: int) -> int:
+    """The first line of a start: those that its program prints before it tells it are its own."""
+    at = told
+    while at - 1 > before and (_BEFORE.search(found[at - 1]) or command_in(found[at - 1]) is not None):
+        at -= 1
+    return at

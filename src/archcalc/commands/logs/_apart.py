@@ -74,13 +74,28 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
 )
 _OF = tuple((kind, re.compile(pattern)) for kind, pattern in _CAUSES)
 _ANY = re.compile("|".join(pattern for _, pattern in _CAUSES))
+# A shell tells it of a job by its number and command: bash `NAME: line 4:   200 Killed   CMD` and `[1]+  Killed   CMD` (jobs.c
+# `pretty_print_job`), zsh `zsh: killed     CMD`; the kernel, systemd and cgroups by the process (mm/oom_kill.c `__oom_kill_process`).
 _KILLED = re.compile(
-    r"(?:^|[|:\s])Killed$|exit ?code[ :=]+-9\b|Failed core proc\(s\): \{.*-9|exited with code 137|signal 9\b|signal: killed"
-    r"|SIGKILL\b(?!\))|oom-kill|OOMKilled"
+    r"(?:^|[|:\s])Killed(?: \(core dumped\))?$|(?:line \d+:\s+\d+|\[\d+\]\s*[-+]?(?:\s+\d+)?)\s+[Kk]illed\b|\bzsh: killed\b"
+    r"|: Killed process \d+|code=killed, status=9|killed by the OOM killer|[Ee]xit(?:ed with)? ?[Cc]ode[ :=]+(?:-9|137)\b"
+    r"|Failed core proc\(s\): \{.*-9"
+    r"|signal 9\b|signal: killed|SIGKILL\b(?!\))|oom-kill|oom_kill|OOMKilled"
+)
+# Other signals that a shell tells of: a crash, which no line of the engine itself explains.
+_CRASHED = re.compile(
+    r"(?:^|line \d+:\s+\d+\s+|\[\d+\]\s*[-+]?(?:\s+\d+)?\s+|zsh: )"
+    r"(?:[Ss]egmentation fault|Aborted|abort|Illegal instruction|Floating point exception|[Bb]us error|illegal hardware instruction)\b"
 )
 _ENDED = (
     "Killed",
+    "zsh: ",
+    "killed",
+    "egmentation fault",
+    "core dumped",
     "exit code",
+    "Exit Code",
+    "us error",
     "exitcode",
     "core proc(s)",
     "code 137",
@@ -111,7 +126,9 @@ _TOLD = (
     "rror", "ailed", "illed", "xcept", "esource", "upported", "recogniz", "No space", "quota", "free disk", "in use", "exit",
     "trust_remote",
     "custom code", "corrupt", "died", "ASSERT", "oom", "OOM", "shared memory", "larger than", "exceed", "CUDA", "driver", "nccl", "signal",
-    "bind", "terminate", "magic", "max_num_batched", "kernel image", "uantiz", "imeout", "invalid", "SIGKILL", "does not divide",
+    "bind", "terminate", "magic",
+    "fault", "dumped", "Aborted", "abort", "llegal", "Floating", "xited", "Code", "oom_",
+    "max_num_batched", "kernel image", "uantiz", "imeout", "invalid", "SIGKILL", "does not divide",
 )  # fmt: skip
 
 
@@ -134,9 +151,9 @@ def cause(found: list[str], *, fatal: tuple[str, ...] = (), without: tuple[Kind,
         if not any(sign in whole for sign in (*fatal, *_ENDED)):
             return None
     found = [line for line in found if any(word in line for word in _TOLD) and not _SENT.search(line)]
-    if fatal and not any(_KILLED.search(line) or any(sign in line for sign in fatal) for line in found):
+    if fatal and not any(_KILLED.search(line) or _CRASHED.search(line) or any(sign in line for sign in fatal) for line in found):
         return None
-    raised = killed = None
+    raised = killed = crashed = None
     for line in found:
         if without and any(pattern.search(line) for kind, pattern in _OF if kind in without):
             continue
@@ -147,9 +164,13 @@ def cause(found: list[str], *, fatal: tuple[str, ...] = (), without: tuple[Kind,
             raised = line
         if killed is None and _KILLED.search(line):
             killed = line
+        if crashed is None and _CRASHED.search(line):
+            crashed = line
     if raised is not None:
         return Apart("other", raised)
     if killed is not None:
         return Apart("killed", killed)
+    if crashed is not None:
+        return Apart("other", crashed)
     ended = next((line for line in found if any(sign in line for sign in fatal)), None)
     return Apart("other", ended) if ended else None

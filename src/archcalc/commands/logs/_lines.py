@@ -102,7 +102,10 @@ APART: frozenset[Kind] = frozenset(
 class Logged(NamedTuple):
     """A log, read. Bytes are per GPU: of several ranks the fullest's weights and the smallest room.
 
-    `figures` are numbers beside memory; `inferred` is among them where no line says that it serves. `terms` are memory lines by name,
+    `figures` are numbers beside memory; `inferred` or `unsaid` is among them where no line says that it serves, `listed` where
+    the log lists the arguments of its command. `unread` are arguments
+    that the log lists in a form that is not read, `beside` those of a list of all arguments that are not among `asked`: most of them as
+    the engine settled them. `terms` are memory lines by name,
     `asked` the arguments as flags of the engine (a flag without value holds True), `tokens` what the cache holds, `failure` what
     stopped it and `said` the line that says so,
     `file_type` how a GGUF file's weights are stored. `started` is true where the engine said that it serves.
@@ -125,6 +128,8 @@ class Logged(NamedTuple):
     said: str
     figures: tuple[tuple[str, float], ...] = ()
     file_type: str | None = None
+    unread: tuple[str, ...] = ()
+    beside: tuple[tuple[str, Any], ...] = ()
 
     def term(self, name: str) -> int | None:
         return next((size for n, size in self.terms if n == name), None)
@@ -325,8 +330,8 @@ def device_named(line: str) -> str | None:
 
 
 _COMMAND = re.compile(
-    r"(?:^|[\s\"'$>])((?:vllm serve|python3? -m vllm\.\S+|python3? -m sglang\.launch_server|sglang serve|\S*llama-(?:server|cli)"
-    r"|mlx_lm\.server) .+)$"
+    r"(?:^|[\s\"'$>])((?:[A-Z][A-Z0-9_]*=\S* +)*(?:vllm serve|python3? -m vllm\.\S+"
+    r"|python3? -m sglang\.launch_server|sglang serve|\S*llama-(?:server|cli)|mlx_lm\.server) .+)$"
 )
 
 
@@ -341,54 +346,164 @@ def command_in(line: str) -> str | None:
     return text if " -" in text or text.count(" ") == 2 else None
 
 
-_OBJECTS = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|<[^<>'\"]*(?:<[^<>]*>[^<>]*)*>")
+_OBJECT = re.compile(r"<(?P<name>[A-Za-z_][\w.]*)(?P<value>: .*)?>|<.*>", re.DOTALL)
 
 
-def literal(text: str) -> Any:
-    """A Python dictionary or call as loggers print them; what cannot be read as a value is left out."""
-    try:
-        node = ast.parse(text, mode="eval").body
-    except SyntaxError:
-        # Functions and members of enumerations stand there as `<function main at 0x7f>` and `<Mode.COMPILE: 3>`.
-        if (without := _OBJECTS.sub(lambda m: m[0] if m[0][0] in "'\"" else "None", text)) == text:
-            return None
-        return literal(without)
-    except (ValueError, RecursionError, MemoryError):
+class Unread:
+    """What stands for a value that no literal is: a function, an object of a class that shows nothing of itself."""
+
+
+UNREAD = Unread()
+
+
+def literal(text: str) -> dict[str, Any] | None:
+    """A Python dictionary or call as loggers print them, by its keys; None for what is neither.
+
+    One value that cannot be read loses none of the others: it is `UNREAD`. A call in a value, as a dataclass shows itself, is a dictionary
+    of its fields but for those that are None; a member of an enumeration (`<Mode.FULL: 2>`) is its name.
+    """
+    text = text.strip()
+    opened = re.match(r"(?:[A-Za-z_][\w.]*)?[({]", text)
+    if opened is None:
         return None
-    if isinstance(node, ast.Call):
-        pairs: Iterable[tuple[Any, ast.expr]] = [(k.arg, k.value) for k in node.keywords if k.arg]
-    elif isinstance(node, ast.Dict):
-        pairs = [(k.value if isinstance(k, ast.Constant) else None, v) for k, v in zip(node.keys, node.values, strict=True)]
-    else:
-        return None
-    found = {}
-    for key, value in pairs:
-        try:
-            if isinstance(key, str):
-                found[key] = ast.literal_eval(value)
-        except (ValueError, RecursionError):
-            continue
+    found: dict[str, Any] = {}
+    call = opened[0].endswith("(")
+    for piece in _pieces(text[opened.end() : -1 if text[-1] in ")}" else None]):
+        key, value = _parted(piece, "=" if call else ":")
+        name: Any = key if call else _simple(key)
+        if isinstance(name, str) and value:
+            found[name] = _value(value, 0)
     return found
 
 
-def balanced(text: str, start: int) -> str:
-    """The text from an opening bracket to the one that closes it, or to the end."""
-    depth, quote = 0, ""
-    for i in range(start, len(text)):
+def _simple(text: str) -> Any:
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        return UNREAD
+
+
+def _value(text: str, depth: int) -> Any:
+    """A value as Python shows it; `UNREAD` for what is no literal, nor made of readable parts."""
+    text = text.strip()
+    if (made := _simple(text)) is not UNREAD or depth > 20 or not text:
+        return made
+    if (shown := _OBJECT.fullmatch(text)) is not None:
+        return shown["name"].rpartition(".")[2] if shown["value"] and "." in shown["name"] else UNREAD
+    if (shown := re.fullmatch(r"torch\.(\w+)|(?:Posix|Windows|Pure\w*)Path\((.+)\)", text, re.DOTALL)) is not None:
+        return shown[1] or _simple(shown[2])
+    opened = re.match(r"(?P<name>[A-Za-z_][\w.]*)?(?P<bracket>[(\[{])", text)
+    if opened is None or text[-1] not in ")]}":
+        return UNREAD
+    inner = text[opened.end() : -1]
+    if opened["name"]:
+        parts = [_parted(piece, "=") for piece in _pieces(inner)]
+        if opened["bracket"] != "(" or not all(re.fullmatch(r"[A-Za-z_]\w*", key) and value for key, value in parts):
+            return UNREAD
+        fields = {key: _value(value, depth + 1) for key, value in parts}
+        return UNREAD if UNREAD in fields.values() else {key: value for key, value in fields.items() if value is not None}
+    if opened["bracket"] == "{":
+        pairs = [_parted(piece, ":") for piece in _pieces(inner)]
+        held = {str(_simple(key)): _value(value, depth + 1) for key, value in pairs if value}
+        return UNREAD if UNREAD in held.values() or len(held) < len(pairs) else held
+    items = [_value(piece, depth + 1) for piece in _pieces(inner)]
+    return UNREAD if any(item is UNREAD for item in items) else items
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The parts between commas that stand in no bracket and no quotes."""
+    start = 0
+    for i in _outside(text, ","):
+        yield text[start:i].strip()
+        start = i + 1
+    if text[start:].strip():
+        yield text[start:].strip()
+
+
+def _parted(text: str, sign: str) -> tuple[str, str]:
+    at = next(_outside(text, sign), None)
+    return (text.strip(), "") if at is None else (text[:at].strip(), text[at + 1 :].strip())
+
+
+def _outside(text: str, sign: str) -> Iterator[int]:
+    """Where a sign stands in no bracket and no quotes. `<` opens one where a name follows it, as an object is shown."""
+    depth, quote, i = 0, "", 0
+    while i < len(text):
         c = text[i]
         if quote:
-            if c == quote and text[i - 1] != "\\":
+            if c == "\\":
+                i += 1
+            elif c == quote:
                 quote = ""
         elif c in "'\"":
             quote = c
-        elif c in "([{":
+        elif c in "([{" or (c == "<" and text[i + 1 : i + 2].isalpha()):
             depth += 1
-        elif c in ")]}":
-            depth -= 1
-            if not depth:
-                return text[start : i + 1]
-    return text[start:]
+        elif c in ")]}" or (c == ">" and text[i - 1 : i] not in "-="):
+            depth = max(0, depth - 1)
+        elif c == sign and not depth:
+            yield i
+        i += 1
+
+
+def balanced(found: list[str], at: int, start: int) -> tuple[str, bool]:
+    """The text from an opening bracket of a line to the one that closes it, over lines that a terminal broke it into; and whether one
+    does. Where the log goes on with other lines first, it is what is there."""
+    pieces, size, n = list[str](), 0, at
+    depth, quote, escaped = 0, "", False
+    piece = found[at][start:]
+    while True:
+        for i, c in enumerate(piece):
+            if quote:
+                quote = "" if c == quote and not escaped else quote
+                escaped = c == "\\" and not escaped
+            elif c in "'\"":
+                quote = c
+            elif c in "([{":
+                depth += 1
+            elif c in ")]}":
+                depth -= 1
+                if not depth:
+                    return "".join(pieces) + piece[: i + 1], True
+        pieces.append(piece)
+        size, n = size + len(piece), n + 1
+        if n >= len(found) or size > _MOST_ARGUMENTS or _FRESH.match(found[n]) or any(sign in found[n] for sign in _LISTS):
+            return "".join(pieces), False
+        piece = found[n]
+
+
+# How a line begins that is no part of the one before it.
+_FRESH = re.compile(r"\(\w+[ _]?\w* pid=|(?:INFO|WARNING|ERROR|DEBUG)\b|\[?\d{4}-\d\d-\d\d|\S+ \| |Traceback")
 
 
 def as_flags(values: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple(("--" + k.replace("_", "-"), v) for k, v in values.items() if v is not None)
+    return tuple(("--" + k.replace("_", "-"), v) for k, v in values.items() if v is not None and v is not UNREAD)
+
+
+class Ranks:
+    """Which ranks of each kind a log shows, by the names of its workers: `TP` and the numbers seen."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, set[int]] = {}
+
+    def put(self, names: Iterable[tuple[str, str]]) -> None:
+        for kind, number in names:
+            self.seen.setdefault(kind, set()).add(int(number))
+
+    def size(self, kind: str) -> int | None:
+        """How many there are. Workers are named so where there are several: where some are missing, so many that a number of GPUs is."""
+        seen = self.seen.get(kind)
+        if not seen:
+            return None
+        last = max(*seen, 1)
+        return last + 1 if len(seen) == last + 1 else 1 << last.bit_length()
+
+
+def named(value: Any) -> str | None:
+    """A name among such values."""
+    return value if isinstance(value, str) and value else None
+
+
+def unread(values: dict[str, Any]) -> tuple[str, ...]:
+    """The flags of values that could not be read."""
+    return tuple("--" + k.replace("_", "-") for k, v in values.items() if v is UNREAD)

@@ -242,6 +242,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         failure, said = apart.kind, saying(apart.line)
     if not started and failure is None and ("compute" in terms.sizes or cells):
         started = True
+        figures["unsaid"] = 1
     if failure not in (None, "serving", *(APART if ended else ())):
         started = False
     return Logged(

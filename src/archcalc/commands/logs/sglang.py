@@ -17,15 +17,18 @@ from archcalc.commands.logs._lines import (
     TORCH_OOM,
     Kind,
     Logged,
+    Ranks,
     Terms,
     as_flags,
     balanced,
     command_in,
     device_named,
     literal,
+    named,
     saying,
     size_of,
     telling,
+    unread,
 )
 
 # Where a server that served says that it ended: managers/scheduler.py `run_scheduler_process`, entrypoints/engine.py.
@@ -46,6 +49,9 @@ def read_log(found: list[str]) -> Logged:
     context: int | None = None
     started, failure, said = False, None, ""
     phase = "start"
+    lost: tuple[str, ...] = ()
+    ranks = Ranks()
+    beside: tuple[tuple[str, Any], ...] = ()
     figures: dict[str, float] = {}
 
     def fail(kind: Kind, line: str) -> None:
@@ -58,13 +64,18 @@ def read_log(found: list[str]) -> Logged:
         if not telling(line):
             continue
         if "ServerArgs(" in line:
-            values = literal(balanced(line, line.index("ServerArgs(")))
+            text, whole = balanced(found, i, line.index("ServerArgs(") + len("ServerArgs"))
+            values = literal(text)
+            figures |= {"listed": 1} if whole else {}
             if values:
-                model = model or values.get("model_path")
+                model = model or named(values.get("model_path"))
                 keep = {k: v for k, v in values.items() if v not in (None, False, "auto", "", -1) and _sglang_keeps(k, v)}
                 asked = {**dict(as_flags(keep)), **asked}
-                gpus = int(values.get("tp_size", 1) or 1) * int(values.get("pp_size", 1) or 1)
-                context = context or values.get("context_length")
+                beside = as_flags({k: v for k, v in values.items() if k not in _SGLANG_KEPT and k not in _SGLANG_SETTLED})
+                lost = unread(values)
+                tp, pp, length = (values.get(key) for key in ("tp_size", "pp_size", "context_length"))
+                gpus = ((tp if isinstance(tp, int) else 0) or 1) * ((pp if isinstance(pp, int) else 0) or 1)
+                context = context or (length if isinstance(length, int) else None)
         if command is None and (made := command_in(line)) and "sglang" in made:
             command = made
         if version is None and (
@@ -73,6 +84,8 @@ def read_log(found: list[str]) -> Logged:
             )
         ):
             version = m[1]
+        if m := _RANKS.search(line):
+            ranks.put(re.findall(r"([A-Z]+)(\d+)", m[1]))
         gpu = gpu or device_named(line)
         if m := re.search(r"Load weight begin\. avail mem=([\d.]+) GB", line):
             terms.put("free", size_of(m[1], "GiB"))
@@ -166,12 +179,20 @@ def read_log(found: list[str]) -> Logged:
             fail("flag", line)
         elif NOT_HAD.search(line):
             fail("model", line)
+    if "listed" not in figures and command is None:
+        for kind_, flag in (("TP", "--tp-size"), ("PP", "--pp-size"), ("DP", "--dp-size"), ("EP", "--ep-size")):
+            if (size := ranks.size(kind_)) is not None:
+                asked.setdefault(flag, size)
+                figures["by ranks"] = 1
+        if "by ranks" in figures:
+            gpus = int(asked.get("--tp-size", 1)) * int(asked.get("--pp-size", 1))
     ended = started
     if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else ())):
         failure, said = apart.kind, saying(apart.line)
         figures |= {f"apart {n}": value for n, value in enumerate(apart.figures)}
     if not started and failure is None and tokens:
         started = True
+        figures["unsaid"] = 1
     if "cache" in terms.sizes:
         terms.put("room", terms.sizes["cache"] + terms.sizes.get("states", 0))
     if failure not in (None, "serving", "pool", *(APART if ended else ())):
@@ -193,7 +214,13 @@ def read_log(found: list[str]) -> Logged:
         failure,
         said,
         tuple(figures.items()),
+        unread=lost,
+        beside=beside,
     )
+
+
+# managers/scheduler.py `configure_scheduler_process`: the ranks stand behind the time, each kind where there are several.
+_RANKS = re.compile(r"\[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d((?: [A-Z_]{2,7}\d{1,3})+)\]")
 
 
 # A log lists every argument, with what was settled for it: these say what was asked, or what the settled ones mean.
@@ -203,6 +230,12 @@ _SGLANG_KEPT = frozenset(
     " swa_full_tokens_ratio"
     " max_mamba_cache_size mamba_full_memory_ratio speculative_algorithm speculative_num_draft_tokens speculative_num_steps"
     " speculative_eagle_topk speculative_draft_model_path quantization dtype".split()
+)
+# What the engine puts in by itself, and no command needs to say (srt/server_args.py `__post_init__`).
+_SGLANG_SETTLED = frozenset(
+    "tokenizer_path served_model_name device random_seed schedule_conservativeness cuda_graph_bs attention_backend sampling_backend"
+    " grammar_backend max_prefill_tokens prefill_attention_backend decode_attention_backend mm_attention_backend nccl_port"
+    " cuda_graph_bs_decode cuda_graph_max_bs_decode moe_runner_backend fp8_gemm_runner_backend fp4_gemm_runner_backend".split()
 )
 _SGLANG_DEFAULTS = {
     "tp_size": 1,

@@ -18,15 +18,18 @@ from archcalc.commands.logs._lines import (
     TORCH_OOM,
     Kind,
     Logged,
+    Ranks,
     Terms,
     as_flags,
     balanced,
     command_in,
     device_named,
     literal,
+    named,
     saying,
     size_of,
     telling,
+    unread,
 )
 
 _VLLM_TERMS: tuple[tuple[str, str, str], ...] = (
@@ -77,6 +80,9 @@ def read_log(found: list[str]) -> Logged:
     phase = "start"
     oom_line = ""
     block = 16
+    lost: tuple[str, ...] = ()
+    ranks = Ranks()
+    beside: tuple[tuple[str, Any], ...] = ()
     figures: dict[str, float] = {}
 
     def fail(kind: Kind, line: str) -> None:
@@ -94,6 +100,8 @@ def read_log(found: list[str]) -> Logged:
             or (m := re.search(r"LLM engine \(v([^)\s]+)\)", line))
         ):
             version = version or _release(m[1])
+        if "█" in line and (m := re.search(r"█\s+model\s+(\S+)", line)):
+            model = model or m[1]
         if "with config" in line and (m := re.search(r"\bmodel='([^']+)'", line)):
             model = model or m[1]
             for key, pattern in (
@@ -112,14 +120,19 @@ def read_log(found: list[str]) -> Logged:
                     if value is not None and value != 1:
                         asked.setdefault(figures_key, value)
         if "non-default args: {" in line:
-            values = literal(balanced(line, line.index("{", line.index("non-default args:"))))
+            text, whole = balanced(found, i, line.index("{", line.index("non-default args:")))
+            values = literal(text)
+            figures |= {"listed": 1} if whole else {}
             if values:
-                values.pop("model_tag", None)
-                model = model or values.get("model")
+                tag = values.pop("model_tag", None)
+                model = model or named(values.get("model")) or named(tag)
                 asked = {**asked, **dict(as_flags(values))}
+                lost = unread(values)
         elif "args: Namespace(" in line:
-            values = literal(balanced(line, line.index("Namespace(")).replace("Namespace", "dict", 1)) or {}
-            model = model or values.get("model_tag") or values.get("model")
+            text, whole = balanced(found, i, line.index("Namespace(") + len("Namespace"))
+            values = literal(text) or {}
+            figures |= {"listed": 1} if whole else {}
+            model = model or named(values.get("model_tag")) or named(values.get("model"))
             keep = (
                 "max_model_len",
                 "gpu_memory_utilization",
@@ -137,8 +150,12 @@ def read_log(found: list[str]) -> Logged:
             )
             chosen = {k: v for k, v in values.items() if k in keep and v not in (None, False, "auto", 1)}
             asked = {**asked, **dict(as_flags(chosen))}
+            lost = tuple(flag for flag in unread(values) if flag not in _PROGRAM)
+            beside = as_flags({k: v for k, v in values.items() if k not in (*keep, "model", "model_tag", "subparser", "config")})
         if command is None and (made := command_in(line)) and "vllm" in made:
             command = made
+        if "Worker" in line or "EngineCore_DP" in line:
+            ranks.put(_ranks(line))
         gpu = gpu or device_named(line)
         for name, sized, unit in _VLLM_SIZES:
             for m in sized.finditer(line):
@@ -291,6 +308,13 @@ def read_log(found: list[str]) -> Logged:
         figures["inferred"] = 1
     if failure not in (None, "serving", *(APART if ended else ())):
         started = False
+    if "listed" not in figures and command is None:
+        for kind_, flag in _OF_RANKS:
+            if (count := ranks.size(kind_)) is not None:
+                asked.setdefault(flag, count)
+                figures["by ranks"] = 1
+        if ranks.seen.get("EP"):
+            asked.setdefault("--enable-expert-parallel", True)
     for flag, name in (("--tensor-parallel-size", "tp"), ("--pipeline-parallel-size", "pp"), ("--data-parallel-size", "dp")):
         if isinstance(asked.get(flag), int):
             gpus = (gpus or 1) * asked[flag]
@@ -312,7 +336,33 @@ def read_log(found: list[str]) -> Logged:
         failure,
         said,
         tuple(figures.items()),
+        unread=lost,
+        beside=beside,
     )
+
+
+# v1/executor/multiproc_executor.py `setup_proc_title_and_log_prefix` (0.10 to 0.33: `Worker_DP0_PP0_TP1_DCP0_EP1`, each kind where there
+# are several), `VllmWorker TP1` and `VllmWorker rank=1` before; v1/engine/utils.py `EngineCore_DP1`.
+_WORKER = re.compile(
+    r"\b(?:Vllm)?(?:Worker|EngineCore)(?:Process)?((?:[_ ](?:DP|PP|PCP|TP|DCP|EP)\d{1,3})+)\b|\bVllmWorker rank=(\d{1,3})\b"
+)
+_OF_RANKS = (
+    ("TP", "--tensor-parallel-size"),
+    ("PP", "--pipeline-parallel-size"),
+    ("DP", "--data-parallel-size"),
+    ("DCP", "--decode-context-parallel-size"),
+)
+
+
+def _ranks(line: str) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for m in _WORKER.finditer(line):
+        found += [("TP", m[2])] if m[2] else re.findall(r"([A-Z]+)(\d+)", m[1])
+    return found
+
+
+# What a list of all arguments holds of the program itself: vllm/entrypoints/cli.
+_PROGRAM = ("--dispatch-function", "--subparser", "--cmd")
 
 
 def _release(text: str) -> str | None:

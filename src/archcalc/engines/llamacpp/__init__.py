@@ -266,10 +266,23 @@ class LlamaCpp(Server):
 
         return f"llama.cpp starts with {units.format_bytes(ask.own.moved_bytes)} of it in the CPU's memory, whose size --ram says"
 
+    def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
+        """A server's slots, or as many as the cells that they share have room for (0c1e57098, tools/server/server-context.cpp)."""
+        own = ask.own
+        if own is None:
+            return None
+        # The last token is not read again.
+        room = fit.kv_tokens // max(1, tokens - 1) if own.unified else own.slots
+        return (
+            (own.slots, own.slots_flag)
+            if room >= own.slots
+            else (max(1, room), f"--ctx-size {fit.kv_tokens}, which all slots share")
+        )
+
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.llamacpp.command import command
 
-        return command(named, ask, fit)
+        return command(named, ask, model, fit)
 
     def spills(self, model: Candidate, ask: Ask, fit: Fit) -> Sequence[tuple[str, str]]:
         """Experts first, of which a token visits few; then whole layers. Not where CPU and GPU share the memory, nor more than the RAM."""
@@ -305,6 +318,7 @@ class LlamaCpp(Server):
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         from archcalc import units
+        from archcalc.engines._allocation import unread
         from archcalc.engines.llamacpp.lengths import served_length
         from archcalc.figures.checkpoint import inventory, storage_bytes
 
@@ -312,6 +326,9 @@ class LlamaCpp(Server):
             yield from ask.own.fitted
             each = ask.own.cells if ask.own.unified else ask.own.cells // ask.own.slots
             trained = served_length(model.architecture, ask.own)
+            if unread(model.architecture) and each > ask.own.ubatch:
+                most = f"inputs of more than {ask.own.ubatch:,} tokens, as it reads each in one batch"
+                yield f"llama-server refuses {most}: -b {each} -ub {each} takes them"
             if trained and each > trained:
                 # tools/server/server-context.cpp `load_model`: "exceeds the training context of the model - capping".
                 what = "trained" if trained == model.architecture.facts.context_tokens else "that its YaRN reaches"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
-from archcalc.engines._allocation import Workload
+from archcalc.engines._allocation import Workload, unread
 from archcalc.engines.budget import GIB, Budget, Serving, Term, budgeted, cuda_context
 from archcalc.engines.llamacpp import cache as llamacpp
 from archcalc.engines.llamacpp.layout import CPU, Layout, devices_of, lay_out, on_cpu
@@ -17,6 +17,9 @@ from archcalc.model import Architecture
 if TYPE_CHECKING:
     from archcalc.engines.plan import Ask, Candidate
     from archcalc.hardware import Device
+
+UBATCH = 512
+"""`-ub` by default (common/common.h)."""
 
 
 def budget(device: Device, architecture: Architecture, weights: RankWeights, serving: Serving) -> Budget:
@@ -37,7 +40,9 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
         streamed_head_bytes=weights.streamed_head_bytes,
         head_here=weights.heads_gpu in (None, CPU, weights.fullest),
     )
-    batch = own.ubatch if own else 512
+    if own is None:
+        options = options._replace(n_ubatch=whole_batch(architecture, context))
+    batch = options.n_ubatch
     text = f"a batch of {batch:,} over {context:,} cells"
     if copies > 1:
         text += f", its inputs in {copies} copies"
@@ -58,6 +63,12 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
     memory = device.visible_bytes
     made = budgeted(memory, share, int(memory * share), weights.bytes, buffers, lost, batch, sequences)
     return made._replace(gpu=weights.fullest, stages=weights.stages)
+
+
+def whole_batch(architecture: Architecture, context: int) -> int:
+    """The micro-batch of a plan: a model that sees both ways takes its whole input in one (0c1e57098, src/llama-context.cpp
+    `llama_context::encode`, `decode`; tools/server/server-context.cpp "input is too large to process")."""
+    return max(UBATCH, context) if unread(architecture) else UBATCH
 
 
 def compute(architecture: Architecture, context: int, sequences: int, options: llamacpp.CacheOptions) -> int:

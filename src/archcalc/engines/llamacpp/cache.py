@@ -13,15 +13,20 @@ from math import prod
 from typing import NamedTuple
 
 from archcalc.engines._allocation import (
+    UNREAD,
     Allocation,
     Figure,
     Workload,
+    as_cached,
     held_caches,
     lacks_dtype,
     layers_text,
     merged,
+    nothing_kept,
     served_window,
     times,
+    unread,
+    without_caches,
 )
 from archcalc.engines.engine import unknown
 from archcalc.engines.llamacpp.compute import Batch, Placed, reserved
@@ -74,6 +79,19 @@ _ROLLBACK = frozenset(
     "bailingmoe3 deepseek4 glm5-next kimi-k3 lfm2 lfm2moe nemotron_h nemotron_h_moe qwen35 qwen35moe qwen4exp".split()
 )
 _NOT_MODELLED = frozenset({"dots3note"})
+
+
+# Graphs without a memory; others make one whatever the config says of `is_causal` (src/llama-model.cpp, `llama_model::create_memory`).
+_NO_MEMORY = frozenset(
+    """
+    bert jina-bert-v2 jina-bert-v3 nomic-bert nomic-bert-moe neo-bert eurobert wavtokenizer-dec modern-bert gemma-embedding dream llada
+    llada-moe rnd1
+    """.split()
+)
+
+
+# Graphs that end with the embeddings, and compute no logits (src/models/*.cpp: none of these sets `t_logits`).
+HEADLESS = _NO_MEMORY - {"dream", "llada", "llada-moe", "rnd1"}
 
 
 class CacheOptions(NamedTuple):
@@ -182,6 +200,8 @@ def architecture_name(architecture: Architecture) -> str:
     is not known, as one read from a GGUF file, is of the architecture that is spelled as its type. Raises `UnsupportedError` for a class
     that the converter does not read.
     """
+    if architecture.unserved:
+        raise UnsupportedError(f"llama.cpp does not read {architecture.model_type}: {architecture.unserved}")
     read, text, names = served("llamacpp").classes, architecture.text, classes_of(architecture)
     if text is not None and text.class_name and text.class_name in read and not set(names) & _WRAPPERS:
         return read[text.class_name]
@@ -194,6 +214,12 @@ def architecture_name(architecture: Architecture) -> str:
         if found := next((name for name in sorted(read.values()) if _spelled(name) == spelled), None):
             return found
     raise UnsupportedError(f"llama.cpp: its converter does not read {names[0] if names else architecture.model_type}")
+
+
+def as_kept(architecture: Architecture, name: str) -> Architecture:
+    """The model as its graph keeps it: without a memory for the GGUF architectures that have none, else with one also for layers that see
+    both ways."""
+    return without_caches(architecture) if name in _NO_MEMORY else as_cached(architecture)
 
 
 def _spelled(name: str) -> str:
@@ -229,6 +255,7 @@ def rows_of(architecture: Architecture, name: str) -> list[Row]:
 def layer_bytes(architecture: Architecture, work: Workload, options: CacheOptions) -> tuple[list[int], list[int]]:
     """What each layer of the decoder caches, and its recurrent state, in the order of the layers; all add up to `allocate`'s bytes."""
     name = architecture_name(architecture)
+    architecture = as_kept(architecture, name)
     type_k = _type(work.kv_dtype or "f16")
     type_v = _type(options.cache_type_v) if options.cache_type_v else type_k
     n_seq = options.n_parallel or work.batch
@@ -310,13 +337,16 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
     name = architecture_name(architecture)
     if name in _NOT_MODELLED:
         raise UnsupportedError(f"llama.cpp: the caches of {name} are not modelled")
+    whole, architecture = architecture, as_kept(architecture, name)
     n_seq = options.n_parallel or work.batch
     grid = cells(work.context_tokens * work.batch, n_seq, options)
     rows = rows_of(architecture, name)
     _check_blocks(architecture, type_k, type_v)
     figures = _figures(rows, grid, type_k, type_v, options) + _states(architecture, name, n_seq, options)
     shared = "shared by all sequences" if grid.unified else f"for each of {n_seq} sequences" if n_seq > 1 else "for one sequence"
-    rule = f"{grid.base:,} cells {shared}"
+    rule = f"{grid.base:,} cells {shared}" if name not in _NO_MEMORY else nothing_kept(whole)
+    if name not in _NO_MEMORY and unread(whole):
+        rule += UNREAD
     notes = []
     if grid.base < work.context_tokens:
         notes.append(
@@ -440,6 +470,7 @@ def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: 
     placed = []
     for number, (rows, layer) in enumerate(_rows_by_layer(architecture, name)):
         depth = max((grid.of(row) * grid.streams_of(row) for row in rows if row.kind != "index"), default=0)
+        depth = depth or (batch if layer.unread else 0)
         if options.here is None or number in options.here:
             wide = sum(
                 grid.of(row) * grid.streams_of(row) * elements * 2
@@ -480,4 +511,6 @@ def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: 
     if spare and not any(each.elsewhere for each in placed):
         middle = (len(placed) - spare) // 2
         placed[middle : middle + spare] = []
+    if name in HEADLESS:
+        head = False
     return reserved(facts.hidden_size, facts.vocab_size, placed, one, head, options.streamed_head_bytes if head else 0, first)

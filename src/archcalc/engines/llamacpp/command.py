@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator
 
 from archcalc.engines._command import everywhere, not_set, word
+from archcalc.engines.llamacpp.budget import UBATCH, whole_batch
 from archcalc.engines.llamacpp.layout import lay_out
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, largest, machines
 
 
-def command(named: Named, ask: Ask, fit: Fit) -> Command:
-    words, notes = [*_words(named, ask, fit), *named.how, *fit.taken.flags], not_set("llama.cpp", named)
+def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
+    words, notes = [*_words(named, ask, model, fit), *named.how, *fit.taken.flags], not_set("llama.cpp", named)
     count = machines(ask.gpus)
     if count > 1:
         words.append("--rpc <address-of-the-other-machines>")
@@ -20,13 +21,17 @@ def command(named: Named, ask: Ask, fit: Fit) -> Command:
     return Command(" ".join(words), notes)
 
 
-def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
+def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
     yield f"llama-server {'-hf' if ':' in named.name and not os.path.exists(named.name) else '-m'} {word(named)}"
     yield f"-c {fit.context_tokens * fit.concurrency}"
     # Left out, it is four slots that share the cells.
     yield f"-np {fit.concurrency}"
     if ask.kv_dtype is not None:
         yield f"-ctk {fit.kv_dtype} -ctv {fit.kv_dtype}"
+    if not model.architecture.writes:
+        yield "--embeddings"
+    if ask.own is None and (batch := whole_batch(model.architecture, fit.context_tokens)) > UBATCH:
+        yield f"-b {batch} -ub {batch}"
     if ask.own is not None and ask.own.cpu_experts:
         yield f"--n-cpu-moe {ask.own.cpu_experts}"
     if ask.own is not None and ask.own.gpu_layers is not None:

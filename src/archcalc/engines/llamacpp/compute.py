@@ -274,6 +274,9 @@ class _Builder:
                 return self.mamba2(placed, x, cache)
             if cache.kind in ("full", "sliding", "chunked") and placed.layer.attends and cache.heads:
                 return self.attention(placed, x, cache)
+        if placed.layer.unread and placed.layer.attends and placed.layer.unread[0].heads:
+            # Without a memory queries go over the batch's own keys.
+            return self.attention(placed, x, placed.layer.unread[0])
         return self.other(placed, x)
 
     # Feed-forward

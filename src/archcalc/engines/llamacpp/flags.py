@@ -348,7 +348,7 @@ def _ollama(read: Read) -> Asked:
     context = read.get("--num_ctx") or _number(environment, "OLLAMA_CONTEXT_LENGTH")
     slots = _number(environment, "OLLAMA_NUM_PARALLEL") or 1
     own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True, "wide_masks": False, "unpacks": True}
-    own["clamps"] = True
+    own["clamps"], own["slots_flag"] = True, "OLLAMA_NUM_PARALLEL"
     # Since 0.30 it starts llama-server, which chooses the layers (docs: llm/llama_server.go).
     own["fits"] = at_least(read.version, *LLAMA_SERVER)
     if context is None:

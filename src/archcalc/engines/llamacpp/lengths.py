@@ -12,8 +12,8 @@ def served_length(architecture: Architecture, own: Settings) -> int | None:
     """The trained length, in tokens; with YaRN of another scale than the file's the original length over that scale. None where no
     length is stated.
 
-    Source: llama.cpp 0c1e57098, src/llama-context.cpp `llama_init_from_model` ("custom YaRN scaling detected, re-adjusting n_ctx_train") and
-    `llama_context` (the original length), gguf-py/gguf (`{arch}.rope.scaling.*`); tools/server/server-context.cpp `n_ctx_slot`.
+    Source: llama.cpp 0c1e57098, src/llama-context.cpp `llama_init_from_model` ("custom YaRN scaling detected, re-adjusting n_ctx_train")
+    and `llama_context` (the original length), gguf-py/gguf (`{arch}.rope.scaling.*`); tools/server/server-context.cpp `n_ctx_slot`.
     """
     trained = architecture.facts.context_tokens
     stated = architecture.lengths.ropes if architecture.lengths is not None else ()

@@ -22,6 +22,9 @@ def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
     left = [memory - size for memory, size in zip(memories, plan.stages, strict=True)]
     less = [left[plan.gpu] - each for each in left]
 
+    options = options_of(ask.own, 1)._replace(computes=False)
+    made = llamacpp.allocate(architecture, Workload(llamacpp.PAD, 1, ask.kv_dtype), options)
+
     def needed(context: int, sequences: int) -> int:
         """What the cache needs of the fullest GPU, or as much as makes another the fullest."""
         work = Workload(context, sequences, ask.kv_dtype)
@@ -34,6 +37,8 @@ def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
 
     def held(room: int, context: int) -> tuple[float, int]:
         """Of a command that names its context what it allocates, if there is room for that: a server takes no more."""
+        if not made.figures:
+            return (float(own.slots), 0) if needed(context, 1) <= room else (0.0, 0)
         if own.unified:
             given = llamacpp.pad(own.cells) if own.cells else 0
             if given and needed(given, 1) <= room:
@@ -45,8 +50,6 @@ def pooled(architecture: Architecture, ask: Ask, plan: Budget) -> Pooled:
         sequences = largest(lambda n: needed(context, n) <= room, 1 << 10)
         return float(sequences), sequences * context
 
-    options = options_of(ask.own, 1)._replace(computes=False)
-    made = llamacpp.allocate(architecture, Workload(llamacpp.PAD, 1, ask.kv_dtype), options)
     return Pooled(needed, held, made.dtype, made.rule)
 
 
@@ -65,6 +68,6 @@ def planned(made: Pooled, ask: Ask) -> Pooled:
 
     def held(room: int, context: int) -> tuple[float, int]:
         most, tokens = made.held(room, context)
-        return most, context * ask.concurrency if made.needed(context, ask.concurrency) <= room else tokens
+        return most, context * ask.concurrency if tokens and made.needed(context, ask.concurrency) <= room else tokens
 
     return made._replace(held=held)

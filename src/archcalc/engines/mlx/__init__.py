@@ -30,6 +30,10 @@ _QUANTIZED = {"--kv-bits": (2, 3, 4, 5, 6, 8), "--kv-group-size": (32, 64, 128)}
 """What a cache can be quantized with (ml-explore/mlx 0087b78, mlx/ops.cpp `affine_quantize`)."""
 
 
+_AT_ONCE = 32
+"""Requests that share a batch where a command names no number (mlx-lm 0.32.2, server.py `--decode-concurrency`)."""
+
+
 class Mlx(Server):
     name = "mlx"
     title = "mlx-lm"
@@ -85,8 +89,9 @@ class Mlx(Server):
             if (given := read.get(flag)) is not None and given < 1:
                 raise UsageError(f"{flag} {given}: a number above 0 was expected", "such as 8")
         missing = [flag for flag in (*used, "--decode-concurrency") if read.get(flag) is not None]
-        values = {"kv_dtype": f"int{read.get('--kv-bits')}"} if read.get("--kv-bits") in (4, 8) else {}
-        if values:
+        values: dict[str, Any] = {"sequences": read.get("--decode-concurrency") or _AT_ONCE}
+        if read.get("--kv-bits") in (4, 8):
+            values["kv_dtype"] = f"int{read.get('--kv-bits')}"
             missing.remove("--kv-bits")
         return Asked("mlx", str(model), None, values, None, unmodelled=tuple(missing))
 
@@ -153,6 +158,10 @@ class Mlx(Server):
 
         enough = budget.kv_room_bytes >= 0
         return Start(enough, None if enough else "the weights and one step of a prompt are more than the memory", None), ()
+
+    def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
+        """mlx-lm 0.32.2, server.py: so many requests share a batch. A plan's own command names as many as are asked for."""
+        return None if ask.sequences is None else (ask.sequences, "--decode-concurrency")
 
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines._command import not_set, word

@@ -14,6 +14,7 @@ from archcalc.engines._allocation import (
     Figure,
     Held,
     Workload,
+    as_cached,
     batch_text,
     default_dtype,
     held_caches,
@@ -23,6 +24,7 @@ from archcalc.engines._allocation import (
     row_text,
     served_window,
     times,
+    unread,
 )
 from archcalc.engines.engine import unknown
 from archcalc.engines.served import served
@@ -57,13 +59,17 @@ def allocate(architecture: Architecture, work: Workload) -> Allocation:
     dtype = work.kv_dtype or default_dtype(architecture)
     if dtype not in BITS and dtype not in ("bf16", "fp16"):
         raise lacks_dtype(NAME, dtype, ("bf16", "fp16", *BITS), "--kv-bits packs 4 or 8 bits")
+    notes: tuple[str, ...] = ()
+    if unread(architecture):
+        notes = (f"mlx-lm reads {architecture.model_type} one way, as a decoder: what comes out is another model's",)
+    architecture = as_cached(architecture)
     figures = [_figure(module, held, work, dtype, architecture) for held in held_caches(architecture, by_layer=True)]
     rule = f"grown in steps of {STEP} tokens"
     if any(f.window for f in figures):
         rule += "; sliding layers no more than their window"
     if dtype in BITS:
         rule += f"; packed in {BITS[dtype]} bits, with a scale and a bias for each {GROUP}"
-    return Allocation("mlx", VERSION, work.context_tokens, work.batch, dtype, merged(figures), rule)
+    return Allocation("mlx", VERSION, work.context_tokens, work.batch, dtype, merged(figures), rule, notes=notes)
 
 
 def _figure(module: str, held: Held, work: Workload, dtype: str, architecture: Architecture) -> Figure:

@@ -62,6 +62,10 @@ class Sglang(Server):
     takes = frozenset({"engine_version"})
     keeps_rotary = True
     whole_blocks = True
+    graph_flags = (
+        "--disable-cuda-graph", "--disable-decode-cuda-graph", "--cuda-graph-max-bs", "--cuda-graph-max-bs-decode", "--cuda-graph-bs",
+        "--cuda-graph-bs-decode",
+    )  # fmt: skip
     context_flag = "--context-length"
     smaller_caches = ("fp8_e4m3",)
     ladder = ("fp8", "w4a16")
@@ -83,8 +87,12 @@ class Sglang(Server):
         return FIRST, NEWEST
 
     def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
-        from archcalc.engines.served import check
+        from archcalc.engines._allocation import unread
+        from archcalc.engines.served import check, is_one_of
 
+        if unread(architecture) and is_one_of(architecture, {"Gemma3TextModel"}):
+            # The loader takes another class for it (0.5.23, srt/model_loader/utils.py `get_model_architecture`).
+            architecture = architecture._replace(classes=("EmbeddingGemmaModel",))
         return check(registry(), architecture, version, planned=planned)
 
     def length(self, architecture: Architecture, version: str | None, own: Any) -> Length:
@@ -270,6 +278,19 @@ class Sglang(Server):
         return Start(), (
             f"SGLang starts all the same: its pool of {tokens:,} tokens serves sequences of up to so many, not {context:,}",
         )
+
+    def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
+        """SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py `resolve_max_num_reqs`: of each worker, among which attention in data
+        parallelism divides what the flag says."""
+        flag, dp = "--max-running-requests", fit.placement.dp
+        if ask.own is not None and ask.own.running is not None:
+            return (max(1, ask.own.running // dp) if ask.own.attention_dp else ask.own.running) * dp, flag
+        usual = int(fit.kv_tokens / dp / max(1, ask.context_tokens or fit.context_tokens) * 512)
+        return max(min(usual, 4096), 2048) * dp, f"{flag}, left out"
+
+    def captured(self, ask: Ask, fit: Fit) -> int | None:
+        """SGLang 0.5.23, srt/model_executor/runner/base_cuda_graph_runner.py `can_run_graph`: larger batches run without."""
+        return fit.budget.sequences if ask.own is None or ask.own.graphs else 0
 
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.sglang.command import command

@@ -13,10 +13,12 @@ from typing import NamedTuple
 
 from archcalc.engines._allocation import (
     DTYPE_BYTES,
+    UNREAD,
     Allocation,
     Figure,
     Held,
     Workload,
+    as_cached,
     declared_dtype,
     default_dtype,
     held_caches,
@@ -24,6 +26,7 @@ from archcalc.engines._allocation import (
     layers_text,
     merged,
     times,
+    unread,
 )
 from archcalc.engines.engine import unknown
 from archcalc.engines.served import classes_of, is_one_of, served
@@ -306,6 +309,7 @@ def pools(
 ) -> Pools:
     """What `rest_bytes` hold: memory free after loading, less what `--mem-fraction-static` leaves alone."""
     options = options or CacheOptions()
+    architecture = as_cached(architecture)
     each = cells(architecture, cache_dtype(architecture, kv_dtype), options)
     page, ratio = settled(architecture, options)
     slots, requests = 0, None
@@ -337,6 +341,8 @@ def pools(
 def allocate(architecture: Architecture, work: Workload, options: CacheOptions | None = None) -> Allocation:
     """The pools that hold `batch` requests of the context at once: their tokens, and a page that padding is written to."""
     options = options or CacheOptions()
+    kept = unread(architecture)
+    architecture = as_cached(architecture)
     dtype = cache_dtype(architecture, work.kv_dtype)
     each = cells(architecture, dtype, options)
     page, ratio = settled(architecture, options)
@@ -369,7 +375,7 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
         details |= {"swa_token_slots": swa, "bytes_per_swa_slot": _number(each.sliding)}
     if each.state:
         details |= {"state_slots": slots, "bytes_per_state_slot": each.state}
-    rule = _rule(architecture, each, tokens, ratio, split, options)
+    rule = _rule(architecture, each, tokens, ratio, split, options) + (UNREAD if kept else "")
     return Allocation(
         "sglang", VERSION, work.context_tokens, work.batch, shown, merged(figures), rule, options.tp, details, tuple(notes)
     )

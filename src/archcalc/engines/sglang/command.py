@@ -10,10 +10,21 @@ from collections.abc import Iterator
 
 from archcalc.engines._command import everywhere, overrides, revision, told, trusted, word
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
-from archcalc.engines.served import renamed
+from archcalc.engines.served import is_one_of, renamed
 from archcalc.engines.sglang.rules import since
 
 _CACHES = {"fp16": "auto", "fp32": "auto"}
+
+# Classes that are run to embed or to classify without being told (0.5.23, srt/configs/model_config.py `is_generation_model`,
+# `is_embedding_gemma`).
+EMBEDS = frozenset(
+    """
+    LlamaEmbeddingModel MistralModel LlamaForSequenceClassification LlamaForSequenceClassificationWithNormal_Weights
+    InternLM2ForRewardModel Qwen2ForRewardModel Qwen3ForRewardModel Qwen2ForSequenceClassification Qwen3ForSequenceClassification
+    Qwen3Model CLIPModel BertModel Contriever BertForSequenceClassification XLMRobertaModel XLMRobertaForSequenceClassification
+    Gemma2ForSequenceClassification EmbeddingGemma2Model Lfm2BidirectionalModel Gemma3TextModel
+    """.split()
+)
 
 
 def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
@@ -53,6 +64,8 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
         yield f"--ep-size {p.ep}"
     if p.dcp > 1:
         yield f"--dcp-size {p.dcp}"
+    if not model.architecture.writes and not model.architecture.refines and not is_one_of(model.architecture, EMBEDS):
+        yield "--is-embedding"
     yield f"--context-length {fit.context_tokens}"
     if ask.kv_dtype is not None:
         yield f"--kv-cache-dtype {_CACHES.get(fit.kv_dtype, fit.kv_dtype)}"

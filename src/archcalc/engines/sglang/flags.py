@@ -22,6 +22,8 @@ from archcalc.errors import UsageError
 _DTYPES = {"bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float32": "fp32", "float": "fp32"}
 _CACHES: dict[str, str] = {"fp8_e4m3": "fp8_e4m3", "fp8_e5m2": "fp8_e5m2", "bf16": "bf16", "bfloat16": "bf16"}
 _OWN_DRAFTS = frozenset({"EAGLE", "NEXTN", "FROZEN_KV_MTP"})
+# Algorithms whose drafts are made a step after the other; DFlash and DSpark take one step whatever is asked for.
+_STEPPED = frozenset({"EAGLE", "EAGLE3", "NEXTN", "FROZEN_KV_MTP", "STANDALONE"})
 _NUMBERS = {
     "--max-running-requests": "running", "--max-total-tokens": "tokens", "--max-prefill-tokens": "prefill_tokens",
     "--page-size": "page", "--max-mamba-cache-size": "state_slots",
@@ -178,6 +180,13 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
             if (drafted := read.get(flag)) is not None and drafted < 0:
                 raise UsageError(f"{flag} {drafted}: a number above 0 was expected", "such as 4")
         own["draft_tokens"] = int(read.get("--speculative-num-draft-tokens") or 0)
+        steps, branches = read.get("--speculative-num-steps"), read.get("--speculative-eagle-topk")
+        if steps == 0 and algorithm == "UNO" and (branches or 1) > 1:
+            # srt/arg_groups/speculative_hook.py: "UNO tree mode requires --speculative-num-steps to be positive".
+            raise UsageError("--speculative-num-steps 0: SGLang takes 1 or more for UNO's trees", "such as 4")
+        if steps == 0 and algorithm in _STEPPED:
+            # Nothing refuses it, and what the workers do then was not read.
+            unmodelled.append("--speculative-num-steps")
         draft = read.get("--speculative-draft-model-path")
         own["drafted_elsewhere"] = draft is not None
         own["mtp"] = algorithm in _OWN_DRAFTS and draft is None

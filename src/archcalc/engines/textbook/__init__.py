@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from archcalc.engines.engine import Engine
-from archcalc.model import CacheKind, Recurrence
 
 if TYPE_CHECKING:
     from archcalc.engines._allocation import Allocation, Workload
@@ -16,9 +15,8 @@ if TYPE_CHECKING:
 class Textbook(Engine):
     name = "textbook"
     title = "the textbook"
-    # Its formula is the cache's own: it has a rule for whatever there is.
-    kinds = frozenset(get_args(CacheKind))
-    recurrences = frozenset(get_args(Recurrence))
+    kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
+    recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"})
 
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:
         from archcalc.engines.textbook import cache

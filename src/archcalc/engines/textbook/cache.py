@@ -13,6 +13,7 @@ from archcalc.engines._allocation import (
     held_caches,
     lacks_dtype,
     layers_text,
+    nothing_kept,
     row_text,
     times,
 )
@@ -42,7 +43,7 @@ def allocate(architecture: Architecture, work: Workload) -> Allocation:
         work.batch,
         dtype,
         figures,
-        "every token a layer can see, once; each recurrent state once",
+        "every token a layer can see, once; each recurrent state once" if figures else nothing_kept(architecture),
     )
 
 

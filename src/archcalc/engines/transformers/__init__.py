@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from archcalc.engines.engine import Server
+from archcalc.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from archcalc.engines._allocation import Allocation, Workload
@@ -49,6 +50,19 @@ class Transformers(Server):
         from archcalc.engines.transformers.cache import NEWEST, VERSIONS
 
         return VERSIONS[0].since, NEWEST
+
+    def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
+        """A type that transformers has a config for, or code beside the checkpoint; who wrote what no library saved is not known."""
+        from archcalc.engines.served import needs_code
+
+        if not needs_code("transformers", architecture) or not architecture.saved:
+            return ()
+        if not architecture.coded:
+            raise UnsupportedError(
+                f"transformers has no class for {architecture.model_type}, and the config's auto_map names no code for it",
+                "its publisher's own code runs it",
+            )
+        return ()
 
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.transformers.weights import load

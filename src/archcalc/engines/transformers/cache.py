@@ -15,14 +15,17 @@ from archcalc.engines._allocation import (
     Figure,
     Held,
     Workload,
+    as_cached,
     batch_text,
     default_dtype,
     held_caches,
     lacks_dtype,
     layers_text,
     merged,
+    nothing_kept,
     row_text,
     times,
+    unread,
 )
 from archcalc.engines._version import as_of
 from archcalc.errors import UnsupportedError
@@ -72,7 +75,8 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
     if dtype not in DTYPE_BYTES:
         hint = "its caches follow the model's dtype; quantized ones (QuantizedCache) are not modelled"
         raise lacks_dtype(NAME, dtype, DTYPE_BYTES, hint)
-    caches = held_caches(architecture, by_layer=True)
+    given = unread(architecture) and architecture.returned and not options.static
+    caches = held_caches(as_cached(architecture) if given else architecture, by_layer=True)
     figures = [_figure(held, work, DTYPE_BYTES[dtype], options, rules) for held in caches]
     name = "StaticCache" if options.static else "DynamicCache"
     rule = f"{name}: {'all of max_cache_len at once' if options.static else 'each cached token once'}"
@@ -86,6 +90,10 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
         rule += f"; MLA as {'latents' if rules.latent else 'full keys and values'}"
     if any(f.state_bytes for f in figures):
         rule += "; convolutions keep their whole kernel"
+    if not caches:
+        rule = nothing_kept(architecture)
+    elif given:
+        rule += "; handed back with the output where use_cache is true: the text is read in one pass, and nothing reads them again"
     unstated = work.kv_dtype is None and architecture.dtype is None and architecture.quantization is None
     notes = (
         (f"the config states no dtype: a cache of {dtype}, as weights of its kind are published; --kv-dtype says another",)

@@ -6,7 +6,16 @@ import json
 
 from archcalc.engines._command import TORCH, not_set
 from archcalc.engines.plan import Ask, Candidate, Command, Named
-from archcalc.engines.served import needs_code
+from archcalc.engines.served import classes_of, needs_code
+
+_TASKS = {
+    "For" + task: "AutoModelFor" + task
+    for task in (
+        "SequenceClassification", "TokenClassification", "QuestionAnswering", "MultipleChoice", "MaskedLM", "PreTraining",
+        "NextSentencePrediction",
+    )
+}  # fmt: skip
+"""The class that loads one of a config, by how its name ends (models/auto/modeling_auto.py)."""
 
 
 def command(named: Named, ask: Ask, model: Candidate) -> Command:
@@ -22,7 +31,10 @@ def command(named: Named, ask: Ask, model: Candidate) -> Command:
         notes += ("trust_remote_code lets the repository's own code run, which holds the class of its config: read it first",)
     arguments += [f'dtype="{dtype}"', 'device_map="auto"', *(f"quantization_config={each}" for each in named.how)]
     parts = {g.part for g in held.groups} | {s.part for s in held.stacks}
-    if "head" not in parts:
+    task = next((auto for name in classes_of(held)[:1] for ending, auto in _TASKS.items() if name.endswith(ending)), None)
+    if task is not None:
+        kind = task
+    elif "head" not in parts or (held.encodes and held.returned):
         kind = "AutoModel"
     elif parts & {"vision", "audio"}:
         kind = "AutoModelForImageTextToText" if "vision" in parts else "AutoModelForMultimodalLM"

@@ -59,6 +59,10 @@ class Vllm(Server):
     # 256 is the default on smaller GPUs, and below 32 little is won, as the sampler's tensors of a vocabulary of 256k tokens are 112 MiB
     # then.
     fewer_sequences = (256, 32)
+    graph_flags = (
+        "--enforce-eager", "--optimization-level", "--compilation-config", "--cudagraph-capture-sizes", "--cuda-graph-sizes",
+        "--max-cudagraph-capture-size",
+    )  # fmt: skip
     context_flag = "--max-model-len"
     smaller_caches = ("fp8",)
     ladder = ("fp8", "w4a16")
@@ -97,6 +101,9 @@ class Vllm(Server):
         from archcalc.engines.plan import capability
 
         held, name = as_stored(architecture, quant, self.title)
+        if held.returned and held.encodes and held.head_rows >= held.facts.vocab_size:
+            # A class of decoders that pools has no head (model_executor/models/adapters.py `_create_pooling_model_cls`).
+            held = held._replace(groups=tuple(g for g in held.groups if g.part != "head"))
         cuda = capability(device)
         if name == "bf16" and quant is None and cuda is not None and cuda[0] < 8:
             from archcalc.engines.vllm.cache import served_dtype
@@ -144,6 +151,12 @@ class Vllm(Server):
 
         return VllmKeep(architecture, options)
 
+    def rotary_bytes(self, architecture: Architecture, size: int) -> int:
+        from archcalc.engines.vllm.weights import rotary_bytes
+
+        own = rotary_bytes(architecture)
+        return super().rotary_bytes(architecture, size) if own is None else own
+
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
         from archcalc.engines.vllm import loading
 
@@ -184,6 +197,9 @@ class Vllm(Server):
             return why
         if own is not None and not own.trusts and (why := untrusted("vllm", self.title, architecture)):
             return why
+        if own is not None and own.pools is False and architecture.encodes and not architecture.returned:
+            # config/model.py: "Embedding models do not support `--runner generate`".
+            return "vLLM runs a model that reads its whole input at once to pool alone, and the command says that it generates"
         if own is not None and (why := misnamed(REGISTRY, architecture, ask.version)):
             return why
         if own is not None and (why := lengths.window_refused(architecture, ask.version, own)):
@@ -296,6 +312,15 @@ class Vllm(Server):
         from archcalc.engines.vllm import start
 
         return start.memory(ask, budget, pooled, context)
+
+    def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
+        """vLLM 0.33, v1/core/sched/scheduler.py `max_num_running_reqs`: of each replica."""
+        return fit.budget.sequences * fit.placement.dp, "--max-num-seqs"
+
+    def captured(self, ask: Ask, fit: Fit) -> int | None:
+        from archcalc.engines.vllm.budget import largest_whole
+
+        return largest_whole(ask.gpus.device, ask.version, fit.budget.sequences, fit.budget.batched_tokens, ask.own)
 
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.vllm.command import command

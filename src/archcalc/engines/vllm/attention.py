@@ -56,7 +56,9 @@ _LATENT = (
 # The indexer's pages are of 64 tokens. FlashMLA's and its like are for Hopper and the data centre's Blackwell, FlashInfer's for others.
 _SPARSE = (
     _Backend((), None, f"{_FP8} fp8_ds_mla nvfp4_ds_mla", 64, (9, 10)),
-    _Backend((0, 24), None, f"{_FP8} fp8_ds_mla nvfp4_ds_mla", 64, (12,)),
+    _Backend((0, 24), (0, 33), f"{_FP8} fp8_ds_mla nvfp4_ds_mla", 64, (12,)),
+    # mla/flashinfer_mla_sparse.py `FlashInferMLASparseSM120Backend`.
+    _Backend((0, 33), None, f"{_FP8} fp8_ds_mla", 64, (12,)),
 )
 _BLOCKS = ((0, 18), (1, 8, 16, 32, 64, 128, 256))
 """Until then `--block-size` is one of these."""
@@ -131,18 +133,16 @@ def lacks(
     block: int | None,
     major: int | None,
     flag: str,
-    elsewhere: str = "",
+    elsewhere: tuple[str, str] | None = None,
 ) -> tuple[str, str] | None:
     """Why no backend of the release takes a cache of that dtype in blocks of so many tokens, and what to change; None where one does, or
-    where it is not known. `flag` is what names the dtype, `major` the GPU's compute capability, `elsewhere` the name of a GPU that is
-    known not to be NVIDIA's."""
+    where it is not known. `flag` is what names the dtype, `major` the GPU's compute capability, `elsewhere` the vendor and the name of
+    a GPU that is known not to be NVIDIA's."""
     if block is not None and not at_least(version, *_BLOCKS[0]) and block not in _BLOCKS[1]:
         listed = ", ".join(map(str, _BLOCKS[1]))
         return f"--block-size {block}: vLLM {version} takes {listed}", "name one of them, or leave --block-size out"
-    if elsewhere and dtype == "nvfp4":
-        # FlashInfer's alone lists it (v1/attention/backends/, 0.20 to 0.33); records of sparse MLA have readers of their classes' own.
-        why = f"{flag} {dtype}: vLLM {version or NEWEST} reads it with NVIDIA's backends alone, and {elsewhere} is another's"
-        return why, f"leave {flag} out, or name fp8"
+    if elsewhere is not None and (why := _lacks_elsewhere(architecture, version, dtype, flag, *elsewhere)):
+        return why
     if major is None or is_one_of(architecture, PACKED_ROWS):
         # Other platforms have backends of their own, and so have these classes.
         return None
@@ -163,6 +163,43 @@ def lacks(
             return (
                 f"--block-size {block}: {release} has no attention backend with such blocks for {what} on this GPU",
                 f"name a multiple of {least}, or leave --block-size out",
+            )
+    return None
+
+
+_PER_HEAD = "int4_per_token_head int8_per_token_head fp8_per_token_head"
+# By vendor what backends beside NVIDIA's list: of grouped queries, of MLA and of sparse MLA; None was not read. ROCm's reads of MLA are
+# AITER's or Triton's, of sparse MLA AITER's, to which a class hands its own records (0.33, platforms/rocm.py `_get_backend_priorities`;
+# v1/attention/backends/rocm_attn.py, rocm_aiter_fa.py, rocm_aiter_unified_attn.py, triton_attn.py, mla/rocm_aiter_mla.py,
+# mla/triton_mla.py, mla/rocm_aiter_mla_sparse.py, mla/xpu_mla_sparse.py; models/deepseek_v32/amd/rocm.py).
+_ELSEWHERE: dict[str, dict[str, str | None]] = {
+    "amd": {
+        "full": f"{_FP8} fp8_e5m2 {_PER_HEAD}", "latent": f"{_FP8} fp8_e5m2", "sparse": f"{_FP8} fp8_ds_mla",
+    },
+    "intel": {"full": None, "latent": None, "sparse": _HALF},
+}  # fmt: skip
+_READ_ELSEWHERE = (0, 33)
+# FlashInfer's alone lists the one (v1/attention/backends/, 0.20 to 0.33), and no file of another platform names the other.
+_NVIDIA_S_OWN = frozenset({"nvfp4", "nvfp4_ds_mla"})
+
+
+def _lacks_elsewhere(
+    architecture: Architecture, version: str | None, dtype: str, flag: str, vendor: str, name: str
+) -> tuple[str, str] | None:
+    """Why no backend for a vendor's GPUs reads a cache of that dtype, and what to change; None where one does, or where it is not known."""
+    release = f"vLLM {version or NEWEST}"
+    if dtype in _NVIDIA_S_OWN:
+        why = f"{flag} {dtype}: {release} reads it with NVIDIA's backends alone, and {name} is another's"
+        return why, f"leave {flag} out, or name fp8"
+    if is_one_of(architecture, PACKED_ROWS) or not at_least(version, *_READ_ELSEWHERE):
+        return None
+    for what, _, _, rows in _attention(architecture):
+        kind = "full" if rows is _FULL else "latent" if rows is _LATENT else "sparse"
+        known = _ELSEWHERE.get(vendor, {}).get(kind)
+        if known is not None and dtype not in known.split():
+            return (
+                f"{flag} {dtype}: {release} has no attention backend that reads it for {what} on {name}",
+                f"leave {flag} out, or name one of {', '.join(known.split())}",
             )
     return None
 

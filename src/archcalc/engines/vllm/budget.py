@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from archcalc import units
 from archcalc.engines import budget as shared
+from archcalc.engines._allocation import unread
 from archcalc.engines._once import once
 from archcalc.engines.budget import FITTED, GIB, MIB, Budget, Serving, Term, budgeted, capability, collectives, cuda_context
 from archcalc.engines.placement import Placement, RankWeights
@@ -65,7 +66,7 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
         Term("cuBLAS workspace", workspace, "cited", f"{workspace:,} B", "PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp"),
     ]
     overhead = _overhead(device, architecture, placement, serving, v0)
-    if keeps_penalties(device, architecture, version, own):
+    if keeps_penalties(device, architecture, version, own) and not pools(architecture, own):
         size = int(sequences * architecture.facts.vocab_size * _PENALTIES)
         text = f"{sequences:,} sequences x {architecture.facts.vocab_size:,} tokens x (4 + 4/32) B"
         overhead.append(Term("penalties", size, "cited", text, "vLLM 0.33, v1/worker/gpu/sample/penalties.py `PenaltiesState`"))
@@ -119,7 +120,7 @@ def batch_defaults(device: Device, architecture: Architecture, serving: Serving)
     sequences = serving.sequences or sequences
     if serving.batched_tokens is None and rule.short_batches and context:
         tokens = min(tokens, sequences * context)
-    if whole_prompts(serving.own, serving.version):
+    if whole_prompts(serving.own, serving.version) or unread(architecture):
         tokens = max(tokens, context)
     tokens = serving.batched_tokens or tokens
     if serving.sequences is None and rule.few_sequences:
@@ -166,6 +167,8 @@ def vllm_peak(
     own: Settings = serving.own or Settings()
     passes = sampling_passes(device, architecture, serving.version, own, sequences)
     logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens + shared_space.kept
+    if pools(architecture, own):
+        logits = pooler_peak(architecture, tokens) + shared_space.kept
     table = benchmarked_table(architecture, placement.tp, serving.version, own, eager=serving.eager)
     seen = encoding(device, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own))
     source = "vLLM, v1/worker/gpu_model_runner.py `profile_run`"
@@ -181,6 +184,11 @@ def vllm_peak(
     if table == text_alone:
         text = "a copy of the embedding table, over which its kernel is benchmarked; none once the compiled model is on disk"
         peak = Term("compilation", table, "cited", text, "vLLM, config/compilation.py `benchmark_combo_kernel`")
+    elif logits >= forward and pools(architecture, own):
+        scores = scores_of(architecture)
+        rows = f" + {tokens:,} x {scores:,} scores x 4 B" if scores else ""
+        text = f"{tokens:,} x {hidden:,} x (2 + 4) B{rows}"
+        peak = Term("pooler", logits, "cited", text, "vLLM, v1/worker/gpu_model_runner.py `_dummy_pooler_run`")
     elif logits >= forward:
         text = f"{passes:g} x 4 B x {sequences:,} sequences x {vocab:,} tokens + 2 B x {tokens:,} x {hidden:,}"
         text += f" + {shared_space.kept:,} B of workspace" if shared_space.kept else ""
@@ -192,6 +200,28 @@ def vllm_peak(
         return [peak], note, once
     text = f"2 B x {seen.kept // 2:,}, of the inputs profiled before"
     return [peak, Term("encoder outputs", seen.kept, "cited", text, source)], note, once
+
+
+def pools(architecture: Architecture, own: Settings | None = None) -> bool:
+    """Whether the model is run to pool what its layers make, and has no sampler: it makes no logits over a vocabulary, or reads its input
+    at once (vLLM 0.33, config/model.py `_get_default_runner_type`; --runner says so of a class that generates)."""
+    if own is not None and own.pools is not None:
+        return own.pools
+    return not architecture.writes
+
+
+def pooler_peak(architecture: Architecture, tokens: int) -> int:
+    """Hidden states of the dummy batch, the same in fp32, and the scores that a head makes of them in fp32: that each token has some is
+    the most.
+
+    Source: vLLM 0.33, v1/worker/gpu_model_runner.py `_dummy_pooler_run`, config/model.py `head_dtype`."""
+    return tokens * (6 * architecture.facts.hidden_size + 4 * scores_of(architecture))
+
+
+def scores_of(architecture: Architecture) -> int:
+    """Scores of a token: a decoder's head is left out where its class is made to pool (model_executor/models/adapters.py)."""
+    decoder = architecture.returned or architecture.decodes
+    return 0 if decoder and architecture.head_rows >= architecture.facts.vocab_size else architecture.head_rows
 
 
 def sampling_passes(device: Device, architecture: Architecture, version: str | None, own: Settings, sequences: int) -> float:
@@ -293,6 +323,20 @@ def capture_sizes(sequences: int, tokens: int, own: Settings | None = None) -> t
     return pieces if own.piece_graphs else 0, whole if own.whole_graphs else 0
 
 
+def largest_whole(device: Device, version: str | None, sequences: int, tokens: int, own: Settings | None) -> int:
+    """The largest batch whose step is captured as a whole graph, 0 where none is.
+
+    Source: vLLM 0.33, config/vllm.py `_set_cudagraph_sizes`: up to 1,024 on data-centre Blackwell, 512 else; level 1 captures pieces alone.
+    """
+    own = own or Settings()
+    if not own.graphs or not own.compiled or not own.whole_graphs:
+        return 0
+    if own.capture_sizes:
+        return max((size for size in own.capture_sizes if size <= tokens), default=0)
+    usual = 1024 if device.compute and device.compute.startswith("10.") else 512
+    return min(own.largest_capture or min(2 * sequences, usual), tokens)
+
+
 def graphs_bytes(architecture: Architecture, placement: Placement, sequences: int, tokens: int, own: Settings) -> int:
     """What captured graphs take of a GPU, in the budget or beside it."""
     return _graphs(architecture, placement, sequences, tokens, own).bytes
@@ -301,6 +345,9 @@ def graphs_bytes(architecture: Architecture, placement: Placement, sequences: in
 def _graphs(architecture: Architecture, placement: Placement, sequences: int, tokens: int, own: Settings) -> Term:
     """Each captured graph keeps a little for each layer; layers with a state run more kernels."""
     pieces, whole = capture_sizes(sequences, tokens, own)
+    if pools(architecture, own):
+        # config/vllm.py: "Pooling models do not support full cudagraphs".
+        whole = 0
     attention, state = _mixers(architecture)
     layers = attention + state
     size = pieces * layers * FITTED.graph + whole * (attention * FITTED.graph + state * FITTED.graph_state)

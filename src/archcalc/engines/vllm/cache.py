@@ -18,6 +18,7 @@ from archcalc.engines._allocation import (
     Allocation,
     Figure,
     Workload,
+    as_cached,
     batch_text,
     declared_dtype,
     default_dtype,
@@ -25,8 +26,10 @@ from archcalc.engines._allocation import (
     lacks_dtype,
     layers_text,
     merged,
+    nothing_kept,
     served_window,
     times,
+    unread,
 )
 from archcalc.engines.engine import unknown
 from archcalc.engines.served import classes_of, is_one_of
@@ -34,7 +37,7 @@ from archcalc.engines.vllm import planner
 from archcalc.engines.vllm.planner import Demand, Group, LayerSpec, Spec, cdiv
 from archcalc.engines.vllm.rules import NEWEST, Rules, at_least, check_known, rules
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
-from archcalc.model import Architecture, Cache, CacheKind, State
+from archcalc.model import Architecture, Cache, CacheKind, Layer, State
 
 NAME = "vLLM"
 SOURCE = "vLLM, v1/kv_cache_interface.py and v1/core/kv_cache_planning.py"
@@ -58,7 +61,7 @@ class CacheOptions(NamedTuple):
     """vLLM's own options, by its names, and the GPU's compute capability, whose kernels have wishes of their own (8.x Ampere and Ada,
     9.0 Hopper, 10.x and 12.x Blackwell). Without one, FlashMLA's block and no further wishes.
 
-    `windows` False keeps layers with a window like those without, `attention` is `--attention-backend`.
+    `windows` False keeps layers with a window like those without, `attention` is `--attention-backend`, `expanded` `VLLM_MLA_DISABLE`.
     `block_size` None is what the backend prefers. `prefix_caching` None is the version's default. `version` None is the newest.
     """
 
@@ -78,6 +81,7 @@ class CacheOptions(NamedTuple):
     draft: Architecture | None = None
     windows: bool = True
     attention: str = ""
+    expanded: bool = False
 
 
 class Plan(NamedTuple):
@@ -322,14 +326,39 @@ def _rank_elements(state: State, options: CacheOptions) -> int:
 # Specs of a model
 
 
+# Classes whose attention is of encoders where the config's `is_causal` is false, or EmbeddingGemma's key is set, and those made of them
+# (vLLM 0.33, models/*.py: AttentionType.ENCODER_ONLY).
+_TURNS = frozenset(
+    """
+    ApertusForCausalLM DeepseekForCausalLM DeepseekV2ForCausalLM DeepseekV3ForCausalLM DeepseekV3BidirectionalModel DomynEdgeForCausalLM
+    DotsOCRForCausalLM Ernie4_5ForCausalLM Gemma3ForCausalLM Gemma3TextModel IQuestCoderForCausalLM IQuestLoopCoderForCausalLM
+    InternLM3ForCausalLM JinaEmbeddingsV5Model JinaForRanking LLaMAForCausalLM LlamaBidirectionalForSequenceClassification
+    LlamaBidirectionalModel LlamaForCausalLM LlamaForSequenceClassification LlamaModel MiMoForCausalLM Ministral3ForCausalLM
+    MistralForCausalLM MistralModel PanguEmbeddedForCausalLM Phi3ForCausalLM Qwen2ForCausalLM Qwen2ForProcessRewardModel
+    Qwen2ForRewardModel Qwen2ForSequenceClassification Qwen2Model Qwen3ForCausalLM Qwen3ForSequenceClassification Qwen3Model
+    Qwen3NextForCausalLM Qwen3VLForConditionalGeneration Qwen3_5ForCausalLM Qwen3_5MoeForCausalLM Qwen3_5ForConditionalGeneration
+    Qwen3_5MoeForConditionalGeneration TeleChat2ForCausalLM TeleChat3ForCausalLM TeleFLMForCausalLM VoyageQwen3BidirectionalEmbedModel
+    """.split()
+)
+
+
+def read_as(architecture: Architecture) -> Architecture:
+    """The model as vLLM reads it: a decoder's class that does not know of `is_causal` keeps a cache."""
+    one_way = architecture.returned and unread(architecture) and not is_one_of(architecture, _TURNS)
+    return as_cached(architecture) if one_way else architecture
+
+
 def plan(architecture: Architecture, kv_dtype: str | None = None, options: CacheOptions | None = None) -> Plan:
     """The groups of a model on each pipeline stage."""
     options = options or CacheOptions()
     check_known(options.version)
     rule = rules(options.version)
+    whole, architecture = architecture, read_as(architecture)
     dtype = cache_dtype(architecture, kv_dtype, options)
     _check(architecture, options)
     layers, notes = specs(architecture, dtype, options, rule)
+    if whole is not architecture:
+        notes.append(f"{NAME}'s {classes_of(whole)[0]} reads one way whatever the config says, and keeps a cache")
     if options.draft is not None:
         layers += _drafting(options.draft, layers, dtype, options, rule)
     held = [item.cache for item in held_caches(architecture)]
@@ -381,6 +410,7 @@ class Frame(NamedTuple):
     model_bytes: int
     sparse: bool
     packed: bool = False
+    expanded: bool = False
     block: int = DEFAULT_BLOCK
     state_page: int = 0
     state_blocks: int = 1
@@ -394,7 +424,10 @@ def specs(architecture: Architecture, dtype: str, options: CacheOptions, rule: R
     for stack in architecture.stacks:
         if stack.part != "decoder" and not (options.mtp and stack.part == "mtp"):
             continue
-        made = [[spec for cache in layer.caches for spec in _cache_specs(frame, cache)] for layer in stack.kinds]
+        made = [
+            [spec for cache in layer.caches for spec in _cache_specs(frame, _as_kept(cache, layer, frame.expanded))]
+            for layer in stack.kinds
+        ]
         for k in stack.pattern:
             out += [LayerSpec(number, spec) for spec in made[k]]
             number += 1
@@ -405,10 +438,11 @@ def _frame(architecture: Architecture, dtype: str, options: CacheOptions, rule: 
     """The block that the attention backends want, and in hybrid models one long enough that its page holds a recurrent state."""
     # float32 configs are served in half precision (config/model.py, `_resolve_auto_dtype`).
     model_bytes = DTYPE_BYTES[_model_dtype(architecture, options)]
-    frame = Frame(architecture, dtype, options, model_bytes, _sparse(architecture), is_one_of(architecture, PACKED_ROWS))
+    expanded = expands(architecture, rule, options.expanded)
+    frame = Frame(architecture, dtype, options, model_bytes, _sparse(architecture), is_one_of(architecture, PACKED_ROWS), expanded)
     if frame.packed:
         return frame._replace(block=_PACKED_BLOCK), []
-    held = [item.cache for item in held_caches(architecture)]
+    held = [_as_kept(item.cache, item.layer, expanded) for item in held_caches(architecture)]
     rows = [_row(frame, cache) for cache in held if cache.kind not in ("state", "index")]
     states = [state_bytes(architecture, cache, options, model_bytes) for cache in held if cache.kind == "state"]
     mla = any(cache.kind == "latent" for cache in held)
@@ -426,8 +460,30 @@ def _frame(architecture: Architecture, dtype: str, options: CacheOptions, rule: 
     return frame._replace(block=block, state_page=block * one, state_blocks=state_blocks), notes
 
 
+def expands(architecture: Architecture, rule: Rules, asked: bool) -> bool:
+    """Whether MLA is kept as keys and values of all heads: in releases without it, for the methods of quantization that it lacks, or where
+    that is `asked` for."""
+    method = str((architecture.quantization or {}).get("quant_method", ""))
+    return asked or rule.latent == "expanded" or (rule.latent == "absorbed, fp8 alone" and method not in ("", "fp8"))
+
+
+def _as_kept(cache: Cache, layer: Layer, expanded: bool) -> Cache:
+    """A latent where it is `expanded`: values are padded to the width of keys (vLLM 0.6 to 0.33, models/deepseek_v2.py
+    `DeepseekV2Attention`, config.py `get_head_size`)."""
+    if not expanded or cache.kind != "latent" or not layer.attends:
+        return cache
+    attend = layer.attends[0]
+    return cache._replace(kind="full", heads=attend.heads, key_dim=attend.qk_dim, value_dim=attend.qk_dim)
+
+
 def _row(frame: Frame, cache: Cache) -> Row:
-    return cache_row(cache, frame.dtype, frame.options.tp, sparse=frame.sparse, model_bytes=frame.model_bytes)
+    row = cache_row(cache, frame.dtype, frame.options.tp, sparse=frame.sparse, model_bytes=frame.model_bytes)
+    if cache.kind == "latent" and rules(frame.options.version).latent == "absorbed, aligned":
+        return row._replace(bytes=row.bytes + -row.bytes % _ALIGNED)
+    return row
+
+
+_ALIGNED = 256
 
 
 def _preferred_block(architecture: Architecture, sparse: bool, mla: bool, options: CacheOptions, rule: Rules) -> int:
@@ -620,7 +676,7 @@ def allocate(
     made = plan(architecture, work.kv_dtype, options)
     need = demand(work, options, made.rules)
     if not any(g.layers for groups in made.stages for g in groups):
-        raise UnsupportedError(f"vLLM: {architecture.model_type} has no caches")
+        return _nothing(architecture, work, options, made)
     widest = made.fullest()
     fullest = made.stages[widest]
     each, blocks = planner.bytes_per_block(fullest), planner.request_blocks(fullest, need)
@@ -656,6 +712,13 @@ def allocate(
         details,
         tuple(notes),
     )
+
+
+def _nothing(architecture: Architecture, work: Workload, options: CacheOptions, made: Plan) -> Allocation:
+    """Layers that see both ways ask for no pages (layers/attention/attention.py `Attention.get_kv_cache_spec`)."""
+    dtype = made.dtype if made.dtype != "auto" else _model_dtype(architecture, options)
+    ranks, version = options.tp * options.pp, options.version or NEWEST
+    return Allocation("vllm", version, work.context_tokens, work.batch, dtype, (), nothing_kept(architecture), ranks)
 
 
 def _few(needed: int, pool_blocks: int, context: int, version: str | None) -> list[str]:

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from archcalc.engines._command import everywhere, overrides, revision, told, trusted, word
 from archcalc.engines.placement import even
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
-from archcalc.engines.served import renamed
+from archcalc.engines.served import classes_of, renamed
 from archcalc.engines.vllm.loading import takes_nodes
 from archcalc.engines.vllm.rules import at_least
 from archcalc.engines.vllm.served import REGISTRY
+from archcalc.model import Architecture
 
 _CACHES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "auto"}
 
@@ -24,7 +25,7 @@ def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     if known := renamed(REGISTRY, model.architecture, ask.version):
         named = named._replace(overrides=(*named.overrides, ("architectures", [known])))
     words = [
-        *_words(named, ask, fit),
+        *_words(named, ask, model, fit),
         *told(model.architecture),
         *trust,
         *named.how,
@@ -38,7 +39,7 @@ def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     return Command(" ".join([*words, *more]), (note, *notes))
 
 
-def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
+def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
     p = fit.placement
     yield f"vllm serve {word(named)}"
     yield from revision(named)
@@ -49,6 +50,7 @@ def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
         yield "--enable-expert-parallel"
     if p.dcp > 1:
         yield f"--decode-context-parallel-size {p.dcp}"
+    yield from pooling(model.architecture, ask.version)
     yield f"--max-model-len {fit.context_tokens}"
     if ask.kv_dtype is not None:
         yield f"--kv-cache-dtype {_CACHES.get(fit.kv_dtype, fit.kv_dtype)}"
@@ -56,6 +58,15 @@ def _words(named: Named, ask: Ask, fit: Fit) -> Iterator[str]:
         yield f"--gpu-memory-utilization {ask.utilization:g}"
     if ask.batched_tokens is not None:
         yield f"--max-num-batched-tokens {ask.batched_tokens}"
+
+
+def pooling(architecture: Architecture, version: str | None) -> Iterator[str]:
+    """The flag that has a class of decoders pool what it makes, where its name alone says that it generates.
+
+    Source: vLLM 0.33, config/model.py `_get_default_runner_type`, `_SUFFIX_TO_DEFAULTS`; `--runner` is in 0.10, `--task` before."""
+    names = classes_of(architecture)
+    if architecture.encodes and names and names[0].endswith(REGISTRY.generate):
+        yield "--runner pooling" if at_least(version, 0, 10) else "--task embed"
 
 
 def _machines(count: int, ask: Ask, fit: Fit) -> tuple[list[str], str]:

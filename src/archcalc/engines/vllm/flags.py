@@ -90,8 +90,22 @@ def asked(read: Read) -> Asked:
     if version is not None and not at_least(version, 0, 6):
         notes.append(f"vLLM {version} is older than {RELEASES[0]}, whose rules hold here: no older release was read")
         version = RELEASES[0]
+    given = dict(read.command.environment)
+    by_image = (("VLLM_USE_FLASHINFER_SAMPLER", "1"),) if own.fused_sampler and "VLLM_USE_FLASHINFER_SAMPLER" not in given else ()
     return Asked(
-        "vllm", model, version, values, own, tuple(overrides), draft, tp * pp * dp, tuple(unmodelled), tuple(notes), passed_over
+        "vllm", model, version, values, own, tuple(overrides), draft, tp * pp * dp, tuple(unmodelled), tuple(notes), passed_over,
+        environment=by_image,
+    )  # fmt: skip
+
+
+def _pools(read: Read) -> bool | None:
+    """Whether the command says that the model pools, or that it generates; None where the class decides (config/model.py
+    `_get_runner_type`)."""
+    runner, task, convert = (str(read.get(flag) or "auto") for flag in ("--runner", "--task", "--convert"))
+    if runner == "generate" or task == "generate":
+        return False
+    return (
+        True if runner == "pooling" or task not in ("auto", "draft", "transcription") or convert not in ("auto", "none") else None
     )
 
 
@@ -118,6 +132,7 @@ def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
         fused_sampler=_switch(given.get("VLLM_USE_FLASHINFER_SAMPLER")),
         expanded=bool(_switch(given.get("VLLM_MLA_DISABLE"))),
     )
+    own = own._replace(pools=_pools(read))
     if own.fused_sampler is None and read.command.imaged and at_least(read.version, 0, 8) and not at_least(read.version, 0, 11, 1):
         own = own._replace(fused_sampler=True)
     engine = given.get("VLLM_USE_V1")
@@ -369,6 +384,9 @@ def _graphs(read: Read, notes: list[str]) -> dict[str, Any]:
     if str(level) in ("0", "O0") or (found.get("mode") in (0, "NONE") and "cudagraph_mode" not in found):
         own["graphs"] = False
     mode = str(found.get("cudagraph_mode", "")).upper()
+    if str(level) in ("1", "O1") and not mode and at_least(read.version, 0, 12):
+        # config/vllm.py `OPTIMIZATION_LEVEL_01`; before, levels were of compilation.
+        own["whole_graphs"] = False
     if mode == "NONE" or found.get("use_cudagraph") is False:
         own["graphs"] = False
     elif mode == "PIECEWISE":

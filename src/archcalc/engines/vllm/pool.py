@@ -23,6 +23,7 @@ def settings_of(own: Settings) -> dict[str, Any]:
         "block_size": own.block_size, "prefix_caching": own.prefix_caching, "hybrid_kv_cache_manager": own.hybrid_manager,
         "mamba_ssm_cache_dtype": own.ssm_dtype, "num_speculative_tokens": own.draft_tokens, "mtp": own.mtp, "draft": own.draft,
         "model_dtype": own.dtype, "windows": not own.caps_to_window and not own.capped_by_backend, "attention": own.attention,
+        "expanded": own.expanded,
     }  # fmt: skip
 
 
@@ -42,7 +43,7 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     flag = "--kv-dtype" if own is None else "--kv-cache-dtype"
     major = options.capability and options.capability[0]
     device = ask.gpus.device
-    elsewhere = device.name if device.vendor in ("amd", "intel") else ""
+    elsewhere = (device.vendor, device.name) if device.vendor in ("amd", "intel") else None
     if why := attention.lacks(architecture, ask.version, cache_dtype, options.block_size, major, flag, elsewhere):
         raise UnsupportedError(*why)
     dtype = (
@@ -53,7 +54,9 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     groups = max(made.stages, key=planner.bytes_per_block)
     each = planner.bytes_per_block(groups)
     if not each:
-        return Pooled(lambda _context, _sequences: 0, lambda _room, context: (float(plan.sequences), context), dtype, "no cache")
+        return Pooled(
+            lambda _context, _sequences: 0, lambda _room, _context: (float(plan.sequences), 0), dtype, "no cache", whole=True
+        )
 
     def needed(context: int, sequences: int) -> int:
         blocks = planner.request_blocks(groups, cache.demand(Workload(context), options, made.rules))

@@ -30,6 +30,7 @@ Pages = Literal["one size", "one type", "longer blocks", "padded by stride", "pa
 Packed = Literal["none", "tuples", "slots", "stacked"]
 StateCaching = Literal["off", "every block, some", "every block or aligned", "aligned"]
 Batches = Literal["first engine", "by name", "all by name", "from 70 GiB", "A100 small", "from 160 GiB", "GB10 small"]
+Latent = Literal["expanded", "absorbed, fp8 alone", "absorbed, aligned", "plain"]
 SparseRows = Literal["packed", "packed if fp8", "by backend"]
 
 
@@ -58,7 +59,9 @@ class Rules(NamedTuple):
     `ssm`: dtype of a recurrent state of Nemotron-H without one in its config ("" is the convolution's); `ssm_asked`: what those
     classes begin with whose config is asked for it.
 
-    Rows. `mla_block`: block of MLA on Blackwell; `mla_block_narrow` for unrotated heads of 128. `dtypes`: what `--kv-cache-dtype` takes.
+    Rows. `latent`: how MLA is kept: as keys and values of all heads, by its latent, or by that in rows of whole 256 bytes, and for which
+    quantization; where it is absorbed, products with the up-projections are kept too. `mla_block`: block of MLA on Blackwell;
+    `mla_block_narrow` for unrotated heads of 128. `dtypes`: what `--kv-cache-dtype` takes.
     `sparse_rows`: when DeepSeek-V3.2's rows are packed as fp8. `sparse_fp8`: GLM-5 keeps fp8 by itself on Blackwell. `half_first`: the
     dtype that a float32 config is served in.
 
@@ -102,6 +105,7 @@ class Rules(NamedTuple):
     aligned_checkpoints: bool = False
     ssm: str = ""
     ssm_asked: tuple[str, ...] = ()
+    latent: Latent = "expanded"
     mla_block: int = 16
     mla_block_narrow: int = 16
     dtypes: tuple[str, ...] = ("auto", "fp8", "fp8_e4m3", "fp8_e5m2")
@@ -144,6 +148,18 @@ _LENGTH = "config/model.py _get_and_verify_max_len"
 _8_BITS = ("auto", "fp8", "fp8_e4m3", "fp8_e5m2")
 
 CHANGES: tuple[Change, ...] = (
+    Change(
+        "0.7.1", "latent", "absorbed, fp8 alone", "MLA keeps its latent, and products of its matrices; not with quantization but fp8",
+        "config.py ModelConfig.use_mla; attention/backends/mla/utils.py process_weights_after_loading",
+    ),
+    Change(
+        "0.7.3", "latent", "absorbed, aligned", "with any quantization, in rows of whole 256 bytes",
+        "config.py ModelConfig.use_mla; worker/cache_engine.py _align_cache",
+    ),
+    Change(
+        "0.8.0", "latent", "plain", "the latent alone, in rows as long as it is",
+        "worker/cache_engine.py get_cache_block_size; v1/attention/backends/mla/common.py",
+    ),
     Change("0.8.0", "first_engine", "old GPUs", "V1 is the engine, but on GPUs before Ampere", f"{_ARGS} _is_v1_supported_oracle"),
     Change(
         "0.8.0", "batches", "by name", "batches of 8,192 tokens on H100 and H200, else 2,048; 1,024 sequences",

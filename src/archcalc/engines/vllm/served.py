@@ -21,6 +21,7 @@ REGISTRY = Registry(
         "ForSequenceClassification", "ForTokenClassification", "ForAudioClassification", "ForImageClassification",
         "ForVideoClassification", "ClassificationModel", "ForRewardModeling", "RewardModel", "Model",
     ),
+    generate=("ForCausalLM", "ForConditionalGeneration", "ChatModel", "LMHeadModel"),
     # model_executor/models/registry.py, `TransformersModel`.
     backend="0.7.0", asks_version=True,
 )  # fmt: skip

@@ -24,7 +24,7 @@ class Settings(NamedTuple):
     `first_engine` is `VLLM_USE_V1`, reversed, `second_runner` `VLLM_USE_V2_MODEL_RUNNER`. `compiled` is whether the model is compiled,
     `counts_graphs` `VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS`, `fused_sampler` `VLLM_USE_FLASHINFER_SAMPLER`. `nodes` is
     `--nnodes`, `attention` `--attention-backend`, `spreads_experts` `--enable-expert-parallel`, `ranked` is whether
-    `--data-parallel-rank` is given, `expanded` `VLLM_MLA_DISABLE`.
+    `--data-parallel-rank` is given, `expanded` `VLLM_MLA_DISABLE`, `pools` what `--runner`, `--task` and `--convert` say.
     """
 
     sequences: int | None = None
@@ -68,3 +68,4 @@ class Settings(NamedTuple):
     spreads_experts: bool = False
     ranked: bool = False
     expanded: bool = False
+    pools: bool | None = None

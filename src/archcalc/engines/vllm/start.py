@@ -270,7 +270,7 @@ def memory(ask: Ask, plan: Budget, pooled: Pooled, context: int) -> tuple[Start,
         return Start(False, limit, f"--num-gpu-blocks-override {most}" if most else None), ()
     if ask.own is not None and (why := states_short(ask, plan, pooled)):
         return why, ()
-    if whole_prompts(ask.own, ask.version) and plan.batched_tokens < context:
+    if (whole_prompts(ask.own, ask.version) or pooled.whole) and plan.batched_tokens < context:
         limit = f"without chunked prefill a step of {plan.batched_tokens:,} tokens takes no prompt of {context:,}"
         return Start(False, limit, f"--max-num-batched-tokens {context}"), ()
     if ask.own is not None and (few := few_blocks(ask, pooled, context)):

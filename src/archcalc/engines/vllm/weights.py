@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archcalc.engines._offload import added, draft_bytes, spared
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
 from archcalc.engines.served import is_one_of
-from archcalc.engines.vllm.cache import served_dtype
-from archcalc.engines.vllm.rules import at_least
+from archcalc.engines.vllm.cache import PACKED_ROWS, expands, served_dtype
+from archcalc.engines.vllm.rules import at_least, rules
 from archcalc.engines.weights import FLOATS, JoinedKeep, Piece, WeightOptions, cuda, mxfp4_tiles
 from archcalc.figures.checkpoint import Entry
 from archcalc.model import Architecture, Tensor
@@ -44,10 +44,16 @@ class VllmKeep(JoinedKeep):
         states = architecture.quantization or {}
         widened, nested = at_least(version, 0, 9, 2), states.get("bnb_4bit_use_double_quant", "load_in_4bit" in states)
         self.scale_bytes = 4 if widened or not nested else 1
+        self.expanded = expands(architecture, rules(version), options.expanded)
+        self.latent = _latent(architecture) if not self.expanded and rules(version).latent.startswith("absorbed") else None
 
     def latent_copy(self, entry: Entry) -> Piece | None:
         """vLLM 0.33, layers/attention/mla_attention.py `process_weights_after_loading`: views of the weight, unless it was quantized."""
         tensor = entry.tensor
+        if self.expanded:
+            return None
+        if self.latent is not None and (size := self.latent.absorbed(entry)):
+            return Piece(size, self.latent.heads)
         if tensor.shard is None or not self.up_projection(entry) or entry.dtype in FLOATS:
             return None
         return Piece(2 * tensor.elements, tensor.shard.units)
@@ -69,9 +75,65 @@ class VllmKeep(JoinedKeep):
         return super().bytes(entry)
 
 
+class _Latent(NamedTuple):
+    """MLA's heads, what each has with rotation, and the rank of their latent, whose up-projections are multiplied into the matrices beside
+    them.
+
+    vLLM 0.7.1 to 0.7.3, attention/backends/mla/utils.py `process_weights_after_loading`, unless `VLLM_MLA_PERFORM_MATRIX_ABSORPTION` is 0;
+    neither is in 0.7.0 or 0.8.0.
+    """
+
+    heads: int
+    turned: int
+    rank: int
+
+    def absorbed(self, entry: Entry) -> int:
+        """Bytes of a product that is kept beside the matrix: the latent's up-projections taken into the queries' and the output's. 8-bit
+        floats are kept as such, with a scale of 4 bytes for each block of 128 x 128; the rotated queries' part is a copy."""
+        tensor, name = entry.tensor, entry.name
+        if not name.endswith(("weight", "weight_packed")) or "scale" in name[-20:]:
+            return 0
+        each = 1 if entry.dtype.startswith("F8") else 2
+
+        def product(other: int) -> int:
+            n = self.heads * self.rank * other
+            return each * n + (4 * -(-n // 128**2) if each == 1 else 0)
+
+        if tensor.name.endswith(("self_attn.q_b_proj.weight", "self_attn.q_proj.weight")):
+            return product(tensor.shape[1]) + 2 * self.heads * self.turned * tensor.shape[1]
+        return product(tensor.shape[0]) if tensor.name.endswith("self_attn.o_proj.weight") else 0
+
+
+def _latent(architecture: Architecture) -> _Latent | None:
+    """What MLA's matrices are made of; None where the model has none."""
+    for stack in architecture.stacks:
+        for layer in stack.kinds if stack.part == "decoder" else ():
+            up = next((t for t in layer.tensors if t.name.endswith("kv_b_proj.weight") and t.shard), None)
+            if up is not None and up.shard is not None and layer.attends:
+                attend, heads = layer.attends[0], up.shard.units
+                plain = up.shape[0] // heads - attend.v_dim
+                return _Latent(heads, attend.qk_dim - plain, up.shape[1])
+    return None
+
+
+def rotary_bytes(architecture: Architecture) -> int | None:
+    """DeepSeek-V4's tables, one for layers that see a window alone and one for those that pool keys, whose base is another, both in fp32;
+    None for other models.
+
+    Source: vLLM 0.24 to 0.33, models/deepseek_v4/common/rope.py `build_deepseek_v4_rope`,
+    layers/rotary_embedding/deepseek_scaling_rope.py `DeepseekV4ScalingRotaryEmbedding`.
+    """
+    if not is_one_of(architecture, PACKED_ROWS):
+        return None
+    pools = {
+        any(cache.compress > 1 for cache in layer.caches) for s in architecture.stacks if s.part == "decoder" for layer in s.kinds
+    }
+    return len(pools) * sum(positions * width * 4 for positions, width in architecture.rotary)
+
+
 def options_of(own: Settings) -> dict[str, Any]:
-    """MTP layers are loaded where they draft."""
-    return {"mtp": own.mtp}
+    """MTP layers are loaded where they draft; `VLLM_MLA_DISABLE` needs no copy of the up-projection."""
+    return {"mtp": own.mtp, "expanded": own.expanded}
 
 
 def spares_towers(own: Settings | None, version: str | None) -> bool:

@@ -109,7 +109,7 @@ def _plan(s: mm.Settings) -> report.TrainPlan:
         s.seq, s.micro_batch, s.micro_batches, s.micro_batch * s.micro_batches * data, s.precision, s.optimizer, "megatron",
         s.rank.attention,
         s.recompute, "fused" if s.fused_loss else "full", data, 1, int(s.distributed), s.tp, s.rank.sp, s.pp, s.virtual, s.cp, s.ep, 0, [],
-        None, "none",
+        False, None, "none",
     )  # fmt: skip
 
 

@@ -170,7 +170,7 @@ def _block(packed: str, attributes: str) -> str:
 
 
 def _scroll(label: str, table: str) -> str:
-    """A table that may be wider than a phone; the region takes the focus, so that the keys scroll it."""
+    """A table or a chart that may be wider than a phone; the region takes the focus, so that the keys scroll it."""
     return f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(label)}">{table}</div>'
 
 
@@ -310,8 +310,8 @@ def _cache(models: Sequence[Loaded], series: Sequence[page.Line]) -> str:
         f"<tbody>{''.join(rows)}</tbody></table>"
     )
     drawn = (
-        f"<figure>{chart.lines(series, dtype)}<figcaption>Every token a layer can see, once; engines reserve more, which the fit above "
-        "counts. Both axes are logarithmic.</figcaption></figure>"
+        f"<figure>{_scroll('KV cache against context', chart.lines(series, dtype))}<figcaption>Every token a layer can see, once; "
+        "engines reserve more, which the fit above counts. Both axes are logarithmic.</figcaption></figure>"
     )
     # Beside a drawing there is no room for the columns of many.
     return f'<div class="{"models" if len(models) < 3 else "one"}">{drawn}{_scroll(caption, table)}</div>'
@@ -334,12 +334,13 @@ def _speed(fast: Sequence[page.Front], lacking: Sequence[str]) -> str:
         if any(best):
             cells = "".join(f'<td class="n">{f"{p.gpu:,.0f} ({p.low:,.0f} to {p.high:,.0f})" if p else "–"}</td>' for p in best)
             rows.append(f'<tr><th scope="row">{user}</th>{cells}</tr>')
-    caption = "Output tokens a second of a GPU, by what each user gets at least"
+    caption = "Tokens a second of a GPU as requests decode, by what each user gets at least"
     table = (
         f'<table><caption>{caption}</caption><thead><tr><th scope="col">tokens/s of a user</th>'
         f"{_heads([line.name for line in fast], numbers=True)}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     )
-    return f"<figure>{chart.fronts(fast)}<figcaption>{said}</figcaption></figure>{_scroll(caption, table)}{left}"
+    drawn = _scroll("Tokens of a GPU against tokens of a user", chart.fronts(fast))
+    return f"<figure>{drawn}<figcaption>{said}</figcaption></figure>{_scroll(caption, table)}{left}"
 
 
 def _panel(data: dict[str, Any], names: Sequence[str]) -> str:

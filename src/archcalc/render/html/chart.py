@@ -25,7 +25,7 @@ def lines(series: Sequence[Line], dtype: str) -> str:
     x0, x1 = log2(min(n for n, _ in points)), log2(max(n for n, _ in points))
     y0, y1 = floor(log2(min(size for _, size in points))), ceil(log2(max(size for _, size in points)))
     x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
-    right = round(min(260, 44 + _LETTER * max(len(line.name) for line in series)))
+    right = round(min(272, 56 + _LETTER * max(len(line.name) for line in series)))
 
     def at(n: int, size: int) -> tuple[float, float]:
         x = _LEFT + (log2(n) - x0) / (x1 - x0) * (_WIDTH - _LEFT - right)
@@ -42,7 +42,7 @@ def lines(series: Sequence[Line], dtype: str) -> str:
     for power in range(ceil(x0), floor(x1) + 1, step):
         x, _ = at(1 << power, 1 << int(y0))
         parts.append(f'<text class="mid" x="{x}" y="{_HEIGHT - _BOTTOM + 18}">{units.format_tokens(1 << power)}</text>')
-    parts.append(f'<text class="mid soft" x="{(_LEFT + _WIDTH) / 2}" y="{_HEIGHT - 4}">context (tokens)</text>')
+    parts.append(f'<text class="mid soft" x="{(_LEFT + _WIDTH - right) / 2}" y="{_HEIGHT - 4}">context (tokens)</text>')
     parts.append(f'<text class="soft" x="2" y="12">cache of one sequence, {escape(dtype)}</text>')
     ends = {i: at(*line.points[-1])[1] for i, line in enumerate(series) if line.points[-1][1]}
     places = _apart(ends, _TOP + 4, _HEIGHT - _BOTTOM)
@@ -53,7 +53,7 @@ def lines(series: Sequence[Line], dtype: str) -> str:
         dash = f' stroke-dasharray="{_DASHES[i % 4]}"' if i % 4 else ""
         parts.append(f'<g class="s{i}"><path{dash} d="M{"L".join(f"{x} {y}" for x, y in found)}"/>')
         parts += [_dot(i, x, y) for x, y in found]
-        x, y = _WIDTH - right + 6, places[i]
+        x, y = _WIDTH - right + 18, places[i]
         parts.append(
             f'<path{dash} d="M{x} {y}h24"/>{_dot(i, x + 12, y)}<text x="{x + 30}" y="{y + 4}">{escape(line.name)}</text></g>'
         )
@@ -70,7 +70,7 @@ def fronts(series: Sequence[Front]) -> str:
     rates = [x for line in series for p in line.points for x in (p.low, p.high)]
     x0, x1, y0, y1 = (log2(f(values)) for values in (users, rates) for f in (min, max))
     x1, y1 = max(x1, x0 + 1), max(y1, y0 + 1)
-    right = round(min(280, 44 + _LETTER * max(len(line.name) for line in series)))
+    right = round(min(292, 56 + _LETTER * max(len(line.name) for line in series)))
 
     def at(user: float, rate: float) -> tuple[float, float]:
         x = _LEFT + (log2(user) - x0) / (x1 - x0) * (_WIDTH - _LEFT - right)
@@ -98,7 +98,7 @@ def fronts(series: Sequence[Front]) -> str:
         dash = f' stroke-dasharray="{_DASHES[i % 4]}"' if i % 4 else ""
         middle = [at(p.user, p.gpu) for p in line.points]
         band = [at(p.user, p.low) for p in line.points] + [at(p.user, p.high) for p in reversed(line.points)]
-        x, y = _WIDTH - right + 6, places[i]
+        x, y = _WIDTH - right + 18, places[i]
         parts.append(
             f'<g class="f{i}"><path class="band" d="{line_of(band)}Z"/><path{dash} d="{line_of(middle)}"/>'
             + "".join(_dot(i, *point) for point in middle)

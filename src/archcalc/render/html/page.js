@@ -294,6 +294,11 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** A command in parts, in which no flag breaks at its dashes. */
+function flagged(command) {
+  return command.split(/([ \n])/).map((word) => (word.startsWith("--") ? element("span", { class: "word" }, word) : word));
+}
+
 /** The memory of the fullest GPU, to scale: each part a span, hidden from readers as the table says the same. */
 function bar(result, width) {
   const g = result.per_gpu;
@@ -460,19 +465,17 @@ function start() {
           ...results.map((r) => {
             const cell = element("td", {});
             if (r.error) cell.append("–");
-            else if (label === "command" && r.command) cell.append(element("code", {}, r.command));
+            else if (label === "command" && r.command) cell.append(element("code", {}, ...flagged(r.command)));
             else cell.append(figure(r));
             return cell;
           }),
         ),
       ),
     );
-    lines.textContent = data.models
-      .map((m) => commandLine(data, m, gpu.value, Number(count.value), tokens, sequences, data.dtypes[place]))
-      .join("\n");
-    document.getElementById("rent-command").textContent = data.models
-      .map((m) => rentLine(data, m, tokens, sequences, data.dtypes[place]))
-      .join("\n");
+    const same = data.models.map((m) => commandLine(data, m, gpu.value, Number(count.value), tokens, sequences, data.dtypes[place]));
+    lines.replaceChildren(...flagged(same.join("\n")));
+    const rented = data.models.map((m) => rentLine(data, m, tokens, sequences, data.dtypes[place]));
+    document.getElementById("rent-command").replaceChildren(...flagged(rented.join("\n")));
   }
 
   const ROWS = 8;

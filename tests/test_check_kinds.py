@@ -1,0 +1,50 @@
+"""Kinds of pages that were misread once: each with what must be said of it.
+
+The texts are made up; the figures are those of the models' published configs.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from archcalc.cards.check import check_text
+from archcalc.cards.settings import Settings
+
+KINDS = [
+    # A machine beside a name makes it no other model.
+    ("# Memory of Qwen3-8B on one RTX 4090\n\n| Part | Size |\n|---|---|\n| Weights | 16.4 GB |\n| KV cache (8k) | 1.125 GiB |\n",
+     ["weights=16.4 GB", "kv_cache=1.125 GiB"]),
+    ("# Qwen3-8B on 2x H100 80GB\n\n- Layers: 36\n- Heads: 31\n", ["layers=36", "heads=31 wrong"]),
+    # The component that is the language model is the model.
+    ("# Gemma 3 12B\n\n| Component | Layers | Width |\n|---|---|---|\n| Vision encoder | 27 | 1152 |\n| Language model | 48 | 3840 |\n",
+     ["layers=27 unknown-model", "hidden_size=1152 unknown-model", "layers=48", "hidden_size=3840"]),
+    # A column named by the size of the page's one model.
+    ("# Granite-3.3-8B-Instruct\n\n| Model | 8B Dense |\n|---|---|\n| Number of layers | 40 |\n| Embedding size | 4096 |\n",
+     ["layers=40", "hidden_size=4096"]),
+    # A plan's context is its own where it is within the model's, and wrong where it is beyond.
+    ("| Model | GPUs | TP | KV cache per token | Max context |\n|---|---|---|---|---|\n| Llama-3.3-70B | 4 | 4 | 320 KiB | 65536 |\n"
+     "| Qwen2.5-72B | 8 | 8 | 320 KiB | 131072 |\n",
+     ["kv_per_token=320 KiB", "context=65536 doubtful", "kv_per_token=320 KiB", "context=131072"]),
+    # Caches by context: what a token keeps, and a column with a gap.
+    ("# KV caches (bf16)\n\n| Model | per token | 8k | 128k |\n|---|---|---|---|\n| Llama-3.3-70B | 320 KiB | 2.5 GiB | 40 GiB |\n"
+     "| Phi-4 | 200 KiB | 1.56 GiB | – |\n",
+     ["kv_per_token=320 KiB", "kv_cache=2.5 GiB", "kv_cache=40 GiB", "kv_per_token=200 KiB", "kv_cache=1.56 GiB"]),
+    # What a token keeps is of no batch, which another item has.
+    ("# Llama-3.3-70B\n\n- Layers: 80\n- Hidden size: 8192\n- KV cache (8k, batch 4): 10 GiB\n- KV cache per token: 640 KiB\n",
+     ["layers=80", "hidden_size=8192", "kv_cache=10 GiB", "kv_per_token=640 KiB wrong"]),
+    ("# Llama-3.3-70B\n\n- 层数：80\n- 权重（BF16）：141 GB\n", ["layers=80", "weights=141 GB"]),
+    ("# DeepSeek-V3\n\n- 61 层，前 3 层为稠密层\n- 路由专家 256 个，共享专家 1 个\n- 专家中间维度 2048\n",
+     ["layers=61", "dense_layers=3", "experts=256", "shared_experts=1", "expert_size=2048"]),
+    ("# Phi-4\n\n| Property | Value |\n|---|---|\n| Layers | 40 |\n| FFN | SwiGLU, 17,920 |\n",
+     ["layers=40", "ffn=SwiGLU", "intermediate_size=17,920"]),
+    # LaTeX's words begin like escapes.
+    ("# Llama-3.1-8B\n\n| Property | Value |\n|---|---|\n| Parameters | $\\approx 8.03\\text{B}$ |\n| Layers | 32 |\n",
+     ["total_params=8.03B", "layers=32"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "claims"), KINDS)
+def test_a_kind_of_page_is_read_as_it_is_meant(page: str, claims: list[str]) -> None:
+    results = check_text(page, "card.md", Settings(), offline=True).results
+    said = [f"{r.field}={r.claimed.lstrip('≈ ')}{'' if r.verdict == 'ok' else f' {r.verdict}'}" for r in results]
+    assert said == claims, results
