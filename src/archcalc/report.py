@@ -303,7 +303,7 @@ class Inspection(Report):
 class KvFigure(Record):
     """One kind of cache as an engine holds it: `formula` has the numbers in it, `citation` is where the rule stands.
 
-    The kind `padding` is memory that the engine reserves and no layer uses.
+    The kind `padding` is memory that the engine reserves and no layer uses, `draft` that of layers which draft.
     """
 
     kind: str

@@ -14,7 +14,7 @@ from archcalc.commands.flags import Read, read
 from archcalc.commands.words import NAMES, Command
 from archcalc.engines.asked import Asked, FlagsRead
 from archcalc.engines.engine import server
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UsageError
 
 ENGINES = {"vllm": "vllm", "sglang": "sglang", "llama.cpp": "llama.cpp", "ollama": "llama.cpp", "mlx": "mlx"}
 """Whose rules hold for each kind of command."""
@@ -29,7 +29,8 @@ _DRAFTS = frozenset(
 class Understood(NamedTuple):
     """A command with what it asks for, and what to say of its flags. `line` is the command on one line, `visible` how many GPUs its
     container or environment leaves to it, the words that say so, and whether they are the container's, where any do. `given` are all
-    flags by their full names, with their values, `release` the words for one that was found by them."""
+    flags by their full names, with their values, `release` the words for one that was found by them. `picked` are the GPUs that the
+    command itself names among those, by number, and the words that do."""
 
     asked: Asked
     options: FlagsRead
@@ -38,6 +39,7 @@ class Understood(NamedTuple):
     visible: tuple[int, str, bool] | None = None
     given: Mapping[str, str] = MappingProxyType({})
     release: str = ""
+    picked: tuple[tuple[int, ...], str] | None = None
 
     def told(self, error: ArchcalcError) -> ArchcalcError:
         """What a release refuses, with how it was found."""
@@ -61,6 +63,7 @@ def _visible(environment: Sequence[tuple[str, str]]) -> tuple[int, str] | None:
     return found
 
 
+_DEVICE = re.compile(r"(?:CUDA|ROCm|Vulkan|SYCL|HIP|MUSA)\d+")
 _SEVERAL = frozenset(
     "--nnodes --node-rank --master-addr --dist-init-addr --headless --data-parallel-address --data-parallel-size-local"
     " --data-parallel-start-rank --data-parallel-rank".split()
@@ -99,9 +102,8 @@ def understand(command: Command, version: str | None = None) -> Understood:
         name, taken = of_library(asked.model)
         asked = asked._replace(model=name)
     visible = _left(found)
-    if (devices := _devices(found)) is not None:
-        visible = devices
-        asked = asked._replace(unmodelled=tuple(flag for flag in asked.unmodelled if flag != "--device"))
+    if (picked := _picked(found)) is not None:
+        asked = asked._replace(unmodelled=tuple(flag for flag in asked.unmodelled if flag not in picked[1].split()))
     used, inert = dict[str, str](), list[str]()
     unmodelled = list(asked.unmodelled)
     for each in found.given:
@@ -110,7 +112,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
             what, unmodelled = "inert", [name for name in unmodelled if name != each.name]
         elif each.name in asked.unmodelled:
             continue
-        if each.name == "--device" and visible is not None and visible[1].startswith("-"):
+        if picked is not None and each.name in picked[1].split():
             what = "used"
         if what == "used":
             used[each.name] = _shown(each.text, each.value)
@@ -143,7 +145,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
         notes.append(f"the program's {command.called}(...) is told as the command with the same arguments")
     values = {each.name: _shown(each.text, each.value) for each in found.given}
     return Understood(
-        asked, FlagsRead(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible, values, release
+        asked, FlagsRead(used, inert, sorted(dict.fromkeys(unmodelled))), tuple(notes), line, visible, values, release, picked
     )
 
 
@@ -159,13 +161,25 @@ def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _devices(found: Read) -> tuple[int, str, bool] | None:
-    """How many GPUs `--device CUDA0,CUDA1` leaves to llama.cpp, and what says so (common/arg.cpp `parse_device_list`); None where it names
-    none of its own kind, or is not given."""
+def _picked(found: Read) -> tuple[tuple[int, ...], str] | None:
+    """The GPUs that `--device CUDA0,CUDA1` names, and of them the one that `--split-mode none` leaves, `--main-gpu`; None where neither
+    says any (llama.cpp 0c1e57098, common/arg.cpp `parse_device_list`, src/llama.cpp `llama_prepare_model_devices`)."""
     value = found.get("--device")
     names = [each.strip() for one in (value if isinstance(value, list) else [value]) for each in str(one or "").split(",")]
-    own = {name for name in names if re.fullmatch(r"(?:CUDA|ROCm|Vulkan|SYCL|HIP|MUSA)\d+", name)}
-    return (len(own), f"--device {','.join(names)}", False) if own and len(own) == len(set(names)) else None
+    if names == ["none"]:
+        raise UsageError("--device none: the command runs on the CPU alone", "leave it out to plan for GPUs")
+    own = [int(re.sub(r"\D", "", name)) for name in names if _DEVICE.fullmatch(name)]
+    picked = tuple(own) if own and len(own) == len(set(names)) else None
+    said = f"--device {','.join(names)}" if picked else ""
+    if found.get("--split-mode") != "none" or (value is not None and picked is None):
+        return None if picked is None else (picked, said)
+    main = found.get("--main-gpu") or 0
+    said += (" " if said else "") + "--split-mode none" + (f" --main-gpu {main}" if found.get("--main-gpu") is not None else "")
+    if main < 0:
+        raise UsageError(f"{said}: the command runs on the CPU alone", "name a GPU by its number to plan for GPUs")
+    if picked is not None and main >= len(picked):
+        raise UsageError(f"{said}: of {len(picked)} devices there is no such one", f"--main-gpu 0 to {len(picked) - 1}")
+    return ((picked[main] if picked else main,), said)
 
 
 def with_draft(found: Understood, *, offline: bool = False, refresh: bool = False) -> Understood:

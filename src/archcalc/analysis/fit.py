@@ -198,7 +198,13 @@ def budget_of(
 
 
 def of_host(made: Budget, size: int) -> Budget:
-    """The budget with what a log of this host showed beside the terms that are known."""
+    """The budget with what a log of this host showed beside the terms that are known. Raises `UsageError` for less than nothing."""
+    beside = made.activation_bytes + made.overhead_bytes
+    if beside + size < 0:
+        raise UsageError(
+            f"overhead_bytes {size}: no more than {beside:,} B are predicted beside the weights, and a host cannot need less than none",
+            "make one from a log of this host: archcalc diagnose LOG --save-calibration FILE",
+        )
     term = Term("this host", size, "given", "logged beyond what was predicted", "--calibration")
     return made._replace(
         overhead_bytes=made.overhead_bytes + size,

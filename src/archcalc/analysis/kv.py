@@ -62,6 +62,34 @@ def allocate(
     return engine(name).allocate(architecture, work, options, settings)
 
 
+def refuse_command(architecture: Architecture, asked: Asked) -> None:
+    """Raises what `fit` refuses of a command whatever the memory: on a GPU of no known kind with more of it than anything takes.
+
+    Raises `UsageError` where the engine does not start, and what its rules raise."""
+    from archcalc import hardware
+    from archcalc.analysis.fit import plans
+    from archcalc.engines.plan import Ask
+
+    engine = server(asked.engine)
+    known = next((device for device in map(hardware.device, _STAND_FOR) if not engine.runs_on(device)), None)
+    if known is None:
+        return
+    anywhere = known._replace(compute=None, visible_bytes=_ENDLESS, driver_bytes=_ENDLESS, name="any GPU")
+    values = dict(asked.values)
+    if str(values.get("quant") or "").startswith("~"):
+        del values["quant"]
+    elif str(values.get("quant") or "").startswith("?"):
+        values["quant"] = values["quant"][1:] if architecture.quantization is None else None
+    gpus = hardware.GpuSpec(anywhere, asked.gpus or 1)
+    best = plans(architecture, Ask(gpus=gpus, engine=asked.engine, version=asked.version, own=asked.own, **values)).best
+    if not best.start.starts:
+        hint = f"to start: {best.start.flag}" if best.start.flag else "change the command"
+        raise UsageError(f"{engine.title} does not start: {best.start.limit}", hint)
+
+
+_STAND_FOR, _ENDLESS = ("h100-sxm-80gb", "apple-m3"), 1 << 48
+
+
 def context(architecture: Architecture, asked: int | None) -> int:
     """The context asked for, else the model's own maximum.
 

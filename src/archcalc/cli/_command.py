@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,11 +99,23 @@ def calibrated(ask: Ask, file: str) -> Ask:
     """The question with what `diagnose --save-calibration` kept of this host. Raises `UsageError` for another engine's or GPU's."""
     import json
 
+    hint = "make one with: archcalc diagnose LOG --save-calibration FILE"
     try:
         kept = json.loads(_text(file))
-        engine, gpu, size = str(kept["engine"]), str(kept["gpu"]), int(kept["overhead_bytes"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{file} is no calibration", "make one with: archcalc diagnose LOG --save-calibration FILE") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{file} is no calibration", hint) from error
+    if not isinstance(kept, dict):
+        raise UsageError(f"{file} is no calibration: an object was expected", hint)
+    size = kept.get("overhead_bytes")
+    most = max(device.visible_bytes for device in ask.gpus.each)
+    if not isinstance(size, (int, float)) or isinstance(size, bool) or not abs(size) <= most or size != int(size):
+        said = "missing" if size is None else str(size)[:40]
+        raise UsageError(f"{file}: overhead_bytes: {said}: a whole number of bytes of one GPU was expected", hint)
+    for key in ("engine", "gpu", "of", "engine_version"):
+        value = kept.get(key)
+        if not isinstance(value, str) and not (value is None and key in ("of", "engine_version")):
+            raise UsageError(f"{file}: {key}: {'missing' if value is None else str(value)[:40]}: a name was expected", hint)
+    engine, gpu, size = kept["engine"], kept["gpu"], int(size)
     here = ask.gpus.device.known_as
     if (engine, gpu) != (ask.engine, here):
         raise UsageError(f"{file} is of {engine} on {gpu}, and this is {ask.engine} on {here}", "make one from a log of this host")
@@ -123,19 +136,25 @@ def same_host(ask: Ask, wanted: Wanted, file: str | None) -> None:
         )
 
 
-def _refuse_absent(spec: GpuSpec, said: str) -> None:
-    """Raises `UsageError` where `--device` names one that the machine has not ("invalid device", common/arg.cpp `parse_device_list`)."""
-    if not said.startswith("--device "):
-        return
-    names = said.partition(" ")[2].split(",")
-    last = max(int(re.sub(r"\D", "", name) or 0) for name in names)
+def _picked(spec: GpuSpec, numbers: Sequence[int], said: str) -> GpuSpec:
+    """The GPUs that the command itself names. Raises `UsageError` for one that the machine has not ("invalid device", common/arg.cpp
+    `parse_device_list`; "invalid value for main_gpu", src/llama.cpp `llama_prepare_model_devices`)."""
+    last = max(numbers)
     if last >= spec.count:
-        kind = re.sub(r"\d", "", names[0])
-        has = f"{kind}0 to {kind}{spec.count - 1}" if spec.count > 1 else f"{kind}0 alone"
+        kind = re.match(r"--device ([A-Za-z]+)", said)
+        name = kind[1] if kind else "GPU "
+        has = f"{name}0 to {name}{spec.count - 1}" if spec.count > 1 else f"{name}0 alone"
         raise UsageError(
             f"{said}: {spec.named} has {has}, and llama.cpp starts on no other",
             f"name the machine with all of its GPUs, such as --gpu {last + 1}x{spec.device.id}, or devices that it has",
         )
+    if len(numbers) == spec.count and not spec.others:
+        return spec
+    found = [spec.each[number] for number in numbers]
+    mixed = any(device.id != found[0].id for device in found)
+    which = f" ({found[0].name})" if spec.others and len(found) == 1 else ""
+    note = f"{said}: the command sees {len(found):,} of the {spec.count:,} GPUs that are named{which}"
+    return spec._replace(device=found[0], count=len(found), others=tuple(found[1:]) if mixed else (), notes=(*spec.notes, note))
 
 
 def _left(spec: GpuSpec, runs_on: int | None, visible: int, said: str, contained: bool, counted: bool) -> GpuSpec:
@@ -177,8 +196,9 @@ def question(found: Understood, spec: GpuSpec, quant: str | None, concurrency: i
             raise UsageError(f"the command names weights in {named}, and --quant is {quant}", "leave one of them out")
         values["quant"] = quant
     if found.visible is not None:
-        _refuse_absent(spec, found.visible[1])
         spec = _left(spec, asked.gpus, *found.visible, counted)
+    if found.picked is not None:
+        spec = _picked(spec, *found.picked)
     if asked.gpus is not None and asked.gpus != spec.count:
         if asked.gpus > spec.count:
             named = f"{spec.count:,} are named" if spec.count > 1 else "1 is named"

@@ -171,14 +171,17 @@ def command(
         loaded = load_or_repacked(known[0] if known else text, offline=offline, refresh=refresh, overrides=overrides)
         taken: tuple[str, ...] = (f"{text} is not here, and taken for {known[0]}",) if known else ()
         taken += (loaded.note,) if loaded.stands_in else ()
-        length = tokens
+        length, asked, dtype = tokens, found and found.asked, cache
+        if found is not None and asked is not None:
+            asked = server(found.asked.engine).resolved(loaded.architecture, asked)
+            taken += tuple(note for note in asked.notes if note not in found.asked.notes)
+            dtype = asked.values.get("kv_dtype")
+            kv.refuse_command(loaded.architecture, asked)
         if length is None and found is not None:
             length = server(found.asked.engine).length(loaded.architecture, found.asked.version, found.asked.own).usual
             if found is not None and found.asked.by_memory:
                 taken += ("the trained length: how much of it Ollama takes by itself depends on the GPU's memory (fit --gpu)",)
-        made = kv.compare(
-            loaded, name, context_tokens=length, batch=batch, kv_dtype=cache, options=own_options, asked=found and found.asked
-        )
+        made = kv.compare(loaded, name, context_tokens=length, batch=batch, kv_dtype=dtype, options=own_options, asked=asked)
         if found is None:
             for each in made.found:
                 if isinstance(each, KvReport):

@@ -155,6 +155,16 @@ def _key(engine: Engine, version: str) -> tuple[tuple[int, ...], int]:
     return numbers + (0,) * (3 - len(numbers)), int(post[1]) if post else 0
 
 
+# Flags of llama.cpp that once stood alone, or took two words, and take one now: the last build known to read them so, and the first known
+# not to. Between the two both are taken. Sources: pull requests 15434 of 2025-08-30 (sources of b6327 have it), 15792 of 2025-09-05, 17827
+# of 2025-12-07, 18056 of 2025-12 (ggml-org/llama.cpp, common/arg.cpp).
+_ARITY: dict[str, tuple[int, int]] = {
+    "--flash-attn": (6300, 6327),
+    "--log-colors": (6343, 6500),
+    "--color": (7200, 7710),
+    "--lora-scaled": (7300, 7710),
+    "--control-vector-scaled": (7300, 7710),
+}
 # llama-bench has a parser of its own (tools/llama-bench/llama-bench.cpp `parse_cmd_params`): lists, and values for switches.
 _BENCH = {
     "-m": "--model",
@@ -295,6 +305,8 @@ class _Reader:
         self.command, self.engine = command, command.engine
         # llama.cpp's builds are not ordered by the releases its table was read in.
         self.version = None if self.engine == "llama.cpp" else version
+        build = re.fullmatch(r"b(\d{1,6})", (version or "").strip()) if self.engine == "llama.cpp" else None
+        self.build = int(build[1]) if build else None
         self.table = table(self.engine)
         self.flags = self.table.at(self.version)
         self.words = list(command.words)
@@ -361,7 +373,6 @@ class _Reader:
         if off or (row.kind == "none" and not equals):
             if equals:
                 raise UsageError(f"{name} takes no value, and {value!r} is given", f"write {name} alone")
-            # llama.cpp's older -fa took none, and takes one now: a value behind it is its own.
             self._put(row, not off, name, at)
             return
         if row.kind in ("switch", "none"):
@@ -369,12 +380,43 @@ class _Reader:
                 raise UsageError(f"{row.name} takes no value, and {value!r} is given", f"write {row.name}, or leave it out")
             self._put(row, True, word, at)
             return
+        old = None if equals or self.engine != "llama.cpp" else self._as_before(row, name)
+        if old is not None:
+            self._put(row, old, " ".join(self.words[at : self.at]), at)
+            return
         taken = [value] if equals else self._values(row, name, at)
         text = " ".join([name if not inner else word.partition("=")[0], *taken])
         if inner:
             self._nested(row, inner, taken[0] if taken else "true", text, at)
             return
         self._put(row, _typed(self.engine, row, name, taken), text, at)
+
+    def _as_before(self, row: Row, name: str) -> Value:
+        """The value of a flag that stands as older builds of llama.cpp take it; None where it stands as today's do.
+
+        Raises `UsageError` where the build that is named takes it the other way. Without one it is among what newer builds refuse.
+        """
+        if row.name not in _ARITY:
+            return None
+        last, first = _ARITY[row.name]
+        pair = any(old.kind == "two" for old in self.table.rows[row.name])
+        after = self.words[self.at : self.at + 2]
+        held = not after or _is_flag(after[0])
+        older = len(after) == 2 and bool(re.fullmatch(r"-?\d+(\.\d+)?", after[1])) if pair else held
+        names = f"llama.cpp b{self.build}"
+        what, now = ("a file and a scale", "FILE:SCALE") if pair else ("no value", "a value, such as on")
+        if not older:
+            if self.build is not None and self.build <= last and not (pair and held):
+                raise UsageError(f"{name}: {names} takes {what}", f"builds from b{first} on take {now}")
+            return None
+        if self.build is not None and self.build >= first:
+            raise UsageError(
+                f"{name}: {names} takes {now}", f"builds up to b{last} took {what}; write {name} {now.rpartition(' ')[2]}"
+            )
+        if self.build is None:
+            self.gone.append(f"{name} with {what} (builds up to b{last} take it so, and from b{first} on {now})")
+        self.at += 2 if pair else 0
+        return f"{after[0]}:{after[1]}" if pair else "on"
 
     def _row(self, name: str, word: str) -> tuple[Row, bool]:
         if name in self.flags:
@@ -423,9 +465,6 @@ class _Reader:
         if not taken and row.kind in ("optional",):
             return []
         if not taken or (row.kind == "two" and len(taken) < 2):
-            # The old -fa of llama.cpp stood alone.
-            if self.engine == "llama.cpp" and row.name == "--flash-attn":
-                return ["on"]
             raise UsageError(f"{name} needs a value", "the command ends, or another flag follows it")
         return taken
 

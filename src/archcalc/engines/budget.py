@@ -65,7 +65,8 @@ class Budget(NamedTuple):
     communication, libraries) and the room left for the cache, which is negative where the rest does not fit. `terms` explain
     activations and overhead; what each is adds up to `activation_bytes` and `overhead_bytes`. `gpu` is which one is the fullest, and
     `stages` the weights of each GPU where they lie apart from each other. `first_start_bytes` are those of the activations that the first
-    start of a command takes alone.
+    start of a command takes alone. `step_bytes` are what the longest step of one request takes at least, where an engine sets a reserve
+    aside for its steps without measuring them.
     """
 
     memory_bytes: int
@@ -83,6 +84,7 @@ class Budget(NamedTuple):
     gpu: int = 0
     stages: tuple[int, ...] = ()
     first_start_bytes: int = 0
+    step_bytes: int = 0
 
     @property
     def taken_bytes(self) -> int:

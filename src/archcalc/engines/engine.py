@@ -325,6 +325,10 @@ class Server(Engine):
         """Raises `UsageError` for a version of the engine, or of a program of its rules, whose commands are not known."""
         self.released(version)
 
+    def resolved(self, architecture: Architecture, asked: Asked) -> Asked:
+        """A command with what its engine makes of it for this model."""
+        return asked
+
     def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:
         """What a command says of caches alone, by the names of the engine's record of their options."""
         return {}

@@ -590,26 +590,29 @@ def _spread(ratios: list[float], factor: float, usual: float) -> float:
 
 def read_calibration(path: str, other: str = "") -> Calibration | None:
     """What `archcalc calibrate --format json` wrote; None for a file with the key `other`. Raises `UsageError` for anything else."""
+    hint = "write it with `archcalc calibrate BENCH … --format json`"
     try:
         raw = json.loads(_text(path))
-    except ValueError as error:
-        raise UsageError(f"{path} is not JSON: {error}", "write it with `archcalc calibrate BENCH … --format json`") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON: {error}", hint) from None
     if other and isinstance(raw, dict) and other in raw:
         return None
     held = raw if isinstance(raw, dict) else {}
-    factors, rows = held.get("factors"), held.get("rows")
-    spreads = held.get("spreads")
-    wrong = UsageError(
-        f"{path} holds no factors of `archcalc calibrate`", "write it with `archcalc calibrate BENCH … --format json`"
-    )
-    if not isinstance(factors, dict) or not factors or not isinstance(spreads, dict) or spreads.keys() != factors.keys():
-        raise wrong
-    if not all(_within(factor, 0.001) for factor in factors.values()) or not all(_within(spread, 1) for spread in spreads.values()):
-        raise wrong
-    names = [held.get(key) for key in ("gpu", "engine", "source")]
-    if not factors.keys() <= {"decode", "prefill"} or not isinstance(rows, int) or not all(isinstance(x, str) for x in names):
-        raise wrong
-    return Calibration(factors, spreads, rows, *map(str, names))
+    factors, spreads, rows = held.get("factors"), held.get("spreads"), held.get("rows")
+    if not isinstance(factors, dict) or not factors or not factors.keys() <= {"decode", "prefill"}:
+        raise UsageError(f"{path} holds no factors of `archcalc calibrate`", hint)
+    if not isinstance(spreads, dict) or spreads.keys() != factors.keys():
+        raise UsageError(f"{path}: spreads: one for each of the factors was expected", hint)
+    for name, values, least in (("factors", factors, 0.001), ("spreads", spreads, 1)):
+        for key, value in values.items():
+            if not _within(value, least):
+                raise UsageError(f"{path}: {name}.{key}: {str(value)[:40]}: a number from {least:g} to 1,000 was expected", hint)
+    if not isinstance(rows, int) or isinstance(rows, bool) or rows < 1:
+        raise UsageError(f"{path}: rows: {str(rows)[:40]}: a number of measurements was expected", hint)
+    for key in ("gpu", "engine", "source"):
+        if not isinstance(held.get(key), str):
+            raise UsageError(f"{path}: {key}: {str(held.get(key))[:40]}: a name was expected", hint)
+    return Calibration(factors, spreads, rows, held["gpu"], held["engine"], held["source"])
 
 
 def _within(value: Any, least: float) -> bool:

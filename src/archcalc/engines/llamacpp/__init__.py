@@ -75,6 +75,15 @@ class LlamaCpp(Server):
         if (sequences := options.get("n_parallel") or work.batch) > MAX_SEQUENCES:
             raise UsageError(_too_many(sequences), f"--np {MAX_SEQUENCES} or fewer, and several servers for more")
 
+    def resolved(self, architecture: Architecture, asked: Asked) -> Asked:
+        from archcalc.engines.llamacpp.ollama import cache_of
+
+        own = cache_of(architecture, asked.own)
+        if own is asked.own:
+            return asked
+        values = {**asked.values, "kv_dtype": None if own.type_k == "f16" else own.type_k}
+        return asked._replace(own=own, values=values, notes=(*asked.notes, *own.fitted))
+
     def cache_settings(self, architecture: Architecture, asked: Asked, sequences: int) -> Mapping[str, Any]:
         from archcalc.engines.llamacpp.budget import options_of
 
@@ -156,6 +165,12 @@ class LlamaCpp(Server):
         from archcalc.engines.llamacpp.flags import asked
 
         return asked(read)
+
+    def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+        """llama.cpp 0c1e57098, src/llama-context.cpp `llama_init_from_model`, tools/server/server-context.cpp `load_model`."""
+        if ask.own is None or not ask.own.mtp or model.architecture.mtp_layers:
+            return None
+        return "llama-server drafts with MTP layers of the file, and the model has none: failed to create MTP context"
 
     def length(self, architecture: Architecture, version: str | None, own: Any) -> Length:
         """Every slot gets the trained length where `--fit` is on; else all share it, or what an old build takes."""
@@ -304,18 +319,20 @@ class LlamaCpp(Server):
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         from archcalc import units
         from archcalc.engines._allocation import unread
+        from archcalc.engines.llamacpp.lengths import served_length
         from archcalc.figures.checkpoint import inventory, storage_bytes
 
         if ask.own is not None:
             yield from ask.own.fitted
             each = ask.own.cells if ask.own.unified else ask.own.cells // ask.own.slots
-            trained = model.architecture.facts.context_tokens
+            trained = served_length(model.architecture, ask.own)
             if unread(model.architecture) and each > ask.own.ubatch:
                 most = f"inputs of more than {ask.own.ubatch:,} tokens, as it reads each in one batch"
                 yield f"llama-server refuses {most}: -b {each} -ub {each} takes them"
             if trained and each > trained:
                 # tools/server/server-context.cpp `load_model`: "exceeds the training context of the model - capping".
-                yield f"memory is taken for {each:,} tokens of a sequence, and llama-server serves no more than the {trained:,} trained"
+                what = "trained" if trained == model.architecture.facts.context_tokens else "that its YaRN reaches"
+                yield f"memory is taken for {each:,} tokens of a sequence, and llama-server serves no more than the {trained:,} {what}"
         entries = inventory(model.architecture)
         beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in entries if e.part in ("vision", "audio"))
         if beside:

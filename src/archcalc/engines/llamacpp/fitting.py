@@ -25,6 +25,7 @@ from archcalc.engines.llamacpp.budget import (
 )
 from archcalc.engines.llamacpp.flags import ollama_batch
 from archcalc.engines.llamacpp.layout import CPU, devices_of, lay_out
+from archcalc.engines.llamacpp.ollama import cache_of
 from archcalc.engines.llamacpp.pool import on_cpu
 from archcalc.engines.llamacpp.settings import Settings
 
@@ -58,6 +59,8 @@ def fitted(model: Candidate, ask: Ask) -> Ask:
     trained = model.architecture.facts.context_tokens
     if own is None or trained is None:
         return ask
+    if (taken := cache_of(model.architecture, own)) is not own:
+        ask, own = ask._replace(own=taken, kv_dtype=None if taken.type_k == "f16" else taken.type_k), taken
     ask, own = _of_ollama(ask, own, trained)
     return _allocated(model, _Fit(model, ask, own, trained).run() if own.fits else ask)
 
@@ -110,9 +113,17 @@ class _Fit:
         spare = self.heads(self.own, self.cells)
         if min(spare) >= 0:
             return self.made(self.own, notes)
+        if self.own.unspread == "tensor" and len(spare) > 1:
+            # "not implemented for SPLIT_MODE_TENSOR": all stays as it is asked for.
+            return self.made(self.own._replace(margin_bytes=0), notes)
         if sum(spare) < 0 and self.auto and not self.own.keeps_context and self.most > self.least and self.shorter(spare, notes):
             return self.made(self.own, notes)
-        if self.own.gpu_layers is not None or self.own.overrides or self.own.cpu_experts or (len(spare) > 1 and self.own.shares):
+        if (
+            self.own.gpu_layers is not None
+            or self.own.overrides
+            or self.own.cpu_experts
+            or (len(spare) > 1 and (self.own.shares or self.own.unspread))
+        ):
             # Where a placement is asked for, it is not touched, and no margin is kept.
             return self.made(self.own._replace(margin_bytes=0), notes)
         own = self.settings(self.filled())

@@ -15,6 +15,7 @@ from archcalc.commands.flags import Read
 from archcalc.engines._version import at_least
 from archcalc.engines._version import released as of_release
 from archcalc.engines.asked import Asked
+from archcalc.engines.llamacpp.ollama import LLAMA_SERVER, asked_for
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.errors import UsageError
 
@@ -74,6 +75,7 @@ def asked(read: Read) -> Asked:
     if mode == "none":
         own["split"] = False
     elif mode not in (None, "layer"):
+        own["unspread"] = str(mode)
         unmodelled.append("--split-mode")
     own["cpu_experts"] = (1 << 20) if read.get("--cpu-moe") else _whole(read, "--n-cpu-moe", 0, least=0)
     if (patterns := read.get("--override-tensor")) is not None:
@@ -99,7 +101,11 @@ def asked(read: Read) -> Asked:
     own["towers"] = bool(read.get("--mmproj") or read.get("--mmproj-url")) and not read.get("--no-mmproj-offload")
     if own.get("gpu_layers") is None and own["fits"]:
         own["margin_bytes"] = own["targets"][0]
-    unmodelled += [flag for flag in _NOT_YET if read.get(flag) is not None]
+    # Layers that are spread have no main GPU (src/llama.cpp `llama_prepare_model_devices`).
+    unmodelled += [
+        flag for flag in _NOT_YET if read.get(flag) is not None and (flag != "--main-gpu" or mode not in (None, "layer"))
+    ]
+    own |= _positions(read)
     values = _values(own, quant)
     draft = _draft(read, own, unmodelled, notes)
     return Asked(
@@ -232,6 +238,23 @@ def _whole(read: Read, flag: str, usual: int, least: int) -> int:
     return value
 
 
+def _positions(read: Read) -> dict[str, Any]:
+    """Scaled positions; `--rope-scale` and `--rope-freq-scale` set the same, and the last of them holds (common/arg.cpp)."""
+    own: dict[str, Any] = {"rope_kind": str(read.get("--rope-scaling") or "")}
+    for each in read.given:
+        if each.name not in ("--rope-scale", "--rope-freq-scale") or read.get(each.name) is None:
+            continue
+        try:
+            value = float(each.value)
+        except ValueError:
+            value = float("nan")
+        if not 0 < value < float("inf"):
+            raise UsageError(f"{each.name} {str(each.value)[:40]}: a number above 0 was expected", "such as --rope-scale 4")
+        own["rope_scale"] = 1 / value if each.name == "--rope-scale" else value
+    own["yarn_original"] = _whole(read, "--yarn-orig-ctx", 0, least=0)
+    return own
+
+
 def _fitting(read: Read, bench: bool, notes: list[str]) -> dict[str, Any]:
     """What `--fit` adjusts, and what a build without it does.
 
@@ -327,14 +350,16 @@ def _ollama(read: Read) -> Asked:
     own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True, "wide_masks": False, "unpacks": True}
     own["clamps"], own["slots_flag"] = True, "OLLAMA_NUM_PARALLEL"
     # Since 0.30 it starts llama-server, which chooses the layers (docs: llm/llama_server.go).
-    own["fits"] = at_least(read.version, 0, 30)
+    own["fits"] = at_least(read.version, *LLAMA_SERVER)
     if context is None:
         own["tiers"] = next(tiers for since, tiers in _TIERS if at_least(read.version, *since))
         context = -1
     kind = environment.get("OLLAMA_KV_CACHE_TYPE", "")
     own["type_k"] = own["type_v"] = _TYPES.get(kind.lower(), kind.lower())
     own["cells"] = context * slots if context > 0 else 0
-    own["flash"] = environment.get("OLLAMA_FLASH_ATTENTION", "1") not in ("0", "false")
+    flash = asked_for(environment.get("OLLAMA_FLASH_ATTENTION", ""))
+    own["flash"], own["flash_asked"] = flash is not False, flash
+    own["runner"] = "" if at_least(read.version, *LLAMA_SERVER) else str(read.version)
     # The batch grows with the context (llm/llama_server.go).
     own["batch"] = own["ubatch"] = read.get("--num_batch") or ollama_batch(context)
     own["batch_by_context"] = read.get("--num_batch") is None

@@ -10,13 +10,14 @@ from archcalc.model import Architecture
 class Settings(NamedTuple):
     """llama.cpp's settings by their flags.
 
-    `cells` is `-c`, 0 for the trained length; `slots` is `-np`, and `slots_flag` what says it. `gpu_layers` is `-ngl`, None for as many
-    as fit. `shares` are `-ts`. `cpu_experts` is how many layers' routed experts stay in the CPU's memory. `overrides` are `-ot`'s
-    patterns and the devices that they send tensors to. `serves` is whether slots alone have logits: a server of a build that reserves
-    them so. `wide_masks` is of builds before June 2026. `mapped` is False for `--no-mmap`. `cache_on_cpu` is `--no-kv-offload`.
-    `streams` is False for `--no-op-offload`: the CPU multiplies with what lies in its memory. `draft` is a draft model of its own, with
-    `draft_layers` of it on GPUs, of the file type `draft_quant`, its cache in types of its own; `draft_tokens` are those that it drafts
-    at once. `mtp` is whether the file's MTP layers draft, and `rolls_back` whether states are kept for every drafted token.
+    `cells` is `-c`, 0 for the trained length; `slots` is `-np`, and `slots_flag` what says it. `gpu_layers` is `-ngl`, None for as many as
+    fit. `shares` are `-ts`. `cpu_experts` is how many layers' routed experts stay in the CPU's memory. `overrides` are `-ot`'s patterns
+    and the devices that they send tensors to. `split` is False for one GPU of several; `unspread` is a mode that divides each weight,
+    which is counted as whole layers, and of which `--fit` moves nothing. `serves` is whether slots alone have logits: a server of a build
+    that reserves them so. `wide_masks` is of builds before June 2026. `mapped` is False for `--no-mmap`. `cache_on_cpu` is
+    `--no-kv-offload`. `streams` is False for `--no-op-offload`: the CPU multiplies with what lies in its memory. `draft` is a draft model
+    of its own, with `draft_layers` of it on GPUs, of the file type `draft_quant`, its cache in types of its own; `draft_tokens` are those
+    that it drafts at once. `mtp` is whether the file's MTP layers draft, and `rolls_back` whether states are kept for every drafted token.
 
     `fits` is whether `--fit` adjusts what is not set, `targets` what it leaves free of each GPU, the last of all others, and `least`
     the context that it keeps. `keeps_context` is `-c 0`, which it does not lower. `unset` is the context where none is given and
@@ -26,6 +27,9 @@ class Settings(NamedTuple):
 
     `tiers` are Ollama's contexts where none is asked for, each with the memory of all GPUs below which it holds; the last holds from
     there on. `clamps`: no more than the trained length is served. `batch_by_context`: the batch grows with the context.
+    `runner` is a release of Ollama that runs models by itself, `flash_asked` what `OLLAMA_FLASH_ATTENTION` says there.
+    `rope_kind`, `rope_scale` and `yarn_original` are what is said of scaled positions: `--rope-scaling`, `--rope-freq-scale` and
+    `--yarn-orig-ctx`.
     """
 
     cells: int = 0
@@ -35,6 +39,7 @@ class Settings(NamedTuple):
     gpu_layers: int | None = None
     shares: tuple[float, ...] | None = None
     split: bool = True
+    unspread: str = ""
     cpu_experts: int = 0
     overrides: tuple[tuple[str, str], ...] = ()
     type_k: str = "f16"
@@ -71,3 +76,8 @@ class Settings(NamedTuple):
     tiers: tuple[tuple[int, int], ...] = ()
     clamps: bool = False
     batch_by_context: bool = False
+    runner: str = ""
+    flash_asked: bool | None = None
+    rope_kind: str = ""
+    rope_scale: float = 0.0
+    yarn_original: int = 0

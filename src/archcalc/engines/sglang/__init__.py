@@ -172,7 +172,7 @@ class Sglang(Server):
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
         from archcalc.engines.served import misnamed, untrusted
-        from archcalc.engines.sglang import attention, quantization
+        from archcalc.engines.sglang import attention, quantization, settings
 
         if ask.own is None:
             return None
@@ -180,6 +180,7 @@ class Sglang(Server):
             return why
         if why := misnamed(registry(), model.architecture, ask.version):
             return why
+        settings.check_draft(ask.own, model.architecture)
         if any(ask.own.backends) and (why := attention.refused(ask.own.backends, ask.own.cache, ask.gpus.device, ask.version)):
             return why
         if ask.own.method is None:
@@ -251,10 +252,19 @@ class Sglang(Server):
     ) -> tuple[Start, tuple[str, ...]]:
         """SGLang 0.5.23, srt/model_executor/pool_configurator.py `MemoryPoolConfig`, srt/managers/tp_worker.py `get_worker_info`."""
         from archcalc.engines.plan import Start
+        from archcalc.units import format_bytes
 
         room = budget.kv_room_bytes
         if room < 0 or tokens <= 0:
             return Start(False, "the weights leave no memory for the pool", None), ()
+        reserve = next(term.bytes for term in budget.overhead_terms if term.name == "reserve")
+        if budget.step_bytes > reserve:
+            share = int((1 - budget.step_bytes * (1 - budget.utilization) / reserve) * 100) / 100 if reserve else 0.9
+            limit = (
+                f"SGLang starts, and runs out of memory on a prompt: a chunk of it takes {format_bytes(budget.step_bytes)} at least,"
+                f" and --mem-fraction-static {budget.utilization:g} leaves {format_bytes(reserve)}"
+            )
+            return Start(True, limit, f"--mem-fraction-static {share:g}" if share > 0 else None, serves=False), ()
         if ask.own is not None and ask.own.tokens is not None and tokens < context and pooled.needed(context, 1) <= room:
             limit = f"SGLang starts, with a pool of {tokens:,} tokens that serves sequences of up to so many"
             return Start(True, limit, f"--max-total-tokens {context}", serves=False), ()

@@ -56,6 +56,9 @@ def _heads(backends: tuple[str, ...], version: str | None, device: Device, gener
 def refused(backends: tuple[str, ...], cache: str, device: Device, version: str | None = None) -> str | None:
     """Why SGLang does not start; None where it does. `cache` is `--kv-cache-dtype`."""
     first, decode, prefill = backends
+    if device.vendor == "nvidia" and not device.compute:
+        # Of a GPU that is not known nothing is refused.
+        return None
     generation = capability(device)[0] if device.vendor == "nvidia" else 0
     if "trtllm_mha" in backends and (why := _heads(backends, version, device, generation)):
         return why

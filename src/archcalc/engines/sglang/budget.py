@@ -66,11 +66,17 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
     notes: tuple[str, ...] = ()
     if forward > left:
         notes = (f"a prefill chunk of {step:,} tokens may need {forward:,} B, and --mem-fraction-static leaves {left:,} B",)
+    # A request's own step is no longer than its context. Of a dense layer the residual, the input, both projections and their product lie
+    # there at once (srt/models/llama.py `LlamaMLP.forward`, `LlamaDecoderLayer.forward`); of experts that depends on the kernel.
+    alone = min(step, serving.context_tokens or step)
+    dense = architecture.facts.moe is None
+    least = forward_peak(architecture, placement, alone, 2) if dense else forward_peak(architecture, placement, alone) // 2
     room = free - left - weights.bytes
     reserve = Term(
         "reserve", left, "cited", f"(1 - {share:g}) x {free:,} B free before loading", "SGLang, srt/arg_groups/memory_hook.py"
     )
     whole = device.visible_bytes
     return Budget(
-        whole, whole, weights.bytes, 0, whole - weights.bytes - room, room, share, tokens, sequences, (), (*lost, reserve), notes
-    )
+        whole, whole, weights.bytes, 0, whole - weights.bytes - room, room, share, tokens, sequences, (), (*lost, reserve), notes,
+        step_bytes=least,
+    )  # fmt: skip

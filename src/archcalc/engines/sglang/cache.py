@@ -63,7 +63,8 @@ _RATIO, _PACKED_RATIO = 0.8, 0.1
 
 class CacheOptions(NamedTuple):
     """SGLang's own options, by its names. `radix_cache` False is `--disable-radix-cache`. `page_size` and `swa_full_tokens_ratio` None
-    are the model's defaults: 1 and 0.8, DeepSeek-V4's 256 and 0.1. `float32`: the model, and so a cache of its dtype, is in float32."""
+    are the model's defaults: 1 and 0.8, DeepSeek-V4's 256 and 0.1. `float32`: the model, and so a cache of its dtype, is in float32.
+    `drafts` are MTP layers of the checkpoint that draft, `draft` a model that does, counted in rows of its own with `draft_rows`."""
 
     tp: int = 1
     dcp: int = 1
@@ -80,6 +81,7 @@ class CacheOptions(NamedTuple):
     ssm_dtype: str | None = None
     drafts: int = 0
     draft: Architecture | None = None
+    draft_rows: bool = False
     float32: bool = False
 
 
@@ -217,6 +219,40 @@ def cells(architecture: Architecture, dtype: str, options: CacheOptions) -> Cell
     return Cells(full, sliding, state, window, request)
 
 
+# Classes whose MTP layers are put under the key that is looked for in the draft's own reading of the config alone.
+_DRAFT_UNSTATED = frozenset(
+    """
+    Qwen3NextForCausalLM Qwen3_5ForCausalLM Qwen3_5MoeForCausalLM Qwen3_5ForConditionalGeneration Qwen3_5MoeForConditionalGeneration
+    """.split()
+)
+
+
+def draft_cell(architecture: Architecture, each: Cells, kv_dtype: str | None, options: CacheOptions) -> Fraction:
+    """Bytes of one token of `max_total_num_tokens` that layers which draft add to the target's on one rank.
+
+    Since 0.5.14 a layer of EAGLE, MTP or a standalone draft counts as one of the target's, whatever its own rows are; DFlash and DSpark
+    have rows of their own (0.5.14 and 0.5.23, srt/model_executor/pool_configurator.py `DefaultPoolConfigurator`,
+    `HybridSWAPoolConfigurator`; srt/model_executor/model_runner_components/spec_aux_hidden_state.py; 0.5.13 counts DFlash alone).
+    """
+    if options.draft is not None and options.draft_rows:
+        alone = options._replace(drafts=0, draft=None)
+        return cells(options.draft, cache_dtype(options.draft, kv_dtype), alone).full
+    drafts = options.drafts if options.draft is None else options.draft.layers
+    if not drafts or not rules.since(options.version, 0, 5, 14):
+        return Fraction(0)
+    ratio = Fraction(settled(architecture, options)[1])
+    if is_one_of(architecture, _PACKED_ROWS):
+        return (each.full + ratio * each.sliding) * drafts / architecture.layers
+    if options.draft is None and is_one_of(architecture, _DRAFT_UNSTATED):
+        return Fraction(0)
+    held = [h for h in held_caches(architecture) if h.cache.kind not in ("state", "index")]
+    slides = bool(each.sliding)
+    windows = sum(h.layers for h in held if h.cache.window)
+    if slides and (options.draft is None or not each.full):
+        return (ratio if each.full else 1) * each.sliding * drafts / windows
+    return each.full * drafts / max(1, sum(h.layers for h in held) - (windows if slides else 0))
+
+
 def _sparse(architecture: Architecture) -> bool:
     return {"latent", "index"} <= {held.cache.kind for held in held_caches(architecture)}
 
@@ -288,13 +324,7 @@ def pools(
         slots = options.state_slots or slots
         rest_bytes -= (slots + one_more) * each.state
         requests = max(0, slots) // (slots_per_request(architecture, options) if rules.since(options.version, 0, 5, 3, 3) else 1)
-    per_token = each.per_token(ratio)
-    if options.drafts and rules.since(options.version, 0, 5, 14):
-        # Draft layers keep what the target's do (`eagle_draft_num_layers`).
-        per_token *= 1 + options.drafts / max(1, architecture.layers)
-    if options.draft is not None:
-        alone = options._replace(drafts=0, draft=None)
-        per_token += float(cells(options.draft, cache_dtype(options.draft, kv_dtype), alone).full)
+    per_token = each.per_token(ratio) + float(draft_cell(architecture, each, kv_dtype, options))
     tokens = int(max(0, rest_bytes) // per_token) // page * page if per_token else 0
     if options.max_tokens is not None:
         tokens = min(tokens, options.max_tokens // page * page)
@@ -333,6 +363,10 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
             figures.append(_state_figure(held, slots, options))
         else:
             figures += _token_figures(architecture, held, dtype, options, tokens, swa, work.batch, split)
+    if drafted := draft_cell(architecture, each, work.kv_dtype, options):
+        layers = options.drafts if options.draft is None else options.draft.layers
+        text = times(f"{_number(drafted):,} B", f"({tokens:,} + {page:,}) slots")
+        figures.append(Figure("draft", None, layers, int(drafted * (tokens + page)), int(drafted) // options.dcp, 0, text, SOURCE))
     shown = dtype if dtype != "auto" else "fp8_e4m3" if is_one_of(architecture, _PACKED_ROWS) else default_dtype(architecture)
     if options.float32 and shown == default_dtype(architecture):
         shown = "fp32"

@@ -188,6 +188,7 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
             # Nothing refuses it, and what the workers do then was not read.
             unmodelled.append("--speculative-num-steps")
         draft = read.get("--speculative-draft-model-path")
+        own["drafted_elsewhere"] = draft is not None
         own["mtp"] = algorithm in _OWN_DRAFTS and draft is None
     _adapters(read)
     page, chunk = own.get("page"), own.get("chunk")

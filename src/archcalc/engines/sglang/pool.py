@@ -14,6 +14,8 @@ from archcalc.engines.sglang.rules import since
 from archcalc.engines.sglang.settings import Settings
 from archcalc.model import Architecture
 
+_ROWS_OF_THEIR_OWN = ("DFLASH", "DSPARK")
+
 
 def options_of(architecture: Architecture, placement: Placement, ask: Ask) -> cache.CacheOptions:
     """The pool's options: those of the placement, and what a command sets."""
@@ -34,7 +36,7 @@ def settings_of(architecture: Architecture, own: Settings) -> dict[str, Any]:
         "page_size": own.page, "swa_full_tokens_ratio": own.swa_ratio, "mamba_full_memory_ratio": own.state_share,
         "radix_cache": own.radix_cache, "one_pool": own.one_pool, "tracked": own.tracked, "state_slots": own.state_slots,
         "running": own.running, "max_tokens": own.tokens, "ssm_dtype": own.ssm_dtype, "drafts": min(1, drafts), "draft": own.draft,
-        "float32": own.wide_cache,
+        "draft_rows": own.speculation in _ROWS_OF_THEIR_OWN, "float32": own.wide_cache,
     }  # fmt: skip
 
 

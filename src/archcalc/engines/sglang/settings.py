@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from archcalc.errors import UsageError
+
 if TYPE_CHECKING:
     from archcalc.model import Architecture
 
@@ -17,9 +19,10 @@ class Settings(NamedTuple):
     `--mamba-full-memory-ratio`, `tracked` whether states are tracked beside the running one. `one_pool` is
     `--disable-hybrid-swa-memory`. `speculation` names the algorithm, `mtp` says that the checkpoint's own MTP layers draft. `draft` is
     a draft model of its own. `method` is `--quantization`, `trusts` `--trust-remote-code`, `allows_longer`
-    `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`. `cache` is `--kv-cache-dtype`, and `wide_cache` says that it follows a `--dtype` of
-    float32. `backends` are those of attention, of its decoding and of its prefills. The hierarchical cache keeps `host_ratio` times the
-    GPU's pool, or `host_bytes`, of each rank in the CPU's memory.
+    `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`. `drafted_elsewhere` says that a draft model is named, be it to be had or not.
+    `cache` is `--kv-cache-dtype`, and `wide_cache` says that it follows a `--dtype` of float32. `backends` are those of
+    attention, of its decoding and of its prefills. The hierarchical cache keeps `host_ratio` times the GPU's pool, or `host_bytes`, of each
+    rank in the CPU's memory.
     """
 
     chunk: int | None = None
@@ -41,6 +44,7 @@ class Settings(NamedTuple):
     attention_dp: bool = False
     speculation: str = ""
     draft_tokens: int = 0
+    drafted_elsewhere: bool = False
     mtp: bool = False
     offload_bytes: int = 0
     host_ratio: float = 0
@@ -53,3 +57,23 @@ class Settings(NamedTuple):
     wide_cache: bool = False
     cache: str = "auto"
     backends: tuple[str, str, str] = ("", "", "")
+
+
+_OF_A_MODEL = frozenset({"EAGLE3", "STANDALONE", "DFLASH"})
+_OF_LAYERS = frozenset({"EAGLE", "NEXTN", "FROZEN_KV_MTP"})
+
+
+def check_draft(own: Settings, architecture: Architecture) -> None:
+    """Raises `UsageError` where nothing can draft: no draft model is named, and the checkpoint has no layers that do.
+
+    SGLang 0.5.23 stops there for DFlash (srt/arg_groups/speculative_hook.py `_handle_dflash`) and else loads the model itself a second
+    time as its draft (srt/managers/tp_worker.py `_init_model_config`, srt/configs/model_config.py `from_server_args`).
+    """
+    if own.draft is not None or own.drafted_elsewhere or own.speculation not in _OF_A_MODEL | _OF_LAYERS:
+        return
+    if own.speculation in _OF_A_MODEL or not architecture.mtp_layers:
+        lacks = "" if own.speculation in _OF_A_MODEL else ": the model has no MTP layers"
+        raise UsageError(
+            f"--speculative-algorithm {own.speculation} needs a draft model{lacks}",
+            "name one with --speculative-draft-model-path, or leave the algorithm out",
+        )

@@ -24,6 +24,10 @@ from archcalc.engines.vllm.settings import Settings
 LARGEST_GRAPH = 512
 """The most sequences that a graph is captured for by default (vLLM 0.33, config/vllm.py `_set_cudagraph_sizes`)."""
 
+NO_MTP = "vLLM drafts with MTP layers of the checkpoint, and the model has none: Unsupported speculative method: 'mtp'"
+"""0.33, config/speculative.py `SpeculativeConfig.__post_init__`: the draft is the model itself, whose type is none of `MTPModelTypes`;
+so in 0.11 to 0.32, before 0.15 in other words."""
+
 
 def state_sequences(version: str | None, sequences: int, blocks: int, wanted: int) -> tuple[int, str]:
     """How many sequences to start vLLM with, where each needs a block of recurrent state, and why; as many as now and "" where all is well.
