@@ -48,9 +48,8 @@ class Schema(ViTSchema):
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         """A hybrid has a BiT of its own defaults; what older configs leave null where a backbone stands in the ViT's place has its own."""
-        kept = {key: value for key, value in config.items() if value is not None}
+        kept, stated = {key: value for key, value in config.items() if value is not None}, config.get("backbone_config")
         if config.get("is_hybrid"):
-            stated = config.get("backbone_config")
             kept["backbone_config"] = {**BIT, **(stated if isinstance(stated, dict) else {})}
         return kept
 
