@@ -8,7 +8,7 @@ import pytest
 
 from archcalc.analysis.params import components
 from archcalc.arch import parse
-from archcalc.errors import UnsupportedError
+from archcalc.errors import ConfigError, UnsupportedError
 from archcalc.figures.checkpoint import summary
 from archcalc.model import Architecture
 
@@ -156,3 +156,69 @@ def test_a_decoder_that_reads_no_encoder_is_refused_beside_one(decoder: str) -> 
     vision = {"model_type": "vision-encoder-decoder", "encoder": {"model_type": "vit"}}
     with pytest.raises(UnsupportedError, match="parts of its own"):
         parse({**vision, "decoder": {"model_type": "gemma3"}})
+
+
+def bundled(name: str, **changes: Any) -> Architecture:
+    from archcalc import zoo
+
+    return parse({**(zoo.config(name) or {}), **changes})
+
+
+def test_hunyuans_experts_have_a_width_of_their_own() -> None:
+    """vLLM 0.24, models/hunyuan_v1.py: "moe_intermediate_size is preferred"; the shared FFN is `num_shared_expert` of `intermediate_size`
+    wide, and there where `use_mixed_mlp_moe` says so. mlx-lm 0.32, models/hunyuan.py, likewise."""
+    whole, h, layers, experts = total(bundled("hunyuan-a13b")), 4096, 32, 64
+    narrow = total(bundled("hunyuan-a13b", moe_intermediate_size=[1536] * layers))
+    assert whole - narrow == layers * experts * 3 * h * (3072 - 1536)
+    assert total(bundled("hunyuan-a13b", num_shared_expert=2)) - whole == layers * 3 * h * 3072
+    assert whole - total(bundled("hunyuan-a13b", use_mixed_mlp_moe=False)) == layers * 3 * h * 3072
+
+
+def test_molmos_tables_have_the_rows_of_the_embedding() -> None:
+    """vLLM 0.30, models/molmo.py: `config.embedding_size or config.vocab_size` of the embedding and of the head."""
+    base = bundled("molmo-7b-d")
+    more = total(bundled("molmo-7b-d", embedding_size=152064 + 1000)) - total(base)
+    assert more == 2 * 1000 * base.facts.hidden_size
+
+
+def test_a_saved_window_of_modernberts_decoder_is_read() -> None:
+    """transformers 5.24, models/modernbert_decoder/configuration_modernbert_decoder.py: a stated `sliding_window` is set after that which
+    follows from `local_attention`."""
+    config = {"model_type": "modernbert-decoder", "num_hidden_layers": 6, "hidden_size": 768, "num_attention_heads": 12,
+              "vocab_size": 50368, "intermediate_size": 1152, "local_attention": 128}  # fmt: skip
+
+    def windows(c: dict[str, Any]) -> set[int | None]:
+        return {cache.window for stack in parse(c).stacks for layer in stack.kinds for cache in layer.caches}
+
+    assert (windows(config), windows({**config, "sliding_window": 1024})) == ({None, 64}, {None, 1024})
+
+
+def test_two_copies_of_a_text_model_that_differ_are_refused() -> None:
+    """deepseek-ai/DeepSeek-OCR states its text model twice: its code reads the outer keys, vLLM `language_config`."""
+    from archcalc import zoo
+
+    inner = (zoo.config("deepseek-ocr") or {})["language_config"]
+    with pytest.raises(ConfigError, match=r"n_routed_experts is 64, and language_config\.n_routed_experts is 32"):
+        bundled("deepseek-ocr", language_config={**inner, "n_routed_experts": 32})
+
+
+def test_chatglms_classifier_stands_beside_the_vocabularys_head() -> None:
+    """THUDM/chatglm2-6b, modeling_chatglm.py `ChatGLMForSequenceClassification`: `output_layer` is part of `ChatGLMModel`."""
+    config = {"model_type": "chatglm", "padded_vocab_size": 65024, "hidden_size": 4096, "num_layers": 28, "ffn_hidden_size": 13696,
+              "num_attention_heads": 32, "kv_channels": 128, "multi_query_attention": True, "multi_query_group_num": 2,
+              "add_qkv_bias": True, "seq_length": 32768}  # fmt: skip
+    body = total(parse({**config, "architectures": ["ChatGLMModel"]}))
+    assert body == total(parse({**config, "architectures": ["ChatGLMForConditionalGeneration"]}))
+    assert total(parse({**config, "architectures": ["ChatGLMForSequenceClassification"], "num_labels": 3})) - body == 4096 * 3 + 3
+    assert parse({**config, "architectures": ["ChatGLMForTokenClassification"]}).status == "partial"
+
+
+def test_tables_and_norms_that_few_configs_ask_for() -> None:
+    """Tele-AI/Telechat, models/7B/modeling_telechat.py (`word_embeddings_layernorm`); allenai/OLMo 0.4, olmo/model.py (`wpe`)."""
+    telechat = {"model_type": "telechat", "vocab_size": 160256, "hidden_size": 4096, "n_layer": 30, "n_head": 32,
+                "ffn_hidden_size": 12288}  # fmt: skip
+    assert total(parse({**telechat, "embed_layernorm": True})) - total(parse(telechat)) == 4096
+    olmo = {"model_type": "hf_olmo", "d_model": 2048, "n_layers": 16, "n_heads": 16, "mlp_ratio": 8, "vocab_size": 50280,
+            "embedding_size": 50304, "max_sequence_length": 2048, "activation_type": "swiglu"}  # fmt: skip
+    assert total(parse(olmo)) - total(parse({**olmo, "rope": True})) == 2048 * 2048
+    assert total(parse({**olmo, "alibi": True})) == total(parse({**olmo, "rope": True}))

@@ -293,6 +293,8 @@ def inspect(
         # The files themselves are at hand: what they hold, not what the config would have them hold.
         stored, more = counted.checkpoint(header, stored)
         notes += [told for told in more if told not in notes]
+        if counted.OTHERS in more and a.status == "counted":
+            a = a._replace(status="partial")
     cache = token_flops = forward = None
     contexts: list[report.KvAt] = []
     if a.status == "header":

@@ -267,13 +267,15 @@ _BY_TYPE: Mapping[str, Heads] = {
     **dict.fromkeys(("mt5", "t5", "umt5"), _T5),
     **dict.fromkeys(("t5gemma", "t5gemma2"), _T5GEMMA),
     "qwen2": _QWEN2,
+    # THUDM/chatglm2-6b, modeling_chatglm.py: the vocabulary's head is part of the body.
+    "chatglm": {"bare": Head(nothing, vocabulary=True), "sequence": Head(plain("classifier_head"), vocabulary=True)},
     "internlm2": {**GENERIC, "reward": Head(plain("v_head", bias=False), labels=1)},
     "clip_text_model": {"projection": Head(projected)},
     "qwen3_asr": {"token": Head(asked("score", "token_classification_bias"))},
 }  # fmt: skip
 # Types whose adapter counts the one class there is, whatever it is called.
 _WHOLE = frozenset({
-    "chatglm", "chatglm_6b", "colmodernvbert", "colpali", "colqwen2", "dflash", "dflash2", "dflash_laguna", "dspark", "eagle", "eagle3",
+    "chatglm_6b", "colmodernvbert", "colpali", "colqwen2", "dflash", "dflash2", "dflash_laguna", "dspark", "eagle", "eagle3",
     "eagle3_deepseek", "eagle3_qwen3", "eagle3_speculator", "eagle_mistral",
     "dspark_speculator", "eagle_cohere", "eagle_deepseek", "eagle_llama4", "eagle_minicpm", "gemma4_dspark", "k3_dspark", "lilicorr",
     "qwen3_xpress", "eagle_mistral_large3", "eagle_qwen2", "internvl_chat", "llava_llama",
@@ -383,8 +385,10 @@ def fitted(a: Architecture, config: Mapping[str, Any], name: str) -> Architectur
     task = task_of(classes)
     old = [t for g in a.groups if g.part == "head" for t in g.tensors]
     heads = heads_of(name)
-    if task == "" or name in _WHOLE or not isinstance(classes, list):
+    if task == "" or not isinstance(classes, list):
         return a
+    if name in _WHOLE:
+        return otherwise(a, classes[0]) if task in ("sequence", "token", "questions", "choice") else a
     if task == "unknown" or (task == "pretraining" and task not in heads):
         return a if classes[0] in _ODDLY_NAMED else otherwise(a, classes[0])
     if not old and (task == "bare" or name not in _BY_TYPE):

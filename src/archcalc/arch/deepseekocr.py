@@ -15,7 +15,7 @@ from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import encoder_layer, patch_conv, table
-from archcalc.errors import UnsupportedError
+from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Encoder, Layer, Tensor, stack
 
 OWN = (
@@ -23,6 +23,9 @@ OWN = (
     "rm_head", "model_type", "auto_map", "quantization_config", "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim",
     "v_head_dim", "use_mla", "aux_loss_alpha",
 )  # fmt: skip
+APART = frozenset(
+    {"architectures", "auto_map", "model_type", "torch_dtype", "dtype", "quantization_config", "transformers_version"}
+)
 WIDTH, HEADS, LAYERS, PATCHES = 1024, 16, 24, 256  # CLIP ViT-L/14 at 224 pixels
 
 
@@ -51,7 +54,13 @@ class Schema(ConfigSchema):
 
     @classmethod
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
-        return flat(config, OWN, model_type="deepseek")
+        inner = config.get("language_config")
+        for key, value in inner.items() if isinstance(inner, dict) else ():
+            # The publisher's code reads the outer keys, vLLM 0.33, transformers_utils/configs/deepseek_vl2.py, the inner ones.
+            if key not in APART and key in config and config[key] != value:
+                told = f"{key} is {json_text(config[key])}, and language_config.{key} is {json_text(value)}"
+                raise ConfigError(f"{told}: the publisher's code reads the first, vLLM the second", "state both alike", key)
+        return flat({**(inner if isinstance(inner, dict) else {}), **config}, OWN, model_type="deepseek")
 
     def architecture(self, prefix: str) -> Architecture:
         if self.projector_config.projector_type != "linear" or self.use_mla:

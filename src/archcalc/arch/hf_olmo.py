@@ -11,15 +11,16 @@ from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.blocks.vision import table
 from archcalc.errors import UnsupportedError
-from archcalc.model import Architecture
+from archcalc.model import ALIBI, LEARNED, Architecture
 
 
 class Schema(DecoderSchema):
     prefix = "model.transformer"
     inert_keys = (
-        "alibi", "alibi_bias_max", "attention_layer_norm_with_affine", "block_group_size", "clip_qkv", "low_cpu_fsdp",
-        "precision", "rope", "rope_full_precision", "scale_logits", "bias_for_layer_norm", "layer_norm_type",
+        "alibi_bias_max", "attention_layer_norm_with_affine", "block_group_size", "clip_qkv", "low_cpu_fsdp",
+        "precision", "rope_full_precision", "scale_logits", "bias_for_layer_norm", "layer_norm_type",
     )  # fmt: skip
 
     hidden_size: Size = named(768, "d_model", "hidden_size")
@@ -38,6 +39,8 @@ class Schema(DecoderSchema):
     multi_query_attention: Flag | None = False
     n_kv_heads: Size | None = None
     block_type: str = "sequential"
+    rope: Flag = False
+    alibi: Flag = False
 
     def computes(self) -> Computes:
         return super().computes()._replace(bare="bare-layer")
@@ -65,9 +68,13 @@ class Schema(DecoderSchema):
         attention = GroupedQueryAttention(h, n, n, self.head_size, fused="att_proj", names=("", "", "", "attn_out"))
         ffn = GatedFeedForward(h, width, "silu", fused="ff_proj", names=("", "", "ff_out"))
         layer = make_layer(attention, ffn, (), mixer_name="", ffn_name="")
+        # olmo/model.py `OLMo.__init__`: `if not (self.config.alibi or self.config.rope)`.
+        learned = [table("wpe", self.max_position_embeddings, h)] if not (self.rope or self.alibi) else []
         facts = self.facts(norm="LayerNorm (pre, no weights)", intermediate_size=width, activation="SwiGLU")
+        if not self.rope:
+            facts = facts._replace(position=ALIBI if self.alibi else LEARNED)
         return decoder(
             [layer] * self.num_hidden_layers, facts, computes=self.computes(), prefix=prefix, embed="wte",
-            layers_name="blocks",
+            layers_name="blocks", extra_embedding=learned,
             embed_rows=self.embedding_size or self.vocab_size, head=f"{prefix}.ff_out",
         )  # fmt: skip

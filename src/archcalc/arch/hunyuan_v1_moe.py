@@ -5,6 +5,7 @@ attribute_map).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from archcalc.arch import hunyuan_v1_dense
@@ -14,6 +15,14 @@ from archcalc.arch._schema import Flag, Size
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
+
+
+def alike(key: str, value: int | list[int]) -> int:
+    """The one value of a key that may be stated of each layer."""
+    values = {value} if isinstance(value, int) else set(value)
+    if len(values) != 1:
+        raise UnsupportedError(f"{key} differs between layers: the reference implementation fuses one number of experts")
+    return values.pop()
 
 
 class Schema(hunyuan_v1_dense.Schema):
@@ -33,32 +42,37 @@ class Schema(hunyuan_v1_dense.Schema):
         return [True] * self.num_hidden_layers
 
     def experts(self) -> MixtureOfExperts:
-        numbers: list[int] = []
-        for key, value in (("num_experts", self.num_experts), ("moe_topk", self.moe_topk)):
-            values = {value} if isinstance(value, int) else set(value)
-            if len(values) != 1:
-                raise UnsupportedError(f"{key} differs between layers: the reference implementation fuses one number of experts")
-            numbers += values
-        width = self.intermediate_size
+        width, count, active = self.intermediate_size, alike("num_experts", self.num_experts), alike("moe_topk", self.moe_topk)
         return MixtureOfExperts(
-            self.hidden_size, width, numbers[0], numbers[1], self.hidden_act, 1, width, shared_name="shared_mlp", router="gate.wg"
+            self.hidden_size, width, count, active, self.hidden_act, 1, width, shared_name="shared_mlp", router="gate.wg"
         )
 
 
 class Hunyuan(Schema):
     """Hunyuan-A13B under its publisher's own name, with keys of a vision tower that it does not have.
-    Source: Tencent-Hunyuan/Hunyuan-A13B, models/config.json and models/hunyuan.py (`HunYuanMoEV1ForCausalLM`)."""
+    Source: Tencent-Hunyuan/Hunyuan-A13B, models/config.json and models/hunyuan.py (`HunYuanMoEV1ForCausalLM`); vLLM 0.24,
+    models/hunyuan_v1.py (`moe_intermediate_size`, `num_shared_expert`, `use_mixed_mlp_moe`)."""
 
     inert_keys = (
-        *Schema.inert_keys, "anyres_pooling_size", "anyres_vit_two_views", "num_media_embeds", "pad_id", "skip_cls_token",
+        *(key for key in Schema.inert_keys if key not in ("moe_intermediate_size", "num_shared_expert", "use_mixed_mlp_moe")),
+        "anyres_pooling_size", "anyres_vit_two_views", "num_media_embeds", "pad_id", "skip_cls_token",
         "video_end_id", "video_start_id", "vit_add_patchemb_bias", "vit_input_resolution", "vit_mapping_type", "vit_norm_type",
         "vit_patch", "vit_remove_prenorm", "vit_token", "vit_used_rms_norm", "cla_share_factor",
     )  # fmt: skip
 
+    moe_intermediate_size: Size | list[Size] | None = None
+    num_shared_expert: Size | list[Size] = 1
+    use_mixed_mlp_moe: Flag = False
     use_cla: Flag = False
     use_mla: Flag = False
     vit_type: str | None = None
     vit_path: str | None = None
+
+    def experts(self) -> MixtureOfExperts:
+        made, stated = super().experts(), self.moe_intermediate_size
+        width = made.intermediate if stated is None else alike("moe_intermediate_size", stated)
+        shared = alike("num_shared_expert", self.num_shared_expert) if self.use_mixed_mlp_moe else 0
+        return replace(made, intermediate=width, shared=shared, shared_intermediate=shared * self.intermediate_size)
 
     def architecture(self, prefix: str) -> Architecture:
         for key in ("use_cla", "use_mla", "vit_type", "vit_path"):

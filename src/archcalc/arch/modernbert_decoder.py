@@ -22,7 +22,7 @@ class Schema(PlainSchema):
     name = "modernbert-decoder"
     inert_keys = (
         "classifier_activation", "deterministic_flash_attn", "position_embedding_type", "reference_compile",
-        "repad_logits_with_grad", "sparse_pred_ignore_index", "sparse_prediction", "sliding_window", "classifier_pooling",
+        "repad_logits_with_grad", "sparse_pred_ignore_index", "sparse_prediction", "classifier_pooling",
         "causal_mask",
     )  # fmt: skip
     layer_norms = True
@@ -42,6 +42,7 @@ class Schema(PlainSchema):
     decoder_bias: Flag = True
     classifier_bias: Flag = False
     local_attention: Size | None = 128
+    sliding_window: Size | None = None
     layer_types: list[str] | None = None
     global_attn_every_n_layers: Size = 3
     tie_word_embeddings: Flag = True
@@ -52,8 +53,9 @@ class Schema(PlainSchema):
     def windows(self) -> Sequence[int | None]:
         n, step = self.num_hidden_layers, self.global_attn_every_n_layers
         kinds = self.layer_types or [SLIDING if i % step else FULL for i in range(n)]
-        # The key states both sides of an encoder's window: a decoder looks back over one.
-        return attention_pattern(kinds, n, self.local_attention // 2 if self.local_attention else None)
+        # `local_attention` states both sides of an encoder's window, where a decoder looks back over one; a saved config states that too.
+        half = self.local_attention // 2 if self.local_attention else None
+        return attention_pattern(kinds, n, self.sliding_window if "sliding_window" in self.model_fields_set else half)
 
     def variants(self) -> Sequence[int]:
         # The embedding's norm stands for the first layer's.

@@ -60,7 +60,9 @@ class Schema(PlainSchema):
         # Tokens for images have rows of their own behind the vocabulary.
         new = Tensor("wte.new_embedding", (128, self.hidden_size), "embedding")
         head = "" if self.weight_tying else "model.transformer.ff_out"
-        return {"embed": "wte", "layers_name": "blocks", "extra_embedding": [new], "head": head}
+        rows = self.embedding_size or self.vocab_size
+        made = {"embed": "wte", "layers_name": "blocks", "extra_embedding": [new], "head": head}
+        return {**made, "embed_rows": rows, "head_rows": rows}
 
     def more(self) -> dict[str, Any]:
         kind = "RMSNorm" if self.layer_norm_type == "rms" else "LayerNorm"

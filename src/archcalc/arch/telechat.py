@@ -14,6 +14,7 @@ from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import Block, Mixer, linear
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
+from archcalc.blocks.norm import rms_norm
 from archcalc.model import Shard, Tensor
 
 
@@ -40,7 +41,7 @@ class Biased(GatedFeedForward):
 class Schema(PlainSchema):
     prefix = "model"
     inert_keys = (
-        "apply_residual_connection_post_layernorm", "base_seqlen", "training_seqlen", "logn", "embed_layernorm", "seq_length",
+        "apply_residual_connection_post_layernorm", "base_seqlen", "training_seqlen", "logn", "seq_length",
         "offset_alibi", "semi_causal",
     )  # fmt: skip
     mixer_name = "self_attention"
@@ -52,6 +53,7 @@ class Schema(PlainSchema):
     intermediate_size: Size = named(12288, "ffn_hidden_size", "intermediate_size")
     max_position_embeddings: Tokens = named(8192, "seq_length", "max_position_embeddings")
     tie_word_embeddings: Flag = True
+    embed_layernorm: Flag = False
 
     def attention(self, window: int | None, variant: int) -> Mixer:
         return Joined(self.hidden_size, self.num_attention_heads, self.kv_heads, self.head_size)
@@ -60,4 +62,6 @@ class Schema(PlainSchema):
         return Biased(self.hidden_size, self.ffn_size, self.hidden_act)
 
     def decoder_options(self) -> dict[str, Any]:
-        return {"embed": "word_embeddings", "layers_name": "h"}
+        # Tele-AI/Telechat, models/7B/modeling_telechat.py `TelechatModel`.
+        norm = [rms_norm("word_embeddings_layernorm", self.hidden_size)] if self.embed_layernorm else []
+        return {"embed": "word_embeddings", "layers_name": "h", "extra_embedding": norm}

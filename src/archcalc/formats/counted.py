@@ -34,6 +34,9 @@ _ROLES: tuple[tuple[str, Role], ...] = (
 _FLOATS = frozenset(("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "F6_E3M2"))
 
 
+OTHERS = "the files hold other tensors than the model's config says: archcalc verify names them"
+
+
 def architecture(header: Header, config: Mapping[str, Any], why: str) -> Architecture:
     """The tensors of `header`, folded by layer; facts are those that a config or GGUF's metadata state by their usual keys."""
     if any(held.shape is None for held in header.tensors.values()):
@@ -80,8 +83,12 @@ def checkpoint(header: Header, predicted: report.Checkpoint | None) -> tuple[rep
         size += held.elements * BITS[dtype] // 8 if dtype in BITS else block_bytes(dtype, held.elements) or 0
     total = sum(by_dtype.values())
     notes = list(header.notes)
-    if predicted is not None and (predicted.stored_elements, predicted.bytes) != (total, size):
-        notes.append("the files hold other tensors than the model's config says: archcalc verify names them")
+    if predicted is not None and predicted.stored_elements != total:
+        notes.append(OTHERS)
+    elif predicted is not None and predicted.bytes != size:
+        notes.append(
+            "the files hold their tensors in other types than is usual for what they are called: bytes are those of the files"
+        )
     return report.Checkpoint(total, size, by_dtype, total), notes
 
 
