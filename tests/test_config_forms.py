@@ -172,6 +172,9 @@ def test_hunyuans_experts_have_a_width_of_their_own() -> None:
     assert whole - narrow == layers * experts * 3 * h * (3072 - 1536)
     assert total(bundled("hunyuan-a13b", num_shared_expert=2)) - whole == layers * 3 * h * 3072
     assert whole - total(bundled("hunyuan-a13b", use_mixed_mlp_moe=False)) == layers * 3 * h * 3072
+    assert whole - total(bundled("hunyuan-a13b", use_qk_norm=False)) == layers * 2 * 128
+    with pytest.raises(UnsupportedError, match="mlp_bias"):
+        bundled("hunyuan-a13b", mlp_bias=True)
 
 
 def test_molmos_tables_have_the_rows_of_the_embedding() -> None:
