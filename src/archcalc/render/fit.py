@@ -234,9 +234,10 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         if s.concurrency > 1:
             low, high = s.decode_tokens_per_s_low, s.decode_tokens_per_s_high
             yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
-    if s.requests_per_s is not None and s.concurrency > 1:
+    if s.requests_per_s is not None and (s.concurrency > 1 or s.osl == 1):
         low, high = s.requests_per_s_low or 0, s.requests_per_s_high or 0
-        yield "requests", f"{_short(s.requests_per_s)} a second ({_short(low)} to {_short(high)}), each begun when another ends"
+        of = "" if s.tpot_ms is not None else f"; {load}"
+        yield "requests", f"{_short(s.requests_per_s)} a second ({_short(low)} to {_short(high)}), each begun when another ends{of}"
     if s.prefill_tokens_per_s is not None:
         low, high = s.prefill_tokens_per_s_low, s.prefill_tokens_per_s_high
         yield "prompt", f"{s.prefill_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"

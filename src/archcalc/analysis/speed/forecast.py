@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
 from archcalc.analysis.speed.rates import peak
-from archcalc.analysis.speed.terms import BATCH, SERVED, Load, Term, decode, first, prefill, reference
+from archcalc.analysis.speed.terms import BATCH, ROWS, SERVED, Load, Term, decode, first, packing, prefill, reference
 from archcalc.analysis.speed.work import Work
 from archcalc.engines.placement import Placement
 from archcalc.hardware import Device
@@ -54,7 +54,9 @@ class Forecast(NamedTuple):
     """Of one plan under one load. Times in seconds; rates of all requests and replicas. None where nothing is forecast, and `why`.
 
     `bound_tokens_per_s` is what the bandwidth allows, `floor_s` what the matrix units need for one prompt; `prompt_tokens_per_s` is of one
-    prompt, of which as many as there are `replicas` are read at once; `stands` says what the coefficients were fitted to.
+    prompt, of which as many as there are `replicas` are read at once; `prompts_per_s` is how many prompts all of them read where nothing
+    else is done, short ones several to a step; `stands` says what the coefficients were fitted to. Of requests of one output token `tpot`
+    is the time to that, the first, as there is none between two.
     """
 
     load: Load
@@ -67,6 +69,12 @@ class Forecast(NamedTuple):
     stands: str = ""
     parts: tuple[Part, ...] = ()
     replicas: int = 1
+    prompts_per_s: Interval | None = None
+
+    @property
+    def between(self) -> Interval | None:
+        """The time between two tokens; None of requests that have one."""
+        return None if self.load.osl == 1 else self.tpot
 
     @property
     def basis(self) -> Literal["fitted", "bound"]:
@@ -78,14 +86,17 @@ class Forecast(NamedTuple):
 
     @property
     def requests_per_s(self) -> Interval | None:
-        """Of as many requests as there are at once, each begun when another ends: they over the time of one.
+        """Of as many requests as there are at once, each begun when another ends: they over the time of one, and no more than prompts are
+        read. None where the wait for the first token is not forecast.
 
         Source: Little 1961, doi:10.1287/opre.9.3.383.
         """
-        if self.tpot is None:
+        if self.tpot is None or self.ttft is None:
             return None
-        more, first = self.load.osl - 1, self.ttft or self.tpot
-        return Interval(*(f + more * t for f, t in zip(first, self.tpot, strict=True))).inverse(self.load.concurrency)
+        more = self.load.osl - 1
+        made = Interval(*(f + more * t for f, t in zip(self.ttft, self.tpot, strict=True))).inverse(self.load.concurrency)
+        read = self.prompts_per_s
+        return made if read is None else Interval(*(min(ends) for ends in zip(made, read, strict=True)))
 
     @property
     def output_per_s(self) -> Interval | None:
@@ -199,6 +210,7 @@ def forecast(
         return none._replace(why=f"no matrix rate is published for {device.name}, which products of several sequences need")
     kept: list[Part] = []
     found: dict[str, Interval] = {}
+    packed, prompts = 1, None
     missing: list[str] = []
     if reference(device, quant, engine) is None:
         missing.append(f"no matrix rate is published for {device.name}: nothing is said of prompts")
@@ -231,6 +243,10 @@ def forecast(
             missing.append(f"{phase}: {', '.join(lacking)} {'stand' if len(lacking) > 1 else 'stands'} on fewer than three sources")
             continue
         found[phase] = _interval(sum(t.quantity * fits.terms[t.name].value for t in terms), errors, phase, calibration)
+        if phase == "prefill":
+            packed, times = packing(work, load, engine)
+            seconds = sum(t.quantity * fits.terms[t.name].value * (times if t.name in ROWS else 1) for t in terms)
+            prompts = _interval(seconds, errors, phase, calibration)
         if parts:
             kept += (_part(phase, t, fits) for t in terms)
     tpot, prompt, ttft = found.get("decode"), found.get("prefill"), found.get("ttft")
@@ -240,6 +256,13 @@ def forecast(
         # Of requests that come at once the first waits for its own prompt, the last for all of them.
         each = -(-load.concurrency // work.placement.dp)
         ttft = Interval((each + 1) / 2 * prompt.value + tpot.value, prompt.low + tpot.low, each * prompt.high + tpot.high)
+    replicas = 1 if work.experts else work.placement.dp
+    read = None if prompts is None else _within(prompts, packed * (floor or 0.0)).inverse(packed * replicas)
+    if load.osl == 1:
+        if ttft is not None and read is not None:
+            # The first token is all of a request: it takes as long as others of which one ends when it begins.
+            ttft = Interval(*(max(ends) for ends in zip(ttft, read.inverse(load.concurrency), strict=True)))
+        tpot = ttft
     return none._replace(
         tpot=tpot,
         ttft=ttft,
@@ -247,7 +270,8 @@ def forecast(
         why="; ".join(missing) or None,
         stands=stands,
         parts=tuple(kept),
-        replicas=1 if work.experts else work.placement.dp,
+        replicas=replicas,
+        prompts_per_s=read,
     )
 
 

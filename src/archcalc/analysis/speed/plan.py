@@ -294,7 +294,7 @@ def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | 
 
 def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> report.FitSpeed:
     """As printed."""
-    tpot, ttft, rate, prompt = made.tpot, made.ttft, made.tokens_per_s, made.prompt_tokens_per_s
+    tpot, ttft, rate, prompt = made.between, made.ttft, made.tokens_per_s, made.prompt_tokens_per_s
 
     t, f, r, q = (_ends(x, scale, digits) for x, scale, digits in ((tpot, 1000, 3), (ttft, 1000, 3), (rate, 1, 1), (prompt, 1, 1)))
     requests = _ends(made.requests_per_s, 1, 4)

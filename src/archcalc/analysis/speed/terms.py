@@ -25,6 +25,8 @@ PROMPTS = frozenset(
     {"prompt_products", "prompt_experts", "prompt_rows", "prompt_scores", "prompt_read", "prompt_layer", "prompt_moe_layer"}
 )
 """The terms of a prompt of an engine that reads it alone."""
+ROWS = frozenset({"own_prompt", "prompt_products", "prompt_experts", "prompt_scores"})
+"""The terms of a prompt that grow with how many are read at once; the others are of a pass."""
 _LAPTOP_LINK = 16 * 10**9
 
 
@@ -193,6 +195,19 @@ def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> li
         Term("wait_layer", work.layers * passes * others, f"{work.layers:g} layers x {passes} passes x {others:g} others"),
         Term("first", 1.0, "once a request"),
     ]
+
+
+def packing(work: Work, load: Load, engine: str) -> tuple[int, float]:
+    """How many prompts one pass reads where nothing else is done, of a replica or of all that share experts, and how many times as long
+    as one its products take."""
+    p = work.placement
+    ways = min(load.concurrency, p.dp) if work.experts else 1
+    each = -(-load.concurrency // p.dp)
+    rows = max(1, min(each, BATCH.get(engine, 2048) // load.isl))
+    # Replicas that share experts multiply the rest of a prompt alone, and its experts together.
+    routed = work.routed_flops * load.isl / p.dp if ways > 1 else 0.0
+    alone = work.prefill_flops(load.isl) - routed * p.dp
+    return rows * ways, rows * (alone + ways * routed) / (alone + routed)
 
 
 def reference(device: Device, quant: str, engine: str) -> Rate | None:
