@@ -458,8 +458,8 @@ rows of one source or two, other classes stand in for it (below), and the answer
 - Engines without measurements from three sources, and devices of other makers than NVIDIA without them, such as AMD's data-centre
   GPUs: the answer is the bound. What was published of MI300X (vLLM and SGLang of early 2025) took 2.1 to 3.9 times as long as the
   coefficients of other GPUs would say, more than an interval of use could hold.
-- Sums between machines in each layer (tensor parallelism over more GPUs than one machine or NVLink domain has): the terms know the rate of
-  the link inside a machine, and none of a network.
+- Exchanges between machines in each layer (sums of tensor parallelism over more GPUs than one machine or NVLink domain has, experts that
+  are spread over several): the terms know the rate of the link inside a machine, and none of a network.
 - Several sequences at once under MLX: what is published of it comes from fewer than three sources.
 - Weights that a command leaves to the CPU's memory (`--n-cpu-moe`, `-ngl`, `--cpu-offload-gb`): the answer is a bound, which reads them
   at the rate that `--ram-bandwidth` names, or over PCIe where the GPU computes with them. Two hosts that were measured (RTX 4080 and

@@ -864,12 +864,22 @@ def test_a_benchmark_of_one_engine_calibrates_that(held: object, engine: str, cl
         ("llama-3.1-405b --gpu 64xh100 --tp 64", False),
         ("llama-3.1-405b --gpu 16xh100 --tp 8 --pp 2", True),
         ("deepseek-r1 --gpu 8xh200 --tp 8", True),
+        # Experts that are spread over machines: each token visits ranks of all of them, in each layer (DeepSeek-V3, arXiv:2412.19437, 3.2.2).
+        ("deepseek-r1 --gpu 16xh100 --tp 4 --dp 4 --ep 16", False),
+        ("deepseek-r1 --gpu 16xh100 --tp 8 --dp 2 --ep 16", False),
+        ("deepseek-r1 --gpu 16xh100 --dp 16 --ep 16", False),
+        ("qwen3-235b-a22b --gpu 16xh100 --tp 8 --dp 2 --ep 16", False),
+        ("qwen3-235b-a22b --gpu 16xh100 --tp 8 --pp 2 --ep 8", True),
+        ("qwen3-235b-a22b --gpu 2xdgx-spark --tp 2 --ep 2 --quant w4a16", False),
+        ("deepseek-r1 --gpu 8xh200 --dp 8 --ep 8", True),
+        ("deepseek-r1 --gpu 72xgb200 --dp 72 --ep 72", True),
+        ("llama-3.1-8b --gpu 16xh100 --dp 16", True),
     ],
 )
 def test_sums_over_a_network_are_not_forecast_at_nvlink_s_rate(asked: str, forecast: bool, cli: Run) -> None:
     made = json.loads(cli("fit", *asked.split(), "--isl", "1k", "--osl", "1k", "--format", "json", "--offline").stdout)
     assert made["fits"] and (made["speed"]["tpot_ms"] is not None) is forecast
-    assert forecast or "cross the network between machines" in made["speed"]["why"]
+    assert forecast or "the network between machines" in made["speed"]["why"]
 
 
 def test_a_prompt_of_a_dense_model_is_read_by_one_replica(cli: Run) -> None:

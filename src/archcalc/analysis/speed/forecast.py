@@ -151,10 +151,15 @@ def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
 
 
 def over_network(placement: Placement, moe: bool, device: Device) -> bool:
-    """Whether sums are made between machines in each layer, of which the forecast has no term: tensor parallelism over several, and experts
-    that are split by columns over several."""
-    ways = placement.tp * placement.dp if moe and placement.ep == 1 else placement.tp
+    """Whether each layer exchanges between machines, of which the forecast has no term: tensor parallelism over several, and experts that lie
+    on several, split by columns (sums) or spread (every token is sent to its experts' ranks and back)."""
+    ways = placement.tp * placement.dp if moe else placement.tp
     return ways > device.per_machine
+
+
+def _crosses(placement: Placement, device: Device) -> str:
+    what = "sums" if placement.tp > device.per_machine or placement.ep == 1 else "exchange of tokens between experts' ranks"
+    return f"each layer's {what} cross{'' if what == 'sums' else 'es'} the network between machines, and the forecast has no term for that"
 
 
 def forecast(
@@ -196,7 +201,7 @@ def forecast(
     if engine in SERVED and _otherwise(quant):
         return none._replace(why=f"no measurements of {engine} with weights in {quant} stand behind a forecast")
     if over_network(work.placement, work.experts > 0, device):
-        return none._replace(why="each layer's sums cross the network between machines, and the forecast has no term for that")
+        return none._replace(why=_crosses(work.placement, device))
     fits = known(engine, device)
     if fits is None:
         instead = next((name for name in ENGINES if known(name, device) is not None), None)
