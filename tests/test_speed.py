@@ -20,7 +20,7 @@ from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, classes, device
 from archcalc.analysis.speed.forecast import MARGIN, forecast
 from archcalc.analysis.speed.plan import Wanted, of_fit, work_of
 from archcalc.analysis.speed.rates import peak
-from archcalc.analysis.speed.terms import Load
+from archcalc.analysis.speed.terms import Load, link_bytes_per_s
 from archcalc.analysis.speed.work import work
 from archcalc.engines.placement import Placement
 from archcalc.errors import UsageError
@@ -484,7 +484,7 @@ def test_a_lone_request_shares_no_step_with_its_own_prompt(cli: Run) -> None:
         json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", "--isl", "8k", "--osl", osl, "--format", "json").stdout)["speed"][
             "tpot_ms"
         ]
-        for osl in ("1", "1k")
+        for osl in ("2", "1k")
     )
     assert one == pytest.approx(many, rel=0.05)
 
@@ -950,3 +950,53 @@ def test_requests_of_a_command_take_what_they_are_long(
 def test_a_training_of_no_tokens_is_refused_at_its_option(tokens: str, cli: Run) -> None:
     done = cli("train", "llama-3.1-8b", "--seq", "4k", "--micro-batch", "1", "--gpu", "8xh100", "--offline", f"--tokens={tokens}")
     assert done.returncode == 2 and f"--tokens {tokens}: a number of tokens above 0 was expected" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("gpu", "ranks", "each_way"),
+    [
+        # NVIDIA's data sheets: "NVLink Bridge for 2 GPUs: 600 GB/s, PCIe Gen4: 64 GB/s" (A100 80GB PCIe), both directions added.
+        ("a100-pcie-80gb", 2, 300e9),
+        ("a100-pcie-80gb", 4, 32e9),
+        ("a100-pcie-40gb", 8, 32e9),
+        ("h100-pcie-80gb", 2, 300e9),  # 600 GB/s; PCIe Gen5: 128 GB/s
+        ("h100-pcie-80gb", 4, 64e9),
+        ("h100-nvl-94gb", 4, 64e9),
+        ("a30", 2, 100e9),
+        ("a30", 4, 32e9),
+        ("a40", 2, 56.25e9),  # 112.5 GB/s (bidirectional)
+        ("a40", 4, 32e9),
+        ("rtx-a6000", 4, 32e9),
+        ("rtx-a5000", 4, 32e9),
+        ("rtx-3090", 2, 56.25e9),  # GA102 whitepaper: "112.5 GB/sec total bandwidth between two GPUs"
+        ("rtx-3090", 4, 32e9),
+        ("rtx-2080-ti", 4, 16e9),
+        ("h200-nvl-141gb", 4, 450e9),  # "2- or 4-way NVIDIA NVLink bridge: 900GB/s per GPU, PCIe Gen5: 128GB/s"
+        ("h200-nvl-141gb", 8, 64e9),
+        ("mi210-64gb", 8, 32e9),
+        # A switch, or a mesh of the board.
+        ("h100-sxm-80gb", 8, 450e9),
+        ("a100-sxm4-80gb", 8, 300e9),
+        ("rtx-4090", 2, 32e9),
+    ],
+)
+def test_cards_send_over_bridges_no_farther_than_those_reach(gpu: str, ranks: int, each_way: float) -> None:
+    # PCIe's figures are before its encoding of 128b/130b.
+    assert link_bytes_per_s(device(gpu), ranks) == pytest.approx(each_way, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("8xa100-pcie-80gb --tp 8", "8 cards exchange over PCIe: a bridge of NVLink 3 joins 2"),
+        ("2xa100-pcie-80gb --tp 2", "the 2 cards are taken to be joined by a bridge (NVLink 3), which is sold apart"),
+        ("4xh200-nvl --tp 4", "the 4 cards are taken to be joined by a bridge"),
+        ("8xa100-sxm4-80gb --tp 8", None),
+        ("2xa100-pcie-80gb --dp 2", None),
+    ],
+)
+def test_what_is_taken_of_bridges_is_said(asked: str, said: str | None, cli: Run) -> None:
+    words = ("--quant", "w4a16", "--ctx", "4k", "--concurrency", "8", "--format", "json", "--offline")
+    got = json.loads(cli("fit", "llama-3.1-70b", "--gpu", *asked.split(), *words).stdout)["speed"]
+    assert got["tpot_ms"] is not None
+    assert said in got["stands_on"] if said else "bridge" not in got["stands_on"]

@@ -102,7 +102,7 @@ class Device(NamedTuple):
     per_node: int
     """GPUs in one machine, or in the trays of one NVLink domain."""
     domain: int
-    """GPUs that reach each other over `link` without a network; `per_node` where nothing larger is sold."""
+    """GPUs that reach each other over `link` without a network; `per_node` where nothing else is sold, `bridge` where bridges join cards."""
     per_package: int
     tdp_w: int | None
     """Watts of the package."""
@@ -114,6 +114,8 @@ class Device(NamedTuple):
     sources: tuple[str, ...]
     free_most_bytes: int | None = None
     """The most that any of them was found to have free, where the system shares the memory and it is known of several."""
+    bridge: int = 0
+    """Cards that one bridge, sold apart, joins over `link`, at most: others meet over PCIe. 0 where the machine has the links."""
 
     @property
     def per_machine(self) -> int:

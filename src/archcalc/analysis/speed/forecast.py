@@ -219,7 +219,7 @@ def forecast(
     missing: list[str] = []
     if reference(device, quant, engine) is None:
         missing.append(f"no matrix rate is published for {device.name}: nothing is said of prompts")
-    stands = _stands(fits) + _calibrated(calibration)
+    stands = _stands(fits) + _calibrated(calibration) + _bridged(work, device)
     for phase, needed in _phases(work, device, quant, engine, load).items():
         errors = fits.errors.get(phase)
         if errors is None:
@@ -341,6 +341,17 @@ def _calibrated(calibration: Calibration | None) -> str:
     factors = " and ".join(f"{phase} x {factor:.3g}" for phase, factor in calibration.factors.items())
     of = f" of {calibration.source}" if calibration.source else ""
     return f"; times {factors} by {calibration.rows} measurements of this host{of} (--calibration)"
+
+
+def _bridged(work: Work, device: Device) -> str:
+    """What is taken of cards that only a bridge joins."""
+    p = work.placement
+    ranks = p.tp * (p.dp if work.experts else 1)
+    if not device.bridge or ranks == 1:
+        return ""
+    if ranks > device.bridge:
+        return f"; {ranks} cards exchange over PCIe: a bridge of {device.link} joins {device.bridge} of them"
+    return f"; the {ranks} cards are taken to be joined by a bridge ({device.link}), which is sold apart"
 
 
 def _usual(load: Load, engine: str) -> bool:

@@ -83,7 +83,7 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
     others = max(0, load.concurrency - p.dp) / load.osl
     gpus = p.tp * p.dp * p.pp
     if ranks > 1:
-        link = link_bytes_per_s(device)
+        link = link_bytes_per_s(device, ranks)
         sent = 2 * work.layers * each * work.sent_bytes * 2 * (ranks - 1) / ranks
         terms.append(Term("message", 2.0 * work.layers, f"2 x {work.layers:g} layers"))
         terms.append(
@@ -223,9 +223,9 @@ SERVED = frozenset({"vllm", "sglang", "tensorrt-llm"})
 """Engines that serve many requests at once, and split layers among GPUs."""
 
 
-def link_bytes_per_s(device: Device) -> float:
-    """What a GPU sends its peers in one direction: half its links, or PCIe."""
-    if device.link_bytes_per_s:
+def link_bytes_per_s(device: Device, ranks: int) -> float:
+    """What each of so many GPUs sends its peers in one direction: half its links, or PCIe, which more cards than a bridge joins meet over."""
+    if device.link_bytes_per_s and (not device.bridge or ranks <= device.bridge):
         return device.link_bytes_per_s / 2
     return float(device.pcie_bytes_per_s or _LAPTOP_LINK)
 
