@@ -36,7 +36,9 @@ def test_requests_are_no_faster_than_their_prompts_are_read(model: str, machine:
         # Little 1961: requests at once = requests a second x seconds of one, which is that of its first token.
         assert s["tpot_ms"] is None and s["requests_per_s"] * s["ttft_ms"] / 1000 == pytest.approx(n, rel=0.01)
     if c:
-        assert c["usd_per_million_output_tokens"] == pytest.approx(1e6 * c["usd_per_hour"] / 3600 / s["requests_per_s"] / osl, rel=0.01)
+        assert c["usd_per_million_output_tokens"] == pytest.approx(
+            1e6 * c["usd_per_hour"] / 3600 / s["requests_per_s"] / osl, rel=0.01
+        )
         if replicas == 1:
             # A request costs its prompt at least.
             assert c["usd_per_million_output_tokens"] * osl >= 0.99 * c["usd_per_million_input_tokens"] * s["isl"]

@@ -235,7 +235,9 @@ def _forecasts(
 ) -> Iterator[tuple[str, Ask, list[Point]]]:
     """For each model and machine the best plan that leaves each user so many tokens a second, as far as `USERS` is reached."""
     if wanted.osl == 1:
-        raise UsageError("a request of one output token has no time between two", "give a larger --osl; `archcalc fit` has the price of one")
+        raise UsageError(
+            "a request of one output token has no time between two", "give a larger --osl; `archcalc fit` has the price of one"
+        )
     several = len({ask.engine for ask in asks}) > 1
     for m in models:
         for ask in asks:
