@@ -864,7 +864,7 @@ def test_a_benchmark_of_one_engine_calibrates_that(held: object, engine: str, cl
         ("llama-3.1-405b --gpu 64xh100 --tp 64", False),
         ("llama-3.1-405b --gpu 16xh100 --tp 8 --pp 2", True),
         ("deepseek-r1 --gpu 8xh200 --tp 8", True),
-        # Experts that are spread over machines: each token visits ranks of all of them, in each layer (DeepSeek-V3, arXiv:2412.19437, 3.2.2).
+        # Experts that are spread over machines: each token visits ranks of all of them, in each layer (arXiv:2412.19437, section 3.2.2).
         ("deepseek-r1 --gpu 16xh100 --tp 4 --dp 4 --ep 16", False),
         ("deepseek-r1 --gpu 16xh100 --tp 8 --dp 2 --ep 16", False),
         ("deepseek-r1 --gpu 16xh100 --dp 16 --ep 16", False),

@@ -529,8 +529,8 @@ class CalibrationReport(Record):
 class FitCost(Record):
     """List prices: of the machine for an hour, and of a million tokens; `of` says which machine.
 
-    Output is paid with whole requests, their prompts included, and has no price where the wait for them is not forecast; prompts with a machine that reads them one after another and does nothing
-    else. The two are not added.
+    Output is paid with whole requests, their prompts included, and has no price where the wait for them is not forecast; prompts with a
+    machine that reads them one after another and does nothing else. The two are not added.
     """
 
     usd_per_hour: float

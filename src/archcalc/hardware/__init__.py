@@ -102,7 +102,7 @@ class Device(NamedTuple):
     per_node: int
     """GPUs in one machine, or in the trays of one NVLink domain."""
     domain: int
-    """GPUs that reach each other over `link` without a network; `per_node` where nothing else is sold, `bridge` where bridges join cards."""
+    """GPUs that reach each other over `link` without a network; `per_node` where nothing else is sold, `bridge` where those join cards."""
     per_package: int
     tdp_w: int | None
     """Watts of the package."""

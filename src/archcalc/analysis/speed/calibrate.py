@@ -538,8 +538,8 @@ def _is_stored(of: Of, model: Candidate, ask: Ask) -> None:
         )
     if of.quantized and (asked == "plain" or ("fp8" in of.quantized) != ("fp8" in asked)):
         raise UsageError(
-            f"the file is of weights quantized by {of.quantized[:40]} (server_info), and {'--quant is' if ask.quant else 'those asked about are in'}"
-            f" {model.quant}",
+            f"the file is of weights quantized by {of.quantized[:40]} (server_info), and"
+            f" {'--quant is' if ask.quant else 'those asked about are in'} {model.quant}",
             "name the storage that was measured (--quant)",
         )
     one = rank_weights(model.architecture, Placement(1, 1, 1, 1), model.options, model.tensors)

@@ -151,8 +151,8 @@ def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
 
 
 def over_network(placement: Placement, moe: bool, device: Device) -> bool:
-    """Whether each layer exchanges between machines, of which the forecast has no term: tensor parallelism over several, and experts that lie
-    on several, split by columns (sums) or spread (every token is sent to its experts' ranks and back)."""
+    """Whether each layer exchanges between machines, of which the forecast has no term: tensor parallelism over several, and experts that
+    lie on several, split by columns (sums) or spread (every token is sent to its experts' ranks and back)."""
     ways = placement.tp * placement.dp if moe else placement.tp
     return ways > device.per_machine
 
@@ -182,6 +182,9 @@ def forecast(
         if work.refines:
             what = "a diffusion model writes its text in passes over all of it"
         return none._replace(why=f"{what}, and none was measured reading its input")
+    if work.crosses:
+        held = "an encoder reads the input: its work before the first token, and what each step reads of the cache of its output"
+        return none._replace(why=f"{held}, stand in no term; the bounds are of the decoder alone")
     if device.bandwidth_bytes_per_s is None:
         custom = device.vendor == "custom"
         held = f"nothing is known of the bandwidth of a {device.name}" if custom else f"no bandwidth is published for {device.name}"

@@ -224,7 +224,7 @@ SERVED = frozenset({"vllm", "sglang", "tensorrt-llm"})
 
 
 def link_bytes_per_s(device: Device, ranks: int) -> float:
-    """What each of so many GPUs sends its peers in one direction: half its links, or PCIe, which more cards than a bridge joins meet over."""
+    """What each of so many GPUs sends its peers in one direction: half its links, or PCIe, as where they are more than a bridge joins."""
     if device.link_bytes_per_s and (not device.bridge or ranks <= device.bridge):
         return device.link_bytes_per_s / 2
     return float(device.pcie_bytes_per_s or _LAPTOP_LINK)

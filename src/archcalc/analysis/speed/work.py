@@ -37,8 +37,9 @@ class Work(NamedTuple):
     state, `indexed` those that choose by an index what they attend to, `latent` those of latent attention, `routed_flops` what of
     `flops_per_token` is of routed experts, `sent_bytes` what a token's activations take at each crossing of ranks. `decodes` is false
     of an encoder, which reads its whole input at once and keeps nothing of it (`encodes`), of a diffusion model (`refines`), and of
-    one without a head. `away_bytes` and `away_expert_bytes` are what of the weights, which the others count too, lies in the CPU's
-    memory.
+    one without a head. `crosses` is true where layers read what an encoder made of an input, of which nothing here counts the encoder's
+    work and the keys and values that are kept of it. `away_bytes` and `away_expert_bytes` are what of the weights, which the others
+    count too, lies in the CPU's memory.
     """
 
     dense_bytes: int
@@ -64,6 +65,7 @@ class Work(NamedTuple):
     encodes: bool = False
     away_bytes: int = 0
     away_expert_bytes: int = 0
+    crosses: bool = False
 
     @property
     def away(self) -> int:
@@ -192,6 +194,7 @@ def work(
         refines=architecture.refines,
         away_bytes=away - away_experts,
         away_expert_bytes=away_experts,
+        crosses=architecture.crosses,
     )
 
 
