@@ -473,8 +473,8 @@ rows of one source or two, other classes stand in for it (below), and the answer
 - Steps that are not one graph: none is captured (`--enforce-eager`, `-O0`, `--disable-cuda-graph`), or none of so large a batch
   (`--max-cudagraph-capture-size`, `--cuda-graph-max-bs`, or by default: vLLM captures up to 512 sequences of a replica, 1,024 on
   data-centre Blackwell, SGLang as many as the GPU's memory suggests, 48 on a card of 24 GB), unless batches as large were measured.
-- Models whose decoder reads what an encoder made of the input (Whisper, T5, BART): the encoder's work before the first token and the cache of
-  its output are in no term; the bounds are of the decoder alone.
+- Models whose decoder reads what an encoder made of the input (Whisper, T5, BART): the encoder's work before the first token and the cache
+  of its output are in no term; the bounds are of the decoder alone.
 - Prompts that vLLM or SGLang are told to read in steps of fewer than 2,048 tokens: the time to a token alone is forecast.
 - Weights that servers multiply otherwise than those that were measured: bitsandbytes, GGUF under vLLM, single precision.
 - What expert parallelism changes: its exchange of tokens is counted as the messages and bytes of tensor parallelism. Beside the same
@@ -500,8 +500,9 @@ Replicas of a dense model are as many machines; those that share experts run in 
 `decode_tokens_per_s` is the rate while requests decode; `requests_per_s` counts their wait for the first token too (as many as there are at
 once over the time of one: Little 1961), and is at most what is read of prompts where nothing else is done, short ones several to a pass.
 It is not told where no first token is forecast, nor is a price of output. Requests of one output token have no time between two: their
-rate is that of their prompts, and their first token takes as long as all that run at once. The price of a million output tokens is the rent over those, so that it pays the prompts as well;
-the price of prompt tokens is of a machine that reads prompts alone, one after another. They are not added.
+rate is that of their prompts, and their first token takes as long as all that run at once. The price of a million output tokens is the
+rent over those, so that it pays the prompts as well; the price of prompt tokens is of a machine that reads prompts alone, one after
+another. The rent is the list price of the instance where one is named, else of the cheapest such machine. They are not added.
 
 A target of the time per token is kept by the forecast x 1.3, one of the first token by the end of its 80 %: a third of the rows of unseen
 sources took longer than its middle x 1.3.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from archcalc import hardware
 from conftest import Run
 
 
@@ -125,3 +126,74 @@ def test_a_tower_beside_a_decoder_reads_no_text(cli: Run) -> None:
         cli("fit", "gemma-3-4b", "--gpu", "h100", "--isl", "1k", "--osl", "100", "--offline", "--format", "json").stdout
     )
     assert got["speed"]["tpot_ms"] is not None
+
+
+@pytest.mark.parametrize(
+    ("split", "n", "times"),
+    [
+        # Each replica, and each stage, works on requests that it has: bounds are multiples of one request's alone, as far as no two share.
+        ("--dp 4", 1, 1),
+        ("--dp 4", 2, 2),
+        ("--dp 4", 4, 4),
+        ("--pp 4", 1, 1),
+        ("--pp 4", 2, 2),
+        ("--pp 4", 4, 4),
+        ("--dp 2 --pp 2", 1, 1),
+        ("--dp 2 --pp 2", 3, 3),
+        ("--dp 2 --pp 2", 4, 4),
+    ],
+)
+def test_a_bound_counts_replicas_and_stages_with_work(split: str, n: int, times: int, cli: Run) -> None:
+    words = ("--isl", "1k", "--osl", "100", "--offline", "--format", "json")
+    alone = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", *words).stdout)["speed"]["bound_tokens_per_s"]
+    got = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "4xh100", *split.split(), "--concurrency", str(n), *words).stdout)["speed"]
+    assert got["bound_tokens_per_s"] == pytest.approx(times * alone, rel=1e-3)
+    assert got["decode_tokens_per_s_high"] <= got["bound_tokens_per_s"]
+
+
+def test_a_replica_with_two_requests_is_slower_than_two_with_one(cli: Run) -> None:
+    """Five of four replicas: three have one, which is 1 / (weights + cache) each, one has two, 2 / (weights + 2 caches)."""
+    words = ("--isl", "32k", "--osl", "100", "--offline", "--format", "json")
+    one, two, five = (
+        json.loads(cli("fit", "llama-3.1-8b", "--gpu", *gpu.split(), "--concurrency", n, *words).stdout)["speed"][
+            "bound_tokens_per_s"
+        ]
+        for gpu, n in (("h100", "1"), ("h100", "2"), ("4xh100 --dp 4", "5"))
+    )
+    assert five == pytest.approx(3 * one + two, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--isl 4k --osl 500", "4k prompt and 500 output tokens a request, 1 at once"),
+        ("--isl 4k --osl 500 --tpot 30ms", "4k prompt and 500 output tokens a request, as many at once as the line is of"),
+        ("--isl 4k --osl 500 --concurrency 8", "4k prompt and 500 output tokens a request, 8 at once"),
+        ("", "1k prompt and 1k output tokens a request, 1 at once"),
+    ],
+)
+def test_a_list_says_of_which_requests_its_figures_are(options: str, said: str, cli: Run) -> None:
+    out = " ".join(cli("fit", "llama-3.3-70b", "--gpu", "8xh100,8xh200", *options.split(), "--offline").stdout.split())
+    assert said in out
+
+
+@pytest.mark.parametrize("name", ["p5.48xlarge", "g6e.xlarge", "p4d.24xlarge", "2xp5.48xlarge", "p5e.48xlarge", "dgx-h100"])
+def test_a_named_instance_has_its_own_price_or_none(name: str, cli: Run) -> None:
+    """The list prices are those of the catalog, with their dates (instances.yaml)."""
+    times, named = (2, hardware.instance(name[2:])) if name.startswith("2x") else (1, hardware.instance(name))
+    words = ("llama-3.1-8b", "--gpu", name, "--ctx", "4k", "--concurrency", "16", "--offline")
+    got = json.loads(cli("fit", *words, "--format", "json").stdout)
+    if named.usd_per_hour is None:
+        assert got["usd_per_hour"] is None and got["instance"] is None and got["cost"] is None
+        assert any(f"no list price of {named.id}" in note for note in got["notes"])
+    else:
+        assert got["usd_per_hour"] == pytest.approx(times * named.usd_per_hour) and got["instance"] == named.id
+        assert got["cost"]["usd_per_hour"] == pytest.approx(times * named.usd_per_hour, abs=1e-3) and named.id in got["cost"]["of"]
+
+
+def test_a_first_token_that_is_not_forecast_is_no_time(cli: Run) -> None:
+    got = json.loads(
+        cli("fit", "llama-3.1-8b", "--gpu", "m5-max", "--ttft", "1s", "--isl", "8k", "--offline", "--format", "json").stdout
+    )
+    assert not got["speed"]["target"]["met"]
+    assert got["speed"]["target"]["why"] == "the first token is not forecast, so nothing shows that --ttft is kept"

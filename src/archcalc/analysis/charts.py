@@ -284,7 +284,7 @@ def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart
     """
     series, bands, lacking, prices = [], [], list[str](), dict[str, None]()
     for name, ask, reached in _forecasts(models, asks, wanted, lacking):
-        offers = hardware.offers(ask.gpus.device.id, ask.gpus.count)
+        offers = hardware.rent(ask.gpus)
         if not offers:
             lacking.append(f"{name}: no price is known")
             continue

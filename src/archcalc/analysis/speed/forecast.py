@@ -132,14 +132,19 @@ def bound_tokens_per_s(
         return None
     bandwidth = device.bandwidth_bytes_per_s
     p = work.placement
-    each = -(-load.concurrency // p.dp)
-    read = work.floor_bytes(each, load.isl, each)
-    if bandwidth is None or not read or not work.decodes:
+    if bandwidth is None or not work.floor_bytes(1, load.isl, 1) or not work.decodes:
         return None
     far = work.floor_away() if away is not None else 0.0
-    seconds = (read - far) / bandwidth + (far / away if away else 0.0)
-    # Stages work on different sequences at once, where there are as many.
-    return faster * p.dp * each * min(p.pp, each) / seconds
+
+    def rate(requests: int) -> float:
+        # Stages work on different sequences at once, each on its share of them, and no more stages than there are sequences.
+        at_once = requests / min(p.pp, requests)
+        read = work.floor_bytes(requests, load.isl, at_once)
+        return requests / ((read - far) / bandwidth + (far / away if away else 0.0))
+
+    # Shared out evenly they are fastest; a replica without any adds nothing.
+    fewer, fuller = divmod(load.concurrency, p.dp)
+    return faster * (fuller * rate(fewer + 1) + ((p.dp - fuller) * rate(fewer) if fewer else 0.0))
 
 
 def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:

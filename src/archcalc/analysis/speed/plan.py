@@ -23,7 +23,7 @@ from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.engine import server
 from archcalc.engines.placement import ComponentBytes, Placement, rank_weights
 from archcalc.errors import ArchcalcError, UsageError
-from archcalc.hardware import offers
+from archcalc.hardware import rent
 
 _ELEMENT = {
     "fp8": 1.0,
@@ -357,9 +357,12 @@ def missed(target: Target | None, wanted: Wanted) -> str | None:
     token, first = keeps(target.tpot, target.ttft.high if target.ttft else None)
     if wanted.tpot is not None and token > wanted.tpot:
         missed.append(f"{_time(target.tpot)} a token, {_time(token)} with the margin")
-    if wanted.ttft is not None and first > wanted.ttft:
-        middle = target.ttft and f"{_time(target.ttft.value)} to the first token, {_time(first)} at the end of its 80 %"
-        missed.append(middle or "no forecast to the first token")
+    if wanted.ttft is not None and target.ttft is not None and first > wanted.ttft:
+        missed.append(f"{_time(target.ttft.value)} to the first token, {_time(first)} at the end of its 80 %")
+    if wanted.ttft is not None and target.ttft is None:
+        first = "the first token is not forecast, so nothing shows that --ttft is kept"
+        slow = f"; the nearest plan comes to {' and '.join(missed)}, at {target.concurrency:,} at once" if missed else ""
+        return first + slow
     return f"no plan that fits keeps it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once"
 
 
@@ -368,9 +371,9 @@ def _time(seconds: float) -> str:
 
 
 def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
-    """What the tokens cost at the cheapest list price of such a machine; None where there is none."""
+    """What the tokens cost at the list price of the instance that is named, else of the cheapest such machine; None where there is none."""
     device = ask.gpus.device
-    priced = offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
+    priced = rent(ask.gpus)
     if not priced:
         return None
     usd, instances, offer = priced[0]

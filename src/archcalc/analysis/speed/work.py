@@ -82,7 +82,7 @@ class Work(NamedTuple):
             return 0.0
         return float(1 - (1 - self.active / self.experts) ** max(1.0, tokens))
 
-    def floor_bytes(self, tokens: int, context: int, sequences: int) -> float:
+    def floor_bytes(self, tokens: int, context: int, sequences: float) -> float:
         """The fewest bytes that a step can read on a rank: at least one token's experts, however many tokens choose alike."""
         return self.dense_bytes + self.expert_bytes * self._least + sequences * self.cache_bytes(context)
 
