@@ -360,9 +360,9 @@ def missed(target: Target | None, wanted: Wanted) -> str | None:
     if wanted.ttft is not None and target.ttft is not None and first > wanted.ttft:
         missed.append(f"{_time(target.ttft.value)} to the first token, {_time(first)} at the end of its 80 %")
     if wanted.ttft is not None and target.ttft is None:
-        first = "the first token is not forecast, so nothing shows that --ttft is kept"
+        unknown = "the first token is not forecast, so nothing shows that --ttft is kept"
         slow = f"; the nearest plan comes to {' and '.join(missed)}, at {target.concurrency:,} at once" if missed else ""
-        return first + slow
+        return unknown + slow
     return f"no plan that fits keeps it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once"
 
 
