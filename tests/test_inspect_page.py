@@ -109,7 +109,11 @@ def test_an_engine_is_found_by_the_programs_that_run_on_it(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("tag", "model"),
-    [("llama3.1:8b-text", "llama-3.1-8b"), ("qwen3:30b-a3b-q4_K_M", "qwen3-30b-a3b"), ("llama3.2:3b-instruct-q8_0", "llama-3.2-3b")],
+    [
+        ("llama3.1:8b-text", "llama-3.1-8b"),
+        ("qwen3:30b-a3b-q4_K_M", "qwen3-30b-a3b"),
+        ("llama3.2:3b-instruct-q8_0", "llama-3.2-3b"),
+    ],
 )
 def test_a_tag_of_ollama_names_the_size(run: Run, tag: str, model: str) -> None:
     done = run("fit", "--gpu", "4090", "--format", "json", "--", "ollama", "run", tag)

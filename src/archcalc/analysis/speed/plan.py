@@ -122,7 +122,8 @@ def _work(found: Plans, fit: Fit) -> Work:
     else:
         # The fullest stage is not all of them.
         components = rank_weights(model.architecture, p._replace(pp=1), model.options, model.tensors).components
-    return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left)
+    cached = "fp8" if fit.kv_dtype.startswith("fp8") else ""
+    return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left, cached)
 
 
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:
@@ -411,7 +412,7 @@ def _bounds(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> For
     return Forecast(
         load,
         bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted), other),
-        floor_s=floor_s(made, device, found.model.quant, load.isl),
+        floor_s=floor_s(made, device, wanted.engine or ask.engine, load.isl),
     )
 
 
