@@ -1,4 +1,5 @@
-"""What weights are multiplied in, storage by generation of GPUs: vLLM 0.33, model_executor/kernels/linear/ and fused_moe/oracle/mxfp4.py."""
+"""What weights are multiplied in, storage by generation of GPUs: vLLM 0.33, model_executor/kernels/linear/ and
+layers/fused_moe/oracle/mxfp4.py."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from archcalc.analysis.speed.plan import Wanted, of_fit, work_of
 from archcalc.analysis.speed.products import kind_of, products
 from archcalc.analysis.speed.rates import FORMATS, peak, scores
 from archcalc.analysis.speed.work import Work
+from archcalc.engines.vllm.start import scheme_kernels
 from archcalc.hardware import device, parse_spec
 from archcalc.loader import load
 from archcalc.quant import quantize_as
@@ -182,3 +184,41 @@ def test_no_middle_on_geforce_beats_the_device(gpu: str, quant: str) -> None:
     rate = peak(device(parse_spec(gpu).device.id), "fp8" if quant == "fp8" else "bf16")
     assert rate is not None and f.prompt_tokens_per_s is not None
     assert 8192 / f.prompt_tokens_per_s.value >= work.prefill_flops(8192) / rate.flops_per_s
+
+
+INT8 = {"num_bits": 8, "type": "int", "strategy": "channel", "symmetric": True}
+
+
+def _stored(targets: list[str], inputs: Any) -> dict[str, Any]:
+    return {
+        "quant_method": "compressed-tensors",
+        "format": "int-quantized",
+        "config_groups": {"group_0": {"targets": targets, "weights": INT8, "input_activations": inputs}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("gpu", "refused"),
+    [("t4", False), ("a100-sxm4-80gb", False), ("l40s", False), ("h100", False), ("b200", True), ("b300", True), ("5090", True)],
+)
+def test_int8_of_weights_and_activations_does_not_run_on_blackwell(gpu: str, refused: bool) -> None:
+    """vLLM 0.33, docs/features/quantization/llm_compressor/int8_w8a8.md: "INT8 is not supported on compute capability >= 10.0"."""
+    spec = parse_spec(gpu)
+    assert spec.device.compute is not None
+    major, minor = spec.device.compute.split(".")
+    cuda = int(major), int(minor)
+    dynamic = {**INT8, "strategy": "token", "dynamic": True}
+    quark = {"quant_method": "quark", "global_quant_config": {"weight": {"dtype": "int8"}, "input_tensors": {"dtype": "int8"}}}
+    for version in (None, "0.11.0", "0.24.0"):
+        assert bool(scheme_kernels(version, _stored(["Linear"], dynamic), cuda)) == refused
+        assert bool(scheme_kernels(version, quark, cuda)) == refused
+        # Experts are multiplied by Triton's kernels, and weights alone are widened.
+        assert scheme_kernels(version, _stored(["re:.*mlp.experts.*"], dynamic), cuda) is None
+        assert scheme_kernels(version, _stored(["Linear"], None), cuda) is None
+    a = load("llama-3.2-1b").architecture
+    ask = Ask(spec, "vllm", 2048, quant="w8a8")
+    best = plans(a, ask, alternatives=0).best
+    assert best.start.starts != refused and ("INT8" in (best.start.limit or "")) == refused
+    stored = plans(a._replace(quantization=_stored(["Linear"], dynamic)), ask._replace(quant=None), alternatives=0).best
+    assert stored.start.starts != refused
+    assert plans(a, ask._replace(quant="fp8-dynamic"), alternatives=0).best.start.starts
