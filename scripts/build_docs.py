@@ -470,10 +470,13 @@ rows of one source or two, other classes stand in for it (below), and the answer
   under llama.cpp (`-sm row`); adapters, kernels other than the engine's own choice, prompts that are not read in pieces, and every flag
   of which nothing is known. One table, `src/archcalc/commands/speeds.py`, says of each flag of each release whether it changes nothing,
   a forecast reads it, or nothing was measured with it.
-- Steps that are not one graph: none is captured (`--enforce-eager`, `-O0`, `--disable-cuda-graph`), or none of so large a batch
-  (`--max-cudagraph-capture-size`, `--cuda-graph-max-bs`, or by default: vLLM captures up to 512 sequences of a replica, 1,024 on
-  data-centre Blackwell, SGLang as many as the GPU's memory suggests, 48 on a card of 24 GB), unless batches as large were measured.
-- Prompts that vLLM or SGLang are told to read in steps of fewer than 2,048 tokens: the time to a token alone is forecast.
+- Steps that are not one graph: none is captured (`--enforce-eager`, `-O0`, `--disable-cuda-graph`), pieces alone are (vLLM's `-O1`),
+  or none of so large a batch (`--max-cudagraph-capture-size`, `--cuda-graph-max-bs`, or by default: vLLM captures up to 512 sequences of
+  a replica, 1,024 on data-centre Blackwell, SGLang as many as the GPU's memory suggests, 48 on a card of 24 GB), unless batches as large
+  were measured.
+- Prompts that vLLM or SGLang are told to read in steps of fewer than 2,048 tokens (`--max-num-batched-tokens`,
+  `--long-prefill-token-threshold`, `--chunked-prefill-size`), where one does not take a whole prompt and a token of each other request:
+  the time to a token alone is forecast.
 - Weights that servers multiply otherwise than those that were measured: bitsandbytes, GGUF under vLLM, single precision.
 - What expert parallelism changes: its exchange of tokens is counted as the messages and bytes of tensor parallelism. Beside the same
   source's rows without it, rows with it are 8 to 35 % faster than that for DeepSeek and 13 to 25 % slower for Qwen3 and Qwen3.5: no term

@@ -207,7 +207,7 @@ def forecast(
         if errors is None:
             missing.append(f"{phase}: too few sources")
             continue
-        if phase != "decode" and engine in SERVED and load.batch and load.batch < min(load.isl, _USUAL_STEP):
+        if phase != "decode" and engine in SERVED and load.batch and _small_step(load, work):
             missing.append(f"{phase}: prompts were measured with {_USUAL_STEP:,} tokens of a step and more, not {load.batch:,}")
             continue
         if phase == "prefill" and engine not in SERVED and work.experts and load.batch and not _usual(load, engine):
@@ -288,6 +288,12 @@ def _interval(seconds: float, errors: Errors, phase: str, calibration: Calibrati
         seconds, spread = factor * seconds, calibration.spreads[name]
         return Interval(seconds, seconds / spread, seconds * spread)
     return Interval(seconds, seconds * errors.low, seconds * errors.high)
+
+
+def _small_step(load: Load, work: Work) -> bool:
+    """Whether steps are smaller than the measured ones and take no whole prompt beside a token of each other sequence of a replica."""
+    others = -(-load.concurrency // work.placement.dp) - 1
+    return load.batch is not None and load.batch < _USUAL_STEP and load.batch < load.isl + others
 
 
 def _wider(errors: Errors, other: Errors) -> Errors:

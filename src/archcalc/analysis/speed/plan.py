@@ -169,7 +169,9 @@ def _prompt_batch(fit: Fit, ask: Ask, wanted: Wanted) -> int | None:
     if ask.own is not None and hasattr(ask.own, "ubatch"):
         return int(ask.own.ubatch)
     served = server(ask.engine).torch and wanted.engine is None
-    return fit.budget.batched_tokens if served and (ask.own is not None or ask.batched_tokens is not None) else None
+    if not served or (ask.own is None and ask.batched_tokens is None):
+        return None
+    return min(fit.budget.batched_tokens, getattr(ask.own, "prompt_step", None) or fit.budget.batched_tokens)
 
 
 class _Waits(NamedTuple):
