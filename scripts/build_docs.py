@@ -490,8 +490,14 @@ rows of one source or two, other classes stand in for it (below), and the answer
   sources measured it, and a forecast takes too much of a gain for granted. Those of dense models are forecast: nine measurements of
   three threads (Radeon, `-ub` 64 to 1,024), of which only rows with 512 are in the fit, lie within 18 % of it.
 
-Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and quantized products may run at INT8 or at
-FP16 with FP16 accumulation where a device has them.
+Products are taken at the rate of what the engine's kernels multiply in (`src/archcalc/analysis/speed/rates.py` has the table): 16 bits for
+AWQ, GPTQ of 4 and 8 bits, W4A16 and other weights alone, FP8 from Ada on, MXFP8 and NVFP4 from Blackwell on, INT8 where activations
+are INT8 too, and 16 bits where the GPU has no such kernels. Matrices that a checkpoint keeps in 16 bits are multiplied in 16, and so are
+attention's scores and values, but for an FP8 cache on Hopper and data-centre Blackwell. Servers accumulate 16 bits in FP32, which a
+GeForce does at half the rate of FP16 that accumulates in FP16.
+
+Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and under llama.cpp quantized products may run
+at INT8 or at FP16 with FP16 accumulation where a device has them. No middle is faster than its bound.
 
 A request's own prompt is read before its first token, and shares no step of it: those of the others do, fewer the longer the outputs are.
 Replicas of a dense model are as many machines; those that share experts run in step.
