@@ -470,12 +470,15 @@ rows of one source or two, other classes stand in for it (below), and the answer
   under llama.cpp (`-sm row`); adapters, kernels other than the engine's own choice, prompts that are not read in pieces, and every flag
   of which nothing is known. One table, `src/archcalc/commands/speeds.py`, says of each flag of each release whether it changes nothing,
   a forecast reads it, or nothing was measured with it.
-- Steps that are not one graph: none is captured (`--enforce-eager`, `-O0`, `--disable-cuda-graph`), or none of so large a batch
-  (`--max-cudagraph-capture-size`, `--cuda-graph-max-bs`, or by default: vLLM captures up to 512 sequences of a replica, 1,024 on
-  data-centre Blackwell, SGLang as many as the GPU's memory suggests, 48 on a card of 24 GB), unless batches as large were measured.
+- Steps that are not one graph: none is captured (`--enforce-eager`, `-O0`, `--disable-cuda-graph`), pieces alone are (vLLM's `-O1`),
+  or none of so large a batch (`--max-cudagraph-capture-size`, `--cuda-graph-max-bs`, or by default: vLLM captures up to 512 sequences of
+  a replica, 1,024 on data-centre Blackwell, SGLang as many as the GPU's memory suggests, 48 on a card of 24 GB), unless batches as large
+  were measured.
 - Models whose decoder reads what an encoder made of the input (Whisper, T5, BART): the encoder's work before the first token and the cache
   of its output are in no term; the bounds are of the decoder alone.
-- Prompts that vLLM or SGLang are told to read in steps of fewer than 2,048 tokens: the time to a token alone is forecast.
+- Prompts that vLLM or SGLang are told to read in steps of fewer than 2,048 tokens (`--max-num-batched-tokens`,
+  `--long-prefill-token-threshold`, `--chunked-prefill-size`), where one does not take a whole prompt and a token of each other request:
+  the time to a token alone is forecast.
 - Weights that servers multiply otherwise than those that were measured: bitsandbytes, GGUF under vLLM, single precision.
 - What expert parallelism changes: its exchange of tokens is counted as the messages and bytes of tensor parallelism. Beside the same
   source's rows without it, rows with it are 8 to 35 % faster than that for DeepSeek and 13 to 25 % slower for Qwen3 and Qwen3.5: no term
@@ -489,8 +492,14 @@ rows of one source or two, other classes stand in for it (below), and the answer
   sources measured it, and a forecast takes too much of a gain for granted. Those of dense models are forecast: nine measurements of
   three threads (Radeon, `-ub` 64 to 1,024), of which only rows with 512 are in the fit, lie within 18 % of it.
 
-Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and quantized products may run at INT8 or at
-FP16 with FP16 accumulation where a device has them.
+Products are taken at the rate of what the engine's kernels multiply in (`src/archcalc/analysis/speed/rates.py` has the table): 16 bits for
+AWQ, GPTQ of 4 and 8 bits, W4A16 and other weights alone, FP8 from Ada on, MXFP8 and NVFP4 from Blackwell on, INT8 where activations
+are INT8 too, and 16 bits where the GPU has no such kernels. Matrices that a checkpoint keeps in 16 bits are multiplied in 16, and so are
+attention's scores and values, but for an FP8 cache on Hopper and data-centre Blackwell. Servers accumulate 16 bits in FP32, which a
+GeForce does at half the rate of FP16 that accumulates in FP16.
+
+Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and under llama.cpp quantized products may run
+at INT8 or at FP16 with FP16 accumulation where a device has them. No middle is faster than its bound.
 
 A request's own prompt is read before its first token, and shares no step of it: those of the others do, fewer the longer the outputs are.
 Replicas of a dense model are as many machines; those that share experts run in step.

@@ -7,8 +7,19 @@ from typing import Literal, NamedTuple
 
 from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
-from archcalc.analysis.speed.rates import peak
-from archcalc.analysis.speed.terms import BATCH, ROWS, SERVED, Load, Term, decode, first, packing, prefill, reference
+from archcalc.analysis.speed.terms import (
+    BATCH,
+    ROWS,
+    SERVED,
+    Load,
+    Term,
+    decode,
+    fastest_prompt,
+    first,
+    packing,
+    prefill,
+    reference,
+)
 from archcalc.analysis.speed.work import Work
 from archcalc.engines.placement import Placement
 from archcalc.hardware import Device
@@ -147,12 +158,12 @@ def bound_tokens_per_s(
     return faster * (fuller * rate(fewer + 1) + ((p.dp - fuller) * rate(fewer) if fewer else 0.0))
 
 
-def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
+def floor_s(work: Work, device: Device, engine: str, isl: int) -> float | None:
     """The least seconds of one prompt; None where no matrix rate is published."""
-    rate = peak(device, quant)
     # Replicas that share experts read a prompt's tokens together; of a dense model one replica reads all of it.
     gpus = work.placement.tp * work.placement.pp * (work.placement.dp if work.experts else 1)
-    return None if rate is None else work.prefill_flops(isl) / (gpus * rate.flops_per_s)
+    least = fastest_prompt(work, device, isl, engine)
+    return None if least is None else sum(part.seconds for part in least) / gpus
 
 
 def over_network(placement: Placement, moe: bool, device: Device) -> bool:
@@ -180,7 +191,7 @@ def forecast(
 ) -> Forecast:
     """Forecast a plan that fits. With `parts` every term is kept; `away` is the bandwidth to weights in the CPU's memory, `other` what the
     engine is told that nothing was measured with."""
-    bound, floor = bound_tokens_per_s(work, device, load, away, other), floor_s(work, device, quant, load.isl)
+    bound, floor = bound_tokens_per_s(work, device, load, away, other), floor_s(work, device, engine, load.isl)
     none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
     if not work.decodes:
         what = "an encoder decodes no tokens" if work.encodes else "without a head for its vocabulary it writes no tokens"
@@ -219,21 +230,21 @@ def forecast(
     together = load.concurrency > work.placement.dp and engine not in SERVED
     if together and engine not in BATCHED:
         return none._replace(why=f"no measurements of {engine} with several sequences at once stand behind a forecast")
-    if together and reference(device, quant, engine) is None:
+    if together and reference(device, engine) is None:
         return none._replace(why=f"no matrix rate is published for {device.name}, which products of several sequences need")
     kept: list[Part] = []
     found: dict[str, Interval] = {}
     packed, prompts = 1, None
     missing: list[str] = []
-    if reference(device, quant, engine) is None:
+    if reference(device, engine) is None:
         missing.append(f"no matrix rate is published for {device.name}: nothing is said of prompts")
     stands = _stands(fits) + _calibrated(calibration) + _bridged(work, device)
-    for phase, needed in _phases(work, device, quant, engine, load).items():
+    for phase, needed in _phases(work, device, engine, load).items():
         errors = fits.errors.get(phase)
         if errors is None:
             missing.append(f"{phase}: too few sources")
             continue
-        if phase != "decode" and engine in SERVED and load.batch and load.batch < min(load.isl, _USUAL_STEP):
+        if phase != "decode" and engine in SERVED and load.batch and _small_step(load, work):
             missing.append(f"{phase}: prompts were measured with {_USUAL_STEP:,} tokens of a step and more, not {load.batch:,}")
             continue
         if phase == "prefill" and engine not in SERVED and work.experts and load.batch and not _usual(load, engine):
@@ -269,6 +280,8 @@ def forecast(
         # Of requests that come at once the first waits for its own prompt, the last for all of them.
         each = -(-load.concurrency // work.placement.dp)
         ttft = Interval((each + 1) / 2 * prompt.value + tpot.value, prompt.low + tpot.low, each * prompt.high + tpot.high)
+    if ttft is not None:
+        ttft = _within(ttft, floor or 0.0)
     replicas = 1 if work.experts else work.placement.dp
     read = None if prompts is None else _within(prompts, packed * (floor or 0.0)).inverse(packed * replicas)
     if load.osl == 1:
@@ -302,18 +315,16 @@ def _otherwise(quant: str) -> bool:
     return canonical(quant) in _SLOW or bool(file_type_of(quant))
 
 
-def _phases(
-    work: Work, device: Device, quant: str, engine: str, load: Load
-) -> dict[Literal["decode", "prefill", "ttft"], list[Term]]:
+def _phases(work: Work, device: Device, engine: str, load: Load) -> dict[Literal["decode", "prefill", "ttft"], list[Term]]:
     found: dict[Literal["decode", "prefill", "ttft"], list[Term]] = {}
     if work.dense_bytes:
-        found["decode"] = decode(work, device, quant, load, engine)
+        found["decode"] = decode(work, device, load, engine)
     try:
         if engine in SERVED:
-            found["ttft"] = first(work, device, quant, load, engine)
-            found["prefill"] = first(work, device, quant, load._replace(concurrency=1), engine)
+            found["ttft"] = first(work, device, load, engine)
+            found["prefill"] = first(work, device, load._replace(concurrency=1), engine)
         else:
-            found["prefill"] = prefill(work, device, quant, load.isl, engine, load.batch)
+            found["prefill"] = prefill(work, device, load.isl, engine, load.batch)
     except ValueError:
         # No matrix rate is published: nothing is said of prompts.
         pass
@@ -326,6 +337,12 @@ def _interval(seconds: float, errors: Errors, phase: str, calibration: Calibrati
         seconds, spread = factor * seconds, calibration.spreads[name]
         return Interval(seconds, seconds / spread, seconds * spread)
     return Interval(seconds, seconds * errors.low, seconds * errors.high)
+
+
+def _small_step(load: Load, work: Work) -> bool:
+    """Whether steps are smaller than the measured ones and take no whole prompt beside a token of each other sequence of a replica."""
+    others = -(-load.concurrency // work.placement.dp) - 1
+    return load.batch is not None and load.batch < _USUAL_STEP and load.batch < load.isl + others
 
 
 def _wider(errors: Errors, other: Errors) -> Errors:

@@ -122,7 +122,8 @@ def _work(found: Plans, fit: Fit) -> Work:
     else:
         # The fullest stage is not all of them.
         components = rank_weights(model.architecture, p._replace(pp=1), model.options, model.tensors).components
-    return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left)
+    cached = "fp8" if fit.kv_dtype.startswith("fp8") else ""
+    return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left, cached)
 
 
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:
@@ -168,7 +169,9 @@ def _prompt_batch(fit: Fit, ask: Ask, wanted: Wanted) -> int | None:
     if ask.own is not None and hasattr(ask.own, "ubatch"):
         return int(ask.own.ubatch)
     served = server(ask.engine).torch and wanted.engine is None
-    return fit.budget.batched_tokens if served and (ask.own is not None or ask.batched_tokens is not None) else None
+    if not served or (ask.own is None and ask.batched_tokens is None):
+        return None
+    return min(fit.budget.batched_tokens, getattr(ask.own, "prompt_step", None) or fit.budget.batched_tokens)
 
 
 class _Waits(NamedTuple):
@@ -414,7 +417,7 @@ def _bounds(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> For
     return Forecast(
         load,
         bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted), other),
-        floor_s=floor_s(made, device, found.model.quant, load.isl),
+        floor_s=floor_s(made, device, wanted.engine or ask.engine, load.isl),
     )
 
 
