@@ -458,8 +458,8 @@ rows of one source or two, other classes stand in for it (below), and the answer
 - Engines without measurements from three sources, and devices of other makers than NVIDIA without them, such as AMD's data-centre
   GPUs: the answer is the bound. What was published of MI300X (vLLM and SGLang of early 2025) took 2.1 to 3.9 times as long as the
   coefficients of other GPUs would say, more than an interval of use could hold.
-- Sums between machines in each layer (tensor parallelism over more GPUs than one machine or NVLink domain has): the terms know the rate of
-  the link inside a machine, and none of a network.
+- Exchanges between machines in each layer (sums of tensor parallelism over more GPUs than one machine or NVLink domain has, experts that
+  are spread over several): the terms know the rate of the link inside a machine, and none of a network.
 - Several sequences at once under MLX: what is published of it comes from fewer than three sources.
 - Weights that a command leaves to the CPU's memory (`--n-cpu-moe`, `-ngl`, `--cpu-offload-gb`): the answer is a bound, which reads them
   at the rate that `--ram-bandwidth` names, or over PCIe where the GPU computes with them. Two hosts that were measured (RTX 4080 and
@@ -470,10 +470,15 @@ rows of one source or two, other classes stand in for it (below), and the answer
   under llama.cpp (`-sm row`); adapters, kernels other than the engine's own choice, prompts that are not read in pieces, and every flag
   of which nothing is known. One table, `src/archcalc/commands/speeds.py`, says of each flag of each release whether it changes nothing,
   a forecast reads it, or nothing was measured with it.
-- Steps that are not one graph: none is captured (`--enforce-eager`, `-O0`, `--disable-cuda-graph`), or none of so large a batch
-  (`--max-cudagraph-capture-size`, `--cuda-graph-max-bs`, or by default: vLLM captures up to 512 sequences of a replica, 1,024 on
-  data-centre Blackwell, SGLang as many as the GPU's memory suggests, 48 on a card of 24 GB), unless batches as large were measured.
-- Prompts that vLLM or SGLang are told to read in steps of fewer than 2,048 tokens: the time to a token alone is forecast.
+- Steps that are not one graph: none is captured (`--enforce-eager`, `-O0`, `--disable-cuda-graph`), pieces alone are (vLLM's `-O1`),
+  or none of so large a batch (`--max-cudagraph-capture-size`, `--cuda-graph-max-bs`, or by default: vLLM captures up to 512 sequences of
+  a replica, 1,024 on data-centre Blackwell, SGLang as many as the GPU's memory suggests, 48 on a card of 24 GB), unless batches as large
+  were measured.
+- Models whose decoder reads what an encoder made of the input (Whisper, T5, BART): the encoder's work before the first token and the cache
+  of its output are in no term; the bounds are of the decoder alone.
+- Prompts that vLLM or SGLang are told to read in steps of fewer than 2,048 tokens (`--max-num-batched-tokens`,
+  `--long-prefill-token-threshold`, `--chunked-prefill-size`), where one does not take a whole prompt and a token of each other request:
+  the time to a token alone is forecast.
 - Weights that servers multiply otherwise than those that were measured: bitsandbytes, GGUF under vLLM, single precision.
 - What expert parallelism changes: its exchange of tokens is counted as the messages and bytes of tensor parallelism. Beside the same
   source's rows without it, rows with it are 8 to 35 % faster than that for DeepSeek and 13 to 25 % slower for Qwen3 and Qwen3.5: no term
@@ -487,8 +492,14 @@ rows of one source or two, other classes stand in for it (below), and the answer
   sources measured it, and a forecast takes too much of a gain for granted. Those of dense models are forecast: nine measurements of
   three threads (Radeon, `-ub` 64 to 1,024), of which only rows with 512 are in the fit, lie within 18 % of it.
 
-Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and quantized products may run at INT8 or at
-FP16 with FP16 accumulation where a device has them.
+Products are taken at the rate of what the engine's kernels multiply in (`src/archcalc/analysis/speed/rates.py` has the table): 16 bits for
+AWQ, GPTQ of 4 and 8 bits, W4A16 and other weights alone, FP8 from Ada on, MXFP8 and NVFP4 from Blackwell on, INT8 where activations
+are INT8 too, and 16 bits where the GPU has no such kernels. Matrices that a checkpoint keeps in 16 bits are multiplied in 16, and so are
+attention's scores and values, but for an FP8 cache on Hopper and data-centre Blackwell. Servers accumulate 16 bits in FP32, which a
+GeForce does at half the rate of FP16 that accumulates in FP16.
+
+Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and under llama.cpp quantized products may run
+at INT8 or at FP16 with FP16 accumulation where a device has them. No middle is faster than its bound.
 
 A request's own prompt is read before its first token, and shares no step of it: those of the others do, fewer the longer the outputs are.
 Replicas of a dense model are as many machines; those that share experts run in step.
@@ -496,8 +507,11 @@ Replicas of a dense model are as many machines; those that share experts run in 
 ## Requests and dollars
 
 `decode_tokens_per_s` is the rate while requests decode; `requests_per_s` counts their wait for the first token too (as many as there are at
-once over the time of one: Little 1961). The price of a million output tokens is the rent over those, so that it pays the prompts as well;
-the price of prompt tokens is of a machine that reads prompts alone, one after another. They are not added.
+once over the time of one: Little 1961), and is at most what is read of prompts where nothing else is done, short ones several to a pass.
+It is not told where no first token is forecast, nor is a price of output. Requests of one output token have no time between two: their
+rate is that of their prompts, and their first token takes as long as all that run at once. The price of a million output tokens is the
+rent over those, so that it pays the prompts as well; the price of prompt tokens is of a machine that reads prompts alone, one after
+another. The rent is the list price of the instance where one is named, else of the cheapest such machine. They are not added.
 
 A target of the time per token is kept by the forecast x 1.3, one of the first token by the end of its 80 %: a third of the rows of unseen
 sources took longer than its middle x 1.3.
@@ -519,6 +533,9 @@ _SHOWN: Mapping[str, tuple[str, ...]] = collections.defaultdict(
 
 _NEAR = """
 ## What stands in for what was not measured
+
+Cards that only an NVLink bridge joins (A100 PCIe, H100 PCIe and NVL, A30, A40, RTX A6000, RTX 3090 and others: two of them, H200 NVL up to
+four) are taken to have one, which is sold apart, where no more exchange than it joins; more meet over PCIe.
 
 An engine that was measured on some of NVIDIA's GPUs is forecast on its others (an A100 under vLLM, a GeForce under SGLang), with the
 errors of classes of devices that were left out of a fit whole. A kind of layer that fewer than three sources measured (attention that

@@ -92,7 +92,7 @@ def device(row: dict[str, Any], meta: dict[str, Any], sources: list[int]) -> har
         pcie_lanes=pcie.get("lanes"),
         cpu_link_bytes_per_s=rate(link.get("cpu_gpu_c2c_gb_s_bidir"), per_package),
         per_node=per_node,
-        domain=max(per_node, row.get("scale_up_domain", 0)),
+        domain=link.get("bridge") or max(per_node, row.get("scale_up_domain", 0)),
         per_package=per_package,
         tdp_w=row["tdp_w"],
         confidence=row["confidence"],
@@ -100,6 +100,7 @@ def device(row: dict[str, Any], meta: dict[str, Any], sources: list[int]) -> har
         conflict=row.get("conflict", ""),
         aliases=[a for a in row["aliases"] if a != row["id"]],  # type: ignore[arg-type]
         sources=sources,  # type: ignore[arg-type]
+        bridge=link.get("bridge", 0),
         free_most_bytes=most * MIB if (most := memory.get("free_most_mib")) else None,
     )
 

@@ -160,15 +160,15 @@ def built(r: dict[str, Any], configs: Path, made: dict[tuple[Any, ...], Any]) ->
         return None, "more requests than the cache has room for: some waited"
     try:
         if r["phase"] == "prefill":
-            parts = t.prefill(w, device, quant, load_.isl, engine, load_.batch)
+            parts = t.prefill(w, device, load_.isl, engine, load_.batch)
             seconds = load_.isl / r["value"]
         elif r["phase"] == "decode":
-            parts = t.decode(w, device, quant, load_, engine)
+            parts = t.decode(w, device, load_, engine)
             seconds = r["value"] / 1000 if r["metric"] == "tpot ms" else load_.concurrency / r["value"]
             if load_.concurrency / seconds > bound(w, device, load_):
                 return None, "faster than its bound"
         else:
-            parts = t.first(w, device, quant, load_, engine)
+            parts = t.first(w, device, load_, engine)
             seconds = r["value"] / 1000
     except ValueError as error:
         return None, f"no {error} is published for {device.name}"
@@ -390,8 +390,8 @@ def batched(whole: Model, file: Path, configs: Path) -> dict[str, list[float]]:
     found: dict[str, list[float]] = collections.defaultdict(list)
     for line in file.read_text(encoding="utf-8").splitlines():
         r = json.loads(line)
-        w, device, quant, _ = model({**r, "gpus": 1}, configs, "llama.cpp", Placement(1, 1, 1, 1))
-        parts = t.decode(w, device, quant, t.Load(r["isl"], r["osl"], r["at_once"]), "llama.cpp")
+        w, device, _, _ = model({**r, "gpus": 1}, configs, "llama.cpp", Placement(1, 1, 1, 1))
+        parts = t.decode(w, device, t.Load(r["isl"], r["osl"], r["at_once"]), "llama.cpp")
         # Prompts had been read before.
         parts = [p for p in parts if p.name not in t.PROMPTS]
         made = sum(p.quantity * whole.of(p.name, "llama.cpp", device_class(device)) for p in parts)

@@ -61,7 +61,9 @@ def test_figures_are_possible(device: hardware.Device) -> None:
     assert 0.65 * size <= device.visible_bytes <= device.driver_bytes <= 1.001 * size
     assert 2010 <= device.year <= 2030
     assert device.bandwidth_bytes_per_s is None or 50 * GB <= device.bandwidth_bytes_per_s <= 30_000 * GB
-    assert 1 <= device.per_node <= device.domain <= 10_000
+    assert 1 <= device.per_node <= 10_000
+    assert device.domain == device.bridge if device.bridge else device.per_node <= device.domain <= 10_000
+    assert not device.bridge or device.link
     assert device.per_package in (1, 2)
     assert device.tdp_w is None or 5 <= device.tdp_w <= 3000
     assert device.link_bytes_per_s is None or (device.link and 50 * GB <= device.link_bytes_per_s <= 5000 * GB)

@@ -183,3 +183,43 @@ def test_an_absurd_value_is_refused_by_its_key(held: object, key: str, tmp_path:
     with pytest.raises(UsageError) as caught:
         read_bench(str(file))
     assert key in str(caught.value)
+
+
+def sglang(**more: object) -> dict[str, object]:
+    """A line of SGLang's benchmark/serving.py, 0.5.23."""
+    return {**served(backend="sglang", max_concurrency=32, median_tpot_ms=10.0), "concurrency": 31.0, "accept_length": None, **more}
+
+
+@pytest.mark.parametrize(
+    ("held", "options", "said"),
+    [
+        # Written where tokens were drafted: SGLang 0.5.23 benchmark/serving.py, vLLM 0.33 benchmarks/serve.py.
+        (sglang(accept_length=3.2), "", "accept_length is 3.2: tokens were drafted"),
+        (sglang(), "", ""),
+        (served(spec_decode_acceptance_length=3.1), "", "spec_decode_acceptance_length is 3.1: tokens were drafted"),
+        (served(spec_decode_acceptance_rate=70.0, spec_decode_num_drafts=9), "", "spec_decode_acceptance_rate is 70.0"),
+        (sglang(server_info={"speculative_algorithm": "EAGLE"}), "", "server_info.speculative_algorithm is EAGLE"),
+        (sglang(server_info={"internal_states": [{"avg_spec_accept_length": 3.2}]}), "", "avg_spec_accept_length is 3.2"),
+        (sglang(server_info={"speculative_algorithm": None, "tp_size": 1}), "", ""),
+        (PRINTED.format(n=16, done=100, tpot=8.0).replace("Total in", "Accept length:      3.20\nTotal in"), "", "accept_length is 3.2"),
+        (PRINTED.format(n=16, done=100, tpot=8.0).replace("Total in", "Acceptance length:  3.20\nTotal in"), "", "were drafted"),
+        # What the server was started with.
+        (sglang(server_info={"tp_size": 4}), "", "the file is of 4 GPUs (server_info), and --gpu is 1"),
+        (sglang(server_info={"tp_size": 1, "dp_size": 2}), "", "the file is of 2 GPUs"),
+        (sglang(server_info={"tp_size": 2, "dp_size": 2, "enable_dp_attention": True}), "", "the file is of 2 GPUs"),
+        (sglang(server_info={"tp_size": 1, "quantization": "fp8"}), "", "quantized by fp8 (server_info), and those asked about are in"),
+        (sglang(server_info={"tp_size": 1, "quantization": "fp8"}), "--quant fp8", ""),
+        (sglang(server_info={"tp_size": 1, "quantization": "awq"}), "--quant fp8", "quantized by awq"),
+        # How many ran at once, measured.
+        (sglang(concurrency=12.0), "", "concurrency is 12: so many ran at once on average, and max_concurrency is 32"),
+        (sglang(concurrency=31.9), "", ""),
+        (TABLE.replace("130.00 ± 0.50", "nan ± 0"), "", "t/s of tg128 is 'nan ± 0'"),
+    ],
+)  # fmt: skip
+def test_a_run_of_another_kind_is_refused_by_its_key(held: object, options: str, said: str, cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / "bench"
+    file.write_text(held if isinstance(held, str) else json.dumps(held))
+    done = cli("calibrate", str(file), "llama-3.1-8b", "--gpu", "h100", *options.split(), "--offline")
+    told = " ".join(done.stderr.split())
+    assert done.returncode == (2 if said else 0), told
+    assert said in told and "Traceback" not in told

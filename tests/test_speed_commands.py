@@ -141,6 +141,11 @@ def test_the_batches_that_sglang_captures_by_default_are_those_of_its_gpu(cli: R
         ("h100", f"{SGLANG} --chunked-prefill-size -1", "--chunked-prefill-size -1"),
         ("h100", f"{SGLANG} --enable-torch-compile", "--enable-torch-compile"),
         ("h100", f"{SGLANG} --disable-overlap-schedule", "--disable-overlap-schedule"),
+        ("h100", f"{VLLM} --no-async-scheduling", "--no-async-scheduling"),
+        ("h100", f"{VLLM} --async-scheduling", ""),
+        ("h100", f"{VLLM} --prefill-schedule-interval 4", "--prefill-schedule-interval"),
+        ("h100", f"{VLLM} --prefill-schedule-interval 1", ""),
+        ("h100", f"{VLLM} --max-num-partial-prefills 4", "--max-num-partial-prefills"),
         ("h100", f"{SGLANG} --enable-hierarchical-cache --hicache-ratio 2", "--enable-hierarchical-cache"),
         ("h100", f"{SGLANG} --disable-radix-cache --schedule-policy fcfs --moe-runner-backend triton", ""),
         ("4090", f"{LLAMA} -c 32768 -np 16 --no-cont-batching", "--no-cont-batching"),
@@ -153,6 +158,45 @@ def test_a_flag_that_nothing_was_measured_with_is_a_bound(gpu: str, command: str
     speed = asked(cli, gpu, f"{LENGTHS} --concurrency 16", command)["speed"]
     assert (speed["basis"] == "bound") is bool(said), speed["why"]
     assert said in (speed["why"] or "") and (not said or speed["bound_tokens_per_s"] > 0)
+
+
+@pytest.mark.parametrize(
+    ("flags", "isl", "concurrency", "forecast"),
+    [
+        # vLLM 0.33, v1/core/sched/scheduler.py `schedule`: a prompt takes what the others' tokens leave of a step, a threshold at most.
+        ("", 8192, 4, True),
+        ("--long-prefill-token-threshold 64", 8192, 4, False),
+        ("--long-prefill-token-threshold 0", 8192, 4, True),
+        ("--long-prefill-token-threshold 4096", 8192, 4, True),
+        ("--long-prefill-token-threshold 1024", 512, 4, True),
+        ("--max-num-scheduled-tokens 512", 8192, 4, False),
+        ("--max-num-batched-tokens 512", 8192, 4, False),
+        ("--max-num-batched-tokens 2048", 8192, 4, True),
+        ("--max-num-batched-tokens 1024", 1024, 64, False),
+        ("--max-num-batched-tokens 1086", 1024, 64, False),
+        ("--max-num-batched-tokens 1087", 1024, 64, True),
+        ("--max-num-batched-tokens 1024", 1024, 1, True),
+        ("--max-num-batched-tokens 1023", 1024, 1, False),
+    ],
+)
+def test_prompts_in_smaller_steps_than_were_measured(flags: str, isl: int, concurrency: int, forecast: bool, cli: Run) -> None:
+    lengths = f"--isl {isl} --osl 256 --concurrency {concurrency}"
+    speed = asked(cli, "h100", lengths, f"vllm serve llama-3.1-8b --max-model-len 16384 {flags}")["speed"]
+    assert speed["tpot_ms"] is not None
+    assert (speed["ttft_ms"] is not None) is forecast and (speed["prefill_tokens_per_s"] is not None) is forecast
+    assert forecast or "tokens of a step" in speed["why"]
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [("-O0", "no graphs are captured"), ("-O1", "in pieces alone"), ("--enforce-eager", "no graphs are captured"),
+     ("""--compilation-config '{"cudagraph_mode": "PIECEWISE"}'""", "in pieces alone"),
+     ("""--compilation-config '{"cudagraph_mode": "NONE"}'""", "no graphs are captured")],
+)  # fmt: skip
+def test_what_is_captured_is_said(flag: str, said: str, cli: Run) -> None:
+    """vLLM 0.33, config/vllm.py `OPTIMIZATION_LEVEL_00` (NONE) and `_01` (PIECEWISE)."""
+    why = asked(cli, "h100", LENGTHS, f"{VLLM} {flag}")["speed"]["why"]
+    assert said in why and "kernels are started one by one" in why
 
 
 @pytest.mark.parametrize("engine", get_args(Engine))
@@ -220,3 +264,9 @@ def test_storages_whose_products_nobody_measured_are_bounds(engine: str, quant: 
     speed = json.loads(cli(*words).stdout)["speed"]
     assert (speed["basis"] == "fitted") is measured and speed["bound_tokens_per_s"] > 0
     assert measured or f"with weights in {quant}" in speed["why"]
+
+
+def test_a_command_that_leaves_every_gpu_alone_is_no_plan_for_one(cli: Run) -> None:
+    """llama.cpp 0c1e57098, common/arg.cpp `parse_device_list`: "none" is no device."""
+    done = cli("fit", "--gpu", "4090", "--offline", "--", *shlex.split(f"{LLAMA} -c 4096 -np 1 --device none"))
+    assert done.returncode and "--device none: the command runs on the CPU alone" in done.stderr

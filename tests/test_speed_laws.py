@@ -98,7 +98,7 @@ def test_no_row_of_the_project_s_data_beats_a_bound(name: str) -> None:
             most = bound_tokens_per_s(work, spec.device, Load(max(1, r["isl"]), 1, n))
             assert most is None or rate <= most, r
         else:
-            least = floor_s(work, spec.device, found.model.quant, r["isl"])
+            least = floor_s(work, spec.device, engine, r["isl"])
             assert least is None or r["isl"] / r["value"] >= least, r
         seen += 1
     assert seen > 5

@@ -468,7 +468,8 @@ class FitSpeed(Record):
     """How fast, for requests of `isl` prompt and `osl` output tokens: forecasts with the ends of their 80 %, or bounds and `why`.
 
     `concurrency` is how many of them there are at once, `decode_tokens_per_s` of all requests and replicas while they decode,
-    `requests_per_s` of whole requests, the wait for the first token included. `stands_on` says what the forecast was fitted to.
+    `requests_per_s` of whole requests, the wait for the first token included: null where that is not forecast. Requests of one output
+    token have no time between two, and a rate of `requests_per_s` tokens. `stands_on` says what the forecast was fitted to.
     """
 
     basis: Literal["fitted", "bound"]
@@ -528,8 +529,8 @@ class CalibrationReport(Record):
 class FitCost(Record):
     """List prices: of the machine for an hour, and of a million tokens; `of` says which machine.
 
-    Output is paid with whole requests, their prompts included; prompts with a machine that reads them one after another and does nothing
-    else. The two are not added.
+    Output is paid with whole requests, their prompts included, and has no price where the wait for them is not forecast; prompts with a
+    machine that reads them one after another and does nothing else. The two are not added.
     """
 
     usd_per_hour: float

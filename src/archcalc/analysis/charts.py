@@ -170,13 +170,13 @@ _STEPS = tuple(sorted({round(2 ** (i / 2)) for i in range(25)}))
 
 class Point(NamedTuple):
     """One plan at one concurrency: tokens a second of one user as they decode, and of one GPU with the 80 % around it, as `fit` says of all
-    requests; `output` is the same with their wait for the first token."""
+    requests; `output` is the same with their wait for the first token, None where that is not forecast."""
 
     user: float
     gpu: float
     low: float
     high: float
-    output: Interval
+    output: Interval | None
     concurrency: int
 
 
@@ -210,10 +210,10 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
                 return None, ""
             speed = of_fit(found, fit, ask, wanted)
             rate, whole, gpus = speed.tokens_per_s, speed.output_per_s, ask.gpus.count
-            if speed.tpot is None or rate is None or whole is None:
+            if speed.tpot is None or rate is None:
                 return None, speed.why or ""
             value, low, high = (x / gpus for x in rate)
-            return Point(1 / speed.tpot.value, value, low, high, Interval(*(x / gpus for x in whole)), n), ""
+            return Point(1 / speed.tpot.value, value, low, high, whole and Interval(*(x / gpus for x in whole)), n), ""
 
         last, held = 0, list[Point]()
         for n in (n for n in _STEPS if n >= placement.dp):
@@ -234,6 +234,10 @@ def _forecasts(
     models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted, lacking: list[str]
 ) -> Iterator[tuple[str, Ask, list[Point]]]:
     """For each model and machine the best plan that leaves each user so many tokens a second, as far as `USERS` is reached."""
+    if wanted.osl == 1:
+        raise UsageError(
+            "a request of one output token has no time between two", "give a larger --osl; `archcalc fit` has the price of one"
+        )
     several = len({ask.engine for ask in asks}) > 1
     for m in models:
         for ask in asks:
@@ -280,14 +284,18 @@ def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart
     """
     series, bands, lacking, prices = [], [], list[str](), dict[str, None]()
     for name, ask, reached in _forecasts(models, asks, wanted, lacking):
-        offers = hardware.offers(ask.gpus.device.id, ask.gpus.count)
+        offers = hardware.rent(ask.gpus)
         if not offers:
             lacking.append(f"{name}: no price is known")
             continue
         a_second = offers[0][0] / 3600 / ask.gpus.count
+        paid = [p.output for p in reached if p.output is not None]
+        if len(paid) < len(reached):
+            lacking.append(f"{name}: the first token is not forecast, for which a request is paid too")
+            continue
         prices[f"${offers[0][0]:,.2f} an hour for {ask.gpus.count} x {ask.gpus.device.id} ({offers[0][2].id})"] = None
-        series.append(Series(name, tuple(1e6 * a_second / p.output.value for p in reached)))
-        ends = [tuple(1e6 * a_second / getattr(p.output, end) for p in reached) for end in ("high", "low")]
+        series.append(Series(name, tuple(1e6 * a_second / x.value for x in paid)))
+        ends = [tuple(1e6 * a_second / getattr(x, end) for x in paid) for end in ("high", "low")]
         bands.append((Series(name, ends[0]), Series(name, ends[1])))
     if not series:
         raise UsageError(f"nothing is forecast: {'; '.join(lacking)}", "see docs/speed.md for what is")

@@ -242,7 +242,7 @@ def _speed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Any, ...]:
 
     made = of_fit(found, found.best, ask, wanted)
     rate, price, bound = made.tokens_per_s, cost(made, ask), made.bound_tokens_per_s
-    times = [None if x is None else round(1000 * x, 3) for t in (made.tpot, made.ttft) for x in t or (None,) * 3]
+    times = [None if x is None else round(1000 * x, 3) for t in (made.between, made.ttft) for x in t or (None,) * 3]
     rates = (None,) * 4 if rate is None else (*(round(x, 1) for x in rate), round(rate.value / ask.gpus.count, 2))
     return (
         *times,

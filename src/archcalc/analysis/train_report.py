@@ -234,7 +234,7 @@ def priced(
     flops = round(peak * 1e12) if peak else None
     rate = flops * number * mfu / model if flops else None
     hours = tokens / rate / 3600 if tokens and rate else None
-    offers = hardware.offers(gpus.device.id, gpus.count) if gpus and gpus.device.vendor != "custom" else []
+    offers = hardware.rent(gpus) if gpus else []
     price = offers[0][0] if offers else None
     return report.TrainWork(
         flops_per_token=model,

@@ -68,7 +68,7 @@ def fit_report(
     found, ask, target = speed.aimed(found, found.asked(asked), wanted)
     found, faster = fastest(found, ask, wanted)
     ask = ask._replace(sequences=found.sequences)
-    best, device = found.best, ask.gpus.device
+    best = found.best
     long = wanted.longest(ask.engine)
     if given and long > best.context_tokens:
         raise UsageError(
@@ -83,7 +83,7 @@ def fit_report(
     rates = speed.of_fit(found, best, ask, wanted, not brief, raised)
     whole = speed.at_context(found, best, ask, wanted) if best.fits else None
     ceiling, floor = (whole.bound_tokens_per_s, whole.floor_s) if whole else (None, None)
-    offers = hardware.offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
+    offers = hardware.rent(ask.gpus)
     placement, b = best.placement, best.budget
     started = Command(given.line) if given else start(loaded, ask, found) if best.fits else Command("")
     return report.FitReport(

@@ -44,6 +44,7 @@ _WHOLE = "a prompt is read in one step, and the others wait for it"
 _ELSEWHERE = "the modelling code is that of Transformers"
 _KERNEL = "another kernel than the engine's own choice may run"
 _DRAFTED = "tokens are drafted"
+_NOT_HIDDEN = "the scheduler's work is not hidden behind a step"
 _CONTEXT = "ranks share out the cache of a sequence"
 
 _UNMEASURED: Mapping[Engine, tuple[Unmeasured, ...]] = {
@@ -61,6 +62,10 @@ _UNMEASURED: Mapping[Engine, tuple[Unmeasured, ...]] = {
         Unmeasured("--model-impl", _ELSEWHERE, at="transformers"),
         Unmeasured("--enable-eplb --num-redundant-experts --all2all-backend", "experts are exchanged otherwise", where="experts"),
         Unmeasured("--num-scheduler-steps", "several steps are scheduled at once"),
+        Unmeasured("--async-scheduling", _NOT_HIDDEN, at="false 0"),
+        Unmeasured("--prefill-schedule-interval", "prompts wait for several steps", where="several"),
+        Unmeasured("--max-num-partial-prefills", "long prompts are read in small steps"),
+        Unmeasured("--long-prefill-token-threshold-adaptive", "the steps that prompts are read in change with their number"),
         Unmeasured("--calculate-kv-scales", _ANY),
     ),
     "sglang": (
@@ -79,7 +84,8 @@ _UNMEASURED: Mapping[Engine, tuple[Unmeasured, ...]] = {
         Unmeasured("--enable-lora --lora-paths", _ADAPTERS),
         Unmeasured("--enable-hierarchical-cache --enable-lmcache --enable-flexkv --enable-hisparse", _COPIES),
         Unmeasured("--dcp-size --attn-cp-size --attention-context-parallel-size", _CONTEXT, where="ranks"),
-        Unmeasured("--disable-overlap-schedule", "the scheduler's work is not hidden behind a step"),
+        Unmeasured("--disable-overlap-schedule", _NOT_HIDDEN),
+        Unmeasured("--prefill-decode-interval --prefill-decode-interval-min-bs", "prompts wait for several steps", where="several"),
         Unmeasured("--enable-mixed-chunk", "prompts and tokens share their steps", where="several"),
         Unmeasured("--num-continuous-decode-steps", "prompts wait for several steps", where="several"),
         Unmeasured("--disable-cuda-graph-padding", "a batch between the captured sizes runs without a graph"),
@@ -115,7 +121,7 @@ _NOTHING: Mapping[Engine, str] = {
         --enable-shm-tensor-arena --aux-output-config --max-lora* --lora-* --long-lora* --fully-sharded-loras --specialize-active-lora
         --enable-*-lora* --enable-moe-shared-loras --enable-lora-bias --qlora* --max-prompt-adapter* --prompt-adapters --speculative-*
         --num-speculative-tokens --spec-tokens --override-neuron-config --prefix-* --enable-mamba-*prefix* --mamba-block-size
-        --mamba-cache-mode --elastic-ep-max-dp-size --max-num-scheduled-tokens --disable-nccl-for-dp* --enable-sleep-mode
+        --mamba-cache-mode --elastic-ep-max-dp-size --disable-nccl-for-dp* --enable-sleep-mode
         --enable-cumem-allocator --enable-nccl-comm-suspend --diffusion-config --enable-ep-weight-filter --enable-prompt-embeds
     """,
     "sglang": """
@@ -145,7 +151,7 @@ _NOTHING: Mapping[Engine, str] = {
     "mlx": "--num-draft-tokens",
 }
 _KNOWN: Mapping[Engine, str] = {
-    "vllm": "--kv-transfer-config --ec-transfer-config",
+    "vllm": "--kv-transfer-config --ec-transfer-config --long-prefill-token-threshold --max-num-scheduled-tokens",
     "sglang": """
         --disaggregation-mode --cuda-graph-backend-decode --cuda-graph-config --enable-flashinfer-allreduce-fusion
         --flashinfer-allreduce-fusion-backend --enable-prefill-delayer --enable-dp-lm-head --enable-dp-attention-local-control-broadcast

@@ -440,6 +440,10 @@ class Server(Engine):
         """The largest batch of a replica whose step is captured as one graph, 0 where none is; None where the engine has no such graphs."""
         return None
 
+    def pieces(self, ask: Ask) -> bool:
+        """Whether steps are captured in pieces alone, between which attention's kernels are started one by one."""
+        return False
+
     # The command
 
     @abstractmethod

@@ -102,7 +102,7 @@ class Device(NamedTuple):
     per_node: int
     """GPUs in one machine, or in the trays of one NVLink domain."""
     domain: int
-    """GPUs that reach each other over `link` without a network; `per_node` where nothing larger is sold."""
+    """GPUs that reach each other over `link` without a network; `per_node` where nothing else is sold, `bridge` where those join cards."""
     per_package: int
     tdp_w: int | None
     """Watts of the package."""
@@ -114,6 +114,8 @@ class Device(NamedTuple):
     sources: tuple[str, ...]
     free_most_bytes: int | None = None
     """The most that any of them was found to have free, where the system shares the memory and it is known of several."""
+    bridge: int = 0
+    """Cards that one bridge, sold apart, joins over `link`, at most: others meet over PCIe. 0 where the machine has the links."""
 
     @property
     def per_machine(self) -> int:
@@ -294,6 +296,17 @@ def offers(device_id: str, count: int) -> list[tuple[float, int, Instance]]:
     return sorted(found, key=lambda row: (row[0], row[1], row[2].id))
 
 
+def rent(spec: GpuSpec) -> list[tuple[float, int, Instance]]:
+    """What such a machine costs, as `offers` has it: of an instance that is named its own list price, or nothing where there is none."""
+    if spec.device.vendor == "custom":
+        return []
+    if spec.instance is None:
+        return offers(spec.device.id, spec.count)
+    if spec.instance.usd_per_hour is None:
+        return []
+    return [(spec.instance.usd_per_hour * spec.instances, spec.instances, spec.instance)]
+
+
 def rented() -> list[GpuSpec]:
     """The machines with GPUs that have a price, each number of a device once, and two of the largest where they are joined by a network.
 
@@ -441,7 +454,10 @@ def _counted(of: Device, count: int, limit: int, name: str, notes: tuple[str, ..
 
 
 def _of_instance(found: Instance, count: int, limit: int) -> GpuSpec:
-    return _counted(device(found.gpu), count * found.gpu_count, limit, found.id)._replace(instance=found, instances=count)
+    spec = _counted(device(found.gpu), count * found.gpu_count, limit, found.id)
+    if found.usd_per_hour is None:
+        spec = spec._replace(notes=(*spec.notes, f"the catalog has no list price of {found.id}, and no other's is taken for it"))
+    return spec._replace(instance=found, instances=count)
 
 
 def _named_instance(name: str) -> Instance | None:

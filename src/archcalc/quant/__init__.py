@@ -247,6 +247,14 @@ def file_type_of(name: str) -> str:
     return found if found in FILE_TYPES else ""
 
 
+def made_as_loaded(quantization: Mapping[str, Any]) -> bool:
+    """Whether a config is what an engine makes of experts as it loads them, activations in four bits too.
+
+    Source: vLLM 0.33, config/quantization.py (`nvfp4_per_token`).
+    """
+    return quantization.get("config_groups") == _SYNTHETIC["nvfp4-experts"]["config_groups"]
+
+
 def is_plain(name: str) -> bool:
     """Whether a name is a float's, and so no quantization."""
     return canonical(name) in _PLAIN

@@ -234,9 +234,10 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         if s.concurrency > 1:
             low, high = s.decode_tokens_per_s_low, s.decode_tokens_per_s_high
             yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
-    if s.requests_per_s is not None and s.concurrency > 1:
+    if s.requests_per_s is not None and (s.concurrency > 1 or s.osl == 1):
         low, high = s.requests_per_s_low or 0, s.requests_per_s_high or 0
-        yield "requests", f"{_short(s.requests_per_s)} a second ({_short(low)} to {_short(high)}), each begun when another ends"
+        of = "" if s.tpot_ms is not None else f"; {load}"
+        yield "requests", f"{_short(s.requests_per_s)} a second ({_short(low)} to {_short(high)}), each begun when another ends{of}"
     if s.prefill_tokens_per_s is not None:
         low, high = s.prefill_tokens_per_s_low, s.prefill_tokens_per_s_high
         yield "prompt", f"{s.prefill_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
@@ -536,10 +537,9 @@ def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
     """What the columns of a table are of."""
     first = reports[0]
     loads = {(r.speed.isl, r.speed.osl, r.concurrency) for r in reports}
-    prompt, output = units.format_tokens(first.speed.isl), units.format_tokens(first.speed.osl)
-    load = f"{prompt} prompt and {output} output tokens a request, {first.concurrency:,} at once"
-    if len(loads) > 1:
-        load = "1k prompt and 1k output tokens a request where the context holds them"
+    prompts, outputs, at_once = (sorted(set(values)) for values in zip(*loads, strict=True))
+    load = f"{_span(prompts)} prompt and {_span(outputs)} output tokens a request"
+    load += f", {first.concurrency:,} at once" if len(at_once) == 1 else ", as many at once as the line is of"
     yield f"tokens/s: forecast output of all requests together, {load}; <= is a bound, where nothing is forecast. $/M tokens: of output."
     if any(r.speed.target is not None for r in reports):
         yield "requests: the most at once that keep the target (--tpot, --ttft), or as many as were asked for."
@@ -551,6 +551,12 @@ def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
         yield f"price of {machine}: {of}"
     if len(prices) > _PRICES:
         yield f"prices of the other {len(prices) - _PRICES}: the cheapest listing of each likewise; --format json names them (cost.of)"
+
+
+def _span(tokens: Sequence[int]) -> str:
+    """`4k`, or `512 to 1k`."""
+    ends = [units.format_tokens(n) for n in (tokens[0], tokens[-1])]
+    return " to ".join(dict.fromkeys(ends))
 
 
 _PRICES = 6

@@ -107,8 +107,11 @@ def _graphs(given: Mapping[str, str], ask: Ask, fit: Fit, requests: int) -> Besi
     if measured is not None and each <= measured.batch:
         # The measurements of such batches were run by default too.
         return None
-    of = "no graphs are captured" if not most else f"graphs are captured of batches up to {most:,}, and {each:,} run at once"
-    return Beside(f"{of} ({flag}): kernels are started one by one, and the measurements behind a forecast ran with graphs")
+    of = f"graphs are captured of batches up to {most:,}, and {each:,} run at once" if most else "no graphs are captured"
+    started = "kernels are started one by one, and the measurements behind a forecast ran with graphs"
+    if server(ask.engine).pieces(ask):
+        of, started = "graphs are captured in pieces alone", f"attention's {started} of whole steps"
+    return Beside(f"{of} ({flag}): {started}")
 
 
 def _apart(value: str) -> bool:

@@ -49,7 +49,8 @@ class Of(NamedTuple):
     `params` is how many parameters the model has, `size` what its weights take in bytes, `storage` their type and `arch` the model's
     architecture as GGUF names them. `gpu_layers` is how many layers were on the GPUs, `beside` where else a part ran. `engine` is
     the one that the tool measures, where it measures one alone, `model` what the file calls the model, `gpu` the first of `gpus` that
-    `backends` ran on. `ubatch` is how many tokens of a prompt were multiplied at once, `kv` the type of the cache.
+    `backends` ran on. `ubatch` is how many tokens of a prompt were multiplied at once, `kv` the type of the cache. `quantized` is what a
+    server was told to quantize the weights to.
     """
 
     params: int | None = None
@@ -65,6 +66,7 @@ class Of(NamedTuple):
     backends: tuple[str, ...] = ()
     ubatch: int | None = None
     kv: str = ""
+    quantized: str = ""
 
 
 class Measurement(NamedTuple):
@@ -247,8 +249,13 @@ def _llama_table(text: str, path: str) -> Iterable[Measurement]:
         row = dict(zip(header, cells, strict=False)) if len(header) == len(cells) else {"test": cells[-2:][0], "avg_ts": cells[-1]}
         test = re.fullmatch(r"(pp|tg) ?(\d+)(?: @ d(\d+))?", row["test"])
         rate = _NUMBER.match(row["avg_ts"])
-        if len(cells) < 3 or not test or not rate:
+        if len(cells) < 3 or not test:
             continue
+        if not rate:
+            raise UsageError(
+                f"{path}: t/s of {row['test']} is {row['avg_ts'][:40]!r}: a number was expected",
+                "write the file again with the tool",
+            )
         made: dict[str, Any] = {"n_prompt": 0, "n_gen": 0, "avg_ts": float(rate[0]), "n_depth": int(test[3] or 0)}
         made["n_prompt" if test[1] == "pp" else "n_gen"] = int(test[2])
         for key in ("model_size", "model_n_params"):
@@ -289,18 +296,67 @@ def _served(r: dict[str, Any], path: str) -> Iterable[Measurement]:
             f"{path}: completed is {done:,}: max_concurrency {concurrency:,} was never reached",
             "run it with several times as many prompts as run at once (--num-prompts)",
         )
+    if (drafted := _drafted(r)) is not None:
+        raise UsageError(
+            f"{path}: {drafted}: tokens were drafted, and such a run cannot be compared with a forecast of plain decoding",
+            "measure it without drafts (--speculative-config, --speculative-algorithm)",
+        )
+    running = _number(r, "concurrency", path) if isinstance(r.get("concurrency"), (int, float)) else concurrency
+    if running < _RUNNING * concurrency:
+        raise UsageError(
+            f"{path}: concurrency is {running:g}: so many ran at once on average, and max_concurrency is {concurrency:,}",
+            "run it with several times as many prompts as run at once (--num-prompts)",
+        )
     into, out = (_number(r, key, path, done) for key in ("total_input_tokens", "total_output_tokens"))
     isl, osl = max(1, round(into / done)), max(1, round(out / done))
     _lengths(isl, osl, path, "total_input_tokens", "total_output_tokens")
     # SGLang's own names itself; "openai" may be any server.
     engine = next((name for name in ("sglang", "vllm") if str(r.get("backend") or "").startswith(name)), "")
-    of = Of(engine=engine, model=str(r.get("model_id") or ""))
+    info = r.get("server_info")
+    info = info if isinstance(info, dict) else {}
+    of = Of(
+        engine=engine,
+        model=str(r.get("model_id") or ""),
+        gpus=_ranks(info, path),
+        quantized=str(info.get("quantization") or ""),
+    )
     if osl > 1:
         name = "median_tpot_ms" if "median_tpot_ms" in r else "mean_tpot_ms"
         yield Measurement("decode", isl, osl, concurrency, _number(r, name, path, _ABOVE) / 1000, of)
     name = "median_ttft_ms" if "median_ttft_ms" in r else "mean_ttft_ms"
     if name in r:
         yield Measurement("ttft", isl, osl, concurrency, _number(r, name, path, _ABOVE) / 1000, of)
+
+
+_RUNNING = 0.75
+"""The share of the requests that ran at once on average, at least: at a run's start and end there are fewer."""
+
+
+def _drafted(r: dict[str, Any]) -> str | None:
+    """The key and value that say of a run that tokens were drafted.
+
+    Sources: SGLang 0.5.23, benchmark/serving.py `benchmark` (`accept_length`, `server_info`); vLLM 0.33, benchmarks/serve.py `benchmark`
+    (`spec_decode_*`, written where the server counted drafts).
+    """
+    info = r.get("server_info")
+    info = info if isinstance(info, dict) else {}
+    states = info.get("internal_states")
+    state = states[0] if isinstance(states, list) and states and isinstance(states[0], dict) else {}
+    keys = [key for key in r if key == "accept_length" or key.startswith("spec_")]
+    said = [(key, r[key]) for key in keys]
+    said += [(f"server_info.{key}", info.get(key)) for key in ("speculative_algorithm", "speculative_draft_model_path")]
+    said += [("server_info.internal_states.avg_spec_accept_length", state.get("avg_spec_accept_length"))]
+    return next((f"{key} is {str(value)[:40]}" for key, value in said if value and str(value).lower() != "none"), None)
+
+
+def _ranks(info: dict[str, Any], path: str) -> int | None:
+    """The GPUs of a server of SGLang: `tp_size` counts the ranks of data-parallel attention too (server_args.py)."""
+    if not info.get("tp_size"):
+        return None
+    sizes = [_whole(info, key, path, 1) for key in ("tp_size", "pp_size") if info.get(key)]
+    if info.get("dp_size") and not info.get("enable_dp_attention"):
+        sizes.append(_whole(info, "dp_size", path, 1))
+    return math.prod(sizes)
 
 
 def _lengths(isl: int, osl: int, path: str, into: str, out: str) -> None:
@@ -340,6 +396,7 @@ _PRINTED = {
     "successful requests": "completed", "maximum request concurrency": "max_concurrency", "max request concurrency": "max_concurrency",
     "total input tokens": "total_input_tokens", "total generated tokens": "total_output_tokens", "median tpot (ms)": "median_tpot_ms",
     "mean tpot (ms)": "mean_tpot_ms", "median ttft (ms)": "median_ttft_ms", "mean ttft (ms)": "mean_ttft_ms",
+    "concurrency": "concurrency", "accept length": "accept_length", "acceptance length": "spec_decode_acceptance_length",
     "request rate configured (rps)": "request_rate", "traffic request rate": "request_rate",
 }  # fmt: skip
 """What vLLM's and SGLang's tools print, and the keys of their JSON."""
@@ -479,6 +536,12 @@ def _is_stored(of: Of, model: Candidate, ask: Ask) -> None:
             f" {model.quant}",
             f"--quant {of.storage} is what was measured",
         )
+    if of.quantized and (asked == "plain" or ("fp8" in of.quantized) != ("fp8" in asked)):
+        raise UsageError(
+            f"the file is of weights quantized by {of.quantized[:40]} (server_info), and"
+            f" {'--quant is' if ask.quant else 'those asked about are in'} {model.quant}",
+            "name the storage that was measured (--quant)",
+        )
     one = rank_weights(model.architecture, Placement(1, 1, 1, 1), model.options, model.tensors)
     size = one.bytes + one.cpu_bytes
     if of.size is not None and abs(of.size - size) > STORED * size:
@@ -516,8 +579,9 @@ def _is_of(m: Measurement, loaded: Loaded, ask: Ask) -> None:
     if seen is not None and device.id != "custom" and _SIZE.sub("", seen.id) != _SIZE.sub("", device.id):
         raise UsageError(f"the file is of {of.gpu} (gpu_info), and --gpu is {device.name}", "name the GPU that was measured")
     if of.gpus is not None and of.gpus != ask.gpus.count:
+        where = "gpu_info" if of.gpu else "server_info"
         raise UsageError(
-            f"the file is of {of.gpus} GPUs (gpu_info), and --gpu is {ask.gpus.count} x {device.name}",
+            f"the file is of {of.gpus} GPU{'' if of.gpus == 1 else 's'} ({where}), and --gpu is {ask.gpus.count} x {device.name}",
             f"--gpu {of.gpus}x{device.id}, or measure on as many as are asked about",
         )
     strange = next((name for name in of.backends if device.vendor not in (*_BACKENDS.get(name, (device.vendor,)), "custom")), None)

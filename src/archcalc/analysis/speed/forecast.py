@@ -7,8 +7,19 @@ from typing import Literal, NamedTuple
 
 from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
-from archcalc.analysis.speed.rates import peak
-from archcalc.analysis.speed.terms import BATCH, SERVED, Load, Term, decode, first, prefill, reference
+from archcalc.analysis.speed.terms import (
+    BATCH,
+    ROWS,
+    SERVED,
+    Load,
+    Term,
+    decode,
+    fastest_prompt,
+    first,
+    packing,
+    prefill,
+    reference,
+)
 from archcalc.analysis.speed.work import Work
 from archcalc.engines.placement import Placement
 from archcalc.hardware import Device
@@ -54,7 +65,9 @@ class Forecast(NamedTuple):
     """Of one plan under one load. Times in seconds; rates of all requests and replicas. None where nothing is forecast, and `why`.
 
     `bound_tokens_per_s` is what the bandwidth allows, `floor_s` what the matrix units need for one prompt; `prompt_tokens_per_s` is of one
-    prompt, of which as many as there are `replicas` are read at once; `stands` says what the coefficients were fitted to.
+    prompt, of which as many as there are `replicas` are read at once; `prompts_per_s` is how many prompts all of them read where nothing
+    else is done, short ones several to a step; `stands` says what the coefficients were fitted to. Of requests of one output token `tpot`
+    is the time to that, the first, as there is none between two.
     """
 
     load: Load
@@ -67,6 +80,12 @@ class Forecast(NamedTuple):
     stands: str = ""
     parts: tuple[Part, ...] = ()
     replicas: int = 1
+    prompts_per_s: Interval | None = None
+
+    @property
+    def between(self) -> Interval | None:
+        """The time between two tokens; None of requests that have one."""
+        return None if self.load.osl == 1 else self.tpot
 
     @property
     def basis(self) -> Literal["fitted", "bound"]:
@@ -78,14 +97,17 @@ class Forecast(NamedTuple):
 
     @property
     def requests_per_s(self) -> Interval | None:
-        """Of as many requests as there are at once, each begun when another ends: they over the time of one.
+        """Of as many requests as there are at once, each begun when another ends: they over the time of one, and no more than prompts are
+        read. None where the wait for the first token is not forecast.
 
         Source: Little 1961, doi:10.1287/opre.9.3.383.
         """
-        if self.tpot is None:
+        if self.tpot is None or self.ttft is None:
             return None
-        more, first = self.load.osl - 1, self.ttft or self.tpot
-        return Interval(*(f + more * t for f, t in zip(first, self.tpot, strict=True))).inverse(self.load.concurrency)
+        more = self.load.osl - 1
+        made = Interval(*(f + more * t for f, t in zip(self.ttft, self.tpot, strict=True))).inverse(self.load.concurrency)
+        read = self.prompts_per_s
+        return made if read is None else Interval(*(min(ends) for ends in zip(made, read, strict=True)))
 
     @property
     def output_per_s(self) -> Interval | None:
@@ -121,29 +143,39 @@ def bound_tokens_per_s(
         return None
     bandwidth = device.bandwidth_bytes_per_s
     p = work.placement
-    each = -(-load.concurrency // p.dp)
-    read = work.floor_bytes(each, load.isl, each)
-    if bandwidth is None or not read or not work.decodes:
+    if bandwidth is None or not work.floor_bytes(1, load.isl, 1) or not work.decodes:
         return None
     far = work.floor_away() if away is not None else 0.0
-    seconds = (read - far) / bandwidth + (far / away if away else 0.0)
-    # Stages work on different sequences at once, where there are as many.
-    return faster * p.dp * each * min(p.pp, each) / seconds
+
+    def rate(requests: int) -> float:
+        # Stages work on different sequences at once, each on its share of them, and no more stages than there are sequences.
+        at_once = requests / min(p.pp, requests)
+        read = work.floor_bytes(requests, load.isl, at_once)
+        return requests / ((read - far) / bandwidth + (far / away if away else 0.0))
+
+    # Shared out evenly they are fastest; a replica without any adds nothing.
+    fewer, fuller = divmod(load.concurrency, p.dp)
+    return faster * (fuller * rate(fewer + 1) + ((p.dp - fuller) * rate(fewer) if fewer else 0.0))
 
 
-def floor_s(work: Work, device: Device, quant: str, isl: int) -> float | None:
+def floor_s(work: Work, device: Device, engine: str, isl: int) -> float | None:
     """The least seconds of one prompt; None where no matrix rate is published."""
-    rate = peak(device, quant)
     # Replicas that share experts read a prompt's tokens together; of a dense model one replica reads all of it.
     gpus = work.placement.tp * work.placement.pp * (work.placement.dp if work.experts else 1)
-    return None if rate is None else work.prefill_flops(isl) / (gpus * rate.flops_per_s)
+    least = fastest_prompt(work, device, isl, engine)
+    return None if least is None else sum(part.seconds for part in least) / gpus
 
 
 def over_network(placement: Placement, moe: bool, device: Device) -> bool:
-    """Whether sums are made between machines in each layer, of which the forecast has no term: tensor parallelism over several, and experts
-    that are split by columns over several."""
-    ways = placement.tp * placement.dp if moe and placement.ep == 1 else placement.tp
+    """Whether each layer exchanges between machines, of which the forecast has no term: tensor parallelism over several, and experts that
+    lie on several, split by columns (sums) or spread (every token is sent to its experts' ranks and back)."""
+    ways = placement.tp * placement.dp if moe else placement.tp
     return ways > device.per_machine
+
+
+def _crosses(placement: Placement, device: Device) -> str:
+    what = "sums" if placement.tp > device.per_machine or placement.ep == 1 else "exchange of tokens between experts' ranks"
+    return f"each layer's {what} cross{'' if what == 'sums' else 'es'} the network between machines, and the forecast has no term for that"
 
 
 def forecast(
@@ -159,13 +191,16 @@ def forecast(
 ) -> Forecast:
     """Forecast a plan that fits. With `parts` every term is kept; `away` is the bandwidth to weights in the CPU's memory, `other` what the
     engine is told that nothing was measured with."""
-    bound, floor = bound_tokens_per_s(work, device, load, away, other), floor_s(work, device, quant, load.isl)
+    bound, floor = bound_tokens_per_s(work, device, load, away, other), floor_s(work, device, engine, load.isl)
     none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
     if not work.decodes:
         what = "an encoder decodes no tokens" if work.encodes else "without a head for its vocabulary it writes no tokens"
         if work.refines:
             what = "a diffusion model writes its text in passes over all of it"
         return none._replace(why=f"{what}, and none was measured reading its input")
+    if work.crosses:
+        held = "an encoder reads the input: its work before the first token, and what each step reads of the cache of its output"
+        return none._replace(why=f"{held}, stand in no term; the bounds are of the decoder alone")
     if device.bandwidth_bytes_per_s is None:
         custom = device.vendor == "custom"
         held = f"nothing is known of the bandwidth of a {device.name}" if custom else f"no bandwidth is published for {device.name}"
@@ -185,7 +220,7 @@ def forecast(
     if engine in SERVED and _otherwise(quant):
         return none._replace(why=f"no measurements of {engine} with weights in {quant} stand behind a forecast")
     if over_network(work.placement, work.experts > 0, device):
-        return none._replace(why="each layer's sums cross the network between machines, and the forecast has no term for that")
+        return none._replace(why=_crosses(work.placement, device))
     fits = known(engine, device)
     if fits is None:
         instead = next((name for name in ENGINES if known(name, device) is not None), None)
@@ -195,20 +230,21 @@ def forecast(
     together = load.concurrency > work.placement.dp and engine not in SERVED
     if together and engine not in BATCHED:
         return none._replace(why=f"no measurements of {engine} with several sequences at once stand behind a forecast")
-    if together and reference(device, quant, engine) is None:
+    if together and reference(device, engine) is None:
         return none._replace(why=f"no matrix rate is published for {device.name}, which products of several sequences need")
     kept: list[Part] = []
     found: dict[str, Interval] = {}
+    packed, prompts = 1, None
     missing: list[str] = []
-    if reference(device, quant, engine) is None:
+    if reference(device, engine) is None:
         missing.append(f"no matrix rate is published for {device.name}: nothing is said of prompts")
-    stands = _stands(fits) + _calibrated(calibration)
-    for phase, needed in _phases(work, device, quant, engine, load).items():
+    stands = _stands(fits) + _calibrated(calibration) + _bridged(work, device)
+    for phase, needed in _phases(work, device, engine, load).items():
         errors = fits.errors.get(phase)
         if errors is None:
             missing.append(f"{phase}: too few sources")
             continue
-        if phase != "decode" and engine in SERVED and load.batch and load.batch < min(load.isl, _USUAL_STEP):
+        if phase != "decode" and engine in SERVED and load.batch and _small_step(load, work):
             missing.append(f"{phase}: prompts were measured with {_USUAL_STEP:,} tokens of a step and more, not {load.batch:,}")
             continue
         if phase == "prefill" and engine not in SERVED and work.experts and load.batch and not _usual(load, engine):
@@ -231,6 +267,10 @@ def forecast(
             missing.append(f"{phase}: {', '.join(lacking)} {'stand' if len(lacking) > 1 else 'stands'} on fewer than three sources")
             continue
         found[phase] = _interval(sum(t.quantity * fits.terms[t.name].value for t in terms), errors, phase, calibration)
+        if phase == "prefill":
+            packed, times = packing(work, load, engine)
+            seconds = sum(t.quantity * fits.terms[t.name].value * (times if t.name in ROWS else 1) for t in terms)
+            prompts = _interval(seconds, errors, phase, calibration)
         if parts:
             kept += (_part(phase, t, fits) for t in terms)
     tpot, prompt, ttft = found.get("decode"), found.get("prefill"), found.get("ttft")
@@ -240,6 +280,15 @@ def forecast(
         # Of requests that come at once the first waits for its own prompt, the last for all of them.
         each = -(-load.concurrency // work.placement.dp)
         ttft = Interval((each + 1) / 2 * prompt.value + tpot.value, prompt.low + tpot.low, each * prompt.high + tpot.high)
+    if ttft is not None:
+        ttft = _within(ttft, floor or 0.0)
+    replicas = 1 if work.experts else work.placement.dp
+    read = None if prompts is None else _within(prompts, packed * (floor or 0.0)).inverse(packed * replicas)
+    if load.osl == 1:
+        if ttft is not None and read is not None:
+            # The first token is all of a request: it takes as long as others of which one ends when it begins.
+            ttft = Interval(*(max(ends) for ends in zip(ttft, read.inverse(load.concurrency), strict=True)))
+        tpot = ttft
     return none._replace(
         tpot=tpot,
         ttft=ttft,
@@ -247,7 +296,8 @@ def forecast(
         why="; ".join(missing) or None,
         stands=stands,
         parts=tuple(kept),
-        replicas=1 if work.experts else work.placement.dp,
+        replicas=replicas,
+        prompts_per_s=read,
     )
 
 
@@ -265,18 +315,16 @@ def _otherwise(quant: str) -> bool:
     return canonical(quant) in _SLOW or bool(file_type_of(quant))
 
 
-def _phases(
-    work: Work, device: Device, quant: str, engine: str, load: Load
-) -> dict[Literal["decode", "prefill", "ttft"], list[Term]]:
+def _phases(work: Work, device: Device, engine: str, load: Load) -> dict[Literal["decode", "prefill", "ttft"], list[Term]]:
     found: dict[Literal["decode", "prefill", "ttft"], list[Term]] = {}
     if work.dense_bytes:
-        found["decode"] = decode(work, device, quant, load, engine)
+        found["decode"] = decode(work, device, load, engine)
     try:
         if engine in SERVED:
-            found["ttft"] = first(work, device, quant, load, engine)
-            found["prefill"] = first(work, device, quant, load._replace(concurrency=1), engine)
+            found["ttft"] = first(work, device, load, engine)
+            found["prefill"] = first(work, device, load._replace(concurrency=1), engine)
         else:
-            found["prefill"] = prefill(work, device, quant, load.isl, engine, load.batch)
+            found["prefill"] = prefill(work, device, load.isl, engine, load.batch)
     except ValueError:
         # No matrix rate is published: nothing is said of prompts.
         pass
@@ -289,6 +337,12 @@ def _interval(seconds: float, errors: Errors, phase: str, calibration: Calibrati
         seconds, spread = factor * seconds, calibration.spreads[name]
         return Interval(seconds, seconds / spread, seconds * spread)
     return Interval(seconds, seconds * errors.low, seconds * errors.high)
+
+
+def _small_step(load: Load, work: Work) -> bool:
+    """Whether steps are smaller than the measured ones and take no whole prompt beside a token of each other sequence of a replica."""
+    others = -(-load.concurrency // work.placement.dp) - 1
+    return load.batch is not None and load.batch < _USUAL_STEP and load.batch < load.isl + others
 
 
 def _wider(errors: Errors, other: Errors) -> Errors:
@@ -312,6 +366,17 @@ def _calibrated(calibration: Calibration | None) -> str:
     factors = " and ".join(f"{phase} x {factor:.3g}" for phase, factor in calibration.factors.items())
     of = f" of {calibration.source}" if calibration.source else ""
     return f"; times {factors} by {calibration.rows} measurements of this host{of} (--calibration)"
+
+
+def _bridged(work: Work, device: Device) -> str:
+    """What is taken of cards that only a bridge joins."""
+    p = work.placement
+    ranks = p.tp * (p.dp if work.experts else 1)
+    if not device.bridge or ranks == 1:
+        return ""
+    if ranks > device.bridge:
+        return f"; {ranks} cards exchange over PCIe: a bridge of {device.link} joins {device.bridge} of them"
+    return f"; the {ranks} cards are taken to be joined by a bridge ({device.link}), which is sold apart"
 
 
 def _usual(load: Load, engine: str) -> bool:

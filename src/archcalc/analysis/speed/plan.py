@@ -23,7 +23,7 @@ from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.engine import server
 from archcalc.engines.placement import ComponentBytes, Placement, rank_weights
 from archcalc.errors import ArchcalcError, UsageError
-from archcalc.hardware import offers
+from archcalc.hardware import rent
 
 _ELEMENT = {
     "fp8": 1.0,
@@ -122,7 +122,8 @@ def _work(found: Plans, fit: Fit) -> Work:
     else:
         # The fullest stage is not all of them.
         components = rank_weights(model.architecture, p._replace(pp=1), model.options, model.tensors).components
-    return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left)
+    cached = "fp8" if fit.kv_dtype.startswith("fp8") else ""
+    return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left, cached)
 
 
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:
@@ -168,7 +169,9 @@ def _prompt_batch(fit: Fit, ask: Ask, wanted: Wanted) -> int | None:
     if ask.own is not None and hasattr(ask.own, "ubatch"):
         return int(ask.own.ubatch)
     served = server(ask.engine).torch and wanted.engine is None
-    return fit.budget.batched_tokens if served and (ask.own is not None or ask.batched_tokens is not None) else None
+    if not served or (ask.own is None and ask.batched_tokens is None):
+        return None
+    return min(fit.budget.batched_tokens, getattr(ask.own, "prompt_step", None) or fit.budget.batched_tokens)
 
 
 class _Waits(NamedTuple):
@@ -294,7 +297,7 @@ def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | 
 
 def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> report.FitSpeed:
     """As printed."""
-    tpot, ttft, rate, prompt = made.tpot, made.ttft, made.tokens_per_s, made.prompt_tokens_per_s
+    tpot, ttft, rate, prompt = made.between, made.ttft, made.tokens_per_s, made.prompt_tokens_per_s
 
     t, f, r, q = (_ends(x, scale, digits) for x, scale, digits in ((tpot, 1000, 3), (ttft, 1000, 3), (rate, 1, 1), (prompt, 1, 1)))
     requests = _ends(made.requests_per_s, 1, 4)
@@ -357,9 +360,12 @@ def missed(target: Target | None, wanted: Wanted) -> str | None:
     token, first = keeps(target.tpot, target.ttft.high if target.ttft else None)
     if wanted.tpot is not None and token > wanted.tpot:
         missed.append(f"{_time(target.tpot)} a token, {_time(token)} with the margin")
-    if wanted.ttft is not None and first > wanted.ttft:
-        middle = target.ttft and f"{_time(target.ttft.value)} to the first token, {_time(first)} at the end of its 80 %"
-        missed.append(middle or "no forecast to the first token")
+    if wanted.ttft is not None and target.ttft is not None and first > wanted.ttft:
+        missed.append(f"{_time(target.ttft.value)} to the first token, {_time(first)} at the end of its 80 %")
+    if wanted.ttft is not None and target.ttft is None:
+        unknown = "the first token is not forecast, so nothing shows that --ttft is kept"
+        slow = f"; the nearest plan comes to {' and '.join(missed)}, at {target.concurrency:,} at once" if missed else ""
+        return unknown + slow
     return f"no plan that fits keeps it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once"
 
 
@@ -368,9 +374,9 @@ def _time(seconds: float) -> str:
 
 
 def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
-    """What the tokens cost at the cheapest list price of such a machine; None where there is none."""
+    """What the tokens cost at the list price of the instance that is named, else of the cheapest such machine; None where there is none."""
     device = ask.gpus.device
-    priced = offers(device.id, ask.gpus.count) if device.vendor != "custom" else []
+    priced = rent(ask.gpus)
     if not priced:
         return None
     usd, instances, offer = priced[0]
@@ -411,7 +417,7 @@ def _bounds(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> For
     return Forecast(
         load,
         bound_tokens_per_s=bound_tokens_per_s(made, device, load, away_bytes_per_s(ask, wanted), other),
-        floor_s=floor_s(made, device, found.model.quant, load.isl),
+        floor_s=floor_s(made, device, wanted.engine or ask.engine, load.isl),
     )
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from archcalc.analysis.roofline import Rate
-from archcalc.analysis.speed.rates import peak
+from archcalc.analysis.speed.rates import peak, scores
 from archcalc.analysis.speed.work import Work
 from archcalc.hardware import Device
 
@@ -25,6 +25,8 @@ PROMPTS = frozenset(
     {"prompt_products", "prompt_experts", "prompt_rows", "prompt_scores", "prompt_read", "prompt_layer", "prompt_moe_layer"}
 )
 """The terms of a prompt of an engine that reads it alone."""
+ROWS = frozenset({"own_prompt", "prompt_products", "prompt_experts", "prompt_scores"})
+"""The terms of a prompt that grow with how many are read at once; the others are of a pass."""
 _LAPTOP_LINK = 16 * 10**9
 
 
@@ -48,7 +50,7 @@ class Term(NamedTuple):
     formula: str
 
 
-def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> list[Term]:
+def decode(work: Work, device: Device, load: Load, engine: str) -> list[Term]:
     """The terms of the time between two tokens of a sequence, in seconds at the published rates, or counts.
 
     Raises `ValueError` where the device's bandwidth is not published.
@@ -81,7 +83,7 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
     others = max(0, load.concurrency - p.dp) / load.osl
     gpus = p.tp * p.dp * p.pp
     if ranks > 1:
-        link = link_bytes_per_s(device)
+        link = link_bytes_per_s(device, ranks)
         sent = 2 * work.layers * each * work.sent_bytes * 2 * (ranks - 1) / ranks
         terms.append(Term("message", 2.0 * work.layers, f"2 x {work.layers:g} layers"))
         terms.append(
@@ -91,35 +93,34 @@ def decode(work: Work, device: Device, quant: str, load: Load, engine: str) -> l
                 f"2 x {work.layers:g} layers x {each:g} x {work.sent_bytes:,} B x 2 x {ranks - 1}/{ranks} / link",
             )
         )
-    if each > 1:
-        rate = reference(device, quant, engine)
-        if rate is not None:
-            flops = each * work.decode_flops(context) / p.tp
-            terms.append(Term("products", flops / rate.flops_per_s, f"{flops:.3g} operations / {rate.flops_per_s:.3g} a second"))
+    rate = reference(device, engine)
+    if each > 1 and rate is not None:
+        step = _of_token(work, device, context, engine)
+        terms.append(Term("products", each / p.tp * _seconds(step), f"{each / p.tp:g} x ({_said(step)})"))
     if served:
         terms.append(Term("sequence", each, f"{each:g} sequences of a replica"))
-        rate = reference(device, quant, engine)
         if rate is not None:
-            begun = others / gpus / rate.flops_per_s
-            routed = work.routed_flops * load.isl
-            rest = work.prefill_flops(load.isl) - routed
-            text = f"{max(0, load.concurrency - p.dp)} / {load.osl} prompts of others a step x {{:.3g}} operations / {gpus} GPUs"
-            terms.append(Term("prompts", begun * rest, text.format(rest)))
-            terms.append(Term("prompts_experts", begun * routed, text.format(routed)))
+            prompt = _of_prompt(work, device, load.isl, engine) or []
+            text = f"{max(0, load.concurrency - p.dp)} / {load.osl} prompts of others a step x ({{}}) / {gpus} GPUs"
+            for name, part in (
+                ("prompts", [q for q in prompt if not q.routed]),
+                ("prompts_experts", [q for q in prompt if q.routed]),
+            ):
+                terms.append(Term(name, others / gpus * _seconds(part), text.format(_said(part) or "none")))
     elif each > 1 and load.isl and rate is not None:
         # llama-server reads the prompts of new requests in the steps of the others: tools/server/server.cpp `update_slots`, 0c1e57098.
         at_once = BATCH[engine] if work.experts or not load.batch else load.batch
         passes = -(-load.isl // min(load.isl, at_once))
-        terms += _joining(prefill(work, device, quant, load.isl, engine, at_once), others, passes)
+        terms += _joining(prefill(work, device, load.isl, engine, at_once), others, passes)
     return terms
 
 
-def prefill(work: Work, device: Device, quant: str, isl: int, engine: str, at_once: int | None = None) -> list[Term]:
+def prefill(work: Work, device: Device, isl: int, engine: str, at_once: int | None = None) -> list[Term]:
     """The terms of the time of one prompt, of which `at_once` tokens are multiplied together (by default as many as the engine takes).
 
     Raises `ValueError` where a rate that they need is not published.
     """
-    rate, bandwidth = reference(device, quant, engine), device.bandwidth_bytes_per_s
+    rate, bandwidth = reference(device, engine), device.bandwidth_bytes_per_s
     if rate is None or bandwidth is None:
         raise ValueError("rate")
     p = work.placement
@@ -127,15 +128,15 @@ def prefill(work: Work, device: Device, quant: str, isl: int, engine: str, at_on
     batch = min(isl, at_once or BATCH.get(engine, 2048))
     passes = -(-isl // batch)
     routed = work.routed_flops * isl
-    scores = work.prefill_flops(isl) - (work.flops_per_token - work.head_flops) * isl - work.head_flops
-    dense = work.prefill_flops(isl) - scores - routed
+    attention = work.prompt_scores(isl)
+    dense = work.prefill_flops(isl) - attention - routed
     # An expert sees few tokens of a batch, and a product of few rows takes as long as one of more.
     idle = routed * work.experts / (work.active * batch) if work.active else 0.0
     read = passes * (work.dense_bytes + work.expert_bytes * work.visited(batch)) / bandwidth
     if p.pp > 1:
         # Stages work on different batches of the prompt at once.
         gpus *= passes * p.pp / (passes + p.pp - 1)
-    per, half = rate.flops_per_s * gpus, (reference(device, "bf16", engine) or rate).flops_per_s * gpus
+    per = rate.flops_per_s * gpus
     return [
         Term("prompt_products", dense / per, f"{dense:.3g} operations / {per:.3g} a second ({rate.dtype})"),
         Term("prompt_experts", routed / per, f"{routed:.3g} operations of experts"),
@@ -144,7 +145,7 @@ def prefill(work: Work, device: Device, quant: str, isl: int, engine: str, at_on
             idle / per,
             f"the same x {work.experts}/({work.active} x {batch}): one more row of each expert" if idle else "",
         ),
-        Term("prompt_scores", scores / half, f"{scores:.3g} operations of attention / {half:.3g} a second (16 bits)"),
+        Term("prompt_scores", attention / per, f"{attention:.3g} operations of attention / {per:.3g} a second (16 bits)"),
         Term("prompt_read", read, f"{passes} passes over the weights"),
         Term("prompt_layer", work.layers * passes, f"{work.layers:g} layers x {passes} passes"),
         Term("prompt_moe_layer", float(work.moe_layers * passes), f"{work.moe_layers} layers of experts x {passes} passes"),
@@ -158,7 +159,7 @@ def _joining(prompt: list[Term], begun: float, passes: int) -> list[Term]:
     return [Term(t.name, x * t.quantity, f"{x:.3g} prompts a step x {t.formula}") for t, x in zip(prompt, shares, strict=True)]
 
 
-def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> list[Term]:
+def first(work: Work, device: Device, load: Load, engine: str) -> list[Term]:
     """The terms of the time to the first token of an engine that serves many at once.
 
     A prompt is read in passes, each of which reads the weights and starts every layer's kernels, behind those of others and the step that
@@ -167,25 +168,25 @@ def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> li
 
     Raises `ValueError` where no matrix rate or bandwidth is published.
     """
-    rate, bandwidth = reference(device, quant, engine), device.bandwidth_bytes_per_s
-    if rate is None or bandwidth is None:
+    bandwidth = device.bandwidth_bytes_per_s
+    if reference(device, engine) is None or bandwidth is None:
         raise ValueError("rate")
     p = work.placement
-    flops = work.prefill_flops(load.isl)
-    alone = flops / (rate.flops_per_s * p.tp * p.pp * p.dp)
+    prompt = _of_prompt(work, device, load.isl, engine) or []
+    alone = _seconds(prompt) / (p.tp * p.pp * p.dp)
     passes = -(-load.isl // BATCH.get(engine, 2048))
     # A replica reads a prompt, all of them its experts; stages work on different passes of it at once.
-    routed = work.routed_flops * load.isl / (p.dp if work.experts else 1)
-    own = (flops - work.routed_flops * load.isl + routed) / (rate.flops_per_s * p.tp * p.pp * passes / (passes + p.pp - 1))
+    shared = p.dp if work.experts else 1
+    own = sum(q.seconds / (shared if q.routed else 1) for q in prompt) / (p.tp * p.pp * passes / (passes + p.pp - 1))
     read = work.dense_bytes + work.expert_bytes * work.visited(min(load.isl, BATCH.get(engine, 2048)))
     each = max(1.0, load.concurrency / p.dp)
     step = work.dense_bytes + work.expert_bytes * work.visited(load.concurrency) + each * work.cache_bytes(load.isl + load.osl / 2)
     # Replicas of a dense model wait for none of each other's; those that share experts run in step.
     replicas = 1 if work.experts else p.dp
     others = max(0.0, load.concurrency / replicas - 1)
-    text = f"{flops:.3g} operations / {p.tp * p.pp * p.dp} GPUs / {rate.flops_per_s:.3g} a second"
+    text = f"({_said(prompt)}) / {p.tp * p.pp * p.dp} GPUs"
     return [
-        Term("own_prompt", own, f"{own:.3g} s at {rate.flops_per_s:.3g} operations a second of each of a replica's GPUs"),
+        Term("own_prompt", own, f"{own:.3g} s: ({_said(prompt)}) on a replica's GPUs"),
         Term("own_read", passes * read / bandwidth, f"{passes} passes x {read:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
         Term("own_layer", work.layers * passes, f"{work.layers:g} layers x {passes} passes"),
         Term("own_step", step / bandwidth, f"a step before it: {step:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
@@ -195,22 +196,93 @@ def first(work: Work, device: Device, quant: str, load: Load, engine: str) -> li
     ]
 
 
-def reference(device: Device, quant: str, engine: str) -> Rate | None:
-    """The rate that coefficients of products refer to.
+def packing(work: Work, load: Load, engine: str) -> tuple[int, float]:
+    """How many prompts one pass reads where nothing else is done, of a replica or of all that share experts, and how many times as long
+    as one its products take."""
+    p = work.placement
+    ways = min(load.concurrency, p.dp) if work.experts else 1
+    each = -(-load.concurrency // p.dp)
+    rows = max(1, min(each, BATCH.get(engine, 2048) // load.isl))
+    # Replicas that share experts multiply the rest of a prompt alone, and its experts together.
+    routed = work.routed_flops * load.isl / p.dp if ways > 1 else 0.0
+    alone = work.prefill_flops(load.isl) - routed * p.dp
+    return rows * ways, rows * (alone + ways * routed) / (alone + routed)
 
-    llama.cpp and MLX come near the rate of 16 bits whatever a block's format, as they widen it on the way; the others near that of the
-    format.
+
+class Spent(NamedTuple):
+    """Operations of one type, and the rate that one GPU makes them at; `routed` are those of routed experts."""
+
+    flops: float
+    rate: Rate
+    routed: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return self.flops / self.rate.flops_per_s
+
+
+def _seconds(parts: list[Spent]) -> float:
+    return sum(part.seconds for part in parts)
+
+
+def _said(parts: list[Spent]) -> str:
+    of: dict[Rate, float] = {}
+    for part in parts:
+        of[part.rate] = of.get(part.rate, 0.0) + part.flops
+    return " + ".join(f"{n:.3g} operations / {rate.flops_per_s:.3g} a second ({rate.dtype})" for rate, n in of.items() if n)
+
+
+def _spent(work: Work, device: Device, tokens: float, rows: float, alone: bool) -> list[Spent] | None:
+    """The matrices of so many tokens, of which the head makes so many rows; None where a rate is not published."""
+    found = []
+    for p in work.products:
+        rate = peak(device, p.kind, alone)
+        if rate is None:
+            return None
+        found.append(Spent((p.flops - p.head - p.routed) * tokens + p.head * rows, rate))
+        if p.routed:
+            found.append(Spent(p.routed * tokens, rate, routed=True))
+    return found
+
+
+def fastest_prompt(work: Work, device: Device, isl: int, engine: str) -> list[Spent] | None:
+    """The least that a prompt takes of one GPU, at the peak rates of what it is multiplied in; None where no matrix rate is published.
+
+    Attention over an FP8 cache is taken to be in FP8 wherever the device has it.
     """
-    return peak(device, quant if engine in SERVED else "bf16")
+    return _of_prompt(work, device, isl, engine, latent=False)
+
+
+def _of_prompt(work: Work, device: Device, isl: int, engine: str, latent: bool | None = None) -> list[Spent] | None:
+    alone = engine not in SERVED
+    made = _spent(work, device, isl, 1, alone)
+    rate = scores(device, work.cached, alone, work.latent > 0 if latent is None else latent)
+    return None if made is None or rate is None else [*made, Spent(work.prompt_scores(isl), rate)]
+
+
+def _of_token(work: Work, device: Device, context: float, engine: str) -> list[Spent]:
+    """What a token that sees so many others takes; engines for one user widen every block to 16 bits on the way."""
+    attention = sum(s.of(context) for s in work.scores)
+    if engine not in SERVED:
+        rate = reference(device, engine)
+        return [] if rate is None else [Spent(work.flops_per_token + attention, rate)]
+    made, rate = _spent(work, device, 1, 1, False), scores(device, work.cached)
+    return [] if made is None or rate is None else [*made, Spent(attention, rate)]
+
+
+def reference(device: Device, engine: str) -> Rate | None:
+    """The rate of 16 bits, which coefficients of an engine for one user refer to: llama.cpp and MLX come near it whatever a block's
+    format, as they widen it on the way; those of the others refer to what each matrix is multiplied in."""
+    return peak(device, "fp16", engine not in SERVED)
 
 
 SERVED = frozenset({"vllm", "sglang", "tensorrt-llm"})
 """Engines that serve many requests at once, and split layers among GPUs."""
 
 
-def link_bytes_per_s(device: Device) -> float:
-    """What a GPU sends its peers in one direction: half its links, or PCIe."""
-    if device.link_bytes_per_s:
+def link_bytes_per_s(device: Device, ranks: int) -> float:
+    """What each of so many GPUs sends its peers in one direction: half its links, or PCIe, as where they are more than a bridge joins."""
+    if device.link_bytes_per_s and (not device.bridge or ranks <= device.bridge):
         return device.link_bytes_per_s / 2
     return float(device.pcie_bytes_per_s or _LAPTOP_LINK)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from archcalc.analysis.flops import attention_terms, decode_flops, head_flops
+from archcalc.analysis.speed.products import Product, products
 from archcalc.engines.placement import ComponentBytes, Placement
 from archcalc.model import Architecture, Cache
 
@@ -37,8 +38,10 @@ class Work(NamedTuple):
     state, `indexed` those that choose by an index what they attend to, `latent` those of latent attention, `routed_flops` what of
     `flops_per_token` is of routed experts, `sent_bytes` what a token's activations take at each crossing of ranks. `decodes` is false
     of an encoder, which reads its whole input at once and keeps nothing of it (`encodes`), of a diffusion model (`refines`), and of
-    one without a head. `away_bytes` and `away_expert_bytes` are what of the weights, which the others count too, lies in the CPU's
-    memory.
+    one without a head. `products` are `flops_per_token` by what they are multiplied in, `cached` is what the cache is in, as `rates.scores`
+    names it. `crosses` is true where layers read what an encoder made of an input, of which nothing here counts the encoder's work and the
+    keys and values that are kept of it. `away_bytes` and `away_expert_bytes` are what of the weights, which the others count too, lies in
+    the CPU's memory.
     """
 
     dense_bytes: int
@@ -64,6 +67,9 @@ class Work(NamedTuple):
     encodes: bool = False
     away_bytes: int = 0
     away_expert_bytes: int = 0
+    crosses: bool = False
+    products: tuple[Product, ...] = ()
+    cached: str = ""
 
     @property
     def away(self) -> int:
@@ -80,7 +86,7 @@ class Work(NamedTuple):
             return 0.0
         return float(1 - (1 - self.active / self.experts) ** max(1.0, tokens))
 
-    def floor_bytes(self, tokens: int, context: int, sequences: int) -> float:
+    def floor_bytes(self, tokens: int, context: int, sequences: float) -> float:
         """The fewest bytes that a step can read on a rank: at least one token's experts, however many tokens choose alike."""
         return self.dense_bytes + self.expert_bytes * self._least + sequences * self.cache_bytes(context)
 
@@ -98,10 +104,11 @@ class Work(NamedTuple):
 
     def prefill_flops(self, tokens: int, before: int = 0) -> float:
         """Operations to read a prompt of so many tokens behind `before` others; the head makes one row of it alone."""
-        total = float((self.flops_per_token - self.head_flops) * tokens + self.head_flops)
-        for s in self.prefill_scores:
-            total += s.bytes * _visible(tokens, before, s)
-        return total
+        return (self.flops_per_token - self.head_flops) * tokens + self.head_flops + self.prompt_scores(tokens, before)
+
+    def prompt_scores(self, tokens: int, before: int = 0) -> float:
+        """What of them are attention's own products, of queries with keys and of weights with values."""
+        return sum(s.bytes * _visible(tokens, before, s) for s in self.prefill_scores)
 
 
 def _visible(tokens: int, before: int, s: Reads) -> float:
@@ -121,9 +128,10 @@ def work(
     placement: Placement,
     kv_bytes: float,
     left: Iterable[ComponentBytes] = (),
+    cached: str = "",
 ) -> Work:
     """The work of a step. `components` are the weights of one rank over all stages, those of them in the CPU's memory too, which `left`
-    are; `kv_bytes` the bytes of a cached element."""
+    are; `kv_bytes` the bytes of a cached element, `cached` its kind where attention may multiply in it."""
     facts = architecture.facts
     moe = facts.moe
     dense = experts = head = tied = 0
@@ -192,6 +200,9 @@ def work(
         refines=architecture.refines,
         away_bytes=away - away_experts,
         away_expert_bytes=away_experts,
+        crosses=architecture.crosses,
+        products=products(architecture, total.matmul + total.scan, head_flops(architecture), routed),
+        cached=cached,
     )
 
 

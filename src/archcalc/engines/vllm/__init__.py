@@ -322,6 +322,11 @@ class Vllm(Server):
 
         return largest_whole(ask.gpus.device, ask.version, fit.budget.sequences, fit.budget.batched_tokens, ask.own)
 
+    def pieces(self, ask: Ask) -> bool:
+        """vLLM 0.33, config/vllm.py `OPTIMIZATION_LEVEL_01`; compilation/backends.py splits a graph at attention."""
+        own = ask.own
+        return own is not None and own.graphs and own.compiled and own.piece_graphs and not own.whole_graphs
+
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.vllm.command import command
 

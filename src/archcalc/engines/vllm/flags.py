@@ -289,6 +289,10 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
         own["prefix_caching"] = bool(caching) and str(caching).lower() not in ("false", "0")
     if (chunked := read.get("--enable-chunked-prefill")) is not None:
         own["chunked"] = bool(chunked) and str(chunked).lower() not in ("false", "0")
+    # v1/core/sched/scheduler.py `schedule`: the most tokens of one prompt in a step, and of all.
+    steps = [int(n) for flag in ("--long-prefill-token-threshold", "--max-num-scheduled-tokens") if (n := read.get(flag))]
+    if steps:
+        own["prompt_step"] = max(1, min(steps))
     if (block := read.get("--block-size")) is not None:
         own["block_size"] = _positive("--block-size", int(block))
     if read.get("--disable-hybrid-kv-cache-manager"):

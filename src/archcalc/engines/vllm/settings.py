@@ -69,3 +69,4 @@ class Settings(NamedTuple):
     ranked: bool = False
     expanded: bool = False
     pools: bool | None = None
+    prompt_step: int | None = None

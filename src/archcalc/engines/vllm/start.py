@@ -107,7 +107,10 @@ layers/quantization/compressed_tensors/schemes/ and compressed_tensors.py `_chec
 
 
 def scheme_kernels(version: str | None, stored: Mapping[str, Any] | None, capability: tuple[int, int] | None) -> str | None:
-    """Why a scheme of compressed-tensors has no kernels on this GPU; None where it has, or where it is not known."""
+    """Why a scheme of compressed-tensors, or INT8 of another method, has no kernels on this GPU; None where it has, or where it is not
+    known."""
+    if why := int8_kernels(stored, capability):
+        return why
     if not stored or stored.get("quant_method") != "compressed-tensors":
         return None
     groups = stored.get("config_groups")
@@ -120,6 +123,44 @@ def scheme_kernels(version: str | None, stored: Mapping[str, Any] | None, capabi
         if why := lacking("vLLM", name, least, capability):
             return why
     return None
+
+
+INT8_BELOW = (10, 0)
+"""Linear layers of INT8 weights and activations are CUTLASS's on CUDA, which has none for Blackwell: vLLM 0.11 to 0.33,
+csrc/quantization/w8a8/cutlass/scaled_mm_c3x_sm100.cu and _sm120.cu (no function for INT8), c3x/scaled_mm_helper.hpp ("Int8 not supported on
+SM"), kernels/linear/__init__.py `_POSSIBLE_INT8_KERNELS` (the first is taken to run on any CUDA), docs/features/quantization/
+int8_w8a8.md. Experts alone are multiplied by Triton's kernels, and weights alone by Marlin's."""
+
+
+def int8_kernels(stored: Mapping[str, Any] | None, capability: tuple[int, int] | None) -> str | None:
+    """Why linear layers of INT8 weights and activations are not multiplied on this GPU; None where they are, or there are none."""
+    if capability is None or capability < INT8_BELOW or not _int8_linear(stored or {}):
+        return None
+    return (
+        f"vLLM multiplies weights and activations of INT8 up to compute capability 9.x alone, and this GPU has"
+        f" {capability[0]}.{capability[1]}: FP8 runs there"
+    )
+
+
+def _int8_linear(stored: Mapping[str, Any]) -> bool:
+    method = stored.get("quant_method")
+    if method == "quark":
+        whole = stored.get("global_quant_config")
+        return isinstance(whole, Mapping) and all(
+            isinstance(part := whole.get(name), Mapping) and part.get("dtype") == "int8" for name in ("weight", "input_tensors")
+        )
+    groups = stored.get("config_groups")
+    if method != "compressed-tensors" or not isinstance(groups, Mapping):
+        return False
+    for group in groups.values():
+        parts = [group.get(name) for name in ("weights", "input_activations")] if isinstance(group, Mapping) else []
+        eight = len(parts) == 2 and all(
+            isinstance(part, Mapping) and part.get("type", "int") == "int" and part.get("num_bits", 8) == 8 for part in parts
+        )
+        targets = group.get("targets") if eight else None
+        if eight and not (isinstance(targets, list) and targets and all("experts" in str(target) for target in targets)):
+            return True
+    return False
 
 
 CACHE_KERNELS: dict[str, tuple[tuple[tuple[int, ...], int, int], ...]] = {
