@@ -446,7 +446,7 @@ have a standard deviation of 0.54 in logarithms within a source and 0.46 between
 the engine had fewer slots than there were requests (`--max-num-seqs` and the like), which no row states. So the interval is wide, and
 no promise should stand on its middle. The form was chosen among some twenty by these very errors, so they flatter it a little; on the
 same rows the form before it (products and others' prompts alone) had 40 % in the middle and 179 % at the 90th percentile. It is worse
-for SGLang on Hopper and vLLM on Blackwell in the middle than that was (64 % and 59 %, 42 % and 46 % before). Under llama.cpp the band
+for SGLang on Hopper and vLLM on Blackwell in the middle than that was (66 % and 62 %, 42 % and 46 % before). Under llama.cpp the band
 goes from a request that comes alone to the last of all that come at once.
 
 Coefficients stand in `src/archcalc/analysis/speed/coefficients.json` by engine and class of device, each with the rows and sources

@@ -252,7 +252,7 @@ def made_as_loaded(quantization: Mapping[str, Any]) -> bool:
 
     Source: vLLM 0.33, config/quantization.py (`nvfp4_per_token`).
     """
-    return quantization.get("config_groups") == _SYNTHETIC["nvfp4-experts"]["config_groups"]
+    return bool(quantization.get("config_groups") == _SYNTHETIC["nvfp4-experts"]["config_groups"])
 
 
 def is_plain(name: str) -> bool:
