@@ -121,7 +121,7 @@ class Engine(ABC):
     `name` is the registry's, `title` what people write.
     `options` are those of `archcalc kv`, each with its name in the engine's own record. `kinds` and `recurrences` are the caches that
     there is a rule for: any other is refused by its name, and never counted as one of these. `absent` are recurrences that the engine is
-    known to have no code for.
+    known to have no code for. `reports_tokens` says that it prints at its start how many tokens its cache holds.
     """
 
     required: ClassVar[tuple[str, ...]] = ("name", "title", "kinds", "recurrences")
@@ -131,6 +131,7 @@ class Engine(ABC):
     kinds: ClassVar[frozenset[str]]
     recurrences: ClassVar[frozenset[str]]
     absent: ClassVar[frozenset[str]] = frozenset()
+    reports_tokens: ClassVar[bool] = True
 
     def __init__(self) -> None:
         """Raises `TypeError` that names what an engine leaves unsaid, as for a method that it leaves out."""

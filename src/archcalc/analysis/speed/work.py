@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from archcalc.analysis.flops import attention_terms, decode_flops, head_flops
 from archcalc.engines.placement import ComponentBytes, Placement
-from archcalc.model import Architecture, Cache
+from archcalc.model import Architecture, Cache, Use
 
 
 class Reads(NamedTuple):
@@ -62,6 +62,7 @@ class Work(NamedTuple):
     decodes: bool = True
     refines: bool = False
     encodes: bool = False
+    use: Use = ""
     away_bytes: int = 0
     away_expert_bytes: int = 0
 
@@ -189,6 +190,7 @@ def work(
         placement=placement,
         decodes=architecture.writes,
         encodes=architecture.encodes,
+        use=architecture.use,
         refines=architecture.refines,
         away_bytes=away - away_experts,
         away_expert_bytes=away_experts,
