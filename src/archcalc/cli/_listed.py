@@ -49,7 +49,8 @@ def write(
         e
         for e in zoo.entries()
         if not e.use
-        and (not family or family.lower() in e.family.lower()) and (not license_ or license_.lower() in (e.license or "").lower())
+        and (not family or family.lower() in e.family.lower())
+        and (not license_ or license_.lower() in (e.license or "").lower())
     ]
     by_name = {e.name: e for e in entries}
     if not entries:

@@ -49,6 +49,8 @@ REGISTRY: dict[str, Registered] = {
 TEXTBOOK, DEFAULT, LOCAL = "textbook", "vllm", "llama.cpp"
 """The engine of figures that no engine was named for, the one that serves where none was, and the one that runs whatever has a GGUF file
 on a machine of one's own."""
+SYSTEM_LEAST = 2 << 30
+"""What the system of a machine with shared memory is left at least where more of it is given to a model: a floor of ours, no advice."""
 
 
 OLD_GPU = 7.5
