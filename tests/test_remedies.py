@@ -53,3 +53,18 @@ def test_a_mac_s_remedies_are_its_own(model: str, gpu: str, ctx: str, gb: int, c
     others = {options: what for options, what in offered.items() if "--gpu apple" in options}
     assert others and all(re.search(r"\d GB$", what) and re.search(r"-\d+gb$", options) for options, what in others.items())
     assert not [options for options in others if gpu in options]
+
+
+BITS = {"q2_k": 2, "q3_k_m": 3, "q4_k_m": 4, "q5_k_m": 5, "q6_k": 6, "q8_0": 8, "bf16": 16}
+
+
+@pytest.mark.parametrize(("model", "ctx"), [("qwen3-30b-a3b", "16k"), ("qwen3.5-35b-a3b", "64k")])
+def test_a_larger_card_gets_no_worse_weights(model: str, ctx: str, cli: Run) -> None:
+    """docs/fit.md: beside --ram weights are as published where that has four bits, else in q4_k_m or less."""
+    bits = []
+    for card in ("3060", "5070-ti", "4090", "5090"):
+        got = fit(cli, model, "--gpu", card, "--ram", "64GiB", "--ctx", ctx)
+        assert got["fits"]
+        bits.append(BITS[got["plan"]["quant"]])
+    assert bits == sorted(bits) and min(bits) >= 4
+    assert fit(cli, model, "--gpu", "5070-ti", "--ctx", ctx)["plan"]["quant"] == "q2_k"

@@ -130,9 +130,8 @@ def load(
         loaded = read(source, config, info, offline, reference)
         named = "@" in text or any(part in text for part in ("/tree/", "/blob/", "/resolve/", "/raw/"))
         pinned = named and source.kind in ("hub", "cache")
-        return _as_used(loaded, source)._replace(
-            overrides=tuple(_changed(sources.apply_overrides({}, overrides), config).items()), pinned=pinned
-        )
+        changed = tuple(_changed(sources.apply_overrides({}, overrides), config).items())
+        return _as_used(loaded, source)._replace(overrides=changed, pinned=pinned)
     except (ConfigError, UnsupportedError) as error:
         error.args = (f"{text}: {error.message}",)
         error.message = error.args[0]

@@ -285,7 +285,7 @@ class LlamaCpp(Server):
         return command(named, ask, model, fit)
 
     def spills(self, model: Candidate, ask: Ask, fit: Fit) -> Sequence[tuple[str, str]]:
-        """Experts first, of which a token visits few; then whole layers. Not more than the RAM, of which a GPU that shares it has its part."""
+        """Experts first, of which a token visits few; then whole layers. No more than the RAM, of which a GPU may have its part."""
         from archcalc import units
         from archcalc.engines.llamacpp.command import experts_away, offload
 
