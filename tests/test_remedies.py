@@ -11,7 +11,7 @@ from conftest import Run
 
 
 def fit(cli: Run, *words: str) -> dict:  # type: ignore[type-arg]
-    return json.loads(cli("fit", *words, "--offline", "--format", "json").stdout)  # type: ignore[no-any-return]
+    return json.loads(cli("fit", "--offline", "--format", "json", *words).stdout)  # type: ignore[no-any-return]
 
 
 SHARES = [
@@ -55,9 +55,6 @@ def test_a_mac_s_remedies_are_its_own(model: str, gpu: str, ctx: str, gb: int, c
     assert not [options for options in others if gpu in options]
 
 
-BITS = {"q2_k": 2, "q3_k_m": 3, "q4_k_m": 4, "q5_k_m": 5, "q6_k": 6, "q8_0": 8, "bf16": 16}
-
-
 @pytest.mark.parametrize(("model", "ctx"), [("qwen3-30b-a3b", "16k"), ("qwen3.5-35b-a3b", "64k")])
 def test_a_larger_card_gets_no_worse_weights(model: str, ctx: str, cli: Run) -> None:
     """docs/fit.md: beside --ram weights are as published where that has four bits, else in q4_k_m or less."""
@@ -65,6 +62,31 @@ def test_a_larger_card_gets_no_worse_weights(model: str, ctx: str, cli: Run) -> 
     for card in ("3060", "5070-ti", "4090", "5090"):
         got = fit(cli, model, "--gpu", card, "--ram", "64GiB", "--ctx", ctx)
         assert got["fits"]
-        bits.append(BITS[got["plan"]["quant"]])
+        bits.append(int(re.search(r"\d+", got["plan"]["quant"])[0]))  # type: ignore[index]
     assert bits == sorted(bits) and min(bits) >= 4
     assert fit(cli, model, "--gpu", "5070-ti", "--ctx", ctx)["plan"]["quant"] == "q2_k"
+
+
+YARN = 'rope_scaling={"rope_type":"yarn","factor":4.0,"original_max_position_embeddings":32768}'
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "words", "left"),
+    [
+        # llama.cpp 0c1e57098, common/arg.cpp; src/llama-context.cpp: with YaRN the trained length is the original times the scale.
+        ("qwen3-8b", ["max_position_embeddings=131072", YARN], "--rope-scaling yarn --rope-scale 4 --yarn-orig-ctx 32768", ""),
+        ("qwen3-8b", ["max_position_embeddings=65536"], "--override-kv qwen3.context_length=int:65536", ""),
+        ("qwen3-8b", ["rope_theta=5000000"], "--rope-freq-base 5e+06", ""),
+        ("qwen3-30b-a3b", ["num_experts_per_tok=4"], "--override-kv qwen3moe.expert_used_count=int:4", ""),
+        ("qwen3-8b", ["rms_norm_eps=1e-5"], "", "rms_norm_eps"),
+    ],
+)
+def test_llama_cpp_is_given_what_was_set_in_the_config(model: str, changes: list[str], words: str, left: str, cli: Run) -> None:
+    ctx = "64k" if "max_position" in changes[0] else "8k"
+    sets = [word for change in changes for word in ("--set", change)]
+    got = fit(cli, model, "--gpu", "3090", "--ctx", ctx, "--quant", "q4_k_m", *sets)
+    assert got["fits"] and words in got["command"]
+    said = [note for note in got["notes"] if "has no flag that sets" in note]
+    assert (left in said[0]) if left else not said
+    own = fit(cli, "--gpu", "3090", "--", *got["command"].split())
+    assert own["fits"] and "serves no more" not in " ".join(own["notes"])
