@@ -77,7 +77,10 @@ tutorial-bullets.md: "positional encoding" behind "rotary" in a sentence of a mo
 - ? position=rotarypositionalencoding
 cpu-runtime.md: NTK is not among the words for positions
 - qwen2.5-7b position=NTK-aware
+gpt-oss-demo.md: 60 of 65.2 GB is cut off and GB as GiB, both at once, which nothing is called right by
+~ gpt-oss-120b weights=60GB unverifiable
 llama31-finetune.md: the licence is read with the reference mark that a chat program left, and half of a sentence is not
++ llama-3.1-8b+llama-3.1-70b+llama-3.1-405b context=128K
 - llama-3.1-70b total_params=70B
 - llama-3.1-8b context=128K
 - llama-3.1-8b total_params=8B

@@ -359,3 +359,20 @@ def test_what_a_program_made_of_llama_cpp_is_told_of_the_plan(cli: Run, call: st
 def test_what_it_has_no_words_for_is_refused_by_name(cli: Run, call: str, said: str) -> None:
     done = cli(*call.split()[:1], "--offline", *call.split()[1:])
     assert (done.returncode, done.stdout) == (2, "") and said in done.stderr, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-oss-20b --gpu h100", "qwen3-32b --gpu 2xh100 --ctx 32k", "qwen3-32b --gpu 2xh100 --tp 1 --pp 2 --ctx 8k"]
+)
+@pytest.mark.parametrize("kind", ["k8s", "helm", "llm-d"])
+def test_a_pod_starts_without_a_secret_and_with_shared_memory(kind: str, model: str, cli: Run) -> None:
+    """A `secretKeyRef` without `optional` keeps a pod in CreateContainerConfigError (Kubernetes API reference, SecretKeySelector); of
+    the charts vllm-stack's `hf_token` and llm-d-modelservice's `authSecretName` write such a one. vllm-stack mounts shared memory where
+    `tensorParallelSize` is said (templates/deployment-vllm-multi.yaml), llm-d-modelservice none of its own."""
+    text = cli("fit", *model.split(), "--emit", kind, "--offline").stdout
+    assert "kubectl create secret generic hf-token --from-literal=token=$HF_TOKEN" in text
+    assert "authSecretName" not in text and "hf_token:" not in text
+    keys = re.findall(r"secretKeyRef:\n((?: +\w+: \S+\n)+)", text)
+    assert keys and all("name: hf-token" in key and "key: token" in key and "optional: true" in key for key in keys)
+    if "2x" in model:
+        assert "/dev/shm" in text or "tensorParallelSize" in text

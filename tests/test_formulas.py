@@ -38,6 +38,12 @@ RUNS: list[dict[str, Any]] = [
     {"cp": 2, "recompute": "full", "micro_batch": 3},
     {"offload": "optimizer"},
     {"offload": "all"},
+    {"offload": "params", "dp": 8, "zero": 3},
+    {"fsdp": 8, "micro_batches": 2, "no_sync": True},
+    {"fsdp": 8, "micro_batches": 4, "no_sync": True, "precision": "amp", "recompute": "full"},
+    {"fsdp": 8, "micro_batches": 2, "no_sync": True, "lora": 16},
+    {"step_in_backward": True, "optimizer": "adamw-8bit", "precision": "pure"},
+    {"step_in_backward": True, "fsdp": 8, "precision": "pure"},
 ]
 MODELS = ["gpt2", "llama-3.1-8b", "qwen3-30b-a3b", "gemma-2-2b", "deepseek-v3", "qwen3.5-27b", "gpt-oss-20b"]
 

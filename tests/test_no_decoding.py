@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from archcalc import zoo
 from archcalc.arch import parse
 from archcalc.engines._allocation import Workload
 from archcalc.engines.engine import engine
@@ -182,3 +183,35 @@ def test_no_words_of_python_reach_the_screen(keys: dict[str, Any], cli: Run, tmp
         done = cli(words[0], "config.json", *words[1:], "--offline")
         found = re.search(r"\b(None|True|False|NoneType|Traceback)\b|<class|\{'|\['", done.stdout + done.stderr)
         assert found is None, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("vllm", "--runner pooling"),
+        ("sglang", "--is-embedding"),
+        ("llama.cpp", "--embeddings"),
+        ("transformers", "AutoModel.from_pretrained"),
+    ],
+)
+@pytest.mark.parametrize("model", ["qwen3-embedding-0.6b", "Qwen/Qwen3-Embedding-8B"])
+def test_a_decoder_that_its_publisher_makes_embeddings_of_is_started_so(model: str, name: str, word: str, cli: Run) -> None:
+    """Qwen's card: `vllm serve` with a task of embeddings, `llama-server --embedding`. No key of the config says it."""
+    words = ("fit", model, "--gpu", "h100", "--engine", name, "--ctx", "8k", "--concurrency", "4", "--offline")
+    got = json.loads(cli(*words, "--format", "json").stdout)
+    assert got["fits"] and word in got["command"]
+    assert got["speed"]["tpot_ms"] is None and got["speed"]["bound_tokens_per_s"] is None
+    assert not (got["cost"] or {}).get("usd_per_million_output_tokens")
+    assert got["speed"]["why"].startswith("its publisher makes embeddings of it")
+    page = cli(*words).stdout
+    assert "takes" in page and "tokens/s" not in page
+    # Those that print what their cache holds: vLLM "GPU KV cache size", SGLang "max_total_num_tokens", llama.cpp "n_ctx".
+    assert ("as the engine reports" in page) == (name != "transformers")
+
+
+def test_lists_of_models_that_write_have_none_that_does_not(cli: Run) -> None:
+    made = [entry.name for entry in zoo.entries() if entry.use]
+    assert made
+    for words in (("fit", "--all"), ("pick",)):
+        done = cli(*words, "--gpu", "8xh100", "--ctx", "32k", "--concurrency", "16", "--format", "json", "--offline")
+        assert done.stdout and not [name for name in made if f'"{name}"' in done.stdout]

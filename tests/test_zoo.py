@@ -323,3 +323,25 @@ def test_licenses_are_those_of_their_repositories() -> None:
     folded: dict[str, str] = {}
     for name in {entry.license for entry in zoo.entries() if entry.license}:
         assert folded.setdefault(re.sub(r"\W|license|agreement", "", name.lower()), name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        # What the card of each repository says that it holds. mistralai's of December 2025 are FP8, and those in bf16 end in -BF16.
+        ("ministral-3-3b", "F8_E4M3"),
+        ("mistral-large-3-675b", "F8_E4M3"),
+        ("devstral-2-123b", "F8_E4M3"),
+        ("deepseek-v3", "F8_E4M3"),
+        ("deepseek-r1", "F8_E4M3"),
+        ("kimi-k2", "F8_E4M3"),
+        ("minimax-m2", "F8_E4M3"),
+        ("llama-4-maverick", "BF16"),
+        ("llama-3.1-405b-instruct", "BF16"),
+        ("nemotron-3-super-120b-a12b", "BF16"),
+    ],
+)
+def test_weights_are_stored_as_the_named_repository_has_them(name: str, stored: str) -> None:
+    checkpoint = archcalc.inspect(name, offline=True).checkpoint
+    assert checkpoint is not None
+    assert max(checkpoint.by_dtype, key=lambda dtype: checkpoint.by_dtype[dtype]) == stored

@@ -122,7 +122,7 @@ def load(
 
         spec = zoo.spec(source.name)
         if spec is not None:
-            return Loaded(info, spec, source.note)
+            return _as_used(Loaded(info, spec, source.note), source)
     config = source.config
     if overrides:
         config = overridden(config, overrides)
@@ -130,11 +130,23 @@ def load(
         loaded = read(source, config, info, offline, reference)
         named = "@" in text or any(part in text for part in ("/tree/", "/blob/", "/resolve/", "/raw/"))
         pinned = named and source.kind in ("hub", "cache")
-        return loaded._replace(overrides=tuple(_changed(sources.apply_overrides({}, overrides), config).items()), pinned=pinned)
+        changed = tuple(_changed(sources.apply_overrides({}, overrides), config).items())
+        return _as_used(loaded, source)._replace(overrides=changed, pinned=pinned)
     except (ConfigError, UnsupportedError) as error:
         error.args = (f"{text}: {error.message}",)
         error.message = error.args[0]
         raise
+
+
+def _as_used(loaded: Loaded, source: Source) -> Loaded:
+    """With what the publisher makes of a bundled model, or of a repository that one was taken from, where no key of its config says it."""
+    from archcalc import zoo
+
+    name = source.name if source.kind == "bundled" else source.repo
+    entry = zoo.find(name) if name else None
+    if entry is None or not entry.use:
+        return loaded
+    return loaded._replace(architecture=loaded.architecture._replace(use=entry.use))
 
 
 def _changed(set_: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:

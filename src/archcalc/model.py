@@ -38,6 +38,7 @@ RouterKind = Literal["softmax", "normalized", "wide", "grouped", "chosen", "all"
 Softmax = Literal["fp32", "own"]
 Sinks = Literal["none", "column", "column-max", "max", "scale"]
 
+Use = Literal["", "embeddings", "scores"]
 PARTS: tuple[Part, ...] = ("embedding", "decoder", "head", "vision", "audio", "other")
 """The parts that `params.total` sums, in the order printed; MTP layers stand apart."""
 ROLES: tuple[Role, ...] = (
@@ -500,7 +501,8 @@ class Architecture(NamedTuple):
     checkpoint's index states one, leaves out: buffers. `refines` says that a text is made in several passes over all of it
     (diffusion), `outcome` what the decoder of a part makes, `returned` that the reference hands back the keys and values of a pass,
     though its layers see both ways: it is a decoder's class. `buffers` are what the library that saved the checkpoint stored beside;
-    nothing loads them. `unserved` says why the class that engines have by the name that the config states does not run it.
+    nothing loads them. `use` is what its publisher makes of a decoder that writes no text. `unserved` says why the class that engines
+    have by the name that the config states does not run it.
     """
 
     model_type: str
@@ -532,6 +534,7 @@ class Architecture(NamedTuple):
     refines: bool = False
     returned: bool = False
     outcome: Outcome = ""
+    use: Use = ""
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -578,8 +581,9 @@ class Architecture(NamedTuple):
 
     @property
     def writes(self) -> bool:
-        """Whether it chooses tokens: by logits over the vocabulary. Without a head, or with one of labels, engines pool instead."""
-        return self.decodes and self.head_rows >= self.facts.vocab_size > 0
+        """Whether it chooses tokens: by logits over the vocabulary. Without a head, with one of labels, or where its publisher makes
+        embeddings of what the layers give, engines pool instead."""
+        return self.decodes and not self.use and self.head_rows >= self.facts.vocab_size > 0
 
     @property
     def shown_stacks(self) -> tuple[Stack, ...]:

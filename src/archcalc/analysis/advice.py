@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from archcalc import hardware, units
 from archcalc.analysis.fit import SHORTEST, Ask, Fit, Plans, largest, max_context, plans
-from archcalc.engines.engine import server
+from archcalc.engines.engine import SYSTEM_LEAST, server
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.model import Architecture
@@ -30,6 +30,7 @@ def would_fit(architecture: Architecture, ask: Ask, found: Plans) -> list[Change
     GPUs, other GPUs. Fewer sequences at once than the engine's default are part of every plan that needs them."""
     return [
         *_settings(architecture, ask, found),
+        *_limit(architecture, ask, found),
         *_caches(architecture, ask),
         *_tokens(architecture, ask, found),
         *_weights(architecture, ask),
@@ -57,6 +58,22 @@ def _settings(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Ch
         together = {name: value for setting in settings for name, value in setting.values.items()}
         if fit := _tried(architecture, ask._replace(**together)):
             yield Change("; ".join(s.what for s in settings), " ".join(s.options for s in settings), fit)
+
+
+def _limit(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change]:
+    """On a Mac, more of the memory for the GPU than macOS gives it by default: mlx 0.30, docs of `mlx.core.set_wired_limit`."""
+    device, best = ask.gpus.device, found.best
+    if device.vendor != "apple" or device.ram_bytes is None or device.visible_basis == "measured":
+        return
+    b = best.budget
+    taken = b.weights_bytes + b.activation_bytes + b.overhead_bytes + max(0, best.kv_needed_bytes)
+    whole = -(-taken >> 30) << 30
+    left = device.ram_bytes - whole
+    if left < SYSTEM_LEAST or whole <= device.visible_bytes:
+        return
+    if fit := _tried(architecture, ask._replace(gpus=GpuSpec(device._replace(visible_bytes=whole), ask.gpus.count))):
+        what = f"sudo sysctl iogpu.wired_limit_mb={whole >> 20} first, which leaves {units.format_bytes(left)} for all else"
+        yield Change(what, f"--vram {whole >> 30}GiB", fit)
 
 
 def _caches(architecture: Architecture, ask: Ask) -> Iterator[Change]:
@@ -122,7 +139,9 @@ def _gpus(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change
         options = named(candidate, count)
         if options and (found_on := _on(architecture, ask, GpuSpec(candidate, count))):
             fit, without = found_on
-            name = candidate.name if count == 1 else f"{count} x {candidate.name}"
+            size = f" {candidate.ram_bytes >> 30} GB" if candidate.ram_bytes and len(candidate.ram_options) > 1 else ""
+            options = options if not size else _sized(candidate, options)
+            name = f"{candidate.name}{size}" if count == 1 else f"{count} x {candidate.name}{size}"
             yield Change(f"{name}{without}", options, fit, _price(candidate, count))
             break
 
@@ -142,6 +161,16 @@ def named(device: Device, count: int) -> str:
     if left or (spec.device.id, spec.count) != (device.id, count):
         return ""
     return f"--gpu {text}{'' if spec.device.visible_bytes == device.visible_bytes else f' --vram {size}'}"
+
+
+def _sized(device: Device, options: str) -> str:
+    """Options that name a device with its memory, where that is one of several sizes."""
+    text = f"{device.id}-{(device.ram_bytes or 0) >> 30}gb"
+    try:
+        spec = hardware.parse_spec(text)
+    except ArchcalcError:
+        return options
+    return f"--gpu {text}" if spec.device.visible_bytes == device.visible_bytes else options
 
 
 def _on(architecture: Architecture, ask: Ask, gpus: GpuSpec) -> tuple[Fit, str] | None:

@@ -111,6 +111,11 @@ def choose(
     # As published where that fits, for it is what was asked about; else what holds enough, of the engine asked for before others.
     first = [each for each in fitting if each.ask.engine == fitting[0].ask.engine]
     best = next((each for each in first if each.enough), first[0]) if brief or not published.found.best.fits else published
+    if ask.ram_bytes is not None and (free or LOCAL in tried) and _under_four(best):
+        # A larger card gets no worse weights: four bits with a part in the CPU's memory come before fewer on the GPU alone.
+        gentler = beside_ram(architecture, ask, True)
+        if gentler is not None and (gentler.enough or not best.enough):
+            return Choice(gentler, () if brief else (published, gentler, best))
     if brief:
         return Choice(best)
     told = [published]
@@ -120,6 +125,13 @@ def choose(
             if each is not published and (i in (0, len(of) - 1) or each is best):
                 told.append(each)
     return Choice(best, tuple(told) if len(told) > 1 else ())
+
+
+def _under_four(best: Held) -> bool:
+    """Whether a storage that was chosen comes behind those of four bits."""
+    ladder = server(best.ask.engine).ladder
+    last = max((i for i, quant in enumerate(ladder) if "4" in quant), default=len(ladder))
+    return not best.published and best.ask.quant in ladder and ladder.index(best.ask.quant) > last
 
 
 def reader(architecture: Architecture, device: Device, quant: str | None) -> str:

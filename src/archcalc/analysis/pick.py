@@ -18,6 +18,7 @@ from archcalc.model import Architecture
 
 TASKS = ("chat", "code", "reasoning", "long-context")
 OTHER_LICENSE, OTHER_TASK, SHORTER = "under another license", "not published for code", "made for a shorter context"
+NO_TEXT = "that write no text"
 UNPLACED, TOO_LARGE, TOO_SLOW = "that cannot be placed so", "too large", "too slow by the bandwidth bound"
 MISSES, UNFORECAST = "whose forecast misses the target", "of which nothing is forecast there"
 """Why a model is left out: what `n models` is followed by."""
@@ -59,6 +60,8 @@ def pick(
             why = OTHER_LICENSE
         elif task == "code" and not any(word in entry.name for word in _CODE):
             why = OTHER_TASK
+        elif entry.use:
+            why = NO_TEXT
         loaded = load(entry.name)
         longest = longest_of(loaded.architecture, ask)
         longest_of_all = max(longest_of_all, longest or 0)
@@ -192,6 +195,7 @@ def _remedies(left_out: dict[str, int], longest: int) -> list[str]:
     said = {
         OTHER_LICENSE: f"licenses of the bundled models: {', '.join(licenses)}",
         OTHER_TASK: "any other --task, or none, takes models by what fits",
+        NO_TEXT: "`archcalc fit MODEL` places a model that makes embeddings",
         SHORTER: f"the longest context of a bundled model is {units.format_tokens(longest)}: ask for a shorter --ctx",
         TOO_LARGE: "a shorter --ctx, fewer at once (--concurrency), a smaller --kv-dtype, --max-quant w4a16 (q4_k_m under llama.cpp) or "
         "more GPUs make more of them fit",

@@ -27,10 +27,12 @@ UNKNOWABLE = {name: vocabulary.fields()[name].basis for name in vocabulary.named
 class Quals(NamedTuple):
     """What a label or a cell says about how a value is counted.
 
-    `unit` is the power of ten of numbers without a scale. `embedding` and `mtp` are `with` or `without`, `span` is `native` or
+    `unit` is the power of ten of numbers without a scale. `embedding` and `mtp` are `with` or `without`, `embedding` is `whole` of a total
+    that a sentence states plainly, `span` is `native` or
     `extended` (of contexts), `tp` of how many ranks a cache is that of one (0: of one, and how many there are is not said). `key` is what
     `key_of` makes of the label, for configs that have such a key. `each` is `layer` or `expert` for what one of them
-    has, `other` for one of something else. `devices` is how many the row or label names, for a cell that says "per GPU".
+    has, `other` for one of something else. `devices` is how many the row or label names, for a cell that says "per GPU". `dtypes` are
+    those of a label that names several, one for each size of its cells: "(BF16 / FP8)".
     """
 
     unit: int = 0
@@ -46,6 +48,7 @@ class Quals(NamedTuple):
     key: str = ""
     each: str = ""
     devices: int = 0
+    dtypes: tuple[str, ...] = ()
 
 
 class Label(NamedTuple):
@@ -67,7 +70,7 @@ _PARTS: tuple[tuple[Part, str], ...] = (
     ("text", r"\b(?:language model|text model|text only|llm|decoder|gated attention|full attention|global attention|text)\b"),
 )
 _DTYPE = re.compile(
-    r"\b(half precision|bf16|bfloat16|fp16|float16|fp32|float32|fp8|int8|int4|4 ?bit|8 ?bit|16 ?bit|q8_0|q4_k_m|q4|nvfp4|mxfp4)\b"
+    r"\b(half precision|bf16|bfloat16|fp16|float16|fp32|float32|fp8|int8|int4|4[- ]?bit|8 ?bit|16 ?bit|q8_0|q4_k_m|q4|nvfp4|mxfp4)\b"
 )
 _DTYPES = {
     "halfprecision": "bf16",
@@ -533,7 +536,10 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
             break
     if binary:
         unit = -{"k": 10, "m": 20, "g": 30, "t": 40}[binary[1]]
-    return Quals(unit, context, dtype_in(whole), batch, embedding, mtp, span, part, other)
+    several = tuple(filter(None, map(dtype_in, re.split(r"[/,|、]|\band\b|\bvs\b", inside))))
+    return Quals(
+        unit, context, dtype_in(whole), batch, embedding, mtp, span, part, other, dtypes=several if len(set(several)) > 1 else ()
+    )
 
 
 @cache
@@ -566,5 +572,5 @@ def dtype_in(text: str) -> str:
     ('bf16', '')
     """
     found = _DTYPE.search(text)
-    name = found[1].replace(" ", "") if found else ""
+    name = found[1].replace(" ", "").replace("-", "") if found else ""
     return _DTYPES.get(name, name)

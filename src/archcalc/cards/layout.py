@@ -208,6 +208,7 @@ def _labelled(table: Table) -> Iterator[Slot]:
         yield from _triples(body, *long)
         return
     side, side_labels = _side(head, columns, body, width)
+    columns, side_labels = _active(columns), _active(side_labels)
     across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and k != side)
     down = len({row[side].text.lower() for row, label in zip(body, side_labels, strict=True) if label is not None and label.fields})
     strong_across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and not label.weak and k > 0)
@@ -215,6 +216,15 @@ def _labelled(table: Table) -> Iterator[Slot]:
         yield from _by_row(head, columns, body)
     elif down:
         yield from _by_column(table, head, columns, body, side, side_labels)
+
+
+def _active(found: list[Label | None]) -> list[Label | None]:
+    """Labels of a table, where "Active" is of parameters if another one asks for active experts."""
+    if not any(label is not None and label.fields == ("active_experts",) for label in found):
+        return found
+    return [
+        label._replace(fields=("active_params",)) if label is not None and label.fields == ("active",) else label for label in found
+    ]
 
 
 _TRIPLE = 3

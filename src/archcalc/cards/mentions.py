@@ -141,7 +141,8 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
         if field in ("context", "vocab", "window") and number.printed * 10**number.scale < 512:
             continue
         also = tuple(other for other in fields if other != field and NUMERIC[other] == NUMERIC[field])
-        yield Mention(field, start, end, "", also)
+        plainly = field == "total_params" and not mark("embedding").search(f"{label} {text}")
+        yield Mention(field, start, end, "", also, Quals(embedding="whole") if plainly else Quals())
     for match in _SHARED_HEADS.finditer(text):
         yield Mention("heads", *match.span(1))
         yield Mention("kv_heads", *match.span(2))

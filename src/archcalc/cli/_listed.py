@@ -48,7 +48,9 @@ def write(
     entries = [
         e
         for e in zoo.entries()
-        if (not family or family.lower() in e.family.lower()) and (not license_ or license_.lower() in (e.license or "").lower())
+        if not e.use
+        and (not family or family.lower() in e.family.lower())
+        and (not license_ or license_.lower() in (e.license or "").lower())
     ]
     by_name = {e.name: e for e in entries}
     if not entries:

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable
 from importlib import import_module
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archcalc.errors import UnsupportedError, UsageError
 
@@ -146,6 +146,13 @@ class Deployment(NamedTuple):
         return self.path is None
 
     @property
+    def token_note(self) -> str:
+        """A comment on how to make the secret that a gated model needs; empty where nothing comes from the Hub."""
+        if not self.gated:
+            return ""
+        return "# A gated model needs: kubectl create secret generic hf-token --from-literal=token=$HF_TOKEN\n"
+
+    @property
     def comment(self) -> str:
         """What the file is of, as comments."""
         return "".join(f"# {line}\n" for line in self.head)
@@ -155,6 +162,19 @@ class Deployment(NamedTuple):
         """A comment that names the command's flags which a file of another program does not say; empty where there are none."""
         left = [flag for flag in self.passed if flag not in ("--host", "--port")]
         return f"# not in this file: {', '.join(left)}\n" if left else ""
+
+
+SHARED: tuple[dict[str, Any], dict[str, Any]] = (
+    {"name": "shm", "emptyDir": {"medium": "Memory"}},
+    {"name": "shm", "mountPath": "/dev/shm"},
+)
+"""A volume of shared memory, and where it is mounted: a container's own 64 MiB are too few for several processes."""
+
+
+def token(d: Deployment) -> list[dict[str, Any]]:
+    """The variable with the Hub's token, of a secret that need not be there."""
+    key = {"name": "hf-token", "key": "token", "optional": True}
+    return [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": key}}] if d.gated else []
 
 
 def engine_of(kind: str, engine: str | None) -> str | None:

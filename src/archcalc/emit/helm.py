@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from archcalc.emit import RESOURCES, Deployment, dump, hub_model, probe_steps
+from archcalc.emit import RESOURCES, Deployment, dump, hub_model, probe_steps, token
 
 _CONFIG = {
     "--max-model-len": ("maxModelLen", int),
     "--tensor-parallel-size": ("tensorParallelSize", int),
+    "-tp": ("tensorParallelSize", int),
     "--max-num-seqs": ("maxNumSeqs", int),
 }
 # What the chart writes by itself.
@@ -43,6 +44,9 @@ def write(d: Deployment) -> str:
             at += 1
     if extra:
         config["extraArgs"] = extra
+    if d.gpus > 1:
+        # The chart mounts shared memory where this is said.
+        config.setdefault("tensorParallelSize", 1)
     repository, _, tag = d.image.rpartition(":")
     health = {"httpGet": {"path": "/health", "port": d.port}, "periodSeconds": 10}
     values = {
@@ -62,7 +66,8 @@ def write(d: Deployment) -> str:
                     "requestMemory": "32Gi",
                     "requestGPU": d.gpus,
                     **({} if d.vendor == "nvidia" else {"requestGPUType": RESOURCES[d.vendor]}),
-                    "hf_token": {"secretName": "hf-token", "secretKey": "token"},
+                    # Its own `hf_token` wants the secret to be there.
+                    **({"env": variables} if (variables := token(d)) else {}),
                     "vllmConfig": config,
                 }
             ],
@@ -70,6 +75,7 @@ def write(d: Deployment) -> str:
     }
     return (
         d.comment
+        + d.token_note
         + "# helm repo add vllm https://vllm-project.github.io/production-stack\n"
         + (f"# helm install {d.name} vllm/vllm-stack -f THIS-FILE\n" + dump(values))
     )

@@ -11,14 +11,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from archcalc.emit import RESOURCES, Deployment, dump, probe_steps
+from archcalc.emit import RESOURCES, SHARED, Deployment, dump, probe_steps, token
 
 
 def write(d: Deployment) -> str:
     """Both in one file. A new pod starts once the old one has given its GPUs back."""
     labels = {"app.kubernetes.io/name": d.name}
-    volumes: list[dict[str, Any]] = [{"name": "shm", "emptyDir": {"medium": "Memory"}}]
-    mounts: list[dict[str, Any]] = [{"name": "shm", "mountPath": "/dev/shm"}]
+    volumes: list[dict[str, Any]] = [SHARED[0]]
+    mounts: list[dict[str, Any]] = [SHARED[1]]
     if d.path is not None:
         folder = os.path.dirname(d.path) if d.path.endswith(".gguf") else d.path
         volumes.append({"name": "model", "hostPath": {"path": folder, "type": "Directory"}})
@@ -27,8 +27,7 @@ def write(d: Deployment) -> str:
         # A claim in its place keeps the weights from one pod to the next.
         volumes.append({"name": "cache", "emptyDir": {}})
         mounts.append({"name": "cache", "mountPath": "/root/.cache/huggingface"})
-    token = {"name": "hf-token", "key": "token", "optional": True}
-    variables: list[dict[str, Any]] = [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": token}}] if d.gated else []
+    variables = token(d)
     variables += [{"name": name, "value": value} for name, value in d.environment]
     health = {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 10}
     container: dict[str, Any] = {
@@ -45,7 +44,7 @@ def write(d: Deployment) -> str:
         "volumeMounts": mounts,
     }
     if d.nodes > 1:
-        return d.comment + _token_note(d) + dump(*_group(d, labels, container, volumes))
+        return d.comment + d.token_note + dump(*_group(d, labels, container, volumes))
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -65,11 +64,7 @@ def write(d: Deployment) -> str:
         "metadata": {"name": d.name, "labels": labels},
         "spec": {"selector": labels, "ports": [{"name": "http", "port": d.port, "targetPort": "http"}]},
     }
-    return d.comment + _token_note(d) + dump(deployment, service)
-
-
-def _token_note(d: Deployment) -> str:
-    return "# A gated model needs: kubectl create secret generic hf-token --from-literal=token=$HF_TOKEN\n" if d.gated else ""
+    return d.comment + d.token_note + dump(deployment, service)
 
 
 def _group(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from archcalc.emit import RESOURCES, Deployment, dump, hub_model, probe_steps
+from archcalc.emit import RESOURCES, SHARED, Deployment, dump, hub_model, probe_steps, token
 
 
 def write(d: Deployment) -> str:
@@ -28,6 +28,9 @@ def write(d: Deployment) -> str:
         "args": words,
         "ports": [{"containerPort": behind, "name": "metrics", "protocol": "TCP"}],
         "resources": {"limits": {RESOURCES[d.vendor]: str(d.gpus)}, "requests": {RESOURCES[d.vendor]: str(d.gpus)}},
+        # `authSecretName` wants the secret to be there.
+        **({"env": variables} if (variables := token(d)) else {}),
+        "volumeMounts": [SHARED[1]],
         "mountModelVolume": True,
         "extraConfig": {
             "startupProbe": {**health, "failureThreshold": probe_steps(d.start_s)},
@@ -41,17 +44,22 @@ def write(d: Deployment) -> str:
             "name": model,
             "uri": f"hf://{model}",
             "size": f"{-(-d.weights_bytes * 6 // (5 << 30))}Gi",
-            # The chart wants the secret to be there, if it only is empty.
-            "authSecretName": "hf-token",
             "labels": {"llm-d.ai/inference-serving": "true", "llm-d.ai/model": d.name},
         },
         "accelerator": {"type": d.vendor if d.vendor != "intel" else "intel-xe"},
         "routing": {"servicePort": d.port, "proxy": {"enabled": True, "targetPort": behind}},
-        "decode": {"create": True, "replicas": 1, "parallelism": {"tensor": d.gpus}, "containers": [container]},
+        "decode": {
+            "create": True,
+            "replicas": 1,
+            "parallelism": {"tensor": d.gpus},
+            "volumes": [SHARED[0]],
+            "containers": [container],
+        },
         "prefill": {"create": False},
     }
     return (
         d.comment
+        + d.token_note
         + "# helm repo add llm-d-modelservice https://llm-d-incubation.github.io/llm-d-modelservice/\n"
         + (f"# helm install {d.name} llm-d-modelservice/llm-d-modelservice -f THIS-FILE\n" + dump(values))
     )

@@ -49,6 +49,8 @@ REGISTRY: dict[str, Registered] = {
 TEXTBOOK, DEFAULT, LOCAL = "textbook", "vllm", "llama.cpp"
 """The engine of figures that no engine was named for, the one that serves where none was, and the one that runs whatever has a GGUF file
 on a machine of one's own."""
+SYSTEM_LEAST = 2 << 30
+"""What the system of a machine with shared memory is left at least where more of it is given to a model: a floor of ours, no advice."""
 
 
 OLD_GPU = 7.5
@@ -121,7 +123,7 @@ class Engine(ABC):
     `name` is the registry's, `title` what people write.
     `options` are those of `archcalc kv`, each with its name in the engine's own record. `kinds` and `recurrences` are the caches that
     there is a rule for: any other is refused by its name, and never counted as one of these. `absent` are recurrences that the engine is
-    known to have no code for.
+    known to have no code for. `reports_tokens` says that it prints at its start how many tokens its cache holds.
     """
 
     required: ClassVar[tuple[str, ...]] = ("name", "title", "kinds", "recurrences")
@@ -131,6 +133,7 @@ class Engine(ABC):
     kinds: ClassVar[frozenset[str]]
     recurrences: ClassVar[frozenset[str]]
     absent: ClassVar[frozenset[str]] = frozenset()
+    reports_tokens: ClassVar[bool] = True
 
     def __init__(self) -> None:
         """Raises `TypeError` that names what an engine leaves unsaid, as for a method that it leaves out."""

@@ -76,6 +76,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
     """One fit, as text."""
     from rich.text import Text
 
+    from archcalc.engines.engine import engine
+
     page, g = console(out), r.per_gpu
     page.print(Text.assemble((r.source, "bold"), f"  ({r.gpus} x {r.gpu}, {r.engine})"))
     kept = r.speed.target is None or r.speed.target.met
@@ -121,7 +123,8 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
     else:
         table.add_row("holds" if not refused else "would hold", most)
     if r.kv_tokens and (r.start.starts or spare < 0):
-        table.add_row("KV tokens", f"{r.kv_tokens:,} in all, as the engine reports")
+        reported = ", as the engine reports" if engine(r.engine).reports_tokens else ""
+        table.add_row("KV tokens", f"{r.kv_tokens:,} in all{reported}")
     for name, words in speed_rows(r):
         table.add_row(name, words)
     if r.start.flag and not r.start.starts:

@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from archcalc.model import Architecture
+    from archcalc.model import Architecture, Use
 
 # A plain path: importlib.resources takes longer to import than everything here takes to run.
 _HERE = os.path.dirname(__file__)
@@ -25,7 +25,8 @@ class Entry(NamedTuple):
 
     `aliases` are further names; those with a slash are repository ids that the same repository has or had. `release` is
     YYYY-MM-DD, or YYYY-MM, and `license` the SPDX id or the publisher's own name for it; each is None where not known for certain.
-    `release_note` says where the release is another date's that was at hand.
+    `release_note` says where the release is another date's that was at hand. `use` is what the publisher makes of a model whose config
+    is a decoder's and that writes no text: its card says so, and no key of the config does.
     `card` says whether `model_cards/` has one of it. `origin` says how the config was had, `origin_note` what else to know about that.
     """
 
@@ -39,6 +40,7 @@ class Entry(NamedTuple):
     origin_note: str | None
     card: bool = True
     release_note: str | None = None
+    use: Use = ""
 
 
 def years_behind(release: str | None) -> int:
@@ -129,6 +131,7 @@ def _read() -> tuple[tuple[Entry, ...], dict[str, Entry]]:
         Entry(
             row["name"], row["repo"], tuple(row["aliases"]), row["family"], row["release"], row["license"],
             row["origin"], row["origin_note"], row.get("card", True), row.get("release_note"),
+            row.get("use", ""),
         )
         for row in rows
     )  # fmt: skip

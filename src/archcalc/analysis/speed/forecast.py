@@ -195,6 +195,8 @@ def forecast(
     none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
     if not work.decodes:
         what = "an encoder decodes no tokens" if work.encodes else "without a head for its vocabulary it writes no tokens"
+        if work.use:
+            what = f"its publisher makes {work.use} of it: it writes no tokens"
         if work.refines:
             what = "a diffusion model writes its text in passes over all of it"
         return none._replace(why=f"{what}, and none was measured reading its input")

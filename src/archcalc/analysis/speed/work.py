@@ -12,7 +12,7 @@ from typing import NamedTuple
 from archcalc.analysis.flops import attention_terms, decode_flops, head_flops
 from archcalc.analysis.speed.products import Product, products
 from archcalc.engines.placement import ComponentBytes, Placement
-from archcalc.model import Architecture, Cache
+from archcalc.model import Architecture, Cache, Use
 
 
 class Reads(NamedTuple):
@@ -65,6 +65,7 @@ class Work(NamedTuple):
     decodes: bool = True
     refines: bool = False
     encodes: bool = False
+    use: Use = ""
     away_bytes: int = 0
     away_expert_bytes: int = 0
     crosses: bool = False
@@ -197,6 +198,7 @@ def work(
         placement=placement,
         decodes=architecture.writes,
         encodes=architecture.encodes,
+        use=architecture.use,
         refines=architecture.refines,
         away_bytes=away - away_experts,
         away_expert_bytes=away_experts,

@@ -200,25 +200,34 @@ def states(run: Run, held: list[Piece]) -> States:
     gathered = _gathered(run, held) if stage >= 3 and shards > 1 else (0, 0)
     if run.no_sync and run.micro_batches > 1 and stage >= 3:
         # Summed whole on every rank until the last micro-batch (FSDP's `no_sync`; accelerate 1.15, accelerator.py `accumulate`).
-        gradients += sum(p.total * run.size * p.trains for p in held)
+        unreduced = sum(p.total * p.trains for p in held)
+        gradients += unreduced * run.size
+        sums["gradients"].add(str(run.size), 1, unreduced)
     weight, gradient, moment, master = usual
     if run.step_in_backward and gradients:
         # One tensor's gradient at a time (torchtune 0.6, training/memory.py `register_optim_in_bwd_hooks`).
         gradients = max(-(-p.elements * gradient // (expert_ways if p.tensor.experts else ways)[1]) for p in held if p.trains)
         step = 0
+        sums["gradients"] = Sums()
+        sums["gradients"].add_bytes("of the largest tensor, one at a time", 1, gradients)
     cpu = 0
+    away = frozenset[str]()
     if run.optimizer.startswith("paged"):
         cpu, optimizer = optimizer, 0
+        away |= {"optimizer"}
     if run.offload == "params":
         # DeepSpeed 0.19, runtime/zero/stage3.py: gradients and states stay where the optimizer is.
         cpu, weights = cpu + weights, 0
+        away |= {"weights"}
         gathered = gathered if any(gathered) else _gathered(run, held)
     elif run.offload != "none":
         cpu, optimizer, ema, step = cpu + optimizer + ema, 0, 0, 0
+        away |= {"optimizer", "ema"}
         if run.offload == "all":
             # Weights come back a layer at a time, gradients leave the same way.
             cpu += weights + gradients
             weights, gradients = 0, 0
+            away |= {"weights", "gradients"}
             gathered = gathered if any(gathered) else _gathered(run, held)
     # bitsandbytes 0.49, autograd/_functions.py `MatMul4Bit`: a matrix is whole in the computing type while it is used, and before in
     # the type that it was quantized from, where that is another.
@@ -233,6 +242,7 @@ def states(run: Run, held: list[Piece]) -> States:
         weights, adapters, gradients, optimizer, ema = 2 * weights, 2 * adapters, 2 * gradients, 2 * optimizer, 2 * ema
         step, gathered = 2 * step, (2 * gathered[0], 2 * gathered[1])
     formulas = {name: str(found) + (", twice: the value model" if run.value_model else "") for name, found in sums.items()}
+    formulas |= {name: f"in the CPU's memory: {formulas[name]}" for name in away if formulas[name] != "0"}
     return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, dequantized, head, reference, formulas)
 
 

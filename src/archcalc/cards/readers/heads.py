@@ -25,14 +25,14 @@ def read_heads(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     for i, number in enumerate(plain):
         left = text[plain[i - 1].after if i else 0 : number.start].lower()
         right = text[number.after : plain[i + 1].start if i + 1 < len(plain) else len(text)].lower()
-        after = re.split(r"[;,/\n)]|\band\b|\+", right)[0]
+        after = re.split(r"[;,/\n)；，、）]|\band\b|\+", right)[0]
         role = ""
-        if re.search(r"\bkv\b|key|\bgroups?\b|kv[- ]?heads?", after) or re.search(r"\bkv\b\W*(?:heads)?\W*$", left):
+        if re.search(r"\bkv\b|key|\bgroups?\b|kv[- ]?heads?", after) or re.search(r"\bkv\b\W*(?:heads|头)?\W*[为是有]?\W*$", left):
             role = kv
         elif re.search(r"\bqk\b", after):
             role = kv if field != "heads" else "heads"
         elif re.search(r"\bq\b|quer|q[- ]?heads?" + (r"|\bv\b" if field != "heads" else ""), after) or re.search(
-            r"\b(?:q|quer\w*)\W*$", left
+            r"\b(?:q|quer\w*)\W*(?:heads|头)?\W*[为是有]?\W*$", left
         ):
             role = field
         elif re.search(r"^\s*-?\s*dim|head dim|per head|wide", after) or re.search(r"[×x]\s*$|\bdim\w*\s*(?:of|=|:)?\s*$", left):

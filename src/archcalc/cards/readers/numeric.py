@@ -42,8 +42,8 @@ def read_context(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     for i, number in enumerate(found):
         left = text[found[i - 1].after if i else 0 : number.start]
         right = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)]
-        clause = re.split(r"[;,/→+]|->|\band\b", right, maxsplit=1)[0]
-        before = re.split(r"[;,→]|->", left)[-1]
+        clause = re.split(r"[;,/→+；，、]|->|\band\b", right, maxsplit=1)[0]
+        before = re.split(r"[;,→；，、]|->", left)[-1]
         if re.search(r"(?i)generat|output|max new|answer|completion|image|patch|layers?|dim|theta|θ", clause) or re.search(
             r"(?i)generat\w*(?: up to| of)?\s*$|output\s*:?\s*$|theta|θ|base", before
         ):
@@ -51,8 +51,10 @@ def read_context(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         if (i and re.fullmatch(r"\s*/\s*", left)) or mark("tested").search(before):
             continue
         span = quals.span
-        if re.search(r"(?i)nativ|train|original|default", clause) or re.search(
-            r"(?i)\b(?:native(?:ly)?|train\w*|pre-?train\w*)\W*$", before
+        if (
+            re.search(r"(?i)nativ|train|original|default", clause)
+            or re.search(r"(?i)\b(?:nativ\w*|natif|train\w*|pre-?train\w*)\W*$", before)
+            or mark("native").search(before)
         ):
             span = "native"
         elif re.search(r"(?i)yarn|extend|extens|extrapol|inference|dca|stretch|scal", clause + " " + before):
@@ -121,7 +123,8 @@ def read_bytes(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             elif field in ("kv_cache", "kv_per_token") and (length := _AT.match(text, number.after)):
                 # Beside what a token costs: "144 KiB per token, 4.5 GiB at 32k".
                 what, context = "kv_cache", int(length[1].replace(",", "")) * (1024 if length[2] else 1)
-            said = quals._replace(dtype=dtype_in(near) or quals.dtype, context=context)
+            labelled = quals.dtypes[i] if len(quals.dtypes) == len(found) else quals.dtype
+            said = quals._replace(dtype=dtype_in(near) or labelled, context=context, dtypes=())
             yield of(what, number, _of_sequences(text, number, said) if what == "kv_cache" else said)
 
 

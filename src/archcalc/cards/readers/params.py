@@ -37,7 +37,9 @@ def read_params(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         return
     counts = [n for n in found if not n.unit and (n.scale or quals.unit or n.mantissa >= 100_000)]
     if field == "active" and not any(n.scale for n in counts):
-        yield from read_experts("active_experts", text, quals)
+        # No count of experts has decimals: 3.3 under "Active" is of parameters, in a unit that is not said.
+        if not any(n.decimals for n in found):
+            yield from read_experts("active_experts", text, quals)
         return
     field = "active_params" if field == "active" else field
     if field == "vision_params":

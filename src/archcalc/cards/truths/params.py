@@ -70,6 +70,8 @@ def _counted(model: Model, quals: Quals, which: int) -> Iterator[Value]:
             if n:
                 for total, text in whole:  # such tables are part of the embedding
                     alone = text != whole[0][1]
+                    if quals.embedding == "whole" and which == 0 and not _is_stated(model, total - n):
+                        continue  # a total stated plainly is of all, unless the publisher's own leaves the embedding out
                     yield Value(total - n, f"{text if alone else ''} {basis}".strip(), "rare" if alone and which == 0 else rare)
                 if get["mtp"] and quals.mtp != "without":
                     yield Value(whole[-1][0] + get["mtp"] - n, f"with MTP, {basis}", "rare")
@@ -121,6 +123,11 @@ def stated(model: Model, field: str) -> Iterator[int]:
     yield from (one.params for one in model.counts if one.field == field)
     if match := (_IN_NAME if field == "total_params" else _ACTIVE_IN_NAME).search(model.name.lower()):
         yield round(float(match[1]) * 10 ** (9 if match[2] == "b" else 6))
+
+
+def _is_stated(model: Model, count: int) -> bool:
+    """Whether the publisher's figure, or its name for the model, is a count to within a part in `_NEAR`."""
+    return any(_NEAR * abs(count - one) < count for one in stated(model, "total_params"))
 
 
 def _projector(model: Model) -> int:

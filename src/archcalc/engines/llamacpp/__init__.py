@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from archcalc.engines.engine import Server
+from archcalc.engines.engine import SYSTEM_LEAST, Server
 
 if TYPE_CHECKING:
     from archcalc.commands.flags import Read
@@ -285,17 +285,22 @@ class LlamaCpp(Server):
         return command(named, ask, model, fit)
 
     def spills(self, model: Candidate, ask: Ask, fit: Fit) -> Sequence[tuple[str, str]]:
-        """Experts first, of which a token visits few; then whole layers. Not where CPU and GPU share the memory, nor more than the RAM."""
+        """Experts first, of which a token visits few; then whole layers. No more than the RAM, of which a GPU may have its part."""
         from archcalc import units
         from archcalc.engines.llamacpp.command import experts_away, offload
 
-        if ask.gpus.device.shared_memory:
+        device = ask.gpus.device
+        shared = device.shared_memory
+        if shared and (device.ram_bytes is None or device.ram_bytes <= device.visible_bytes + SYSTEM_LEAST):
             return ()
         if ask.own is not None and ask.own.moved:
             size = ask.own.moved_bytes
             what = f"the command as it stands, where the CPU's memory has room for the {units.format_bytes(size)} that --fit leaves there"
             return ((what, f"--ram {-(-size >> 30)}GiB"),)
         limit = float("inf") if ask.ram_bytes is None else ask.ram_bytes
+        if shared and device.ram_bytes is not None:
+            # Of one memory, what the system does not let the GPU have.
+            limit = device.ram_bytes - device.visible_bytes - SYSTEM_LEAST
         gpus = "GPU" if fit.placement.pp == 1 else "GPUs"
         ways = []
         margin = sum(term.bytes for term in fit.budget.overhead_terms if term.name == "margin")

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 from archcalc.engines._command import everywhere, not_set, word
 from archcalc.engines.llamacpp.budget import UBATCH, whole_batch
 from archcalc.engines.llamacpp.layout import lay_out
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, largest, machines
+from archcalc.engines.served import classes_of, served
+from archcalc.model import Architecture
 
 
 def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
-    words, notes = [*_words(named, ask, model, fit), *named.how, *fit.taken.flags], not_set("llama.cpp", named)
+    changed, left = _changed(named, model.architecture)
+    words = [*_words(named, ask, model, fit), *changed, *named.how, *fit.taken.flags]
+    notes = not_set("llama.cpp", named._replace(overrides=left))
     count = machines(ask.gpus)
     if count > 1:
         words.append("--rpc <address-of-the-other-machines>")
@@ -36,6 +41,49 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
         yield f"--n-cpu-moe {ask.own.cpu_experts}"
     if ask.own is not None and ask.own.gpu_layers is not None:
         yield f"-ngl {ask.own.gpu_layers}"
+
+
+_SCALINGS = frozenset({"yarn", "linear"})
+_METADATA = {"max_position_embeddings": "context_length", "num_experts_per_tok": "expert_used_count"}
+"""Keys of a config, and those of a file that llama.cpp reads in their place (gguf-py/gguf/constants.py)."""
+
+
+def _changed(named: Named, architecture: Architecture) -> tuple[list[str], tuple[tuple[str, Any], ...]]:
+    """The flags that set what was set in the config, and the keys that no flag sets.
+
+    Source: llama.cpp 0c1e57098, common/arg.cpp (`--rope-scaling`, `--rope-scale`, `--yarn-orig-ctx`, `--rope-freq-base`, `--override-kv`);
+    src/llama-context.cpp `llama_init_from_model`: with YaRN the trained length is the original one times the scale, whatever the file says.
+    """
+    words: list[str] = []
+    left: list[tuple[str, Any]] = []
+    metadata: list[str] = []
+    reached = 0
+    for key, value in named.overrides:
+        kind = (value.get("rope_type") or value.get("type")) if isinstance(value, dict) else None
+        if key in ("rope_scaling", "rope_parameters") and kind in _SCALINGS and value.get("factor"):
+            factor, original = value["factor"], value.get("original_max_position_embeddings")
+            words += [f"--rope-scaling {kind}", f"--rope-scale {factor:g}"]
+            if kind == "yarn" and original:
+                words.append(f"--yarn-orig-ctx {original}")
+                reached = int(original * factor)
+            if value.get("rope_theta"):
+                words.append(f"--rope-freq-base {value['rope_theta']:g}")
+        elif key == "rope_theta":
+            words.append(f"--rope-freq-base {value:g}")
+        else:
+            left.append((key, value))
+    gguf = next((name for each in classes_of(architecture) if (name := served("llamacpp").classes.get(each))), None)
+    rest = []
+    for key, value in left:
+        if key == "max_position_embeddings" and value == reached:
+            continue
+        if key in _METADATA and gguf is not None and isinstance(value, int):
+            metadata.append(f"{gguf}.{_METADATA[key]}=int:{value}")
+        else:
+            rest.append((key, value))
+    if metadata:
+        words.append(f"--override-kv {','.join(metadata)}")
+    return words, tuple(rest)
 
 
 def experts_away(model: Candidate, ask: Ask, fit: Fit) -> tuple[int, int, int] | None:

@@ -252,6 +252,10 @@ def _positions(read: Read) -> dict[str, Any]:
             raise UsageError(f"{each.name} {str(each.value)[:40]}: a number above 0 was expected", "such as --rope-scale 4")
         own["rope_scale"] = 1 / value if each.name == "--rope-scale" else value
     own["yarn_original"] = _whole(read, "--yarn-orig-ctx", 0, least=0)
+    given = read.get("--override-kv")
+    for one in given if isinstance(given, list) else [given or ""]:
+        for length in re.finditer(r"(?:^|,)\s*[\w.-]+\.context_length=int:(\d{1,9})(?=,|$)", str(one)):
+            own["trained"] = int(length[1])
     return own
 
 

@@ -15,7 +15,7 @@ def served_length(architecture: Architecture, own: Settings) -> int | None:
     Source: llama.cpp 0c1e57098, src/llama-context.cpp `llama_init_from_model` ("custom YaRN scaling detected, re-adjusting n_ctx_train")
     and `llama_context` (the original length), gguf-py/gguf (`{arch}.rope.scaling.*`); tools/server/server-context.cpp `n_ctx_slot`.
     """
-    trained = architecture.facts.context_tokens
+    trained = own.trained or architecture.facts.context_tokens
     stated = architecture.lengths.ropes if architecture.lengths is not None else ()
     rope = stated[0] if len(stated) == 1 else None
     yarn = own.rope_kind == "yarn" or (not own.rope_kind and rope is not None and rope.kind == "yarn")

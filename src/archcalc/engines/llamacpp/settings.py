@@ -29,7 +29,7 @@ class Settings(NamedTuple):
     there on. `clamps`: no more than the trained length is served. `batch_by_context`: the batch grows with the context.
     `runner` is a release of Ollama that runs models by itself, `flash_asked` what `OLLAMA_FLASH_ATTENTION` says there.
     `rope_kind`, `rope_scale` and `yarn_original` are what is said of scaled positions: `--rope-scaling`, `--rope-freq-scale` and
-    `--yarn-orig-ctx`.
+    `--yarn-orig-ctx`. `trained` is the trained length that `--override-kv` puts in the file's place.
     """
 
     cells: int = 0
@@ -81,3 +81,4 @@ class Settings(NamedTuple):
     rope_kind: str = ""
     rope_scale: float = 0.0
     yarn_original: int = 0
+    trained: int | None = None

@@ -37,6 +37,7 @@ _AT_ONCE = 32
 class Mlx(Server):
     name = "mlx"
     title = "mlx-lm"
+    reports_tokens = False
     newest = "0.32.2"
     # No layers of Mamba here: the dtype of their states follows what is multiplied, and was not measured.
     kinds = frozenset({"full", "sliding", "latent", "state"})

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from archcalc.engines.engine import Server
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from archcalc.commands.flags import Read
     from archcalc.engines._allocation import Allocation, Workload
     from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
-    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Start, Taken
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Setting, Start, Taken
     from archcalc.engines.served import Registry
     from archcalc.engines.weights import Keep, WeightOptions
     from archcalc.hardware import Device
@@ -279,6 +281,21 @@ class Sglang(Server):
             f"SGLang starts all the same: its pool of {tokens:,} tokens serves sequences of up to so many, not {context:,}",
         )
 
+    def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
+        """The largest share, in whole hundredths, that leaves a chunk of a prompt the memory it takes at least."""
+        from archcalc.engines.plan import Setting
+        from archcalc.units import format_bytes
+
+        reserve = next((term.bytes for term in budget.overhead_terms if term.name == "reserve"), 0)
+        if ask.utilization is not None or not reserve:
+            return ()
+        free = reserve / (1 - budget.utilization)
+        share = min(_LARGEST_SHARE, int((1 - budget.step_bytes / free) * 100) / 100)
+        if share <= budget.utilization:
+            return ()
+        what = f"a share of {share:g}: {format_bytes(int(free * (1 - share)))} stay for steps"
+        return (Setting(what, f"--utilization {share:g}", {"utilization": share}),)
+
     def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
         """SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py `resolve_max_num_reqs`: of each worker, among which attention in data
         parallelism divides what the flag says."""
@@ -301,6 +318,10 @@ class Sglang(Server):
         device = ask.gpus.device
         if device.vendor in ("apple", "google", "aws") or device.architecture.startswith("Gaudi"):
             yield f"sglang keeps to its rules for NVIDIA's GPUs here: those for {device.name} are not known"
+
+
+_LARGEST_SHARE = 0.95
+"""Of the share that is advised: what allocators and kernels take beside a step is not known to a hundredth."""
 
 
 def _divided(most: float, tokens: int) -> str:

@@ -33,6 +33,7 @@ _LOADING = {
 class Transformers(Server):
     name = "transformers"
     title = "transformers"
+    reports_tokens = False
     options: ClassVar[Mapping[str, str]] = {"static": "static", "engine_version": "version"}
     kinds = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
     recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"})

@@ -34,7 +34,7 @@ def command(named: Named, ask: Ask, model: Candidate) -> Command:
     task = next((auto for name in classes_of(held)[:1] for ending, auto in _TASKS.items() if name.endswith(ending)), None)
     if task is not None:
         kind = task
-    elif "head" not in parts or (held.encodes and held.returned):
+    elif "head" not in parts or held.use or (held.encodes and held.returned):
         kind = "AutoModel"
     elif parts & {"vision", "audio"}:
         kind = "AutoModelForImageTextToText" if "vision" in parts else "AutoModelForMultimodalLM"

@@ -101,7 +101,7 @@ class Vllm(Server):
         from archcalc.engines.plan import capability
 
         held, name = as_stored(architecture, quant, self.title)
-        if held.returned and held.encodes and held.head_rows >= held.facts.vocab_size:
+        if (held.use or (held.returned and held.encodes)) and held.head_rows >= held.facts.vocab_size:
             # A class of decoders that pools has no head (model_executor/models/adapters.py `_create_pooling_model_cls`).
             held = held._replace(groups=tuple(g for g in held.groups if g.part != "head"))
         cuda = capability(device)

@@ -65,7 +65,7 @@ def pooling(architecture: Architecture, version: str | None) -> Iterator[str]:
 
     Source: vLLM 0.33, config/model.py `_get_default_runner_type`, `_SUFFIX_TO_DEFAULTS`; `--runner` is in 0.10, `--task` before."""
     names = classes_of(architecture)
-    if architecture.encodes and names and names[0].endswith(REGISTRY.generate):
+    if (architecture.encodes or architecture.use) and names and names[0].endswith(REGISTRY.generate):
         yield "--runner pooling" if at_least(version, 0, 10) else "--task embed"
 
 
