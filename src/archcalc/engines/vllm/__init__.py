@@ -282,11 +282,12 @@ class Vllm(Server):
         return kind(device, architecture, version)
 
     def pool_kind(self, device: Device) -> Hashable:
-        """Kernels go by the GPU's generation: no rule of `cache` or `start.CACHE_KERNELS` parts two GPUs of one."""
+        """Kernels go by the GPU's generation, and by units for FP8, which part those of 8.x: no other rule of `cache`, `attention` or
+        `start.CACHE_KERNELS` parts two GPUs of one."""
         from archcalc.engines.plan import capability
 
         found = capability(device)
-        return found and found[0]
+        return found and (found[0], found >= (8, 9))
 
     def ram(self, ask: Ask, placement: Placement, weights: RankWeights, budget: Budget) -> int:
         """Weights that are offloaded are told of each GPU, the cache of all ranks of a replica (config/offload.py, config/cache.py)."""
