@@ -162,10 +162,11 @@ class Vllm(Server):
 
         return loading.loading(version, quant)
 
-    def finest_block(self, version: str | None) -> int:
+    def finest_block(self, version: str | None, device: Device | None = None) -> int:
+        from archcalc.engines.plan import capability
         from archcalc.engines.vllm import loading
 
-        return loading.finest_block(version)
+        return loading.finest_block(version, device and capability(device))
 
     def loads_whole(self, version: str | None, quant: str) -> bool:
         from archcalc.engines.vllm import loading
