@@ -10,7 +10,7 @@ length).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from archcalc.engines._kernels import Least, lacking
 from archcalc.engines.budget import FITTED, Budget
@@ -160,24 +160,53 @@ def for_experts(ask: Ask, moe: bool) -> str | None:
     return None
 
 
-BUILT: tuple[tuple[tuple[int, ...], int], ...] = (((0, 20), 75), ((0,), 70))
-"""Ten times the least compute capability that published wheels and images hold code for, from a release on: docker/Dockerfile
-`torch_cuda_arch_list` begins with 7.0 up to 0.19.0, built with CUDA 12.9, and with 7.5 since 0.20.0, built with CUDA 13.0, whose
-compiler has no Volta. CMakeLists.txt `CUDA_SUPPORTED_ARCHS` has 7.0 below CUDA 12.8 alone since then; 0.33,
-docs/getting_started/installation/gpu.cuda.inc.md: "compute capability 7.5 or higher"."""
+class Built(NamedTuple):
+    """What published wheels and images hold code for, from a release on: ten times the least compute capability, and the majors."""
+
+    since: tuple[int, ...]
+    least: int
+    majors: tuple[int, ...]
+
+
+BUILT = (
+    Built((0, 20), 75, (7, 8, 9, 10, 11, 12)),
+    Built((0, 9, 2), 70, (7, 8, 9, 10, 12)),
+    Built((0, 9), 70, (7, 8, 9, 10)),
+    Built((0,), 70, (7, 8, 9)),
+)
+"""docker/Dockerfile `torch_cuda_arch_list`, which .buildkite/release-pipeline.yaml leaves as it is.
+
+The least: 7.0 up to 0.19.0, built with CUDA 12.9, and 7.5 since 0.20.0, built with CUDA 13.0, whose compiler has no Volta. CMakeLists.txt
+`CUDA_SUPPORTED_ARCHS` has 7.0 below CUDA 12.8 alone since then; 0.33, docs/getting_started/installation/gpu.cuda.inc.md: "compute
+capability 7.5 or higher".
+
+The majors: the list ends with 9.0+PTX up to 0.8.5 (CUDA 12.4, PyTorch 2.6, which has no Blackwell either), with 10.0+PTX in 0.9.0 and
+0.9.1, with 10.0 and 12.0 from 0.9.2 on, and has 11.0 since 0.20.0. Code for an x.y runs on every x.z from there on. No code is left to a
+driver to compile: cmake/utils.cmake `extract_unique_cuda_archs_ascending` drops `+PTX`, so that 0.9.0 and 0.9.1 have nothing for 12.x;
+issues #13306, #16901, #18995: "no kernel image is available"."""
 
 
 def not_built(version: str | None, capability: tuple[int, int] | None) -> str | None:
     """Why a release as it is published has no code for this GPU; None where it has, or where the GPU is not known."""
     if capability is None:
         return None
-    least, here = next(least for since, least in BUILT if at_least(version, *since)), capability[0] * 10 + capability[1]
-    if here >= least:
+    built, here = next(row for row in BUILT if at_least(version, *row.since)), capability[0] * 10 + capability[1]
+    builds = f"vLLM's published builds{'' if version is None else f' of {version}'}"
+    if here < built.least:
+        until = (
+            "" if here < BUILT[-1].least else ": those up to 0.19 have it, and so has a build of one's own with CUDA before 12.8"
+        )
+        return (
+            f"{builds} hold code for compute capability {built.least / 10:g} and newer, and this GPU has"
+            f" {capability[0]}.{capability[1]}{until}"
+        )
+    later = next((row for row in reversed(BUILT) if capability[0] in row.majors), None)
+    if capability[0] in built.majors or later is None:
+        # Of GPUs that are newer than every release nothing is known.
         return None
-    until = "" if here < BUILT[-1][1] else ": those up to 0.19 have it, and so has a build of one's own with CUDA before 12.8"
     return (
-        f"vLLM's published builds{'' if version is None else f' of {version}'} hold code for compute capability {least / 10:g} and newer,"
-        f" and this GPU has {capability[0]}.{capability[1]}{until}"
+        f"{builds} hold no code for compute capability {capability[0]}.x, which this GPU has: those since"
+        f" {'.'.join(map(str, later.since))} do"
     )
 
 
