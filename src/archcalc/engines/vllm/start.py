@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from archcalc.engines._kernels import Least, lacking
+from archcalc.engines._kernels import FP8, Least, experts_stored, lacking
 from archcalc.engines.budget import FITTED, Budget
 from archcalc.engines.plan import Ask, Pooled, Start, Taken
 from archcalc.engines.vllm.rules import at_least, rules
 from archcalc.engines.vllm.settings import Settings
+from archcalc.model import Architecture
 
 # Sequences against blocks of state
 
@@ -120,6 +121,19 @@ def scheme_kernels(version: str | None, stored: Mapping[str, Any] | None, capabi
         if why := lacking("vLLM", name, least, capability):
             return why
     return None
+
+
+MARLIN_EXPERTS = (0, 9)
+"""Since then FP8 experts run in Marlin's kernels where a GPU has no units for FP8 (0.9.0, layers/quantization/fp8.py `Fp8MoEMethod`,
+compressed_tensors/compressed_tensors_moe.py `CompressedTensorsW8A8Fp8MoEMethod`: `use_marlin`); 0.6.3 to 0.8.5 have Triton's alone, which
+stop there: "type fp8e4nv not supported in this architecture" (vllm#18182)."""
+
+
+def expert_kernels(version: str | None, architecture: Architecture, capability: tuple[int, int] | None) -> str | None:
+    """Why a release has no kernels for the routed experts on this GPU; None where it has, or where it is not known."""
+    if capability is None or at_least(version, *MARLIN_EXPERTS) or FP8 not in experts_stored(architecture):
+        return None
+    return lacking(f"vLLM {version}", "experts in FP8", 89, capability)
 
 
 CACHE_KERNELS: dict[str, tuple[tuple[tuple[int, ...], int, int], ...]] = {
