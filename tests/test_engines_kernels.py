@@ -82,6 +82,37 @@ def test_fp8_experts_before_marlin_s(version: str | None, cuda: tuple[int, int] 
 
 
 @pytest.mark.parametrize(
+    ("quantization", "version", "cuda", "runs"),
+    [
+        # vLLM, layers/quantization/modelopt.py `get_min_capability`.
+        ({"quant_algo": "FP8"}, "0.26.0", (8, 6), False), ({"quant_algo": "FP8"}, "0.28.0", (8, 6), True),
+        ({"quantization": {"quant_algo": "FP8"}}, "0.11.0", (8, 0), False), ({"quant_algo": "FP8"}, "0.11.0", (8, 9), True),
+        ({"quant_algo": "FP8"}, None, (7, 5), False), ({"quant_algo": "NVFP4"}, "0.13.0", (7, 5), False),
+        ({"quant_algo": "NVFP4"}, "0.14.0", (7, 5), True), ({"quant_algo": "MXFP8"}, "0.16.0", (9, 0), False),
+        ({"quant_algo": "MXFP8"}, "0.24.0", (9, 0), True), ({"quant_algo": "FP8"}, None, None, True),
+        ({"quant_method": "awq"}, None, (7, 5), True), (None, None, (7, 5), True),
+    ],
+)  # fmt: skip
+def test_algorithms_of_modelopt(
+    quantization: dict[str, Any] | None, version: str | None, cuda: tuple[int, int] | None, runs: bool
+) -> None:
+    assert (start.modelopt_kernels(version, quantization, cuda) is None) == runs
+
+
+@pytest.mark.parametrize(
+    ("quant", "version", "gpu", "runs"),
+    [
+        # vLLM 0.24 to 0.33, model_executor/kernels/linear/__init__.py `_POSSIBLE_NVFP4_KERNELS`, `_POSSIBLE_INT8_KERNELS`.
+        ("nvfp4", None, "arc-pro-b70", False), ("nvfp4", "0.24.0", "arc-pro-b70", False), ("nvfp4", None, "h100", True),
+        ("nvfp4", None, "mi300x", True), ("int8", "0.26.0", "arc-pro-b70", False), ("int8", "0.28.0", "arc-pro-b70", True),
+        ("fp8", None, "arc-pro-b70", True), ("w4a16", None, "arc-pro-b70", True), ("mxfp4", None, "arc-pro-b70", True),
+    ],
+)  # fmt: skip
+def test_storages_that_intel_s_gpus_lack(quant: str, version: str | None, gpu: str, runs: bool) -> None:
+    assert (start.intel_kernels(version, _stored("qwen3-8b", quant).quantization, device(gpu)) is None) == runs
+
+
+@pytest.mark.parametrize(
     ("command", "fits"),
     [
         ("deepseek-v3 --gpu 16xa100-80gb --engine sglang --ctx 4k", False),
@@ -89,6 +120,7 @@ def test_fp8_experts_before_marlin_s(version: str | None, cuda: tuple[int, int] 
         ("qwen3-8b --gpu h100 --engine sglang --quant mxfp8 --ctx 4k", False),
         ("qwen3-8b --gpu b200 --engine sglang --quant mxfp8 --ctx 4k", True),
         ("qwen3-8b --gpu 3090 --engine sglang --quant fp8 --ctx 4k", True),
+        ("qwen3-8b --gpu arc-b70 --quant nvfp4 --ctx 4k", False),
         ("qwen3-30b-a3b --gpu 2xa100-80gb --quant fp8 --ctx 4k --engine-version 0.8.5", False),
         ("qwen3-30b-a3b --gpu 2xa100-80gb --quant fp8 --ctx 4k --engine-version 0.9.0", True),
     ],

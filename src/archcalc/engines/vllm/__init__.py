@@ -224,6 +224,9 @@ class Vllm(Server):
         why = attention.missing(architecture, ask.version, cuda and cuda[0])
         if why is None and not online:
             why = start.scheme_kernels(ask.version, architecture.quantization, cuda)
+        if why is None and not online:
+            why = start.modelopt_kernels(ask.version, architecture.quantization, cuda)
+        why = why or start.intel_kernels(ask.version, architecture.quantization, ask.gpus.device)
         why = why or start.expert_kernels(ask.version, architecture, cuda)
         if why is not None:
             return why

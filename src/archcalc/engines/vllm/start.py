@@ -10,14 +10,17 @@ length).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archcalc.engines._kernels import FP8, Least, experts_stored, lacking
 from archcalc.engines.budget import FITTED, Budget
 from archcalc.engines.plan import Ask, Pooled, Start, Taken
-from archcalc.engines.vllm.rules import at_least, rules
+from archcalc.engines.vllm.rules import NEWEST, at_least, rules
 from archcalc.engines.vllm.settings import Settings
 from archcalc.model import Architecture
+
+if TYPE_CHECKING:
+    from archcalc.hardware import Device
 
 # Sequences against blocks of state
 
@@ -123,19 +126,6 @@ def scheme_kernels(version: str | None, stored: Mapping[str, Any] | None, capabi
     return None
 
 
-MARLIN_EXPERTS = (0, 9)
-"""Since then FP8 experts run in Marlin's kernels where a GPU has no units for FP8 (0.9.0, layers/quantization/fp8.py `Fp8MoEMethod`,
-compressed_tensors/compressed_tensors_moe.py `CompressedTensorsW8A8Fp8MoEMethod`: `use_marlin`); 0.6.3 to 0.8.5 have Triton's alone, which
-stop there: "type fp8e4nv not supported in this architecture" (vllm#18182)."""
-
-
-def expert_kernels(version: str | None, architecture: Architecture, capability: tuple[int, int] | None) -> str | None:
-    """Why a release has no kernels for the routed experts on this GPU; None where it has, or where it is not known."""
-    if capability is None or at_least(version, *MARLIN_EXPERTS) or FP8 not in experts_stored(architecture):
-        return None
-    return lacking(f"vLLM {version}", "experts in FP8", 89, capability)
-
-
 CACHE_KERNELS: dict[str, tuple[tuple[tuple[int, ...], int, int], ...]] = {
     "fp8": (((0, 24), 80, 999), ((0,), 0, 999)),
     "nvfp4": (((0, 32), 80, 999), ((0,), 100, 109)),
@@ -154,6 +144,60 @@ def cache_kernels(version: str | None, dtype: str, capability: tuple[int, int] |
         return None
     there = f"from compute capability {least / 10:.1f} on" if most == 999 else f"on compute capability {least // 10}.x alone"
     return f"vLLM reads caches in {dtype} {there}, and this GPU has {capability[0]}.{capability[1]}"
+
+
+MARLIN_EXPERTS = (0, 9)
+"""Since then FP8 experts run in Marlin's kernels where a GPU has no units for FP8 (0.9.0, layers/quantization/fp8.py `Fp8MoEMethod`,
+compressed_tensors/compressed_tensors_moe.py `CompressedTensorsW8A8Fp8MoEMethod`: `use_marlin`); 0.6.3 to 0.8.5 have Triton's alone, which
+stop there: "type fp8e4nv not supported in this architecture" (vllm#18182)."""
+
+
+def expert_kernels(version: str | None, architecture: Architecture, capability: tuple[int, int] | None) -> str | None:
+    """Why a release has no kernels for the routed experts on this GPU; None where it has, or where it is not known."""
+    if capability is None or at_least(version, *MARLIN_EXPERTS) or FP8 not in experts_stored(architecture):
+        return None
+    return lacking(f"vLLM {version}", "experts in FP8", 89, capability)
+
+
+MODELOPT: dict[str, tuple[Least, ...]] = {
+    "FP8": (Least((0, 28), 80), Least((0,), 89)),
+    "NVFP4": (Least((0, 14), 75), Least((0,), 80)),
+    "MXFP8": (Least((0, 24), 80), Least((0,), 100)),
+}
+"""`get_min_capability` by what an algorithm of ModelOpt's begins with: layers/quantization/modelopt.py, 0.11.0 to 0.33."""
+
+
+def modelopt_kernels(version: str | None, stored: Mapping[str, Any] | None, capability: tuple[int, int] | None) -> str | None:
+    """Why an algorithm of ModelOpt has no kernels on this GPU; None where it has, or where it is not known."""
+    level = stored.get("quantization") if stored else None
+    algorithm = str((level if isinstance(level, Mapping) else stored or {}).get("quant_algo", "")).upper()
+    rows = next((rows for name, rows in MODELOPT.items() if algorithm.startswith(name)), ())
+    least = next((row.capability for row in rows if at_least(version, *row.since)), None)
+    return lacking("vLLM", f"{algorithm} of ModelOpt", least, capability)
+
+
+INTEL_LACKS: tuple[tuple[tuple[int, ...], tuple[int, ...] | None, str, str], ...] = (
+    ((0, 24), None, "NVFP4", "nvfp4-pack-quantized"),
+    ((0, 24), (0, 28), "INT8", "int-quantized"),
+)
+"""From a release on, up to but without another: what Intel's GPUs have no linear kernels for, as an algorithm of ModelOpt's and as a format
+of compressed-tensors. 0.24 to 0.33, model_executor/kernels/linear/__init__.py: `_POSSIBLE_NVFP4_KERNELS` has no `PlatformEnum.XPU`, and
+`_POSSIBLE_INT8_KERNELS` has it since 0.28."""
+
+
+def intel_kernels(version: str | None, stored: Mapping[str, Any] | None, device: Device) -> str | None:
+    """Why weights stored so do not run on Intel's GPU; None where they do, where it is not known, or on another's."""
+    if not stored or device.vendor != "intel" or device.architecture.startswith("Gaudi"):
+        return None
+    level, groups = stored.get("quantization"), stored.get("config_groups")
+    algorithm = str((level if isinstance(level, Mapping) else stored).get("quant_algo", "")).upper()
+    each = groups.values() if isinstance(groups, Mapping) else ()
+    formats = {stored.get("format"), *(group.get("format") for group in each if isinstance(group, Mapping))}
+    for since, until, name, form in INTEL_LACKS:
+        there = at_least(version, *since) and not (until and at_least(version, *until))
+        if there and (algorithm.startswith(name) or (form in formats and stored.get("quant_method") == "compressed-tensors")):
+            return f"vLLM {version or NEWEST} has no kernels for {name} on Intel's GPUs"
+    return None
 
 
 # What is for mixtures of experts alone
