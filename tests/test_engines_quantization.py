@@ -233,7 +233,7 @@ def test_a_plugin_is_named_with_the_checkpoint_that_needs_it(cli: Run, quant: st
         # Each release's v1/attention/backends/: `supported_kv_cache_dtypes`, `get_supported_kernel_block_sizes`, `supports_combination`.
         *(("deepseek-v3", None, dtype, None, 9, "for MLA") for dtype in ("int8_per_token_head", "fp8_per_token_head", "fp8_e5m2")),
         *(("deepseek-v3", None, dtype, None, 9, None) for dtype in ("auto", "bfloat16", "fp8", "fp8_e4m3")),
-        ("deepseek-v3", "0.17.0", "fp8", None, 8, "for MLA"), ("deepseek-v3", "0.18.0", "fp8", None, 8, None),
+        ("deepseek-v3", "0.17.0", "fp8", None, 8, "for MLA"), ("deepseek-v3", "0.18.0", "fp8", None, (8, 9), None),
         ("deepseek-v3", "0.17.0", "fp8", None, 9, None), ("deepseek-v3.2", None, "fp8_per_token_head", None, 10, "for sparse MLA"),
         ("gpt-oss-20b", None, "nvfp4", None, 9, "heads of 64 with sinks"), ("gpt-oss-20b", None, "nvfp4", None, 10, None),
         ("qwen3-8b", None, "nvfp4", None, 9, None), ("qwen3-8b", None, "int8_per_token_head", None, 9, None),
@@ -248,12 +248,75 @@ def test_a_plugin_is_named_with_the_checkpoint_that_needs_it(cli: Run, quant: st
     ],
 )  # fmt: skip
 def test_a_cache_needs_a_backend_that_reads_it(
-    name: str, version: str | None, dtype: str, block: int | None, major: int | None, said: str | None
+    name: str, version: str | None, dtype: str, block: int | None, major: int | tuple[int, int] | None, said: str | None
 ) -> None:
     architecture = zoo.spec(name)
     assert architecture is not None
-    found = attention.lacks(architecture, version, dtype, block, major, "--kv-cache-dtype")
+    cuda = (major, 0) if isinstance(major, int) else major
+    found = attention.lacks(architecture, version, dtype, block, cuda, "--kv-cache-dtype")
     assert found is None if said is None else said in " ".join(found or ())
+
+
+_TO_89 = (7, 5), (8, 0), (8, 6)
+_FROM_89 = (8, 9), (9, 0), (10, 0), (12, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "dtypes", "lacking", "reading"),
+    [
+        # mla/triton_mla.py `TritonMLAImpl`: "requires SM89+", since 0.26; no other backend for MLA is for 8.x. Before, its compiler
+        # stopped (vllm#26431).
+        *(("deepseek-v3", v, "fp8 fp8_e4m3", _TO_89, _FROM_89) for v in (None, "0.26.0", "0.24.0", "0.18.0")),
+        ("deepseek-v2-lite", None, "fp8", _TO_89, _FROM_89), ("kimi-linear-48b-a3b", None, "fp8", _TO_89, _FROM_89),
+        # triton_attn.py `TritonAttentionImpl`, since 0.24. flash_attn.py `supports_combination`: "sink not supported on compute capability
+        # < 9.0"; flashinfer.py `supports_sink`: 9.0, 10.x and 12.x.
+        *(("gpt-oss-20b", v, "fp8 fp8_e5m2", _TO_89, _FROM_89) for v in (None, "0.24.0", "0.12.0")),
+        ("gpt-oss-20b", None, "fp8_per_token_head", _TO_89, _FROM_89), ("gpt-oss-20b", None, "auto int8_per_token_head", (), _TO_89),
+        # `is_mm_prefix_lm`: FlashInfer's has no `supports_mm_prefix`.
+        *(("gemma-3-27b", v, "fp8", _TO_89, _FROM_89) for v in (None, "0.24.0", "0.13.0")),
+        ("gemma-3-27b", "0.11.1", "fp8", (), ((8, 0), (8, 9))),
+        # flashinfer.py `get_supported_head_sizes`: 64, 128, 256 and, since 0.22, 512.
+        ("phi-3-mini", None, "fp8", _TO_89, _FROM_89), ("phi-2", None, "fp8", _TO_89, _FROM_89),
+        ("qwen3-8b", None, "fp8 fp8_e5m2", ((7, 5),), ((8, 0), (8, 6), *_FROM_89)), ("gemma-2-9b", None, "fp8", (), ((8, 6), (9, 0))),
+        ("qwen3-8b", "0.23.0", "fp8", ((7, 0),), ((7, 5), (8, 0))), ("qwen3-8b", None, "fp8_per_token_head", _TO_89, _FROM_89),
+        # models/config.py `Gemma4Config`: FlashAttention 4's on 9.x and 10.x, else Triton's.
+        ("gemma-4-31b", None, "fp8", _TO_89, _FROM_89), ("gemma-4-e4b", None, "fp8", _TO_89, _FROM_89),
+        ("gemma-4-e4b", None, "nvfp4", ((8, 0), (8, 9), (12, 0)), ((9, 0), (10, 0))),
+        # NVFP4 is FlashInfer's alone.
+        ("gemma-3-27b", None, "nvfp4", ((8, 0), *_FROM_89), ()), ("medgemma-27b", None, "nvfp4", ((9, 0), (10, 0)), ()),
+        ("gemma-3-1b", None, "nvfp4", (), ((8, 0), *_FROM_89)),
+    ],
+)  # fmt: skip
+def test_a_cache_needs_kernels_for_the_gpu_and_the_model(
+    name: str,
+    version: str | None,
+    dtypes: str,
+    lacking: tuple[tuple[int, int], ...],
+    reading: tuple[tuple[int, int], ...],
+) -> None:
+    architecture = zoo.spec(name)
+    assert architecture is not None
+    for dtype in dtypes.split():
+        for cuda in (*lacking, *reading):
+            found = attention.lacks(architecture, version, dtype, None, cuda, "--kv-cache-dtype")
+            assert (found is None) == (cuda in reading), (dtype, cuda, found)
+
+
+@pytest.mark.parametrize(
+    ("version", "named", "text_alone", "dtype", "reads"),
+    [
+        # `is_mm_prefix_lm` is off where no images can come, since 0.28.
+        (None, "", True, "nvfp4", True), (None, "", False, "nvfp4", False), ("0.26.0", "", True, "fp8", False),
+        # A backend that is named is the only one (`validate_configuration`).
+        (None, "TRITON_ATTN", True, "fp8", False), (None, "FLASHINFER", True, "fp8", True), (None, "FLEX_ATTENTION", True, "fp8", False),
+        (None, "TRITON_ATTN", True, "auto", True),
+    ],
+)  # fmt: skip
+def test_a_command_s_own_words_part_backends(version: str | None, named: str, text_alone: bool, dtype: str, reads: bool) -> None:
+    architecture = zoo.spec("gemma-3-27b")
+    assert architecture is not None
+    found = attention.lacks(architecture, version, dtype, None, (8, 6), "--kv-cache-dtype", named=named, text_alone=text_alone)
+    assert (found is None) == reads
 
 
 @pytest.mark.parametrize(
@@ -266,6 +329,8 @@ def test_a_cache_needs_a_backend_that_reads_it(
         ("deepseek-v3 --gpu 8xh200 --kv-dtype fp8_e5m2", "--kv-dtype fp8_e5m2"),
         ("--gpu h100 -- vllm serve openai/gpt-oss-20b --kv-cache-dtype nvfp4", "--kv-cache-dtype nvfp4"),
         ("--gpu h100 -- vllm serve Qwen/Qwen3-8B --block-size 17", "--block-size 17"),
+        ("--gpu 3090 -- vllm serve openai/gpt-oss-20b --kv-cache-dtype fp8", "--kv-cache-dtype fp8"),
+        ("deepseek-v3 --gpu 16xa100-80gb --kv-dtype fp8 --ctx 8k", "--kv-dtype fp8"),
     ],
 )
 def test_what_no_backend_reads_is_refused_by_its_flag(cli: Run, command: str, said: str) -> None:

@@ -148,3 +148,39 @@ def test_gpus_older_than_published_builds(version: str | None, capability: tuple
     assert (said is not None) == refused
     # Volta has a way out; what is older never had code.
     assert said is None or ("up to 0.19" in said) == (capability == (7, 0))
+
+
+_HOPPER, _B200, _B300, _THOR, _RTX_50, _GB10 = (9, 0), (10, 0), (10, 3), (11, 0), (12, 0), (12, 1)
+
+
+@pytest.mark.parametrize(
+    ("version", "built", "not_yet"),
+    [
+        # docker/Dockerfile `torch_cuda_arch_list`: '7.0 7.5 8.0 8.6 8.9 9.0+PTX' in 0.6.3, 0.8.0 and 0.8.5 (CUDA 12.4).
+        *((v, ((8, 9), _HOPPER), (_B200, _B300, _THOR, _RTX_50, _GB10)) for v in ("0.6.3", "0.7.3", "0.8.0", "0.8.5")),
+        # '7.0 7.5 8.0 8.9 9.0 10.0+PTX' in 0.9.0 and 0.9.1; cmake/utils.cmake drops +PTX.
+        *((v, (_HOPPER, _B200, _B300), (_THOR, _RTX_50, _GB10)) for v in ("0.9.0", "0.9.1")),
+        # '7.0 7.5 8.0 8.9 9.0 10.0 12.0' from 0.9.2 to 0.16; '7.5 8.0 8.6 8.9 9.0 10.0 11.0 12.0' in 0.20.0 and to 0.33.
+        *((v, (_HOPPER, _B200, _B300, _RTX_50, _GB10), (_THOR,)) for v in ("0.9.2", "0.10.0", "0.16.0", "0.19.1")),
+        *((v, (_HOPPER, _B200, _B300, _THOR, _RTX_50, _GB10), ()) for v in ("0.20.0", "0.33.0", None)),
+    ],
+)
+def test_gpus_newer_than_published_builds(
+    version: str | None, built: tuple[tuple[int, int], ...], not_yet: tuple[tuple[int, int], ...]
+) -> None:
+    for capability in built:
+        assert not_built(version, capability) is None
+    for capability in not_yet:
+        since = {10: "0.9", 11: "0.20", 12: "0.9.2"}[capability[0]]
+        assert f"those since {since} do" in (not_built(version, capability) or "")
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version", "fits"),
+    [("b200", "0.6.3", False), ("b200", "0.9.0", True), ("5090", "0.8.0", False), ("5090", "0.9.1", False), ("5090", "0.10.0", True),
+     ("rtx-pro-6000", "0.7.3", False), ("gb10", "0.8.5", False), ("h100", "0.6.3", True)],
+)  # fmt: skip
+def test_no_plan_where_published_builds_hold_no_code(gpu: str, version: str, fits: bool, cli: Run) -> None:
+    done = cli("fit", "llama-3.1-8b", "--gpu", gpu, "--ctx", "4k", "--engine-version", version)
+    assert (done.returncode == 0) == fits
+    assert fits or "hold no code for compute capability" in " ".join((done.stdout + done.stderr).split())

@@ -410,21 +410,22 @@ def test_caches_that_backends_beside_nvidia_s_read(model: str, vendor: str, read
 
 
 @pytest.mark.parametrize(
-    ("model", "major", "read"),
+    ("model", "cuda", "read"),
     [
         # vLLM 0.33, platforms/cuda.py `_get_backend_priorities`, and `supported_kv_cache_dtypes` of what it lists.
-        ("qwen3-8b", 8, {*_HALVES, *_EIGHT, "fp8_e5m2", *_HEADS, "nvfp4"}),
-        ("qwen3-8b", 10, {*_HALVES, *_EIGHT, "fp8_e5m2", *_HEADS, "nvfp4"}),
-        ("deepseek-v3", 9, {*_HALVES, *_EIGHT}),
-        ("deepseek-v3", 12, {*_HALVES, *_EIGHT}),
-        ("deepseek-v3.2-exp", 9, {*_HALVES, *_EIGHT, "fp8_ds_mla", "nvfp4_ds_mla"}),
-        ("deepseek-v3.2-exp", 10, {*_HALVES, *_EIGHT, "fp8_ds_mla", "nvfp4_ds_mla"}),
-        ("deepseek-v3.2-exp", 12, {*_HALVES, *_EIGHT, "fp8_ds_mla"}),
+        ("qwen3-8b", (8, 6), {*_HALVES, *_EIGHT, "fp8_e5m2", *_HEADS, "nvfp4"} - {"fp8_per_token_head"}),
+        ("qwen3-8b", (8, 9), {*_HALVES, *_EIGHT, "fp8_e5m2", *_HEADS, "nvfp4"}),
+        ("qwen3-8b", (10, 0), {*_HALVES, *_EIGHT, "fp8_e5m2", *_HEADS, "nvfp4"}),
+        ("deepseek-v3", (9, 0), {*_HALVES, *_EIGHT}),
+        ("deepseek-v3", (12, 0), {*_HALVES, *_EIGHT}),
+        ("deepseek-v3.2-exp", (9, 0), {*_HALVES, *_EIGHT, "fp8_ds_mla", "nvfp4_ds_mla"}),
+        ("deepseek-v3.2-exp", (10, 0), {*_HALVES, *_EIGHT, "fp8_ds_mla", "nvfp4_ds_mla"}),
+        ("deepseek-v3.2-exp", (12, 0), {*_HALVES, *_EIGHT, "fp8_ds_mla"}),
     ],
 )
-def test_caches_that_nvidia_s_backends_read(model: str, major: int, read: set[str]) -> None:
+def test_caches_that_nvidia_s_backends_read(model: str, cuda: tuple[int, int], read: set[str]) -> None:
     from archcalc.engines.vllm import attention
 
     architecture = parse(zoo.config(model))
-    found = {d for d in _ALL if attention.lacks(architecture, "0.33.0", d, None, major, "--kv-cache-dtype") is None}
+    found = {d for d in _ALL if attention.lacks(architecture, "0.33.0", d, None, cuda, "--kv-cache-dtype") is None}
     assert found == read

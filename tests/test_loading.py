@@ -17,6 +17,31 @@ LIES = "of weights lie on the GPU before they are quantized"
 
 
 @pytest.mark.parametrize(
+    ("model", "gpu", "version", "ep"),
+    [
+        # vLLM 0.33, layers/fused_moe/experts/triton_moe.py `TritonExperts`: FP8 where `supports_fp8` (8.9); 1,536 columns are 192 on each
+        # of 8 ranks, in blocks of 128. Without Triton's, whole experts (expert parallelism) are all that Marlin's kernels take.
+        *((model, gpu, version, 8) for model in ("minimax-m2", "minimax-m2.1") for gpu in ("a100-80gb", "a6000") for version in
+          ("0.28.0", "0.29.0", "0.33.0")),
+        ("minimax-m2", "h100", "0.28.0", 8), ("minimax-m2", "h100", "0.29.0", 1), ("minimax-m2", "l40s", "0.33.0", 1),
+        ("minimax-m2", "b200", "0.33.0", 1),
+    ],
+)  # fmt: skip
+def test_scales_are_refined_where_triton_has_fp8(model: str, gpu: str, version: str, ep: int, cli: Any) -> None:
+    device = f"8x{gpu}"
+    for split in (1, 8):
+        words = ["--gpu", device, "--tp", "8", "--ep", str(split), "--ctx", "4k", "--engine-version", version, "--format", "json"]
+        found = cli("fit", model, *words)
+        if split == 1 and ep == 8:
+            assert found.returncode == 2
+            assert "192 columns of each expert" in " ".join(found.stderr.split())
+        else:
+            assert json.loads(found.stdout)["engine"] == "vllm"
+    chosen = json.loads(cli("fit", model, "--gpu", device, "--ctx", "4k", "--engine-version", version, "--format", "json").stdout)
+    assert chosen["plan"]["tp"] != 8 or chosen["plan"]["ep"] == ep
+
+
+@pytest.mark.parametrize(
     ("version", "command", "starts"),
     [
         ("0.9.2", f"{VLLM} fp8", False), ("0.11.0", f"{VLLM} fp8", False), ("0.14.1", f"{VLLM} fp8", False),

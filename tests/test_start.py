@@ -151,18 +151,18 @@ def test_shared_memory_says_what_the_system_must_be_told(arguments: str, said: s
 
 
 @pytest.mark.parametrize(
-    ("share", "version", "starts"),
+    ("gpu", "share", "version", "starts"),
     [
         # A log of one shows 111.18 of 121.63 GiB free, and starts at 0.87; others have 101.3 free.
-        ("0.83", "0.27.0", True),
-        ("0.87", "0.27.0", True),
-        ("0.95", "0.27.0", False),
-        # vLLM 0.8.5, v1/worker/gpu_worker.py: the share is not compared with what is free.
-        ("0.95", "0.8.5", True),
+        ("gb10-dgx-spark", "0.83", "0.27.0", True),
+        ("gb10-dgx-spark", "0.87", "0.27.0", True),
+        ("gb10-dgx-spark", "0.95", "0.27.0", False),
+        # vLLM 0.8.5, v1/worker/gpu_worker.py: the share is not compared with what is free, which a log of another tells.
+        ("jetson-agx-orin-64gb", "0.95", "0.8.5", True),
     ],
 )
-def test_a_share_that_is_not_free_where_memory_is_shared(share: str, version: str, starts: bool, run: Run) -> None:
-    words = [*"--gpu gb10-dgx-spark --format json --engine-version".split(), version]
+def test_a_share_that_is_not_free_where_memory_is_shared(gpu: str, share: str, version: str, starts: bool, run: Run) -> None:
+    words = ["--gpu", gpu, *"--format json --engine-version".split(), version]
     own = json.loads(run("fit", *words, "--ctx", "8k", "qwen3-8b", "--utilization", share).stdout)
     theirs = json.loads(run("fit", *words, "--", *"vllm serve qwen3-8b --gpu-memory-utilization".split(), share).stdout)
     for got in (own, theirs):

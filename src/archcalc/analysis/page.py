@@ -486,7 +486,8 @@ class _Tables:
         less: list[list[Any]] = []
         errors, refused, share = [""] * len(KV_DTYPES), "", 0
         for placement in sorted(fit.placements(at.model.architecture, ask), key=lambda p: fit.preference(p, device)):
-            key = at.number, of_machines(ask.gpus), placement
+            # What an engine can split depends on the GPU's kernels too, where weights are alike.
+            key = device.vendor, device.compute, of_machines(ask.gpus), placement
             if key not in self._refused:
                 self._refused[key] = fit.cannot(at.model, placement, ask)
             if why := self._refused[key]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from archcalc.engines._once import once
 from archcalc.errors import json_text
+
+if TYPE_CHECKING:
+    from archcalc.model import Architecture
 
 
 class Least(NamedTuple):
@@ -20,6 +24,21 @@ def lacking(title: str, method: str, least: int | None, capability: tuple[int, i
     if capability is None or least is None or capability[0] * 10 + capability[1] >= least:
         return None
     return f"{title} runs {method} from compute capability {least / 10:g} on, and this GPU has {capability[0]}.{capability[1]}"
+
+
+@once
+def experts_stored(architecture: Architecture) -> frozenset[str]:
+    """The dtypes that weights of the decoder's routed experts are stored in, or made as they load, in safetensors' spelling."""
+    from archcalc.figures.checkpoint import inventory
+
+    return frozenset(
+        entry.dtype
+        for entry in inventory(architecture)
+        if entry.part == "decoder" and entry.tensor.experts is not None and "scale" not in entry.name.rpartition(".")[2]
+    )
+
+
+FP8 = "F8_E4M3"
 
 
 MARLIN_GROUPS = (-1, 32, 64, 128)

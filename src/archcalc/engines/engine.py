@@ -346,8 +346,9 @@ class Server(Engine):
 
         return rank_weights(model.architecture, placement, model.options, model.tensors)
 
-    def finest_block(self, version: str | None) -> int:
-        """The smallest blocks that scales of FP8 experts are refined to where their own do not divide among ranks; 0 where none are."""
+    def finest_block(self, version: str | None, device: Device | None = None) -> int:
+        """The smallest blocks that scales of FP8 experts are refined to where their own do not divide among ranks, 0 where none are, on a
+        GPU or, without one, on a current one of NVIDIA's."""
         return 0
 
     def loads_whole(self, version: str | None, quant: str) -> bool:

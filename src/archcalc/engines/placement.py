@@ -223,7 +223,7 @@ def _experts_cannot(architecture: Architecture, ranks: int, options: WeightOptio
     block = quantization.get("weight_block_size")
     first = block[0] if isinstance(block, (list, tuple)) and block else None
     blocks = quantization.get("quant_method") == "fp8" and not options.online
-    finest = server(options.engine).finest_block(options.version)
+    finest = server(options.engine).finest_block(options.version, options.device)
     rows = first if isinstance(first, int) and first > 0 and blocks else 1
     for stack in architecture.stacks:
         for layer in stack.kinds if stack.part == "decoder" else ():

@@ -30,8 +30,6 @@ _LOADING = {
     "mxfp8": ("--quantization", "mxfp8"),
     "nf4": ("--quantization", "bitsandbytes", "--load-format", "bitsandbytes"),
 }
-# `get_min_capability` of each method's config, times ten (SGLang 0.5.23, srt/model_loader/loader.py `_initialize_model`).
-_CAPABILITY = {"awq": 75, "gptq": 60, "fp8": 80, "compressed-tensors": 70, "mxfp4": 80, "bitsandbytes": 70}
 
 _OTHERWISE = frozenset({"autoround", "nvfp4"})
 """Methods that configs name otherwise than SGLang does."""
@@ -173,9 +171,13 @@ class Sglang(Server):
         return f"SGLang runs on compute capability 7.5 and newer, and {device.name} has {cuda[0]}.{cuda[1]}"
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+        from archcalc.engines.plan import capability
         from archcalc.engines.served import misnamed, untrusted
-        from archcalc.engines.sglang import attention, quantization, settings
+        from archcalc.engines.sglang import attention, kernels, quantization, settings
 
+        named = ask.own.method if ask.own is not None else None
+        if why := kernels.refused(ask.version, model.architecture, capability(ask.gpus.device), named):
+            return why
         if ask.own is None:
             return None
         if not ask.own.trusts and (why := untrusted("sglang", self.title, model.architecture)):
@@ -188,11 +190,6 @@ class Sglang(Server):
         if ask.own.method is None:
             return None
         return quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
-
-    def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
-        from archcalc.engines._kernels import lacking
-
-        return lacking("SGLang", method, _CAPABILITY.get(method), capability)
 
     def spreads_experts(self, placement: Placement, experts: int) -> str:
         ranks = placement.tp * placement.dp

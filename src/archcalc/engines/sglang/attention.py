@@ -40,7 +40,7 @@ _HEADS: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]], ...] = (
 )  # fmt: skip
 
 
-def _heads(backends: tuple[str, ...], version: str | None, device: Device, generation: int) -> str | None:
+def _heads(backends: tuple[str, ...], cache: str, version: str | None, device: Device, generation: int) -> str | None:
     first, decode, prefill = backends
     _, prompts, tokens = next(row for row in _HEADS if since(version, *row[0]))
     for used, majors, what in (((prefill or first), prompts, "prompts"), ((decode or first), tokens, "tokens")):
@@ -50,6 +50,11 @@ def _heads(backends: tuple[str, ...], version: str | None, device: Device, gener
                 f"SGLang {version or NEWEST} runs the backend trtllm_mha over {what} on compute capability {there} alone, not on"
                 f" {device.name}: leave it out"
             )
+    if (prefill or first) == "trtllm_mha" and capability(device) == (12, 0) and cache == "fp8_e4m3":
+        # 0.5.19 and 0.5.23, attention_hook.py: "TRTLLM FMHAv2 prefill on SM120 does not support fp8_e4m3 KV cache".
+        return (
+            f"SGLang's backend trtllm_mha reads no cache in fp8_e4m3 for prompts on {device.name}: name another, or another cache"
+        )
     return None
 
 
@@ -60,7 +65,7 @@ def refused(backends: tuple[str, ...], cache: str, device: Device, version: str 
         # Of a GPU that is not known nothing is refused.
         return None
     generation = capability(device)[0] if device.vendor == "nvidia" else 0
-    if "trtllm_mha" in backends and (why := _heads(backends, version, device, generation)):
+    if "trtllm_mha" in backends and (why := _heads(backends, cache, version, device, generation)):
         return why
     if "trtllm_mla" in (first, decode):
         if generation not in (10, 12):

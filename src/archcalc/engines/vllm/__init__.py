@@ -162,10 +162,11 @@ class Vllm(Server):
 
         return loading.loading(version, quant)
 
-    def finest_block(self, version: str | None) -> int:
+    def finest_block(self, version: str | None, device: Device | None = None) -> int:
+        from archcalc.engines.plan import capability
         from archcalc.engines.vllm import loading
 
-        return loading.finest_block(version)
+        return loading.finest_block(version, device and capability(device))
 
     def loads_whole(self, version: str | None, quant: str) -> bool:
         from archcalc.engines.vllm import loading
@@ -223,6 +224,10 @@ class Vllm(Server):
         why = attention.missing(architecture, ask.version, cuda and cuda[0])
         if why is None and not online:
             why = start.scheme_kernels(ask.version, architecture.quantization, cuda)
+        if why is None and not online:
+            why = start.modelopt_kernels(ask.version, architecture.quantization, cuda)
+        why = why or start.intel_kernels(ask.version, architecture.quantization, ask.gpus.device)
+        why = why or start.expert_kernels(ask.version, architecture, cuda)
         if why is not None:
             return why
         asked = own.dtype if own is not None else plain(ask.quant)
@@ -282,11 +287,12 @@ class Vllm(Server):
         return kind(device, architecture, version)
 
     def pool_kind(self, device: Device) -> Hashable:
-        """Kernels go by the GPU's generation: no rule of `cache` or `start.CACHE_KERNELS` parts two GPUs of one."""
+        """Kernels go by the GPU's generation, and by units for FP8, which part those of 8.x: no other rule of `cache`, `attention` or
+        `start.CACHE_KERNELS` parts two GPUs of one."""
         from archcalc.engines.plan import capability
 
         found = capability(device)
-        return found and found[0]
+        return found and (found[0], found >= (8, 9))
 
     def ram(self, ask: Ask, placement: Placement, weights: RankWeights, budget: Budget) -> int:
         """Weights that are offloaded are told of each GPU, the cache of all ranks of a replica (config/offload.py, config/cache.py)."""

@@ -19,11 +19,17 @@ from archcalc.engines.vllm.rules import NEWEST, at_least
 from archcalc.model import Architecture
 
 _HALF = "auto float16 bfloat16"
-_FP8 = f"{_HALF} fp8 fp8_e4m3"
+_EIGHT = "fp8 fp8_e4m3"
+_FP8 = f"{_HALF} {_EIGHT}"
+_UNITS = 89
+"""Ten times the compute capability from which Triton's kernels read FP8: the backends refuse below (triton_attn.py since 0.24,
+mla/triton_mla.py since 0.26); before, its compiler stopped: "type fp8e4nv not supported in this architecture" (vllm#26431)."""
 
 
 class _Backend(NamedTuple):
-    """From release `since` on, up to but without `until`. `majors` are of the compute capability, none for all; `sinks`: takes them."""
+    """From release `since` on, up to but without `until`. `majors` are of the compute capability, none for all, and `least` is ten times
+    the least of it; `without`: what of `sinks`, `images` (tokens of an image that see each other) and `mixed` (heads of several sizes,
+    where the class asks for one backend) it does not take. `by` is the backend's name, where the rows of that name are all of it."""
 
     since: tuple[int, ...]
     until: tuple[int, ...] | None
@@ -31,24 +37,37 @@ class _Backend(NamedTuple):
     block: int
     majors: tuple[int, ...] = ()
     heads: tuple[int, ...] = ()
-    sinks: bool = True
+    without: str = ""
+    least: int = 0
+    by: str = ""
 
 
+_TRITON, _TRITON_LATENT, _FLASHINFER, _FLEX = "TRITON_ATTN", "TRITON_MLA", "FLASHINFER", "FLEX_ATTENTION"
+_BEFORE_512, _WITH_512 = (64, 128, 256), (64, 128, 256, 512)
 _FULL = (
-    # Triton's takes whatever FlashAttention's and FlashInfer's do, but for NVFP4.
-    _Backend((), (0, 20), f"{_FP8} fp8_e5m2", 16),
-    _Backend((0, 20), (0, 25), f"{_FP8} fp8_e5m2 int8_per_token_head fp8_per_token_head", 16),
-    _Backend((0, 25), None, f"{_FP8} fp8_e5m2 int4_per_token_head int8_per_token_head fp8_per_token_head", 16),
-    _Backend((0, 21), (0, 22), "nvfp4", 16, heads=(64, 128, 256)),
-    _Backend((0, 22), (0, 32), "nvfp4", 16, heads=(64, 128, 256, 512)),
-    _Backend((0, 32), None, "nvfp4", 16, (10,), (64, 128, 256, 512)),
-    _Backend((0, 32), None, "nvfp4", 16, (8, 9, 12), (128, 256, 512), sinks=False),
-    # FlexAttention.
-    _Backend((0, 12), (0, 21), _HALF, 1, sinks=False),
+    # Triton's takes whatever FlashAttention's does, and what FlashInfer's does but for NVFP4, and FP8 on GPUs without units for it.
+    _Backend((), (0, 20), _HALF, 16, by=_TRITON),
+    _Backend((0, 20), (0, 25), f"{_HALF} int8_per_token_head", 16, by=_TRITON),
+    _Backend((0, 25), None, f"{_HALF} int4_per_token_head int8_per_token_head", 16, by=_TRITON),
+    _Backend((), (0, 20), f"{_EIGHT} fp8_e5m2", 16, least=_UNITS, by=_TRITON),
+    _Backend((0, 20), None, f"{_EIGHT} fp8_e5m2 fp8_per_token_head", 16, least=_UNITS, by=_TRITON),
+    _Backend((), (0, 22), f"{_FP8} fp8_e5m2", 16, (7, 8), _BEFORE_512, "sinks images mixed", 75, by=_FLASHINFER),
+    _Backend((0, 22), (0, 24), f"{_FP8} fp8_e5m2", 16, (7, 8), _WITH_512, "sinks images mixed", 75, by=_FLASHINFER),
+    _Backend((0, 24), None, f"{_FP8} fp8_e5m2", 16, (8,), _WITH_512, "sinks images mixed", by=_FLASHINFER),
+    _Backend((), (0, 22), f"{_FP8} fp8_e5m2", 16, (9, 10, 12), _BEFORE_512, "images", by=_FLASHINFER),
+    _Backend((0, 22), None, f"{_FP8} fp8_e5m2", 16, (9, 10, 12), _WITH_512, "images", by=_FLASHINFER),
+    _Backend((0, 21), (0, 22), "nvfp4", 16, heads=_BEFORE_512, without="images", by=_FLASHINFER),
+    _Backend((0, 22), (0, 32), "nvfp4", 16, heads=_WITH_512, without="images", by=_FLASHINFER),
+    _Backend((0, 32), None, "nvfp4", 16, (10,), _WITH_512, "images", by=_FLASHINFER),
+    _Backend((0, 32), None, "nvfp4", 16, (9,), (128, 256, 512), "sinks images", by=_FLASHINFER),
+    _Backend((0, 32), None, "nvfp4", 16, (8, 12), (128, 256, 512), "sinks images mixed", by=_FLASHINFER),
+    _Backend((0, 12), (0, 21), _HALF, 1, without="sinks", by=_FLEX),
+    _Backend((0, 21), None, _HALF, 16, without="sinks", by=_FLEX),
 )
 _LATENT = (
-    _Backend((), (0, 18), _HALF, 1),
-    _Backend((0, 18), None, _FP8, 16),
+    _Backend((), (0, 18), _HALF, 1, by=_TRITON_LATENT),
+    _Backend((0, 18), None, _HALF, 16, by=_TRITON_LATENT),
+    _Backend((0, 18), None, _EIGHT, 16, least=_UNITS, by=_TRITON_LATENT),
     _Backend((), (0, 12), _FP8, 1, (9, 10)),
     _Backend((0, 12), None, _FP8, 64, (9, 10)),
     _Backend((0, 12), None, _FP8, 32, (10,)),
@@ -63,7 +82,7 @@ _SPARSE = (
 _BLOCKS = ((0, 18), (1, 8, 16, 32, 64, 128, 256))
 """Until then `--block-size` is one of these."""
 _READ = (0, 11, 1)
-_MAJORS = (8, 9, 10, 12)
+_BUILT_FOR = ((8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
 """Of the compute capabilities that the releases are built for."""
 
 
@@ -76,8 +95,8 @@ def missing(architecture: Architecture, version: str | None, major: int | None) 
         # vLLM 0.33, models/deepseek_v4/nvidia/model.py `_select_dsv4_attn_cls`: FlashInfer's on 12.x, else FlashMLA's, for 9.x and 10.x.
         there = f"vLLM {version or NEWEST} has no attention backend for sparse MLA on compute capability {major}.x"
         return there if major < 9 else None
-    for what, size, sinks, rows in _attention(architecture):
-        if rows is _SPARSE and not any(_takes(row, version, major, size, sinks=sinks) for row in rows):
+    for what, size, needs, rows in _attention(architecture, version):
+        if rows is _SPARSE and not any(_takes(row, version, (major, 0), size, needs) for row in rows):
             return f"vLLM {version or NEWEST} has no attention backend for {what} on compute capability {major}.x"
     return None
 
@@ -120,10 +139,12 @@ def unfit(
     return None
 
 
-def _takes(row: _Backend, version: str | None, major: int, size: int, *, sinks: bool) -> bool:
+def _takes(row: _Backend, version: str | None, cuda: tuple[int, int], size: int, needs: str) -> bool:
     if not at_least(version, *row.since) or (row.until and at_least(version, *row.until)):
         return False
-    return (not row.majors or major in row.majors) and (not row.heads or size in row.heads) and (row.sinks or not sinks)
+    if (row.majors and cuda[0] not in row.majors) or cuda[0] * 10 + cuda[1] < row.least:
+        return False
+    return (not row.heads or size in row.heads) and not any(need in row.without.split() for need in needs.split())
 
 
 def lacks(
@@ -131,26 +152,31 @@ def lacks(
     version: str | None,
     dtype: str,
     block: int | None,
-    major: int | None,
+    cuda: tuple[int, int] | None,
     flag: str,
     elsewhere: tuple[str, str] | None = None,
+    *,
+    named: str = "",
+    text_alone: bool = False,
 ) -> tuple[str, str] | None:
     """Why no backend of the release takes a cache of that dtype in blocks of so many tokens, and what to change; None where one does, or
-    where it is not known. `flag` is what names the dtype, `major` the GPU's compute capability, `elsewhere` the vendor and the name of
-    a GPU that is known not to be NVIDIA's."""
+    where it is not known. `flag` is what names the dtype, `cuda` the GPU's compute capability, `elsewhere` the vendor and the name of
+    a GPU that is known not to be NVIDIA's, `named` the backend that is asked for; `text_alone` says that no images are served."""
     if block is not None and not at_least(version, *_BLOCKS[0]) and block not in _BLOCKS[1]:
         listed = ", ".join(map(str, _BLOCKS[1]))
         return f"--block-size {block}: vLLM {version} takes {listed}", "name one of them, or leave --block-size out"
     if elsewhere is not None and (why := _lacks_elsewhere(architecture, version, dtype, flag, *elsewhere)):
         return why
-    if major is None or is_one_of(architecture, PACKED_ROWS):
+    if cuda is None or is_one_of(architecture, PACKED_ROWS):
         # Other platforms have backends of their own, and so have these classes.
         return None
     release = f"vLLM {version or NEWEST}"
-    for what, size, sinks, rows in _attention(architecture):
+    for what, size, needs, rows in _attention(architecture, version, text_alone=text_alone):
         if rows is not _FULL and not at_least(version, *_READ):
             continue
-        there = [row for row in rows if _takes(row, version, major, size, sinks=sinks)]
+        there = [row for row in rows if _takes(row, version, cuda, size, needs)]
+        if named and any(row.by == named for row in rows):
+            there = [row for row in there if row.by == named]
         reading = [row for row in there if dtype in row.dtypes.split()]
         if there and not reading and at_least(version, *_READ):
             known = list(dict.fromkeys(" ".join(row.dtypes for row in there).split()))
@@ -193,7 +219,7 @@ def _lacks_elsewhere(
         return why, f"leave {flag} out, or name fp8"
     if is_one_of(architecture, PACKED_ROWS) or not at_least(version, *_READ_ELSEWHERE):
         return None
-    for what, _, _, rows in _attention(architecture):
+    for what, _, _, rows in _attention(architecture, version):
         kind = "full" if rows is _FULL else "latent" if rows is _LATENT else "sparse"
         known = _ELSEWHERE.get(vendor, {}).get(kind)
         if known is not None and dtype not in known.split():
@@ -207,25 +233,54 @@ def _lacks_elsewhere(
 def lacks_block(architecture: Architecture, kv_dtype: str | None, options: CacheOptions) -> tuple[str, str] | None:
     """Why the release takes no blocks of that size, on the GPU that is named or on any of NVIDIA's; None where it does."""
     dtype = "auto" if kv_dtype is None else asked_dtype(architecture, kv_dtype, options)
-    majors = _MAJORS if options.capability is None else (options.capability[0],)
-    found = [lacks(architecture, options.version, dtype, options.block_size, major, "--kv-dtype") for major in majors]
+    all_of_them = _BUILT_FOR if options.capability is None else (options.capability,)
+    found = [lacks(architecture, options.version, dtype, options.block_size, cuda, "--kv-dtype") for cuda in all_of_them]
     why = found[0]
     if why is None or None in found or not why[0].startswith("--block-size"):
         return None
     return (why[0].replace("on this GPU", "on any of NVIDIA's GPUs"), why[1]) if options.capability is None else why
 
 
-def _attention(architecture: Architecture) -> Iterator[tuple[str, int, bool, tuple[_Backend, ...]]]:
-    """Each kind of attention that has a cache: in words, its head size, whether it has sinks, and the backends."""
+# Classes whose tokens of an image see each other, since the release whose list has them (config/model.py `is_mm_prefix_lm`,
+# transformers_utils/model_arch_config_convertor.py since 0.24).
+_SEES_IMAGES: tuple[tuple[tuple[int, ...], frozenset[str]], ...] = (
+    ((0, 13), frozenset({"Gemma3ForConditionalGeneration"})),
+    ((0, 14), frozenset({"PaliGemmaForConditionalGeneration"})),
+    ((0, 16), frozenset({"Molmo2ForConditionalGeneration"})),
+    ((0, 24), frozenset({"BagelForConditionalGeneration", "HfMoondream", "Moondream3ForCausalLM"})),
+)
+_TEXT_ALONE = (0, 28)
+"""Since then a server of text alone takes them for causal (0.28, `is_mm_prefix_lm`: `supports_multimodal`)."""
+# Classes whose heads of several sizes are given to one backend: FlashAttention 4's on 9.x and 10.x, else Triton's (0.24 to 0.33,
+# models/config.py `Gemma4Config`, `MODELS_CONFIG_MAP`).
+_MIXED, _MIXED_SINCE = (
+    frozenset({"Gemma4ForCausalLM", "Gemma4ForConditionalGeneration", "Gemma4UnifiedForConditionalGeneration",
+               "DiffusionGemmaForBlockDiffusion"}),
+    (0, 24),
+)  # fmt: skip
+
+
+def _attention(
+    architecture: Architecture, version: str | None, *, text_alone: bool = False
+) -> Iterator[tuple[str, int, str, tuple[_Backend, ...]]]:
+    """Each kind of attention that has a cache: in words, its head size, what it needs of a backend, and the backends."""
     caches = [held.cache for held in held_caches(architecture)]
     sparse = any(cache.kind == "index" for cache in caches)
-    sinks = any(tensor.name.endswith("sinks") for _, tensor, _ in architecture.each_tensor())
+    needs = {}
+    if any(tensor.name.endswith("sinks") for _, tensor, _ in architecture.each_tensor()):
+        needs["sinks"] = " with sinks"
+    images = any(at_least(version, *since) and is_one_of(architecture, classes) for since, classes in _SEES_IMAGES)
+    if images and not (text_alone and at_least(version, *_TEXT_ALONE)):
+        needs["images"] = " where an image's tokens see each other"
+    sizes = {cache.key_dim for cache in caches if cache.kind not in ("index", "state", "latent")}
+    if len(sizes) > 1 and at_least(version, *_MIXED_SINCE) and is_one_of(architecture, _MIXED):
+        needs["mixed"] = " beside others"
     seen = set()
     for cache in caches:
         if cache.kind in ("index", "state") or (cache.kind, cache.key_dim) in seen:
             continue
         seen.add((cache.kind, cache.key_dim))
         if cache.kind == "latent":
-            yield ("sparse MLA", cache.key_dim, False, _SPARSE) if sparse else ("MLA", cache.key_dim, False, _LATENT)
+            yield ("sparse MLA", cache.key_dim, "", _SPARSE) if sparse else ("MLA", cache.key_dim, "", _LATENT)
         else:
-            yield f"heads of {cache.key_dim}{' with sinks' if sinks else ''}", cache.key_dim, sinks, _FULL
+            yield f"heads of {cache.key_dim}{''.join(needs.values())}", cache.key_dim, " ".join(needs), _FULL

@@ -54,10 +54,13 @@ def loading(version: str | None, quant: str) -> tuple[str, ...] | None:
 _REFINES = (0, 29)
 
 
-def finest_block(version: str | None) -> int:
+def finest_block(version: str | None, capability: tuple[int, int] | None = None) -> int:
     """Triton's kernels take any block from 32 on that divides an expert's columns on a rank (vLLM 0.29 to 0.33,
-    layers/fused_moe/oracle/fp8.py `refine_fp8_moe_block_shape`; 0.28 has no such function)."""
-    return 32 if at_least(version, *_REFINES) else 0
+    layers/fused_moe/oracle/fp8.py `refine_fp8_moe_block_shape`; 0.28 has no such function), and none in FP8 on NVIDIA's GPUs without
+    units for it (experts/triton_moe.py `TritonExperts`, platforms/cuda.py `supports_fp8`): Marlin's, which run there, take the
+    checkpoint's blocks alone."""
+    units = capability is None or capability >= (8, 9)
+    return 32 if units and at_least(version, *_REFINES) else 0
 
 
 _STREAMS = (0, 15)

@@ -39,12 +39,21 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     made = cache.plan(architecture, ask.kv_dtype, options)
     if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
         raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
-    cache_dtype = "auto" if ask.kv_dtype is None else cache.asked_dtype(architecture, ask.kv_dtype, options)
+    stated = ask.kv_dtype is None and made.dtype in ("fp8", "fp8_e4m3", "nvfp4")
+    cache_dtype = (
+        made.dtype if stated else "auto" if ask.kv_dtype is None else cache.asked_dtype(architecture, ask.kv_dtype, options)
+    )
     flag = "--kv-dtype" if own is None else "--kv-cache-dtype"
-    major = options.capability and options.capability[0]
     device = ask.gpus.device
     elsewhere = (device.vendor, device.name) if device.vendor in ("amd", "intel") else None
-    if why := attention.lacks(architecture, ask.version, cache_dtype, options.block_size, major, flag, elsewhere):
+    text_alone = own is not None and (own.text_alone or (bool(own.limits) and all(n == 0 for _, n in own.limits)))
+    why = attention.lacks(
+        architecture, ask.version, cache_dtype, options.block_size, options.capability, flag, elsewhere,
+        named=own.attention if own is not None else "", text_alone=text_alone,
+    )  # fmt: skip
+    if why and stated:
+        why = why[0].replace(f"{flag} {cache_dtype}:", f"the checkpoint states a cache in {cache_dtype}:"), f"name {flag} bfloat16"
+    if why:
         raise UnsupportedError(*why)
     dtype = (
         options.model_dtype or cache.served_dtype(architecture, options.version, options.capability and options.capability[0])

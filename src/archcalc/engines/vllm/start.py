@@ -10,13 +10,17 @@ length).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from archcalc.engines._kernels import Least, lacking
+from archcalc.engines._kernels import FP8, Least, experts_stored, lacking
 from archcalc.engines.budget import FITTED, Budget
 from archcalc.engines.plan import Ask, Pooled, Start, Taken
-from archcalc.engines.vllm.rules import at_least, rules
+from archcalc.engines.vllm.rules import NEWEST, at_least, rules
 from archcalc.engines.vllm.settings import Settings
+from archcalc.model import Architecture
+
+if TYPE_CHECKING:
+    from archcalc.hardware import Device
 
 # Sequences against blocks of state
 
@@ -183,6 +187,60 @@ def cache_kernels(version: str | None, dtype: str, capability: tuple[int, int] |
     return f"vLLM reads caches in {dtype} {there}, and this GPU has {capability[0]}.{capability[1]}"
 
 
+MARLIN_EXPERTS = (0, 9)
+"""Since then FP8 experts run in Marlin's kernels where a GPU has no units for FP8 (0.9.0, layers/quantization/fp8.py `Fp8MoEMethod`,
+compressed_tensors/compressed_tensors_moe.py `CompressedTensorsW8A8Fp8MoEMethod`: `use_marlin`); 0.6.3 to 0.8.5 have Triton's alone, which
+stop there: "type fp8e4nv not supported in this architecture" (vllm#18182)."""
+
+
+def expert_kernels(version: str | None, architecture: Architecture, capability: tuple[int, int] | None) -> str | None:
+    """Why a release has no kernels for the routed experts on this GPU; None where it has, or where it is not known."""
+    if capability is None or at_least(version, *MARLIN_EXPERTS) or FP8 not in experts_stored(architecture):
+        return None
+    return lacking(f"vLLM {version}", "experts in FP8", 89, capability)
+
+
+MODELOPT: dict[str, tuple[Least, ...]] = {
+    "FP8": (Least((0, 28), 80), Least((0,), 89)),
+    "NVFP4": (Least((0, 14), 75), Least((0,), 80)),
+    "MXFP8": (Least((0, 24), 80), Least((0,), 100)),
+}
+"""`get_min_capability` by what an algorithm of ModelOpt's begins with: layers/quantization/modelopt.py, 0.11.0 to 0.33."""
+
+
+def modelopt_kernels(version: str | None, stored: Mapping[str, Any] | None, capability: tuple[int, int] | None) -> str | None:
+    """Why an algorithm of ModelOpt has no kernels on this GPU; None where it has, or where it is not known."""
+    level = stored.get("quantization") if stored else None
+    algorithm = str((level if isinstance(level, Mapping) else stored or {}).get("quant_algo", "")).upper()
+    rows = next((rows for name, rows in MODELOPT.items() if algorithm.startswith(name)), ())
+    least = next((row.capability for row in rows if at_least(version, *row.since)), None)
+    return lacking("vLLM", f"{algorithm} of ModelOpt", least, capability)
+
+
+INTEL_LACKS: tuple[tuple[tuple[int, ...], tuple[int, ...] | None, str, str], ...] = (
+    ((0, 24), None, "NVFP4", "nvfp4-pack-quantized"),
+    ((0, 24), (0, 28), "INT8", "int-quantized"),
+)
+"""From a release on, up to but without another: what Intel's GPUs have no linear kernels for, as an algorithm of ModelOpt's and as a format
+of compressed-tensors. 0.24 to 0.33, model_executor/kernels/linear/__init__.py: `_POSSIBLE_NVFP4_KERNELS` has no `PlatformEnum.XPU`, and
+`_POSSIBLE_INT8_KERNELS` has it since 0.28."""
+
+
+def intel_kernels(version: str | None, stored: Mapping[str, Any] | None, device: Device) -> str | None:
+    """Why weights stored so do not run on Intel's GPU; None where they do, where it is not known, or on another's."""
+    if not stored or device.vendor != "intel" or device.architecture.startswith("Gaudi"):
+        return None
+    level, groups = stored.get("quantization"), stored.get("config_groups")
+    algorithm = str((level if isinstance(level, Mapping) else stored).get("quant_algo", "")).upper()
+    each = groups.values() if isinstance(groups, Mapping) else ()
+    formats = {stored.get("format"), *(group.get("format") for group in each if isinstance(group, Mapping))}
+    for since, until, name, form in INTEL_LACKS:
+        there = at_least(version, *since) and not (until and at_least(version, *until))
+        if there and (algorithm.startswith(name) or (form in formats and stored.get("quant_method") == "compressed-tensors")):
+            return f"vLLM {version or NEWEST} has no kernels for {name} on Intel's GPUs"
+    return None
+
+
 # What is for mixtures of experts alone
 
 
@@ -201,24 +259,53 @@ def for_experts(ask: Ask, moe: bool) -> str | None:
     return None
 
 
-BUILT: tuple[tuple[tuple[int, ...], int], ...] = (((0, 20), 75), ((0,), 70))
-"""Ten times the least compute capability that published wheels and images hold code for, from a release on: docker/Dockerfile
-`torch_cuda_arch_list` begins with 7.0 up to 0.19.0, built with CUDA 12.9, and with 7.5 since 0.20.0, built with CUDA 13.0, whose
-compiler has no Volta. CMakeLists.txt `CUDA_SUPPORTED_ARCHS` has 7.0 below CUDA 12.8 alone since then; 0.33,
-docs/getting_started/installation/gpu.cuda.inc.md: "compute capability 7.5 or higher"."""
+class Built(NamedTuple):
+    """What published wheels and images hold code for, from a release on: ten times the least compute capability, and the majors."""
+
+    since: tuple[int, ...]
+    least: int
+    majors: tuple[int, ...]
+
+
+BUILT = (
+    Built((0, 20), 75, (7, 8, 9, 10, 11, 12)),
+    Built((0, 9, 2), 70, (7, 8, 9, 10, 12)),
+    Built((0, 9), 70, (7, 8, 9, 10)),
+    Built((0,), 70, (7, 8, 9)),
+)
+"""docker/Dockerfile `torch_cuda_arch_list`, which .buildkite/release-pipeline.yaml leaves as it is.
+
+The least: 7.0 up to 0.19.0, built with CUDA 12.9, and 7.5 since 0.20.0, built with CUDA 13.0, whose compiler has no Volta. CMakeLists.txt
+`CUDA_SUPPORTED_ARCHS` has 7.0 below CUDA 12.8 alone since then; 0.33, docs/getting_started/installation/gpu.cuda.inc.md: "compute
+capability 7.5 or higher".
+
+The majors: the list ends with 9.0+PTX up to 0.8.5 (CUDA 12.4, PyTorch 2.6, which has no Blackwell either), with 10.0+PTX in 0.9.0 and
+0.9.1, with 10.0 and 12.0 from 0.9.2 on, and has 11.0 since 0.20.0. Code for an x.y runs on every x.z from there on. No code is left to a
+driver to compile: cmake/utils.cmake `extract_unique_cuda_archs_ascending` drops `+PTX`, so that 0.9.0 and 0.9.1 have nothing for 12.x;
+issues #13306, #16901, #18995: "no kernel image is available"."""
 
 
 def not_built(version: str | None, capability: tuple[int, int] | None) -> str | None:
     """Why a release as it is published has no code for this GPU; None where it has, or where the GPU is not known."""
     if capability is None:
         return None
-    least, here = next(least for since, least in BUILT if at_least(version, *since)), capability[0] * 10 + capability[1]
-    if here >= least:
+    built, here = next(row for row in BUILT if at_least(version, *row.since)), capability[0] * 10 + capability[1]
+    builds = f"vLLM's published builds{'' if version is None else f' of {version}'}"
+    if here < built.least:
+        until = (
+            "" if here < BUILT[-1].least else ": those up to 0.19 have it, and so has a build of one's own with CUDA before 12.8"
+        )
+        return (
+            f"{builds} hold code for compute capability {built.least / 10:g} and newer, and this GPU has"
+            f" {capability[0]}.{capability[1]}{until}"
+        )
+    later = next((row for row in reversed(BUILT) if capability[0] in row.majors), None)
+    if capability[0] in built.majors or later is None:
+        # Of GPUs that are newer than every release nothing is known.
         return None
-    until = "" if here < BUILT[-1][1] else ": those up to 0.19 have it, and so has a build of one's own with CUDA before 12.8"
     return (
-        f"vLLM's published builds{'' if version is None else f' of {version}'} hold code for compute capability {least / 10:g} and newer,"
-        f" and this GPU has {capability[0]}.{capability[1]}{until}"
+        f"{builds} hold no code for compute capability {capability[0]}.x, which this GPU has: those since"
+        f" {'.'.join(map(str, later.since))} do"
     )
 
 
