@@ -37,6 +37,14 @@ KINDS = [
      ["layers=61", "dense_layers=3", "experts=256", "shared_experts=1", "expert_size=2048"]),
     ("# Phi-4\n\n| Property | Value |\n|---|---|\n| Layers | 40 |\n| FFN | SwiGLU, 17,920 |\n",
      ["layers=40", "ffn=SwiGLU", "intermediate_size=17,920"]),
+    # llama.cpp's converter writes 2^20 for hybrids of Mamba, whatever the config says.
+    ("## granite-4.0-h-tiny\n\n### GGUF parameters\n\n| Parameter | Value |\n|---|---|\n| context_length | 1048576 |\n| layers | 40 |\n",
+     ["context=1048576 doubtful", "layers=40"]),
+    ("## granite-4.0-h-tiny\n\n| Parameter | Value |\n|---|---|\n| context_length | 1048576 |\n| layers | 40 |\n",
+     ["context=1048576 wrong", "layers=40"]),
+    # 7.57 B parameters in BF16 are 15.1 GB; twice the eight billion of its name are 16.
+    ("| Model | Repo | Weights | hidden |\n|---|---|---|---|\n| Qwen3-Embedding 8B | `Qwen/Qwen3-Embedding-8B` | 16 GB | 4096 |\n",
+     ["weights=16 GB doubtful", "hidden_size=4096"]),
     # LaTeX's words begin like escapes.
     ("# Llama-3.1-8B\n\n| Property | Value |\n|---|---|\n| Parameters | $\\approx 8.03\\text{B}$ |\n| Layers | 32 |\n",
      ["total_params=8.03B", "layers=32"]),

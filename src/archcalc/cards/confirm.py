@@ -357,12 +357,18 @@ def _plain(name: str) -> str:
 
 
 def _rounding(finding: Finding, _near: Near) -> bool:
-    """Bytes within a twentieth: parameters rounded before they were multiplied, or GiB under GB."""
+    """Bytes within a twentieth, parameters rounded before they were multiplied or GiB under GB; or twice what the name calls its size."""
     number = finding.claim.number
     if number is None:
         return False
     values = [v.value for model in finding.models for v in truth.safely(model, "weights", finding.claim.quals)]
-    return any(abs(number.printed * u - v) * 20 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20))
+    if any(abs(number.printed * u - v) * 20 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20)):
+        return True
+    sizes = [size[1] for model in finding.models if (size := _BILLIONS.search(model.name.lower()))]
+    return any(number.printed == 2 * Fraction(size) for size in sizes)
+
+
+_BILLIONS = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)b(?![a-z])")
 
 
 def _as_quantized(finding: Finding, _near: Near) -> bool:
@@ -489,6 +495,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
     Sign(-3, "it may be padded", _padded, frozenset({"vocab", "embedding_params"})),
     Sign(-4, "it may be what a service offers", _marked("priced", "block"), _CONTEXT),
+    Sign(-4, "a GGUF file states a length of its own", lambda f, _n: "gguf" in f.around.lower(), _CONTEXT),
     Sign(-4, "the table states it several times of one model, as of runs", lambda _f, n: n.varied, _CONTEXT),
     Sign(-3, "it may be what fits a machine", lambda f, _n: not f.listed and _says("machine", f.block), _CONTEXT),
     Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
