@@ -38,7 +38,7 @@ AS = {
     "telechat3": ("small/llama-plain", {"model_type": "telechat3"}),
     "teleflm": ("small/llama-plain", {"model_type": "TeleFLM"}),
     # Tencent-Hunyuan/Hunyuan-A13B, models/: what transformers has as hunyuan_v1_moe.
-    "hunyuan": ("small/hunyuan_v1_moe", {"model_type": "hunyuan"}),
+    "hunyuan": ("small/hunyuan_v1_moe", {"model_type": "hunyuan", "use_qk_norm": True, "use_mixed_mlp_moe": True}),
     # llama.cpp 0c1e57098, conversion/stablelm.py: one converter for both classes.
     "stablelm_epoch": ("default/stablelm", {"model_type": "stablelm_epoch"}),
     # mlx-lm 0.32, utils.py (`MODEL_REMAPPING`).
