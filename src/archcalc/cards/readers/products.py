@@ -11,7 +11,7 @@ from archcalc.cards.quantity import Number
 _UNITS = {"b": 1, "byte": 1, "bytes": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d{1,3}(?:,\d{3})+|\d{1,15})(?P<behind>\.\d{1,6})?(?:(?P<scale>[BM])(?![A-Za-z])"
-    r"|\s?(?P<unit>[KMG]i?B|bytes?|B)(?![A-Za-z]))?|(?P<sign>[×·*x/+()-])(?![A-Za-z]))"
+    r"|\s?(?P<unit>[KMG]i?B|bytes?|B)(?![A-Za-z]))?(?![\dA-WYZa-wyz])|(?P<sign>[×·*x/+()-])(?![A-Za-z]))"
 )
 _WORDS = re.compile(r"\s*[A-Za-z][A-Za-z -]*?(?=\s*(?:[×·*/+()=]|x\s|$))")
 _LONGEST = 120
