@@ -133,6 +133,8 @@ def weights(architecture: Architecture) -> int:
     if architecture.quantization is None:
         return summary(architecture).elements
     plain = architecture._replace(quantization=None)
+    if not any(tensor.kind == "tied" for _, tensor, _ in architecture.each_tensor()):
+        return summary(plain).elements
     there = _ties(plain)
     return summary(plain).elements + sum(n for name, n in _ties(architecture).items() if name not in there)
 
