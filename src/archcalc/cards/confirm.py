@@ -364,6 +364,8 @@ def _rounding(finding: Finding, _near: Near) -> bool:
     values = [v.value for model in finding.models for v in truth.safely(model, "weights", finding.claim.quals)]
     if any(abs(number.printed * u - v) * 20 <= v for v in values for u in (10**9, 1 << 30, 10**6, 1 << 20)):
         return True
+    if number.unit not in ("g", "gb") or finding.claim.quals.dtype not in (None, "", "bf16", "fp16"):
+        return False
     sizes = [size[1] for model in finding.models if (size := _BILLIONS.search(model.name.lower()))]
     return any(number.printed == 2 * Fraction(size) for size in sizes)
 

@@ -42,12 +42,7 @@ def command_of(log: Logged, model: str | None, notes: list[str]) -> Command | No
         except ArchcalcError:
             pass
     of = program(log)
-    flags = table(of.engine)
-    try:
-        known = flags.at(log.version if of.releases else None)
-    except UsageError:
-        # A build of llama.cpp, or of a checkout.
-        known = flags.at(None)
+    flags, known = table(of.engine), _known(log)
     name = of.name(log, model)
     if not name:
         return None
@@ -104,6 +99,17 @@ def _understood(command: Command, version: str | None, notes: list[str]) -> Unde
 _MANY = 8
 
 
+def _known(log: Logged) -> dict[str, tuple[Row, bool]]:
+    """The flags of the release that wrote the log; of the newest where it is a build of llama.cpp, or of a checkout."""
+    from archcalc.analysis.diagnose.program import program
+
+    of = program(log)
+    try:
+        return table(of.engine).at(log.version if of.releases else None)
+    except UsageError:
+        return table(of.engine).at(None)
+
+
 def left_out(log: Logged) -> Iterator[str]:
     """What the log lists of its command and the commands made of it lack."""
     from archcalc.analysis.diagnose.program import program
@@ -111,11 +117,7 @@ def left_out(log: Logged) -> Iterator[str]:
     if log.command:
         return
     of = program(log)
-    flags = table(of.engine)
-    try:
-        known = flags.at(log.version if of.releases else None)
-    except UsageError:
-        known = flags.at(None)
+    flags, known = table(of.engine), _known(log)
 
     def row(flag: str) -> Row | None:
         return known[flag][0] if flag in known else next(iter(flags.rows.get(flag, ())), None)
