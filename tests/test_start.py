@@ -403,3 +403,25 @@ def test_a_checkpoint_that_the_engine_does_not_load(
     done = run("fit", "config.json", "--gpu", "1xh100", "--ctx", "8k", *words.split())
     assert done.returncode == status, done.stdout + done.stderr
     assert said in " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize(
+    ("ways", "gpus"),
+    [
+        # srt/managers/data_parallel_controller.py `launch_dp_schedulers`: `--dp-size` alone starts whole models, and of tp ranks each.
+        ("--tp 1 --dp 2", 1),
+        ("--tp 2 --dp 2", 2),
+        ("--tp 4 --dp 2", 4),
+        ("--tp 2 --ep 2 --dp 2", 2),
+        # With attention in data parallelism the ranks of --tp share the experts.
+        ("--tp 4 --dp 2 --enable-dp-attention", 4),
+        ("--tp 4 --attn-dp-size 4", 4),
+    ],
+)
+def test_replicas_of_sglang_share_experts_with_data_parallel_attention_alone(ways: str, gpus: int, run: Run) -> None:
+    count = 2 * gpus if "attn" not in ways and "attention" not in ways else gpus
+    line = ("--gpu", f"{count}xh200", "--", *"python -m sglang.launch_server --model-path qwen3-30b-a3b".split(), *ways.split())
+    got = json.loads(run("fit", "--format", "json", *line).stdout)
+    # 48 layers of 128 experts, each three products of 2,048 by 768 in BF16 (its config.json); the rest of its 61,064,245,248 bytes is dense.
+    experts = 48 * 128 * 3 * 2048 * 768 * 2
+    assert experts // gpus < got["per_gpu"]["weights_bytes"] < experts // gpus + 1.05 * (61_064_245_248 - experts)

@@ -336,7 +336,9 @@ def why(found: Plans, ask: Ask, faster: Faster | None = None) -> str:
         rest = " over the rest" if p.tp * p.dp > 1 else ""
         parts.append(f"{p.pp} pipeline stages{rest}, which idle unless as many requests are under way")
     if p.dp > 1:
-        parts.append(f"{p.dp} replicas, each with {'the attention' if moe else 'all'} of the weights")
+        parts.append(
+            f"{p.dp} replicas, each with {'the attention' if moe and not found.model.options.apart else 'all'} of the weights"
+        )
     if found.refused:
         parts.append(f"because {found.refused[0]}")
     return "; ".join(parts)

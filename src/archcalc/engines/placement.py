@@ -125,11 +125,11 @@ def why_not(architecture: Architecture, placement: Placement, options: WeightOpt
             return f"ep is {ep}, and the model has no routed experts to spread"
         if ep > moe.experts:
             return f"ep is {ep}, and there are {moe.experts} routed experts"
-        if why := engine.spreads_experts(placement, moe.experts):
+        if why := engine.spreads_experts(placement._replace(dp=1) if options.apart else placement, moe.experts):
             return why
     if tp > 1 and (why := _tp_cannot(architecture, tp, engine)):
         return why
-    columns = tp * dp // ep
+    columns = tp * (1 if options.apart else dp) // ep
     if moe is not None and columns > 1 and (why := _experts_cannot(architecture, columns, options)):
         return why
     if dcp > 1:
@@ -271,8 +271,9 @@ def rank_weights(
     engine = server(options.engine)
     tp, pp, dp = placement.tp, placement.pp, placement.dp
     moe = any(tensor.experts for tensor in tensors)
-    wide = tp * dp if moe and engine.dense_over_replicas else tp
-    columns = tp * dp // placement.ep if moe else tp
+    sharing = dp if moe and not options.apart else 1
+    wide = tp * sharing if engine.dense_over_replicas else tp
+    columns = tp * sharing // placement.ep if moe else tp
     bounds = engine.spans(architecture.layers, pp)
     sums: list[dict[tuple[Part, Role], int]] = [{} for _ in bounds]
     rounding = [0] * pp
@@ -292,7 +293,7 @@ def rank_weights(
         for piece in pieces:
             size += piece.on_rank(ranks)
         if experts and placement.ep > 1:
-            everywhere = size * columns
+            everywhere = size * columns * (dp // sharing)
             size = -(-size // experts) * -(-experts // placement.ep)
         else:
             everywhere = size * tp * dp

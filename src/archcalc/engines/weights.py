@@ -79,7 +79,7 @@ class WeightOptions(NamedTuple):
     `version` is the engine's, None for the newest known. Without a `device` the kernels are those of a current NVIDIA GPU. `dtype` is what
     weights that are not quantized are converted to ("BF16"); None is the engine's choice. `mtp` loads the MTP layers, `towers` those
     for images and audio. `online`: the engine quantizes the weights as it loads
-    them, `expanded`: it keeps keys and values in place of MLA's latent.
+    them, `expanded`: it keeps keys and values in place of MLA's latent, `apart`: replicas of data parallelism share no experts.
     """
 
     engine: str = DEFAULT
@@ -90,6 +90,7 @@ class WeightOptions(NamedTuple):
     towers: bool = True
     online: bool = False
     expanded: bool = False
+    apart: bool = False
 
 
 def kept(architecture: Architecture, options: WeightOptions) -> list[Kept]:

@@ -161,7 +161,7 @@ def bound_tokens_per_s(
 def floor_s(work: Work, device: Device, engine: str, isl: int) -> float | None:
     """The least seconds of one prompt; None where no matrix rate is published."""
     # Replicas that share experts read a prompt's tokens together; of a dense model one replica reads all of it.
-    gpus = work.placement.tp * work.placement.pp * (work.placement.dp if work.experts else 1)
+    gpus = work.placement.tp * work.placement.pp * work.sharing
     least = fastest_prompt(work, device, isl, engine)
     return None if least is None else sum(part.seconds for part in least) / gpus
 
@@ -221,7 +221,7 @@ def forecast(
         return none._replace(why=other.why)
     if engine in SERVED and _otherwise(quant):
         return none._replace(why=f"no measurements of {engine} with weights in {quant} stand behind a forecast")
-    if over_network(work.placement, work.experts > 0, device):
+    if over_network(work.placement, work.sharing > 1, device):
         return none._replace(why=_crosses(work.placement, device))
     fits = known(engine, device)
     if fits is None:
@@ -284,7 +284,7 @@ def forecast(
         ttft = Interval((each + 1) / 2 * prompt.value + tpot.value, prompt.low + tpot.low, each * prompt.high + tpot.high)
     if ttft is not None:
         ttft = _within(ttft, floor or 0.0)
-    replicas = 1 if work.experts else work.placement.dp
+    replicas = work.placement.dp // work.sharing
     read = None if prompts is None else _within(prompts, packed * (floor or 0.0)).inverse(packed * replicas)
     if load.osl == 1:
         if ttft is not None and read is not None:
@@ -373,7 +373,7 @@ def _calibrated(calibration: Calibration | None) -> str:
 def _bridged(work: Work, device: Device) -> str:
     """What is taken of cards that only a bridge joins."""
     p = work.placement
-    ranks = p.tp * (p.dp if work.experts else 1)
+    ranks = p.tp * work.sharing
     if not device.bridge or ranks == 1:
         return ""
     if ranks > device.bridge:

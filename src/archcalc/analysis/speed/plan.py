@@ -123,7 +123,8 @@ def _work(found: Plans, fit: Fit) -> Work:
         # The fullest stage is not all of them.
         components = rank_weights(model.architecture, p._replace(pp=1), model.options, model.tensors).components
     cached = "fp8" if fit.kv_dtype.startswith("fp8") else ""
-    return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left, cached)
+    done = work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left, cached)
+    return done._replace(apart=True) if model.options.apart else done
 
 
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:

@@ -60,7 +60,7 @@ def decode(work: Work, device: Device, load: Load, engine: str) -> list[Term]:
         raise ValueError("bandwidth")
     p = work.placement
     # Replicas of a dense model send each other nothing; of one with experts each holds a part of them.
-    ranks = p.tp * (p.dp if work.experts else 1)
+    ranks = p.tp * work.sharing
     each = max(1.0, load.concurrency / p.dp)
     context = load.isl + load.osl / 2
     share = work.visited(load.concurrency)
@@ -176,13 +176,13 @@ def first(work: Work, device: Device, load: Load, engine: str) -> list[Term]:
     alone = _seconds(prompt) / (p.tp * p.pp * p.dp)
     passes = -(-load.isl // BATCH.get(engine, 2048))
     # A replica reads a prompt, all of them its experts; stages work on different passes of it at once.
-    shared = p.dp if work.experts else 1
+    shared = work.sharing
     own = sum(q.seconds / (shared if q.routed else 1) for q in prompt) / (p.tp * p.pp * passes / (passes + p.pp - 1))
     read = work.dense_bytes + work.expert_bytes * work.visited(min(load.isl, BATCH.get(engine, 2048)))
     each = max(1.0, load.concurrency / p.dp)
     step = work.dense_bytes + work.expert_bytes * work.visited(load.concurrency) + each * work.cache_bytes(load.isl + load.osl / 2)
     # Replicas of a dense model wait for none of each other's; those that share experts run in step.
-    replicas = 1 if work.experts else p.dp
+    replicas = p.dp // shared
     others = max(0.0, load.concurrency / replicas - 1)
     text = f"({_said(prompt)}) / {p.tp * p.pp * p.dp} GPUs"
     return [
@@ -200,7 +200,7 @@ def packing(work: Work, load: Load, engine: str) -> tuple[int, float]:
     """How many prompts one pass reads where nothing else is done, of a replica or of all that share experts, and how many times as long
     as one its products take."""
     p = work.placement
-    ways = min(load.concurrency, p.dp) if work.experts else 1
+    ways = min(load.concurrency, work.sharing)
     each = -(-load.concurrency // p.dp)
     rows = max(1, min(each, BATCH.get(engine, 2048) // load.isl))
     # Replicas that share experts multiply the rest of a prompt alone, and its experts together.

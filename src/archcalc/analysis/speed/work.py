@@ -71,6 +71,12 @@ class Work(NamedTuple):
     crosses: bool = False
     products: tuple[Product, ...] = ()
     cached: str = ""
+    apart: bool = False
+
+    @property
+    def sharing(self) -> int:
+        """How many replicas of data parallelism share one set of experts: 1 of a dense model, and of replicas that are servers apart."""
+        return self.placement.dp if self.experts and not self.apart else 1
 
     @property
     def away(self) -> int:

@@ -119,7 +119,8 @@ class Sglang(Server):
         return asked(read)
 
     def weight_options(self, own: Any) -> dict[str, Any]:
-        return {"mtp": own.mtp}
+        # `--dp-size` alone starts whole models apart (srt/managers/data_parallel_controller.py `launch_dp_schedulers`).
+        return {"mtp": own.mtp, "apart": not own.attention_dp}
 
     def loads_whole(self, version: str | None, quant: str) -> bool:
         """FP8 is made of weights that lie on the GPU in the model's dtype (SGLang 0.4.1, sglang#2895, to 0.5.23,

@@ -79,8 +79,9 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
 
     def divided(sequences: int) -> tuple[Pooled, int]:
         slots = sequences * cache.slots_per_request(architecture, options)
-        # Ranks of attention in data parallelism share what the flag says (`attn_dp_size`); replicas of a dense model are servers apart.
-        shared = placement.dp if architecture.facts.moe is not None else 1
+        # Ranks of attention in data parallelism share what the flag says (`attn_dp_size`); other replicas are servers apart.
+        together = ask.own.attention_dp if ask.own is not None else architecture.facts.moe is not None
+        shared = placement.dp if together else 1
         return pooled(architecture, placement, ask, plan, slots), slots * shared
 
     made = cache.allocate(architecture, Workload(1, 1, ask.kv_dtype), options)
