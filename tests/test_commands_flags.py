@@ -55,6 +55,19 @@ def flags(command: str, version: str | None = None) -> dict[str, Any]:
         ("llama-server -m a.gguf -fa -np 2", {"--model": "a.gguf", "--flash-attn": "on", "--parallel": 2}),
         ("llama-server -m a.gguf --no-kv-unified", {"--model": "a.gguf", "--kv-unified": False}),
         ("llama-bench -m a.gguf -p 512,2048 -fa 1", {"--model": "a.gguf", "--n-prompt": 2048, "--flash-attn": "on"}),
+        # tools/llama-bench/llama-bench.cpp `parse_int_range`: lists, ranges with steps, and flags given again.
+        (
+            "llama-bench -m a.gguf -p 512-4096*2 -n 0 -d 0-10000+4096",
+            {"--model": "a.gguf", "--n-prompt": 4096, "--n-gen": 0, "--n-depth": 8192},
+        ),
+        (
+            "llama-bench -m a.gguf -p 512 -p 2048 -pg 8,4 -pg 16,2",
+            {"--model": "a.gguf", "--n-prompt": 2048, "-pg": ["8,4", "16,2"]},
+        ),
+        (
+            "llama-bench -m a.gguf -ncmoe 10,20 -fitt 512 -lm mmap",
+            {"--model": "a.gguf", "--n-cpu-moe": 10, "--fit-target": 512, "--load-mode": "mmap"},
+        ),
         ("mlx_lm.server --model a --prompt-cache-size 4", {"--model": "a", "--prompt-cache-size": 4}),
         ("ollama create a --num_ctx 8192", {"--num_ctx": 8192}),
     ],
@@ -70,6 +83,8 @@ def test_values(command: str, expected: dict[str, Any]) -> None:
         # vLLM 0.17.0, engine/arg_utils.py: the first release with it.
         ("vllm serve a --language-model-only", "0.16.0", "it came with 0.17.0", ""),
         ("vllm serve a --num-scheduler-steps 8", "0.20.0", "has it no longer", ""),
+        ("llama-bench -m a.gguf -p 4096-512", None, "4096-512 is no range", "first-last"),
+        ("llama-bench -m a.gguf -pg 512", None, "-pg 512: tokens of a prompt and of its answer", "512,128"),
         ("vllm serve a --max-num-seqs x", None, "a whole number was expected", "such as"),
         ("vllm serve a --gpu-memory-utilization high", None, "a number was expected", "such as"),
         ("vllm serve a --hf-overrides.x 1 --max-num-seqs 4 --max-num-seqs 8", None, "given twice, as 4 and as 8", "leave one"),
@@ -146,7 +161,7 @@ def test_when_a_flag_came(flag: str, since: str) -> None:
 def test_every_flag_that_is_used_is_one_of_the_engine(engine: Any) -> None:
     known = set(table(engine).rows)
     if engine == "llama.cpp":
-        known |= {"--n-prompt", "--n-gen", "--n-depth", "--embeddings"}  # llama-bench has a parser of its own.
+        known |= {"--n-prompt", "--n-gen", "--n-depth", "-pg", "--embeddings"}  # llama-bench has a parser of its own.
     assert used(engine) <= known
 
 

@@ -546,3 +546,51 @@ def test_earlier_names_of_a_repository_are_known_to_quantizers(run: Run, name: s
     """meta-llama/Meta-Llama-3.1-8B-Instruct is what the Hub now calls meta-llama/Llama-3.1-8B-Instruct."""
     found = json.loads(run("fit", "--gpu", "8xh100", "--offline", "-f", "json", "--", "llama-server", "-hf", name).stdout)
     assert any(f"taken for {model} in q4_k_m" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "context", "said"),
+    [
+        # Ollama, parser/parser.go: a text in quotes takes several lines, and what stands in it sets nothing.
+        (
+            "Modelfile",
+            'FROM qwen3:8b\nSYSTEM """\nPARAMETER num_ctx 40960\nPARAMETER num_gpu 0\n"""\nPARAMETER num_ctx 8192\n',
+            8192,
+            "",
+        ),
+        ("Modelfile", 'FROM qwen3:8b\nTEMPLATE "one\nPARAMETER num_ctx 40960\nend"\nPARAMETER num_ctx 8192\n', 8192, ""),
+        ("Modelfile", 'FROM qwen3:8b\nMESSAGE user """hello\nFROM llama3"""\nPARAMETER num_ctx 8192\n', 8192, ""),
+        ("Modelfile", "FROM qwen3:8b\nADAPTER ./lora.gguf\nPARAMETER num_ctx 8192\n", 8192, "--adapter"),
+        ("mine.txt", "FROM qwen3:8b\nADAPTER ./lora.gguf\nSYSTEM hello\n", None, "--adapter"),
+        # No more than the trained length is served (llm/server.go), and no memory is taken for more.
+        ("Modelfile", "FROM qwen3:8b\nPARAMETER num_ctx 200000\n", 40960, ""),
+    ],
+)
+def test_what_a_modelfile_says(name: str, text: str, context: int | None, said: str, run: Run, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    found = run("fit", "--gpu", "4090", "--format", "json", "--command-file", str(tmp_path / name))
+    assert found.returncode == 0, found.stderr
+    got = json.loads(found.stdout)
+    assert context is None or got["kv_tokens"] == context
+    assert said in got["verdict"] + json.dumps(got["reads"])
+    assert "200,000" not in json.dumps(got["notes"])
+
+
+@pytest.mark.parametrize(
+    ("flags", "cells"),
+    [
+        # tools/llama-bench/llama-bench.cpp: each test has a context of its own, of a prompt, an answer or a pair, behind its depth.
+        ("-pg 32768,1024 -p 0 -n 0", 33792),
+        ("-p 32768 -n 32768", 32768),
+        ("-p 0 -n 0 -pg 512,128 -pg 4096,512 -d 8192", 12800),
+        ("", 512),
+    ],
+)
+def test_each_test_of_a_bench_has_a_context_of_its_own(flags: str, cells: int, run: Run) -> None:
+    line = ("--gpu", "4090", "--", "llama-bench", "-m", "Qwen3-8B-Q4_K_M.gguf", *flags.split())
+    assert json.loads(run("fit", "--format", "json", *line).stdout)["kv_tokens"] == cells
+
+
+def test_a_bench_of_no_test(run: Run) -> None:
+    found = run("fit", "--gpu", "4090", "--", "llama-bench", "-m", "Qwen3-8B-Q4_K_M.gguf", "-p", "0", "-n", "0")
+    assert found.returncode == 2 and "no test" in found.stderr

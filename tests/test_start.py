@@ -422,6 +422,6 @@ def test_replicas_of_sglang_share_experts_with_data_parallel_attention_alone(way
     count = 2 * gpus if "attn" not in ways and "attention" not in ways else gpus
     line = ("--gpu", f"{count}xh200", "--", *"python -m sglang.launch_server --model-path qwen3-30b-a3b".split(), *ways.split())
     got = json.loads(run("fit", "--format", "json", *line).stdout)
-    # 48 layers of 128 experts, each three products of 2,048 by 768 in BF16 (its config.json); the rest of its 61,064,245,248 bytes is dense.
+    # 48 layers of 128 experts, each three products of 2,048 by 768 in BF16 (its config.json); of all 61,064,245,248 bytes.
     experts = 48 * 128 * 3 * 2048 * 768 * 2
     assert experts // gpus < got["per_gpu"]["weights_bytes"] < experts // gpus + 1.05 * (61_064_245_248 - experts)

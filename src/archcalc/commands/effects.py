@@ -51,7 +51,7 @@ _USED: Mapping[Engine, str] = {
         --mmproj --mmproj-url --no-mmproj --mmproj-offload --no-mmproj-offload --mmap --no-mmap --mlock --no-kv-offload
         --kv-offload --fit --fit-target --fit-ctx --model-draft --spec-draft-model --spec-draft-hf --spec-draft-ngl
         --gpu-layers-draft --spec-type --spec-draft-n-max --spec-draft-type-k --spec-draft-type-v --op-offload --no-op-offload
-        --embeddings --embedding --reranking --n-prompt --n-gen --n-depth --cache-ram --main-gpu --device
+        --embeddings --embedding --reranking --n-prompt --n-gen --n-depth -pg --cache-ram --main-gpu --device
     """,
     "ollama": "--num_ctx --num_gpu --num_batch --use_mmap --use_mlock",
     "mlx": """
@@ -127,7 +127,7 @@ _INERT: Mapping[Engine, str] = {
         --repack --no-repack --lazy-mode --load-mode --direct-io --sleep-idle* --models-* --tools*
         --mcp* --media-path --image --audio --image-*-tokens --pooling --attention --override-kv --sse* --spec-draft-n-min
         --spec-draft-p* --draft* --rope* --yarn* --ctx-checkpoints --checkpoint* --swa-checkpoints --no-host --color -npp -ntg
-        -npl -pps -tgs -pg
+        -npl -pps -tgs
     """,
     "ollama": """
         --verbose --insecure --nowordwrap --hidethinking --truncate --format --keepalive --think --num_thread --num_predict

@@ -140,6 +140,10 @@ class Table:
         ]
 
 
+TABLED = frozenset[Engine](("vllm", "sglang", "llama.cpp", "mlx"))
+"""Engines whose flags are read from their sources; of Ollama they are words and parameters."""
+
+
 @cache
 def table(engine: Engine) -> Table:
     return Table(engine)
@@ -167,68 +171,24 @@ _ARITY: dict[str, tuple[int, int]] = {
 }
 # llama-bench has a parser of its own (tools/llama-bench/llama-bench.cpp `parse_cmd_params`): lists, and values for switches.
 _BENCH = {
-    "-m": "--model",
-    "--model": "--model",
-    "-hf": "--hf-repo",
-    "--hf-repo": "--hf-repo",
-    "-hff": "--hf-file",
-    "-p": "--n-prompt",
-    "--n-prompt": "--n-prompt",
-    "-n": "--n-gen",
-    "--n-gen": "--n-gen",
-    "-d": "--n-depth",
-    "--n-depth": "--n-depth",
-    "-pg": "-pg",
-    "-b": "--batch-size",
-    "--batch-size": "--batch-size",
-    "-ub": "--ubatch-size",
-    "--ubatch-size": "--ubatch-size",
-    "-ctk": "--cache-type-k",
-    "--cache-type-k": "--cache-type-k",
-    "-ctv": "--cache-type-v",
-    "--cache-type-v": "--cache-type-v",
-    "-t": "--threads",
-    "--threads": "--threads",
-    "-ngl": "--gpu-layers",
-    "--n-gpu-layers": "--gpu-layers",
-    "-ncmoe": "--n-cpu-moe",
-    "--n-cpu-moe": "--n-cpu-moe",
-    "-sm": "--split-mode",
-    "--split-mode": "--split-mode",
-    "-mg": "--main-gpu",
-    "--main-gpu": "--main-gpu",
-    "-nkvo": "--no-kv-offload",
-    "-fa": "--flash-attn",
-    "--flash-attn": "--flash-attn",
-    "-dev": "--device",
-    "--device": "--device",
-    "-mmp": "--mmap",
-    "--mmap": "--mmap",
-    "-ts": "--tensor-split",
-    "--tensor-split": "--tensor-split",
-    "-ot": "--override-tensor",
-    "--override-tensor": "--override-tensor",
-    "-r": "--repetitions",
-    "--repetitions": "--repetitions",
-    "-o": "--output",
-    "--output": "--output",
-    "-C": "--cpu-mask",
-    "--poll": "--poll",
-    "--prio": "--prio",
-    "-rpc": "--rpc",
-    "--rpc": "--rpc",
-    "-embd": "--embeddings",
-    "-nopo": "--no-op-offload",
-    "-oe": "--output-err",
-    "--delay": "--delay",
-    "-v": "--verbose",
-    "--progress": "--progress",
-    "--no-warmup": "--no-warmup",
-    "--numa": "--numa",
+    spelled: names.split()[0]
+    for names in """--model -m|--hf-repo -hf -hfr|--hf-file -hff|--hf-token -hft|--offline|--n-prompt -p|--n-gen -n|--n-depth -d|-pg
+        |--batch-size -b|--ubatch-size -ub|--cache-type-k -ctk|--cache-type-v -ctv|--threads -t|--gpu-layers -ngl --n-gpu-layers
+        |--n-cpu-moe -ncmoe|--split-mode -sm|--main-gpu -mg|--no-kv-offload -nkvo|--flash-attn -fa|--device -dev|--mmap -mmp
+        |--load-mode -lm|--lazy-mode -lzm|--tensor-split -ts|--override-tensor -ot|--fit-target -fitt|--fit-ctx -fitc|--no-host|--repack
+        |--repetitions -r|--output -o|--output-err -oe|--cpu-mask -C|--cpu-strict|--poll|--prio|--rpc -rpc|--embeddings -embd
+        |--no-op-offload -nopo|--delay|--verbose -v|--progress|--no-warmup|--numa""".split("|")
+    for spelled in names.split()
 }
 # common/arg.cpp `is_truthy`, `is_falsey`, `is_autoy`.
 _BENCH_FLASH = "on enabled true 1 off disabled false 0 auto -1"
-_BENCH_BARE = frozenset({"--verbose", "--progress", "--no-warmup"})
+_BENCH_BARE = frozenset({"--verbose", "--progress", "--no-warmup", "--offline"})
+# Lists of ranges (`parse_int_range`), which may be given again: of several runs the one that takes most memory.
+_BENCH_MOST = {
+    **dict.fromkeys("--gpu-layers --batch-size --ubatch-size --n-prompt --n-gen --n-depth --main-gpu --fit-ctx".split(), max),
+    "--n-cpu-moe": min,
+    "--fit-target": min,
+}
 # Flags that may be given again and again, each adding to what was said.
 _ADDS = frozenset(
     "--override-tensor --override-kv --lora --lora-scaled --lora-paths --lora-modules --api-key --middleware --control-vector"
@@ -564,6 +524,20 @@ def _size(engine: Engine, name: str, text: str) -> Value:
     return int(float(m[1]) * (1000 if m[2].islower() else 1024) ** place) if place else int(m[1])
 
 
+def _range(text: str) -> list[int]:
+    """The first number of a range and its last one."""
+    first, last, op, step = re.fullmatch(r"(-?\d+)(?:-(\d+)(?:([+*])(\d+))?)?", text).groups()  # type: ignore[union-attr]
+    low, high, by = int(first), int(last or first), int(step or 1)
+    if high < low or (high > low and low * by <= low if op == "*" else by < 1):
+        raise UsageError(f"{text[:40]} is no range", "first-last, with + or * and a step, such as 512-4096*2")
+    if op != "*":
+        return [low, high - (high - low) % by]
+    end = low
+    while end * by <= high:
+        end *= by
+    return [low, end]
+
+
 def _read_bench(command: Command, version: str | None) -> Read:
     from difflib import get_close_matches
 
@@ -598,23 +572,19 @@ def _read_bench(command: Command, version: str | None) -> Read:
                     raise UsageError(f"{name} {wrong[0][:40]}: llama-bench takes {', '.join(_BENCH_FLASH.split())}", "such as on")
                 made = "on" if made else "off"
             full = "--no-mmap" if full == "--mmap" and not made else full
-        elif full in (
-            "--gpu-layers",
-            "--batch-size",
-            "--ubatch-size",
-            "--n-cpu-moe",
-            "--n-prompt",
-            "--n-gen",
-            "--n-depth",
-            "--main-gpu",
-        ):
-            numbers = re.fullmatch(r"-?\d{1,9}(,-?\d{1,9})*", value)
-            if not numbers:
+        elif full == "-pg":
+            if not re.fullmatch(r"\d{1,9},\d{1,9}", value):
+                raise UsageError(f"{name} {value[:40]}: tokens of a prompt and of its answer were expected", "such as 512,128")
+            made = [*(before.value if (before := given.get(full)) and isinstance(before.value, list) else []), value]
+        elif full in _BENCH_MOST:
+            if not re.fullmatch(r"-?\d{1,9}(-\d{1,9}([+*]\d{1,9})?)?(,-?\d{1,9}(-\d{1,9}([+*]\d{1,9})?)?)*", value):
                 raise UsageError(f"{name} {value[:40]}: a whole number was expected, or several with commas", "such as 512")
-            if full in ("--n-prompt", "--n-gen", "--n-depth") and "-" in value:
+            if full in ("--n-prompt", "--n-gen", "--n-depth") and re.search(r"(?:^|,)-", value):
                 raise UsageError(f"{name} {value[:40]}: a number of tokens was expected", "0 or more")
-            # Of several runs the one that takes most.
-            made = max(map(int, value.split(",")))
+            most = _BENCH_MOST[full]
+            made = most(most(_range(one)) for one in value.split(","))
+            if (before := given.get(full)) is not None and isinstance(before.value, int):
+                made = most(made, before.value)
         given[full] = Given(full, made, f"{name} {value}", at - 1)
     return Read(command, version, tuple(given.values()), ())
 

@@ -218,8 +218,10 @@ def departs(engine: Engine, flag: str, value: str) -> Unmeasured | None:
 
 @cache
 def _defaults(engine: Engine, flag: str) -> frozenset[str]:
-    from archcalc.commands.flags import table
+    from archcalc.commands.flags import TABLED, table
 
+    if engine not in TABLED:
+        return frozenset()
     return frozenset(row.default.strip().strip("\"'").lower() for row in table(engine).rows.get(flag, ()) if row.default)
 
 

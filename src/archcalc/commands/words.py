@@ -172,7 +172,7 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
             for document in documents:
                 yield from _manifest(document)
             return
-    if base.startswith("modelfile") or (re.search(r"(?im)^\s*FROM\s", text) and re.search(r"(?im)^\s*PARAMETER\s", text)):
+    if _is_modelfile(text, base):
         yield _modelfile(text)
         return
     if base.startswith(("dockerfile", "containerfile")) or (
@@ -346,18 +346,48 @@ def _expanded(text: str, environment: Mapping[str, str]) -> list[Word]:
     return made or [Word("")]
 
 
+_OF_MODELFILES = frozenset("PARAMETER ADAPTER TEMPLATE SYSTEM MESSAGE LICENSE REQUIRES PARSER RENDERER".split())
+
+
+def _instructions(text: str) -> Iterator[tuple[str, str]]:
+    """A Modelfile's instructions and their values, of which one in quotes may take several lines (Ollama, parser/parser.go `ParseFile`)."""
+    held: list[str] = []
+    key = quote = ""
+    for line in text.splitlines():
+        if quote:
+            held.append(line)
+            if line.rstrip().endswith(quote):
+                yield key, "\n".join(held)
+                quote = ""
+            continue
+        key, _, value = line.strip().partition(" ")
+        key, value = key.upper(), value.strip()
+        said = value.partition(" ")[2].strip() if key in ("MESSAGE", "PARAMETER") else value
+        quote = next((q for q in ('"""', '"') if said.startswith(q)), "")
+        if quote and said.endswith(quote) and len(said) >= 2 * len(quote):
+            quote = ""
+        held = [value]
+        if not quote and key and key[0] != "#":
+            yield key, value
+
+
+def _is_modelfile(text: str, base: str) -> bool:
+    if base.startswith("modelfile"):
+        return True
+    keys = {key for key, _ in _instructions(text)}
+    return "FROM" in keys and bool(keys & _OF_MODELFILES) and not keys & {"RUN", "CMD", "ENTRYPOINT"}
+
+
 def _modelfile(text: str) -> Command:
     """Ollama's: FROM names the model, PARAMETER sets what it is run with."""
     words: list[str] = []
     model = None
-    for line in text.splitlines():
-        key, _, value = line.strip().partition(" ")
-        value = value.strip()
-        if key.upper() == "FROM":
-            model = value
-        elif key.upper() == "ADAPTER":
-            words += ["--adapter", value]
-        elif key.upper() == "PARAMETER":
+    for key, value in _instructions(text):
+        if key == "FROM":
+            model = value.strip('"')
+        elif key == "ADAPTER":
+            words += ["--adapter", value.strip('"')]
+        elif key == "PARAMETER":
             name, _, given = value.partition(" ")
             words += [f"--{name}", given.strip().strip('"')]
     if not model:

@@ -51,7 +51,7 @@ def asked(read: Read) -> Asked:
     own: dict[str, Any] = {}
     cells = _whole(read, "--ctx-size", 0, least=0)
     if bench:
-        cells = sum(int(read.get(flag) or usual) for flag, usual in (("--n-prompt", 512), ("--n-gen", 128), ("--n-depth", 0)))
+        cells = _tested(read)
     own["cells"] = cells
     own |= _fitting(read, bench, notes)
     asked_slots = read.get("--parallel")
@@ -111,6 +111,17 @@ def asked(read: Read) -> Asked:
     return Asked(
         "llama.cpp", model, read.version, values, Settings(**own), draft=draft, unmodelled=tuple(unmodelled), notes=tuple(notes)
     )
+
+
+def _tested(read: Read) -> int:
+    """The cells of the longest test: each of prompts, of answers and of pairs has a context of its own (tools/llama-bench/llama-bench.cpp
+    `get_cmd_params_instances`, `to_llama_cparams`)."""
+    prompt, answer, depth = (read.get(flag) for flag in ("--n-prompt", "--n-gen", "--n-depth"))
+    pairs = [sum(map(int, str(pair).split(","))) for pair in read.get("-pg") or ()]
+    longest = max(512 if prompt is None else prompt, 128 if answer is None else answer, *pairs, 0)
+    if not longest:
+        raise UsageError("llama-bench is given no test: -p 0 and -n 0, and no -pg", "such as -p 512")
+    return longest + (depth or 0)
 
 
 def released(version: str | None) -> tuple[str, ...]:
@@ -265,8 +276,15 @@ def _fitting(read: Read, bench: bool, notes: list[str]) -> dict[str, Any]:
     Sources: common/common.h; ggml-org/llama.cpp#16653 of 2025-12 brought it, #19070 leaves `-c 0` alone."""
     given = read.get("--ctx-size")
     build = int(read.version[1:]) if read.version else None
-    fits = not bench and str(read.get("--fit") or "on").lower() not in _OFF
-    own: dict[str, Any] = {"fits": fits, "targets": _targets(read), "least": _whole(read, "--fit-ctx", 4096, least=0)}
+    fits = str(read.get("--fit") or "on").lower() not in _OFF
+    if bench:
+        # tools/llama-bench/llama-bench.cpp: `do_fit`.
+        fits = bool(read.get("--fit-target") or read.get("--fit-ctx"))
+    own: dict[str, Any] = {
+        "fits": fits,
+        "targets": _targets(read, "0" if bench else "1024"),
+        "least": _whole(read, "--fit-ctx", 4096, least=0),
+    }
     own["keeps_context"] = given == 0
     if build is None or bench or build >= FITS_FROM:
         return own
@@ -276,10 +294,10 @@ def _fitting(read: Read, bench: bool, notes: list[str]) -> dict[str, Any]:
     return {**own, "fits": False, "unset": None if given == 0 else OLD_CONTEXT}
 
 
-def _targets(read: Read) -> tuple[int, ...]:
-    """What `--fit` leaves free of each GPU: 1,024 MiB (common/common.h), one number for all or one for each."""
+def _targets(read: Read, usual: str) -> tuple[int, ...]:
+    """What `--fit` leaves free of each GPU: 1,024 MiB (common/common.h) or, of llama-bench, nothing; one number for all or one for each."""
     found = []
-    for text in re.split(r"[,/]", str(read.get("--fit-target") or "1024")):
+    for text in re.split(r"[,/]", str(usual if (given := read.get("--fit-target")) is None else given)):
         if not text.strip().isdecimal():
             raise UsageError(f"--fit-target {text[:40]}: MiB were expected", "such as 1024")
         found.append(int(text) << 20)
