@@ -334,7 +334,7 @@ class LlamaCpp(Server):
             if unread(model.architecture) and each > ask.own.ubatch:
                 most = f"inputs of more than {ask.own.ubatch:,} tokens, as it reads each in one batch"
                 yield f"llama-server refuses {most}: -b {each} -ub {each} takes them"
-            if trained and each > trained and not ask.own.clamps:
+            if trained and each > trained:
                 # tools/server/server-context.cpp `load_model`: "exceeds the training context of the model - capping".
                 what = "trained" if trained == model.architecture.facts.context_tokens else "that its YaRN reaches"
                 yield f"memory is taken for {each:,} tokens of a sequence, and llama-server serves no more than the {trained:,} {what}"

@@ -88,7 +88,7 @@ def _of_ollama(ask: Ask, own: Settings, trained: int) -> tuple[Ask, Settings]:
     if tokens > trained:
         tokens = trained
         said = said or (f"Ollama serves no more than the trained {trained:,} tokens",)
-    own = own._replace(fitted=said, tiers=(), clamps=False)
+    own = own._replace(fitted=said, tiers=(), clamps=False, cells=tokens * own.slots if own.cells else 0)
     if own.batch_by_context:
         own = own._replace(batch=ollama_batch(tokens), ubatch=ollama_batch(tokens))
     return ask._replace(context_tokens=tokens, own=own), own
