@@ -609,3 +609,35 @@ def test_a_change_frees_what_ran_out(cli: Run, tmp_path: Path, text: str, kind: 
     assert not [line for line in lines for word in never.split(" --") if f"--{word.removeprefix('--')}" in line or word in line], (
         lines
     )
+
+
+_OLLAMA_LOGS = {
+    # llm/server.go of 0.9.
+    "server": 'msg="starting llama server" cmd="ollama runner --model /blobs/sha256-1 --ctx-size 32768 --flash-attn --kv-cache-type q8_0'
+    ' --parallel 2"\n',
+    # runner/ollamarunner/runner.go of 0.12.
+    "runner": 'msg=load request="{Operation:alloc LoraPath:[] Parallel:2 BatchSize:512 FlashAttention:true KvSize:32768 KvCacheType:q8_0}"\n',
+    # llm/llama_server.go of 0.31.
+    "llama-server": 'msg="starting llama-server" cmd="/lib/llama-server --model /blobs/sha256-1 -c 32768 -np 2 --cache-type-k q8_0'
+    ' --cache-type-v q8_0 -fa on"\n',
+}
+
+
+@pytest.mark.parametrize("form", _OLLAMA_LOGS)
+def test_what_ollama_starts_its_runner_with(form: str, cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "log").write_text(
+        'time=2026-01-10T10:00:00 level=INFO source=types.go:1 msg="inference compute" library=CUDA name=CUDA0'
+        ' description="NVIDIA GeForce RTX 3060" total="12.0 GiB" available="11.3 GiB"\n'
+        + "time=2026-01-10T10:00:01 level=INFO source=x.go:1 "
+        + _OLLAMA_LOGS[form]
+        + 'level=INFO source=ggml.go:1 msg="" architecture=qwen3 file_type=Q4_K_M name="Qwen3 8B" description=""\n'
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 2448.00 MiB on device 0: cudaMalloc failed: out of memory\n"
+        "llama_init_from_model: failed to initialize the context: failed to allocate buffer for kv cache\n"
+    )
+    got = json.loads(cli("diagnose", str(tmp_path / "log"), "--offline", "--format", "json").stdout)
+    # 36 layers of 8 heads of 128, keys and values, 34 bytes for 32 elements of Q8_0: Qwen3-8B's config.json, ggml/src/ggml-common.h.
+    cache = next(t for t in got["terms"] if t["name"] == "cache")
+    assert cache["predicted_bytes"] == 32768 * 36 * 2 * 8 * 128 * 34 // 32
+    assert got["command"].startswith("OLLAMA_NUM_PARALLEL=2 ") and "OLLAMA_CONTEXT_LENGTH=16384" in got["command"]
+    for line in [r["command"] for r in got["remedies"] if r["command"]]:
+        assert "OLLAMA_NUM_PARALLEL=2" in line and "OLLAMA_KV_CACHE_TYPE=q8_0" in line

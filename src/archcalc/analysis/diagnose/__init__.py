@@ -13,7 +13,6 @@ from archcalc.analysis.diagnose.predicted import Predicted, command_of, left_out
 from archcalc.analysis.diagnose.program import program
 from archcalc.analysis.diagnose.remedies import MOST
 from archcalc.analysis.diagnose.remedies import remedies as remedies_of
-from archcalc.commands.change import written
 from archcalc.commands.logs import APART, WORDS, Kind, Logged
 from archcalc.commands.words import of_arguments
 from archcalc.errors import ArchcalcError, UsageError
@@ -115,7 +114,7 @@ def diagnose(
             model=source or "",
             gpu=spec.device.known_as if spec else log.gpu,
             gpus=spec.count if spec else log.gpus,
-            command=written(command) if command else log.command,
+            command=program(log).stands(log, command) if command else log.command,
             terms=terms,
             # Each replica has a cache of its own, and says what that holds.
             tokens=report.DiagnosedTokens(

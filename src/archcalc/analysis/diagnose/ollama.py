@@ -18,16 +18,24 @@ class Ollama(LlamaCpp):
         return (model or log.model) if log.model and "/blobs/" in log.model else super().name(log, model)
 
     def printed(self, log: Logged, command: Command, changes: Mapping[str, Any]) -> str | None:
-        words = []
+        asked = dict(log.asked)
+        slots, kind = max(1, int(asked.get("--parallel", 1))), asked.get("--cache-type-k")
+        words = [f"OLLAMA_NUM_PARALLEL={slots}"] if slots > 1 else []
+        if kind is not None and "kv_dtype" not in changes:
+            words += ["OLLAMA_FLASH_ATTENTION=1", f"OLLAMA_KV_CACHE_TYPE={kind}"]
+        if "--ctx-size" in asked and "context_tokens" not in changes:
+            words.append(f"OLLAMA_CONTEXT_LENGTH={int(asked['--ctx-size']) // slots}")
         for name, value in changes.items():
             if name == "context_tokens":
-                slots = max(1, int(dict(log.asked).get("--parallel", 1)))
                 words.append(f"OLLAMA_CONTEXT_LENGTH={int(value) // slots}")
             elif name == "kv_dtype":
                 words += ["OLLAMA_FLASH_ATTENTION=1", f"OLLAMA_KV_CACHE_TYPE={value}"]
             else:
                 return None
         return " ".join([*words, "ollama serve"])
+
+    def stands(self, log: Logged, command: Command) -> str:
+        return self.printed(log, command, {}) or ""
 
 
 PROGRAM = Ollama()

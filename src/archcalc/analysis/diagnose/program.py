@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from archcalc.analysis.ask import Understood
 from archcalc.analysis.diagnose.predicted import Predicted
 from archcalc.analysis.fit import Ask, Fit, max_context, plans
-from archcalc.commands.change import changed
+from archcalc.commands.change import changed, written
 from archcalc.commands.logs import Kind, Logged
 from archcalc.commands.words import Command, Engine
 from archcalc.errors import ArchcalcError
@@ -78,6 +78,10 @@ class Program:
     def printed(self, log: Logged, command: Command, changes: Mapping[str, Any]) -> str | None:
         """The changed command; None where the program is not told so."""
         return changed(command, changes)
+
+    def stands(self, log: Logged, command: Command) -> str:
+        """The command of the log, as it is written."""
+        return written(command)
 
     def tries(self, log: Logged, kind: Kind, predicted: Predicted, *, beyond: bool) -> Iterator[Try]:
         """Changes that free what ran out, the smallest first.

@@ -57,6 +57,28 @@ _NO_RAM = re.compile(
 )
 
 
+# What Ollama starts its runner with: llm/server.go up to 0.29 and runner/ollamarunner/runner.go `LoadRequest`, llm/llama_server.go since.
+_RUNNER = re.compile(r'msg="starting (?:runner|llama server|llama-server)"|msg=load request=')
+_SET: tuple[tuple[str, str], ...] = (
+    ("--ctx-size", r"(?: -c | --ctx-size |\bKvSize:)(\d+)"),
+    ("--parallel", r"(?: -np | --parallel |\bParallel:)(\d+)"),
+    ("--cache-type-k", r"(?: -ctk | --cache-type-k | --kv-cache-type |\bKvCacheType:)(\w+)"),
+    ("--cache-type-v", r"(?: -ctv | --cache-type-v | --kv-cache-type |\bKvCacheType:)(\w+)"),
+    ("--flash-attn", r"(?: -fa | --flash-attn (?=on|off|auto)|\bFlashAttention:)(\w+)"),
+)
+
+
+def _started(line: str) -> dict[str, Any]:
+    if not _RUNNER.search(line):
+        return {}
+    made: dict[str, Any] = {}
+    for flag, pattern in _SET:
+        if (m := re.search(pattern, line)) and m[1] not in ("0", "f16"):
+            words = {"true": "on", "enabled": "on", "false": "off", "disabled": "off"}
+            made[flag] = int(m[1]) if m[1].isdecimal() else words.get(m[1].lower(), m[1].lower())
+    return made
+
+
 def read_log(found: list[str], engine: Engine) -> Logged:
     version = model = gpu = command = None
     memory: int | None = None
@@ -88,9 +110,10 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             model = model or m[1]
         if (m := re.search(r"file type\s+= (.+)$|\bfile_type=\"?([^\"=]+?)\"?(?: \w+=|$)", line)) and file_type is None:
             file_type = _stored(m[1] or m[2])
-        if m := re.search(r"general\.name\s*(?:str)?\s*=\s*(.+)$", line):
+        # Ollama's own engine prints a file's keys on one line (ml/backend/ggml/ggml.go `New`).
+        if m := re.search(r'general\.name\s*(?:str)?\s*=\s*(.+)$|\barchitecture=\S+ file_type=\S+ name="([^"]+)"', line):
             figures.setdefault("named", 1)
-            model = model if model and "blobs/sha256" not in model else m[1].strip()
+            model = model if model and "blobs/sha256" not in model else (m[1] or m[2]).strip()
         if m := re.search(r"using device (\S+) \(([^)]+)\).*?- (\d+) MiB free", line):
             gpu = gpu or device_named(line) or m[2]
             gpus.add(m[1])
@@ -152,14 +175,9 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             ):
                 if m := re.search(pattern, line):
                     terms.put(name, size_of(m[1], m[2]))
-            if m := re.search(r"--ctx-size (\d+)", line):
-                asked["--ctx-size"] = int(m[1])
-            if m := re.search(r"--parallel (\d+)", line):
-                asked["--parallel"] = int(m[1])
             if (m := re.search(r"--model (\S+)", line)) and model is None:
                 model = m[1].strip("\"'")
-            if m := re.search(r"KvSize:(\d+)", line):
-                asked.setdefault("--ctx-size", int(m[1]))
+            asked |= _started(line)
         if re.search(
             r"(?<!HTTP )server is listening|starting the main loop|all slots are idle|llama runner started in|llama-server started in"
             r"|(?:main|llama_server): model loaded",
