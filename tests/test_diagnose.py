@@ -616,7 +616,7 @@ _OLLAMA_LOGS = {
     "server": 'msg="starting llama server" cmd="ollama runner --model /blobs/sha256-1 --ctx-size 32768 --flash-attn --kv-cache-type q8_0'
     ' --parallel 2"\n',
     # runner/ollamarunner/runner.go of 0.12.
-    "runner": 'msg=load request="{Operation:alloc LoraPath:[] Parallel:2 BatchSize:512 FlashAttention:true KvSize:32768 KvCacheType:q8_0}"\n',
+    "runner": 'msg=load request="{Operation:alloc Parallel:2 BatchSize:512 FlashAttention:true KvSize:32768 KvCacheType:q8_0}"\n',
     # llm/llama_server.go of 0.31.
     "llama-server": 'msg="starting llama-server" cmd="/lib/llama-server --model /blobs/sha256-1 -c 32768 -np 2 --cache-type-k q8_0'
     ' --cache-type-v q8_0 -fa on"\n',
