@@ -416,3 +416,20 @@ def test_a_hierarchical_cache_is_a_multiple_of_the_gpus(cli: Run) -> None:
     assert fit(cli, "--gpu", "2xh100", "--", *command.split())["options"]["unmodelled"] == ["--enable-hierarchical-cache"]
     older = fit(cli, "--gpu", "2xh100", "--engine-version", "0.5.15", "--", *command.split())
     assert older["ram"]["used_bytes"] == 4 * older["per_gpu"]["kv_room_bytes"]
+
+
+@pytest.mark.parametrize(
+    ("quant", "command"),
+    [
+        # vLLM makes FP8 and bitsandbytes as it loads (config/quantization, `--quantization`); AWQ has to be published.
+        ("fp8", "vllm serve Qwen/Qwen3-8B --max-model-len 4096 --quantization fp8_per_block"),
+        ("nf4", "vllm serve Qwen/Qwen3-8B --max-model-len 4096 --quantization bitsandbytes"),
+        ("awq", "vllm serve <Qwen3-8B-in-awq> --max-model-len 4096"),
+        ("bf16", "vllm serve Qwen/Qwen3-8B --max-model-len 4096"),
+    ],
+)
+def test_a_storage_named_beside_a_command_is_in_the_command(quant: str, command: str, cli: Run) -> None:
+    found = fit(cli, "--gpu", "4090", "--quant", quant, "--", *"vllm serve Qwen/Qwen3-8B --max-model-len 4096".split())
+    assert found["command"] == command
+    assert len(set(found["notes"])) == len(found["notes"])
+    assert any("<Qwen3-8B-in-awq>" in note for note in found["notes"]) == (quant == "awq")

@@ -34,6 +34,19 @@ def start(loaded: Loaded, ask: Ask, found: Plans) -> Command:
     return made._replace(notes=(*loads.notes, *made.notes))
 
 
+def beside(line: str, model: str, loaded: Loaded, ask: Ask, found: Plans) -> Command:
+    """An engine's own command `line` for `model`, made to load the storage that was named beside it."""
+    if server(ask.engine).one_file or ask.quant is None or _same_storage(loaded, found):
+        return Command(line)
+    loads = _loads(loaded, ask, found)
+    words = [word for word in loads.named.how if word not in line]
+    if not loads.named.how and loads.named.name != model:
+        line = line.replace(model, loads.named.name, 1)
+    # What an engine says of the storage it says of the command anyway.
+    said = tuple(note for note in loads.notes if note.startswith(("the command needs", "put ")))
+    return Command(" ".join([line, *words]), said)
+
+
 def wrapped(command: str, width: int = 80, indent: int = 0) -> list[str]:
     """The command in lines of at most `width`, broken before a flag or an argument, that a shell or Python takes as one."""
     room, lines = width - indent, list[str]()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
 from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose
-from archcalc.analysis.command import start
+from archcalc.analysis.command import beside, start
 from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judge, max_context
 from archcalc.analysis.speed import plan as speed
 from archcalc.analysis.speed.fastest import Faster, fastest
@@ -85,7 +85,11 @@ def fit_report(
     ceiling, floor = (whole.bound_tokens_per_s, whole.floor_s) if whole else (None, None)
     offers = hardware.rent(ask.gpus)
     placement, b = best.placement, best.budget
-    started = Command(given.line) if given else start(loaded, ask, found) if best.fits else Command("")
+    started = Command("")
+    if given:
+        started = beside(given.line, given.model, loaded, ask, found) if given.model else Command(given.line)
+    elif best.fits:
+        started = start(loaded, ask, found)
     return report.FitReport(
         schema_version=report.SCHEMA_VERSION,
         source=loaded.source.name,
@@ -230,13 +234,15 @@ def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitForma
 
 
 class Given(NamedTuple):
-    """An engine's command on one line, what became of its flags, and what to say of them."""
+    """An engine's command on one line, what became of its flags, and what to say of them. `model` is what it names where a storage was
+    named beside it."""
 
     line: str
     used: dict[str, str]
     inert: list[str]
     unmodelled: list[str]
     notes: tuple[str, ...] = ()
+    model: str = ""
 
 
 def unmodelled(flags: list[str]) -> str:

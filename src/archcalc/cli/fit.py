@@ -532,7 +532,14 @@ def _of_command(
         if asked.quant is not None and asked.quant.startswith("?"):
             # Quantized as it loads, unless the checkpoint is quantized already.
             asked = asked._replace(quant=asked.quant[1:] if loaded.architecture.quantization is None else None)
-        given = Given(found.line, found.options.used, found.options.inert, found.options.unmodelled, notes)
+        given = Given(
+            found.line,
+            found.options.used,
+            found.options.inert,
+            found.options.unmodelled,
+            notes,
+            "" if quant is None or known else text,
+        )
         try:
             return fit_report(loaded, asked, given=given, wanted=wanted._replace(flags=flags._replace(gpus=text.machine.count)))
         except ArchcalcError as error:
