@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from archcalc.analysis.ask import understand
 from archcalc.commands.words import Command, of_arguments, of_text
 from archcalc.errors import ArchcalcError, UsageError
 from conftest import Run
@@ -594,3 +595,83 @@ def test_each_test_of_a_bench_has_a_context_of_its_own(flags: str, cells: int, r
 def test_a_bench_of_no_test(run: Run) -> None:
     found = run("fit", "--gpu", "4090", "--", "llama-bench", "-m", "Qwen3-8B-Q4_K_M.gguf", "-p", "0", "-n", "0")
     assert found.returncode == 2 and "no test" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "starts", "inert"),
+    [
+        # Flags of the benches' own: vLLM 0.33, benchmarks/throughput.py and latency.py; SGLang 0.5.23, benchmark/one_batch.py and
+        # offline_throughput.py, which older releases have at the top.
+        (
+            "vllm bench throughput --model qwen3-8b --input-len 512 --num-prompts 100",
+            "vllm bench throughput ",
+            {"--input-len", "--num-prompts"},
+        ),
+        (
+            "vllm bench latency --model qwen3-8b --batch-size 8 --use-beam-search",
+            "vllm bench latency ",
+            {"--batch-size", "--use-beam-search"},
+        ),
+        (
+            "python -m sglang.bench_one_batch --model-path qwen3-8b --batch-size 1 8 --input-len 256 --correctness-test",
+            "python -m sglang.bench_one_batch ",
+            {"--batch-size", "--input-len", "--correctness-test"},
+        ),
+        (
+            "python -m sglang.benchmark.offline_throughput --model-path qwen3-8b --num-prompts 10 --gsp-num-groups 4",
+            "python -m sglang.benchmark.offline_throughput ",
+            {"--num-prompts", "--gsp-num-groups"},
+        ),
+    ],
+)
+def test_a_bench_has_flags_of_its_own(line: str, starts: str, inert: set[str], run: Run) -> None:
+    found = run("fit", "--gpu", "h100", "--format", "json", "--", *line.split())
+    assert found.returncode == 0, found.stderr
+    got = json.loads(found.stdout)
+    assert got["command"].startswith(starts)
+    assert inert <= set(got["options"]["inert"])
+
+
+@pytest.mark.parametrize(
+    ("image", "version", "tag"),
+    [
+        ("vllm/vllm-openai:v0.11.0", "0.11.0", ""),
+        # docs.nvidia.com, vLLM Release Notes, 25.10 and 26.10: the calendar's numbers, and the vLLM that is inside.
+        ("nvcr.io/nvidia/vllm:25.10-py3", "0.10.2", ""),
+        ("nvcr.io/nvidia/vllm:26.10-py3", "0.31.0", ""),
+        ("nvcr.io/nvidia/vllm:25.09-py3", None, "25.09-py3"),
+        ("registry.redhat.io/rhaiis/vllm-cuda-rhel9:3.2.0", None, "3.2.0"),
+        ("nvcr.io/nvidia/sglang:25.10-py3", None, "25.10-py3"),
+        ("lmsysorg/sglang:v0.5.9-cu130", "0.5.9", ""),
+    ],
+)
+def test_a_tag_that_names_no_release_of_the_engine(image: str, version: str | None, tag: str) -> None:
+    server = "python -m sglang.launch_server --model-path qwen3-8b" if "sglang" in image else "vllm serve qwen3-8b"
+    command = of_arguments(["docker", "run", "--gpus", "all", image, *server.split()])
+    assert (command.version, command.tag) == (version, tag)
+    assert any("names no release" in note for note in understand(command).notes) == bool(tag)
+
+
+@pytest.mark.parametrize(
+    ("text", "environment"),
+    [
+        # Ollama, docs/docker.mdx: the server in a container, and its client beside it.
+        (
+            "docker run -d --gpus=all -e OLLAMA_CONTEXT_LENGTH=16384 --name ollama ollama/ollama:0.12.9\ndocker exec -it ollama ollama run qwen3:8b",
+            {"OLLAMA_CONTEXT_LENGTH": "16384"},
+        ),
+        ("OLLAMA_NUM_PARALLEL=2 ollama serve &\nollama run qwen3:8b", {"OLLAMA_NUM_PARALLEL": "2"}),
+        (
+            "export OLLAMA_NUM_PARALLEL=2\nollama serve &\nsleep 5\nollama run qwen3:8b\nollama run qwen3:8b",
+            {"OLLAMA_NUM_PARALLEL": "2"},
+        ),
+    ],
+)
+def test_a_client_is_served_by_the_server_beside_it(text: str, environment: dict[str, str]) -> None:
+    command = of_text(text)
+    assert (command.program, command.words, dict(command.environment)) == ("ollama run", ("qwen3:8b",), environment)
+
+
+def test_clients_of_two_models_are_two_commands() -> None:
+    with pytest.raises(UsageError, match="starts 3 engines"):
+        of_text("ollama serve &\nollama run qwen3:8b\nollama run llama3.1:8b")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from archcalc.commands import environment
 from archcalc.commands.change import PYTHON, VISIBLE, written
 from archcalc.commands.effects import alone, effect
-from archcalc.commands.flags import Read, read
+from archcalc.commands.flags import Read, of_bench, read
 from archcalc.commands.words import NAMES, Command
 from archcalc.engines.asked import Asked, FlagsRead
 from archcalc.engines.engine import server
@@ -107,7 +107,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
     used, inert = dict[str, str](), list[str]()
     unmodelled = list(asked.unmodelled)
     for each in found.given:
-        what = effect(command.engine, each.name)
+        what = "inert" if of_bench(command.program, each.name) else effect(command.engine, each.name)
         if alone(command.engine, each.name, {other.name for other in found.given}):
             what, unmodelled = "inert", [name for name in unmodelled if name != each.name]
         elif each.name in asked.unmodelled:
@@ -141,6 +141,11 @@ def understand(command: Command, version: str | None = None) -> Understood:
     line = written(command, asked.environment)
     if command.version and not version:
         notes.append(f"{NAMES[command.engine]} {command.version} by the image's tag: elsewhere --engine-version {command.version}")
+    if command.tag and not version:
+        notes.append(
+            f"the image's tag {command.tag[:60]} names no release of {NAMES[command.engine]}: the newest rules hold, and --engine-version names"
+            " the one that is in it"
+        )
     if command.called and command.program != PYTHON:
         notes.append(f"the program's {command.called}(...) is told as the command with the same arguments")
     values = {each.name: _shown(each.text, each.value) for each in found.given}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from functools import cache, partial
 from math import isfinite
 from pathlib import Path
@@ -256,6 +257,39 @@ def _of_no_release(command: Command, releases: list[str]) -> UsageError:
     )
 
 
+# What benches take beside the engine's own flags, in the sources of vLLM 0.33 (benchmarks/throughput.py, latency.py) and SGLang 0.5.23
+# (benchmark/one_batch.py, offline_throughput.py): a name, and `!` behind one that takes no value. Memory does not depend on any of them.
+_OF_BENCHES: Mapping[str, str] = {
+    "vllm bench throughput": """--backend --dataset-name --dataset-path --no-oversample! --enable-multimodal-chat! --custom-output-len
+        --input-len --output-len --n --num-prompts --num-warmups --hf-max-batch-size --hf-enable-torch-compile! --output-json
+        --async-engine!
+        --disable-detokenize! --lora-path --lora-assignment --prefix-len --random-range-ratio --random-input-len --random-output-len
+        --random-prefix-len --hf-subset --hf-split --hf-name --profile! --prequeue-requests! --prefix-repetition-prefix-len
+        --prefix-repetition-suffix-len --prefix-repetition-num-prefixes --prefix-repetition-output-len""",
+    "vllm bench latency": """--input-len --output-len --batch-size --n --use-beam-search! --num-iters-warmup --num-iters --profile!
+        --output-json --disable-detokenize!""",
+    "one_batch": """--run-name --batch-size --input-len --output-len --prompt-filename --result-filename --correctness-test! --cut-len
+        --log-decode-step --profile! --profile-record-shapes! --profile-activities --profile-stage --profile-prefix --profile-start-step
+        --profile-steps""",
+    "offline_throughput": """--backend --result-filename --dataset-name --dataset-path --num-prompts --sharegpt-output-len
+        --sharegpt-context-len --random-input-len --random-output-len --random-range-ratio --gsp-num-groups --gsp-prompts-per-group
+        --gsp-system-prompt-len --gsp-question-len --gsp-output-len --seed --disable-ignore-eos! --extra-request-body
+        --apply-chat-template! --profile! --profile-activities --profile-steps --skip-warmup! --do-not-exit! --prompt-suffix
+        --return-logprob! --logprob-start-len""",
+}
+
+
+def _of_bench(program: str) -> Mapping[str, bool]:
+    """The flags that are a bench's own, and whether each takes a value; nothing of a program that is none."""
+    kind = program if program.startswith("vllm bench") else program.rpartition(".")[2].removeprefix("bench_")
+    return {name.rstrip("!"): not name.endswith("!") for name in _OF_BENCHES.get(kind, "").split()}
+
+
+def of_bench(program: str, name: str) -> bool:
+    """Whether a flag is a bench's own, on which memory does not depend."""
+    return name.replace("_", "-") in _of_bench(program)
+
+
 # Programs of mlx-lm whose flags are not in the table, which is of its server.
 _MLX_ALONE = frozenset({"mlx_lm.generate", "mlx_lm.chat"})
 
@@ -274,6 +308,7 @@ class _Reader:
         self.given: dict[str, Given] = {}
         self.positional: list[str] = []
         self.gone: list[str] = []
+        self.bench = _of_bench(command.program)
 
     def run(self) -> None:
         while self.at < len(self.words):
@@ -310,6 +345,13 @@ class _Reader:
 
     def _flag(self, word: str, at: int) -> None:
         name, equals, value = word.partition("=")
+        if (takes := self.bench.get(name.replace("_", "-"))) is not None:
+            end = self.at
+            while takes and not equals and end < len(self.words) and not _is_flag(self.words[end]):
+                end += 1
+            self.given[name] = Given(name, value if equals else self.words[self.at : end], " ".join(self.words[at:end]), at)
+            self.at = end
+            return
         inner: list[str] = []
         if self.engine == "vllm":
             # FlexibleArgumentParser.parse_args: `-O3`, `-O=3` and `-O 3`.

@@ -22,7 +22,8 @@ class Command(NamedTuple):
 
     `unknown` names, for each word, what a shell would have put in and nothing here says; it is shorter than `words` where the rest is
     known. `granted` is how many GPUs its container gets, and the words that say so. `imaged` is whether an image of the engine's own runs
-    it, with all that its publisher puts in. `called` is the class of a program in Python that the command stands for.
+    it, with all that its publisher puts in, `tag` the image's tag where that names no release of the engine. `called` is the class of a
+    program in Python that the command stands for.
     """
 
     engine: Engine
@@ -34,6 +35,7 @@ class Command(NamedTuple):
     unknown: tuple[str, ...] = ()
     granted: Granted | None = None
     imaged: bool = False
+    tag: str = ""
     called: str = ""
 
     def refuse_unknown(self, at: int) -> None:
@@ -61,8 +63,10 @@ _MODULES: Mapping[str, tuple[Engine, str]] = {
     "vllm.entrypoints.api_server": ("vllm", "vllm serve"),
     "vllm.entrypoints.cli.main": ("vllm", "vllm"),
     "sglang.launch_server": ("sglang", "python -m sglang.launch_server"),
-    "sglang.bench_one_batch": ("sglang", "sglang bench"),
-    "sglang.bench_offline_throughput": ("sglang", "sglang bench"),
+    "sglang.bench_one_batch": ("sglang", "python -m sglang.bench_one_batch"),
+    "sglang.bench_offline_throughput": ("sglang", "python -m sglang.bench_offline_throughput"),
+    "sglang.benchmark.one_batch": ("sglang", "python -m sglang.benchmark.one_batch"),
+    "sglang.benchmark.offline_throughput": ("sglang", "python -m sglang.benchmark.offline_throughput"),
     "mlx_lm.server": ("mlx", "mlx_lm.server"),
     "mlx_lm.generate": ("mlx", "mlx_lm.generate"),
     "mlx_lm.chat": ("mlx", "mlx_lm.chat"),
@@ -96,7 +100,7 @@ def of_text(text: str, name: str = "") -> Command:
         )
     if "\0" in text:
         raise FormatError(f"{name or 'the command'} is not text", "a shell script, a compose file or a manifest was expected")
-    found = list(_by_format(text, name))
+    found = _with_server(list(_by_format(text, name)))
     different = list(dict.fromkeys((c.engine, c.program, c.words) for c in found))
     if not found:
         hint = f"known are {KNOWN}"
@@ -110,6 +114,18 @@ def of_text(text: str, name: str = "") -> Command:
             "give the command of one of them after --",
         )
     return found[0]
+
+
+def _with_server(found: list[Command]) -> list[Command]:
+    """Ollama's server and the one model that its client asks it for, as one command: what the server's variables say holds for it."""
+    servers = [c for c in found if c.program in ("ollama serve", "ollama start") and not c.words]
+    clients = [c for c in found if c.program == "ollama run"]
+    if len(servers) != 1 or len({c.words for c in clients}) != 1 or len(found) != len(clients) + 1:
+        return found
+    server = servers[0]
+    return [
+        clients[0]._replace(environment=server.environment, version=server.version, granted=server.granted, imaged=server.imaged)
+    ]
 
 
 def _config_of(text: str) -> str | None:
@@ -700,11 +716,19 @@ def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[C
 def _in_image(image: str, entry: Sequence[Word], rest: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:
     """What a container starts: its own command if that is an engine's, else the image's with these arguments."""
     engine, version, program = _image(image)
+    tag = ""
+    if version is not None and engine in _RELEASES_BEGIN and not version.startswith("0."):
+        # Its publisher numbers images by itself.
+        tag = image.rpartition(":")[2]
+        version = _NVIDIA.get(version) if engine == "vllm" and "nvcr.io/nvidia/" in image else None
+        tag = "" if version else tag
     found = list(_of_simple(Simple((*entry, *rest), tuple(environment.items())), {}))
     if found:
         for command in found:
             own = engine == command.engine
-            yield command._replace(version=command.version or (version if own else None), imaged=command.imaged or own)
+            yield command._replace(
+                version=command.version or (version if own else None), imaged=command.imaged or own, tag=command.tag or tag
+            )
         return
     if engine is None or (entry and not entry[0].text.startswith("-")):
         return
@@ -717,7 +741,13 @@ def _in_image(image: str, entry: Sequence[Word], rest: Sequence[Word], environme
         words = words[1:]
     if words and not program:
         return
-    yield _model_first(_made(engine, program, words, environment, version))._replace(imaged=True)
+    yield _model_first(_made(engine, program, words, environment, version))._replace(imaged=True, tag=tag)
+
+
+_RELEASES_BEGIN = frozenset({"vllm", "sglang"})
+"""Engines of which every release so far begins with 0."""
+_NVIDIA = {"25.10": "0.10.2", "26.01": "0.11.1", "26.03": "0.17.1", "26.05": "0.20.1", "26.10": "0.31.0"}
+"""The vLLM of NVIDIA's images by their release, as its release notes list it (docs.nvidia.com, vLLM Release Notes, rel-25-10 and on)."""
 
 
 def _image(image: str) -> tuple[Engine | None, str | None, str]:
