@@ -657,7 +657,7 @@ def test_a_tag_that_names_no_release_of_the_engine(image: str, version: str | No
     [
         # Ollama, docs/docker.mdx: the server in a container, and its client beside it.
         (
-            "docker run -d --gpus=all -e OLLAMA_CONTEXT_LENGTH=16384 --name ollama ollama/ollama:0.12.9\ndocker exec -it ollama ollama run qwen3:8b",
+            "docker run -d --gpus=all -e OLLAMA_CONTEXT_LENGTH=16384 --name o ollama/ollama:0.12.9\ndocker exec -it o ollama run qwen3:8b",
             {"OLLAMA_CONTEXT_LENGTH": "16384"},
         ),
         ("OLLAMA_NUM_PARALLEL=2 ollama serve &\nollama run qwen3:8b", {"OLLAMA_NUM_PARALLEL": "2"}),
@@ -670,6 +670,23 @@ def test_a_tag_that_names_no_release_of_the_engine(image: str, version: str | No
 def test_a_client_is_served_by_the_server_beside_it(text: str, environment: dict[str, str]) -> None:
     command = of_text(text)
     assert (command.program, command.words, dict(command.environment)) == ("ollama run", ("qwen3:8b",), environment)
+
+
+@pytest.mark.parametrize(
+    ("line", "least", "most"),
+    [
+        # ggml-org/gpt-oss-20b-GGUF, gpt-oss-20b-mxfp4.gguf: 12.11 GB with the embedding, 201,088 x 2,880 in Q8_0, in the CPU's memory.
+        ("llama-server -m gpt-oss-20b-mxfp4.gguf", 11.45e9, 11.52e9),
+        ("llama-server -hf ggml-org/gpt-oss-20b-GGUF", 11.45e9, 11.52e9),
+        # What is published in FP4 stays so: unsloth/gpt-oss-20b-GGUF, 12.1 GB as Q8_0.
+        ("llama-server -m gpt-oss-20b-Q8_0.gguf", 11.3e9, 11.6e9),
+        # google/gemma-3-12b-it-qat-q4_0-gguf is Q4_0, without its towers: 11.77 G parameters of 4.5 bits, the embedding in Q6_K.
+        ("ollama run gemma3:12b-it-qat", 6.6e9, 7.1e9),
+    ],
+)
+def test_a_file_is_what_its_name_says(line: str, least: float, most: float, run: Run) -> None:
+    found = run("fit", "--gpu", "3090", "--ram", "64GiB", "--format", "json", "--", *line.split())
+    assert least < json.loads(found.stdout)["per_gpu"]["weights_bytes"] < most
 
 
 def test_clients_of_two_models_are_two_commands() -> None:

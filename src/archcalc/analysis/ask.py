@@ -143,8 +143,8 @@ def understand(command: Command, version: str | None = None) -> Understood:
         notes.append(f"{NAMES[command.engine]} {command.version} by the image's tag: elsewhere --engine-version {command.version}")
     if command.tag and not version:
         notes.append(
-            f"the image's tag {command.tag[:60]} names no release of {NAMES[command.engine]}: the newest rules hold, and --engine-version names"
-            " the one that is in it"
+            f"the image's tag {command.tag[:60]} names no release of {NAMES[command.engine]}: the newest rules hold, and --engine-version"
+            " names the one that is in it"
         )
     if command.called and command.program != PYTHON:
         notes.append(f"the program's {command.called}(...) is told as the command with the same arguments")

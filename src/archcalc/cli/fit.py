@@ -515,7 +515,8 @@ def _of_command(
             own_quant = None if (asked.quant or "?").startswith("?") else asked.quant
             stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
             asked = asked._replace(quant=None if stored == as_it_is else stored)
-            if asked.quant is not None and server(asked.engine).loading(asked.version, canonical(stored)) is not None:
+            engine = server(asked.engine)
+            if asked.quant is not None and not engine.one_file and engine.loading(asked.version, canonical(stored)) is not None:
                 # It is stored so, and not quantized as it loads.
                 loaded = loaded._replace(architecture=quantize_as(loaded.architecture, stored))
                 asked = asked._replace(quant=None)
@@ -528,7 +529,7 @@ def _of_command(
         if asked.quant is not None and asked.quant.startswith("~"):
             # The usual type, where the file is made anew.
             usual = asked.quant[1:]
-            asked = asked._replace(quant=usual if usual in server(asked.engine).storages(loaded.architecture) else None)
+            asked = asked._replace(quant=usual if any(server(asked.engine).storages(loaded.architecture)) else None)
         if asked.quant is not None and asked.quant.startswith("?"):
             # Quantized as it loads, unless the checkpoint is quantized already.
             asked = asked._replace(quant=asked.quant[1:] if loaded.architecture.quantization is None else None)

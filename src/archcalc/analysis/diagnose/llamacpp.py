@@ -31,7 +31,7 @@ class LlamaCpp(Program):
             values["quant"] = kind
         if str(values.get("quant", "")).startswith("~"):
             usual = values["quant"][1:]
-            values["quant"] = usual if usual in server(self.engine).storages(architecture) else None
+            values["quant"] = usual if any(server(self.engine).storages(architecture)) else None
         # What the engine set by itself stands in its log.
         return values, own._replace(fits=False)
 

@@ -390,8 +390,9 @@ def _ollama(read: Read) -> Asked:
     if overhead := _number(environment, "OLLAMA_GPU_OVERHEAD"):
         own["margin_bytes"] = overhead
     quant = next((part for part in re.findall(r"(?:i?q\d\w*|mxfp4|fp16|bf16|f16)", tag.lower())), None)
-    # A tag of the library that names no type is mostly Q4_K_M, and what is published in FP4 stays so.
-    values = _values(own, quant or (None if path else "~q4_k_m"))
+    # A tag of the library that names no type is mostly Q4_K_M, of one trained for it (`qat`) Q4_0; what is published in FP4 stays so.
+    usual = "~q4_0" if "qat" in re.split(r"\W", tag.lower()) else "~q4_k_m"
+    values = _values(own, quant or (None if path else usual))
     name = model.partition(":")[0] if "/" in model and not path else model
     return Asked("llama.cpp", name, None, values, Settings(**own), notes=tuple(notes), library=True, by_memory="tiers" in own)
 
