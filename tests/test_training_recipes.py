@@ -323,7 +323,7 @@ def test_every_framework_has_a_file_here() -> None:
             " --vocab-size: 9}\n",
             "--num-layers",
         ),
-        ("a.yaml", "MODEL_ARGS: {--fp8-format: e4m3}\n", "--fp8-format"),
+        ("a.yaml", "MODEL_ARGS: {--cuda-graph-impl: local}\n", "--cuda-graph-impl"),
         ("a.sh", "echo hello\n", "a.sh"),
         ("a.sh", "A=aaaaaaaa\n" + "A=$A$A\n" * 40 + "python x.py --a $A\n", "longer"),
         ("a.sh", 'echo "open\npython x --a b\n', "a.sh"),

@@ -11,6 +11,7 @@ from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.arguments import Arguments, from_file
+from archcalc.frameworks.megatron.fp8 import refuse_gpu
 from archcalc.frameworks.megatron.terms import terms_of
 
 
@@ -56,6 +57,7 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
     from archcalc.analysis.train_report import OVERHEAD_BYTES, near, reserved, verdict
 
     s, model = mm.read(a, gpus.count)
+    refuse_gpu(a.path, s.fp8, gpus.device)
     chunks = mm.chunks(a, s, len(model.layers)) if s.family != "t5" else [[list(range(len(model.layers)))]]
     stages = [mm.stage_of(s, model, i, layers, gpus.device, dict(a.env)) for i, layers in enumerate(chunks)]
     fullest = max(range(len(stages)), key=lambda i: stages[i].total)
@@ -83,8 +85,8 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
         gpus=gpus.count,
         plan=_plan(s),
         per_gpu=report.TrainPerGpu(
-            f.weights, f.gradients, f.optimizer, sum(f.activations.values()) + f.again + f.work + f.buffers, f.logits, f.total, taken,
-            OVERHEAD_BYTES, capacity, budget - taken, 0,
+            f.weights + f.gathered, f.gradients, f.optimizer, sum(f.activations.values()) + f.again + f.work + f.buffers, f.logits, f.total,
+            taken, OVERHEAD_BYTES, capacity, budget - taken, 0,
         ),
         fits=taken <= budget,
         verdict=verdict(f.total, taken, budget, gpus),
