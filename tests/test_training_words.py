@@ -529,7 +529,8 @@ _LLAMA_FACTORY_FULL = "model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type
         (SFT + _FSDP, 4),
         (SFT + _FSDP + "dtype: bfloat16\nbf16: true\n", 4),
         (SFT + _FSDP + "dtype: bfloat16\nbf16: false\n", 2),
-        (_AXOLOTL_FULL + "bf16: auto\n", 4),
+        (_AXOLOTL_FULL + "bf16: auto\n", 2),
+        (_AXOLOTL_FULL.replace("fsdp_version: 2", "fsdp_version: 1") + "bf16: auto\n", 4),
         (_AXOLOTL_FULL + "bf16: full\n", 2),
         (_LLAMA_FACTORY_FULL + _FSDP + "bf16: true\n", 4),
         (_LLAMA_FACTORY_FULL + _FSDP + "bf16: true\npure_bf16: true\n", 2),
@@ -537,10 +538,29 @@ _LLAMA_FACTORY_FULL = "model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type
 )
 def test_shards_of_the_trainer_are_in_fp32_and_gathered_in_half(cli: Run, tmp_path: Path, text: str, size: int) -> None:
     """accelerate 1.15, utils/fsdp_utils.py `fsdp2_prepare_model`, accelerator.py `prepare_model`: trained shards are fp32 where mixed
-    precision is on; utils/dataclasses.py `set_mixed_precision`: they are gathered in half, so that autocast casts none."""
+    precision is on; utils/dataclasses.py `set_mixed_precision`: they are gathered in half, so that autocast casts none. axolotl's own
+    `fsdp2_prepare_model` (monkeypatch/accelerate/fsdp2.py) casts none under FSDP2."""
     r = of_file(cli, tmp_path, text)
     assert term(r, "weights") == pytest.approx(size * 8_190_735_360 / 8, rel=1e-6)
     assert term(r, "weights cast by autocast") == 0
+
+
+@pytest.mark.parametrize("words", [("--lora-targets", "q_proj,o_proj"), ("--lora-targets", "query,o_proj,v_proj", "--dora")])
+def test_names_that_match_nothing_beside_others_are_left_out(cli: Run, words: tuple[str, ...]) -> None:
+    """PEFT 0.21 raises where no name matches (tuners/tuners_utils.py `inject_adapter`), and leaves out one that does not."""
+    common = ("glm-4.7-flash", "--seq", "1k", "--lora", "8")
+    r = said(cli, *common, *words)
+    alone = said(cli, *common, *("o_proj" if "," in w else w for w in words))
+    assert r["trainable_params"] == alone["trainable_params"]
+    missing = [name for name in words[1].split(",") if name != "o_proj"]
+    assert any(f"no linear module is named {', '.join(missing)}" in note for note in r["notes"])
+
+
+def test_axolotl_freezes_towers(cli: Run, tmp_path: Path) -> None:
+    text = "base_model: gemma-3-4b\nsequence_len: 512\nbf16: auto\n"
+    whole, without = of_file(cli, tmp_path, text), of_file(cli, tmp_path, text + "freeze_mm_modules: true\n")
+    frozen = said(cli, "gemma-3-4b", "--seq", "512", "--freeze", "vision")
+    assert whole["trainable_params"] > without["trainable_params"] == frozen["trainable_params"]
 
 
 def test_sharded_weights_are_not_cast_by_autocast(cli: Run) -> None:
