@@ -556,6 +556,58 @@ def test_names_that_match_nothing_beside_others_are_left_out(cli: Run, words: tu
     assert any(f"no linear module is named {', '.join(missing)}" in note for note in r["notes"])
 
 
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("model_name_or_path: qwen3-8b\ntemplate: qwen3\ninfer_backend: huggingface\n", "infer_backend"),
+        ("model_name_or_path: qwen3-8b\nadapter_name_or_path: a\nfinetuning_type: lora\nexport_dir: saves/a\n", "export_dir"),
+        ("model_name_or_path: qwen3-8b\nstage: sft\ndo_predict: true\nfinetuning_type: lora\ncutoff_len: 512\n", "do_predict"),
+        ("model:\n  _component_: torchtune.models.llama3_1.llama3_1_8b\ntasks: [truthfulqa_mc2]\n", "tasks"),
+        ("model:\n  _component_: torchtune.models.llama3_1.llama3_1_8b\nmax_new_tokens: 300\n", "max_new_tokens"),
+    ],
+)  # fmt: skip
+def test_files_that_start_no_training_are_told(cli: Run, tmp_path: Path, text: str, named: str) -> None:
+    # LLaMA-Factory's examples/inference, examples/merge_lora and extras/nlg_eval; torchtune's evaluation.yaml and generation.yaml.
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+    done = cli("train", "--recipe", str(tmp_path / "run.yaml"), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2 and f"{named}: this file starts no training" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("builder", "params"),
+    [
+        # Builders of torchtune 0.6 and the parameters that publishers state.
+        ("llama3_2_vision.lora_llama3_2_vision_11b", 10.67e9), ("qwen3.qwen3_8b_instruct", 8.19e9), ("qwen3.qwen3_1_7b_base", 1.72e9),
+        ("phi4.qlora_phi4_14b", 14.66e9), ("llama4.llama4_scout_17b_16e", 108.6e9),
+    ],
+)  # fmt: skip
+def test_builders_of_torchtune_are_models(cli: Run, tmp_path: Path, builder: str, params: float) -> None:
+    r = of_file(cli, tmp_path, f"model:\n  _component_: torchtune.models.{builder}\ntokenizer: {{max_seq_len: 512}}\n")
+    assert r["params"] == pytest.approx(params, rel=0.01)
+
+
+def test_litgpt_s_folders_and_fused_matrices(cli: Run, tmp_path: Path) -> None:
+    # config_hub/finetune/falcon-7b/lora.yaml: queries and values of one matrix, of the model that `litgpt download` put there.
+    text = (
+        "checkpoint_dir: checkpoints/tiiuae/falcon-7b\nlora_r: 32\nlora_query: true\nlora_value: true\n"
+        "train: {max_seq_length: 512, micro_batch_size: 1}\n"
+    )
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+    r = said(cli, "--recipe", str(tmp_path / "run.yaml"), "--gpu", "H100")
+    by_options = said(
+        cli, "falcon-7b", "--lora", "32", "--lora-targets", "query_key_value", "--seq", "512", "--framework", "litgpt"
+    )
+    assert r["trainable_params"] == by_options["trainable_params"]
+
+
+def test_axolotl_s_double_quantization_is_what_its_table_says(cli: Run, tmp_path: Path) -> None:
+    text = "base_model: qwen3-8b\nadapter: qlora\nload_in_4bit: true\nlora_r: 8\nlora_target_linear: true\nsequence_len: 512\n"
+    plain, single = of_file(cli, tmp_path, text), of_file(
+        cli, tmp_path, text + "bnb_config_kwargs: {bnb_4bit_use_double_quant: false}\n"
+    )  # fmt: skip
+    assert term(single, "weights") > term(plain, "weights") and not single["recipe"]["unmodelled"]
+
+
 def test_axolotl_freezes_towers(cli: Run, tmp_path: Path) -> None:
     text = "base_model: gemma-3-4b\nsequence_len: 512\nbf16: auto\n"
     whole, without = of_file(cli, tmp_path, text), of_file(cli, tmp_path, text + "freeze_mm_modules: true\n")

@@ -95,7 +95,9 @@ def train_report(
         targeted(a, run.targets, missing=missing)
         if missing:
             run = run._replace(targets=tuple(name for name in run.targets if name not in missing))
-            notes.append(f"no linear module is named {', '.join(missing)}: adapters go on {', '.join(run.targets)} alone, as in PEFT")
+            notes.append(
+                f"no linear module is named {', '.join(missing)}: adapters go on {', '.join(run.targets)} alone, as in PEFT"
+            )
     if gpus is not None:
         # The model's own rules first: they tell more than a product that does not come out.
         planner.check(run._replace(ep=1))

@@ -85,10 +85,8 @@ class Axolotl:
             )
         plugins = " ".join(k.names("plugins")).lower()
         checkpointing = k.text("activation_checkpointing", "gradient_checkpointing", default="false").lower()
-        fused = (
-            "cut_cross_entropy" in plugins or k.flag("cut_cross_entropy") or k.flag("liger_fused_linear_cross_entropy")
-            or k.flag("chunked_cross_entropy")
-        )  # fmt: skip
+        asked = [k.flag(name) for name in ("cut_cross_entropy", "liger_fused_linear_cross_entropy", "chunked_cross_entropy")]
+        fused = "cut_cross_entropy" in plugins or any(asked)
         micro, length = k.int("micro_batch_size", default=1) or 1, k.int("sequence_len", default=512) or 512
         packed = k.flag("sample_packing")
         attention = "flash" if k.flag("flash_attention") or k.text("attn_implementation").startswith("flash") else "sdpa"
@@ -146,6 +144,8 @@ class Axolotl:
             "saved": k.names("lora_modules_to_save") if adapter else None,
             "targets": (*(("all-linear",) if linear or not (targets or experts) else targets), *experts) if adapter else None,
             "quant": "int8" if eight else "nf4" if four and adapter else None,
+            # loaders/model.py `_set_quantization_config`.
+            "double_quant": k.flag("bnb_config_kwargs.bnb_4bit_use_double_quant", default=True) if four and adapter else None,
             # utils/config/__init__.py `normalize_config`; core/builders/base.py `_configure_gradient_checkpointing`.
             "reentrant": k.flag("gradient_checkpointing_kwargs.use_reentrant", default=not k.text("rl")),
             "quantized_experts": k.flag("quantize_moe_experts") or None,
