@@ -173,8 +173,8 @@ def test_a_plan_of_megatron_spreads_experts_before_it_splits_tensors() -> None:
 DATA = Path(__file__).parent / "data"
 
 
-@pytest.mark.parametrize("row", [json.loads(line) for line in (DATA / "megatron_fp8.jsonl").open()], ids=lambda row: row["id"])
-def test_recorded_runs_in_fp8_and_under_megatron_fsdp(row: dict[str, Any]) -> None:
+@pytest.mark.parametrize("row", [json.loads(line) for line in (DATA / "megatron_more.jsonl").open()], ids=lambda row: row["id"])
+def test_recorded_runs_in_fp8_under_megatron_fsdp_and_interleaved(row: dict[str, Any]) -> None:
     # What the last rank of Megatron-LM's functional tests logged, with its own arguments.
     a = Arguments(row["id"], {k[2:]: v for k, v in row["args"].items()}, {k: str(v) for k, v in row["env"].items()})
     s, model = mm.read(a, row["n_gpus"])

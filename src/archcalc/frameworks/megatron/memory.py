@@ -644,9 +644,9 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
     boundary = HALF * r.hidden * r.local
     buffers = 0
     if s.pp > 1:
-        # The last input and its gradient, which the schedule still names.
-        # Interleaved, of each chunk, and what is received from each stage ahead.
-        buffers += (2 * s.virtual + (s.pp if s.virtual > 1 else 0)) * boundary
+        # The last input and its gradient of each chunk, which the schedule still names. (PyTorch kept what an exchange that nobody waits
+        # for sends; since, core/pipeline_parallel/schedules.py waits: `send_next_wait_handle`.)
+        buffers += 2 * s.virtual * boundary
     if _unfused(r) and (s.local or r.attention == "local"):
         # core/transformer/dot_product_attention.py: the scores go into a buffer that is kept (`GlobalMemoryBuffer`).
         heads = _scores(model, r)
