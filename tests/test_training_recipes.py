@@ -53,7 +53,8 @@ REFUSED = {
 def test_recorded_runs_of_megatron() -> None:
     """Static bytes within 1 % and the peak within 5 % on nine of ten runs whose arguments are modelled; the rest is refused by name.
 
-    The rows of releases older than the source read keep no empty gradients, and one what its last exchange sent (docs/training.md). The recipe of Muon's layout, of one node
+    The rows of releases older than the source read keep no empty gradients, and one what its last exchange sent
+    (docs/training.md). The recipe of Muon's layout, of one node
     of GB200 as all others of its name, has 4 GPUs.
     """
     right = modelled = 0
