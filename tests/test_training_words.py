@@ -573,6 +573,57 @@ def test_files_that_start_no_training_are_told(cli: Run, tmp_path: Path, text: s
     assert done.returncode == 2 and f"{named}: this file starts no training" in done.stderr
 
 
+_SCRIPT = """#!/bin/bash
+FP8=1
+RECOMPUTE=none
+ARGS=(
+  --num-layers 12 --hidden-size 512   # small
+  --num-attention-heads 8  # heads
+  --seq-length 1024 --micro-batch-size 4 --vocab-size 50257 --bf16
+)
+if [ "$FP8" = "1" ]; then
+  ARGS+=(--fp8-format hybrid)
+else
+  ARGS+=(--attention-backend unfused)
+fi
+if [[ "$RECOMPUTE" == "full" ]]; then
+  ARGS+=(--recompute-granularity full --recompute-method uniform --recompute-num-layers 1)
+elif [[ $RECOMPUTE == none ]]; then
+  EXTRA="--hidden-dropout 0"
+fi
+EXTRA+=" --attention-dropout 0"
+if [ -n "$DIST" ]; then
+  ARGS+=(--use-distributed-optimizer)
+fi
+torchrun pretrain_gpt.py "${ARGS[@]}" $EXTRA
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "there", "gone"),
+    [
+        # As `bash -x` runs them: comments behind words, arrays added to, branches that the script decides.
+        ("", "", "--fp8-format --hidden-dropout --attention-dropout --bf16", "--attention-backend --recompute-granularity"),
+        ("FP8=1", "FP8=0", "--attention-backend --bf16", "--fp8-format"),
+        ("RECOMPUTE=none", 'RECOMPUTE="full"', "--recompute-granularity --attention-dropout", "--hidden-dropout"),
+        ("RECOMPUTE=none", "RECOMPUTE=some", "--attention-dropout", "--hidden-dropout --recompute-granularity"),
+    ],
+)
+def test_branches_of_scripts(cli: Run, tmp_path: Path, old: str, new: str, there: str, gone: str) -> None:
+    r = of_file(cli, tmp_path, _SCRIPT.replace(old, new) if old else _SCRIPT, name="run.sh")
+    used = r["recipe"]["used"]
+    assert all(name in used for name in there.split()) and not any(name in used for name in gone.split())
+    # What the environment decides is counted, and told.
+    assert "--use-distributed-optimizer" in used and any("`if` that it does not decide" in note for note in r["notes"])
+
+
+def test_scripts_that_generate_are_told(cli: Run, tmp_path: Path) -> None:
+    # NVIDIA/Megatron-LM, examples/academic_paper_scripts/detxoify_lm/generate-1.3b.sh.
+    (tmp_path / "run.sh").write_text(_SCRIPT.replace("--bf16", "--bf16 --out-seq-length 400 --num-samples 0"), encoding="utf-8")
+    done = cli("train", "--recipe", str(tmp_path / "run.sh"), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2 and "--out-seq-length" in done.stderr and "starts no training" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("builder", "params"),
     [

@@ -33,7 +33,7 @@ class Keys:
             self.values = {name: v for name, v in self.values.items() if not name.startswith(f"{key.strip()}.")}
             self.values[key.strip()] = _typed(value)
         self.used: dict[str, str] = {}
-        self.notes: list[str] = []
+        self.notes: list[str] = list(file.notes)
         self._off: set[str] = set()
         self._inner: list[tuple[str, Keys, str]] = []
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc import hardware, report
-from archcalc.errors import UsageError
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.megatron import memory as mm
@@ -47,10 +47,24 @@ class Megatron:
         a = Arguments(a.path, values, a.env)
         if ask.gpus is None:
             raise UsageError(f"{file.path}: --gpu is missing: on what does it run?", "--gpu 8xH100")
-        return _report(a, ask, ask.gpus)
+        _training(a)
+        r = _report(a, ask, ask.gpus)
+        r.notes[:0] = file.notes
+        return r
 
 
 FRAMEWORK = Megatron()
+
+_GENERATES = (
+    "out-seq-length", "sample-output-file", "sample-input-file", "genfile", "num-samples", "prompt-file", "prompt-type",
+    "max-tokens-to-oom", "num-tokens-to-generate", "guess-file", "eval-prompt",
+)  # fmt: skip
+
+
+def _training(a: Arguments) -> None:
+    """Raises `UnsupportedError` for scripts that generate text or score it (examples/inference, examples/academic_paper_scripts)."""
+    if found := [f"--{name}" for name in _GENERATES if a.values.get(name) not in (None, False)]:
+        raise UnsupportedError(f"{a.path}: {', '.join(found)}: this script starts no training", "the script that does")
 
 
 def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainReport:
