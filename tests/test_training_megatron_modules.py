@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from archcalc import hardware
 from archcalc.analysis.training import Run
 from archcalc.analysis.training.choose import choose
-from archcalc.errors import UsageError
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.megatron import memory as mm
-from archcalc.frameworks.megatron.arguments import Arguments
+from archcalc.frameworks.megatron.arguments import Arguments, from_words
+from archcalc.frameworks.megatron.fp8 import refuse_gpu
 from archcalc.frameworks.megatron.source import MegatronPlanner
 from archcalc.loader import load
 
@@ -121,10 +126,11 @@ def test_types_that_the_optimizer_does_not_take_are_named(more: dict[str, object
         _stage(**more)
 
 
-def test_overlapped_tensor_parallelism_has_three_work_spaces() -> None:
-    # Transformer Engine 2, pytorch/module/base.py `initialize_ub`: `get_workspace().repeat(_NUM_MAX_UB_STREAMS)`.
+def test_overlapped_tensor_parallelism_has_three_more_work_spaces() -> None:
+    # Transformer Engine, main of 2026-08, pytorch/cpp_extensions/gemm.py `get_cublas_workspace`: one of three for the streams of user
+    # buffers, one for products without them.
     common = {"tensor_model_parallel_size": 2, "sequence_parallel": True}
-    assert _stage(**common, tp_comm_overlap=True).static - _stage(**common).static == 2 * (32 << 20)
+    assert _stage(**common, tp_comm_overlap=True).static - _stage(**common).static == 3 * (32 << 20)
 
 
 @pytest.mark.parametrize(
@@ -162,3 +168,99 @@ def test_a_plan_of_megatron_spreads_experts_before_it_splits_tensors() -> None:
     run = Run(TOKENS, implementation="megatron", attention="flash")
     chosen = choose(planner, run, frozenset(), 16, 8, 76 << 30).run
     assert (chosen.tp, chosen.pp, chosen.zero, chosen.ep) == (1, 1, 1, 16)
+
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.mark.parametrize("row", [json.loads(line) for line in (DATA / "megatron_more.jsonl").open()], ids=lambda row: row["id"])
+def test_recorded_runs_in_fp8_under_megatron_fsdp_and_interleaved(row: dict[str, Any]) -> None:
+    # What the last rank of Megatron-LM's functional tests logged, with its own arguments.
+    a = Arguments(row["id"], {k[2:]: v for k, v in row["args"].items()}, {k: str(v) for k, v in row["env"].items()})
+    s, model = mm.read(a, row["n_gpus"])
+    last = mm.chunks(a, s, len(model.layers))[-1]
+    stage = mm.stage_of(s, model, s.pp - 1, last, hardware.parse_spec(row["gpu"]).device, a.env)
+    assert stage.static == pytest.approx(row["allocated_bytes"], rel=0.01)
+    assert stage.total == pytest.approx(row["max_allocated_bytes"], rel=0.05)
+
+
+WORDS = (
+    "--num-layers 4 --hidden-size 1024 --num-attention-heads 8 --seq-length 1024 --micro-batch-size 1 --vocab-size 1024 --bf16 "
+    "--use-distributed-optimizer --swiglu --normalization RMSNorm --disable-bias-linear --attention-dropout 0 --hidden-dropout 0"
+)
+MATRICES = 4 * (4 * 1024 * 1024 + 3 * 1024 * 2688)  # SwiGLU's default width is 2/3 of 4 x 1,024, down to a multiple of 64.
+
+
+def _fp8_stage(more: str, gpu: str = "h100-sxm-80gb", gpus: int = 8) -> mm.Stage:
+    a = Arguments("run.sh", from_words(f"{WORDS} {more}".split()), {})
+    s, model = mm.read(a, gpus)
+    return mm.stage_of(s, model, 0, mm.chunks(a, s, len(model.layers))[0], hardware.parse_spec(gpu).device, {})
+
+
+@pytest.mark.parametrize(
+    ("more", "gpu", "each"),
+    [
+        # Bytes of a weight beside (or in place of) its two in half precision: rows, and columns where the GPU takes no other layout.
+        ("--fp8-format hybrid", "h100-sxm-80gb", 2.0),
+        ("--fp8-format hybrid", "b200-180gb", 1.0),
+        ("--fp8-format hybrid --fp8-recipe tensorwise --fp8-param-gather", "h100-sxm-80gb", 0.0),
+        ("--fp8-format hybrid --fp8-recipe tensorwise --fp8-param-gather", "b200-180gb", -1.0),
+        ("--fp8-format e4m3 --fp8-recipe blockwise", "h100-sxm-80gb", 2 + 8 / 128**2),
+        ("--fp8-format e4m3 --fp8-recipe mxfp8", "b200-180gb", 2 + 2 / 32),
+        ("--fp8-format hybrid --fp8-recipe tensorwise --first-last-layers-bf16", "h100-sxm-80gb", 2 / 2),
+    ],
+)
+def test_weights_in_fp8(more: str, gpu: str, each: float) -> None:
+    assert _fp8_stage(more, gpu).weights - _fp8_stage("", gpu).weights == pytest.approx(each * MATRICES, rel=1e-6)
+
+
+def test_what_matrices_read_is_kept_in_fp8() -> None:
+    # Outputs of both norms and of the activation at a byte; the attention's output stays, and delayed scaling keeps it once more.
+    plain, scaled, delayed = (_fp8_stage(more).activations for more in (
+        "", "--fp8-format hybrid --fp8-recipe tensorwise", "--fp8-format hybrid",
+    ))  # fmt: skip
+    tokens = 1024
+    assert plain["norm"] - scaled["norm"] == 4 * tokens * 2 * 1024
+    assert plain["mlp"] - scaled["mlp"] == 4 * tokens * 2688
+    assert plain["attention"] == scaled["attention"] == delayed["attention"] - 4 * tokens * 1024
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ("--fp8-format e5m2", "--fp8-format e5m2"),
+        ("--fp8-format hybrid --fp8-recipe custom", "--fp8-recipe custom"),
+        ("--fp8-param-gather", "--fp8-param-gather"),
+        ("--fp8-format hybrid --fp8-dot-product-attention", "--fp8-dot-product-attention"),
+        ("--fp8-format hybrid --first-last-layers-bf16", "--first-last-layers-bf16"),
+        ("--fp8-format hybrid --transformer-impl local", "--fp8-format"),
+        ("--use-megatron-fsdp --fp8-format hybrid", "--use-megatron-fsdp"),
+        ("--use-megatron-fsdp --optimizer sgd", "--optimizer sgd"),
+        ("--use-megatron-fsdp --data-parallel-sharding-strategy zero", "--data-parallel-sharding-strategy zero"),
+        ("--use-megatron-fsdp --megatron-fsdp-main-grads-dtype int8", "--megatron-fsdp-main-grads-dtype int8"),
+        ("--cuda-graph-impl local", "--cuda-graph-impl"),
+    ],
+)
+def test_what_fp8_and_fsdp_do_not_go_with_is_named(more: str, named: str) -> None:
+    with pytest.raises((UsageError, UnsupportedError), match=named):
+        _fp8_stage(more)
+
+
+@pytest.mark.parametrize(("recipe", "gpu"), [("delayed", "A100"), ("blockwise", "L40S"), ("mxfp8", "H100")])
+def test_gpus_that_do_not_multiply_in_fp8_are_named(recipe: str, gpu: str) -> None:
+    # transformer_engine/pytorch/quantization.py: 8.9 for fp8, 9.0 for its blocks, 10.0 for MXFP8.
+    with pytest.raises(UsageError, match=f"--fp8-recipe {recipe} needs compute capability"):
+        refuse_gpu("run.sh", recipe, hardware.parse_spec(gpu).device)
+
+
+def test_more_ranks_of_megatron_fsdp_never_need_more() -> None:
+    for strategy in ("no_shard", "optim", "optim_grads", "optim_grads_params"):
+        totals = [
+            _fp8_stage(f"--use-megatron-fsdp --data-parallel-sharding-strategy {strategy}", gpus=n).static for n in (1, 2, 4, 8)
+        ]
+        assert totals == sorted(totals, reverse=True)
+    by_strategy = [
+        _fp8_stage(f"--use-megatron-fsdp --data-parallel-sharding-strategy {strategy}").static
+        for strategy in ("no_shard", "optim", "optim_grads", "optim_grads_params")
+    ]
+    assert by_strategy == sorted(by_strategy, reverse=True) and len(set(by_strategy)) == 4

@@ -529,7 +529,8 @@ _LLAMA_FACTORY_FULL = "model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type
         (SFT + _FSDP, 4),
         (SFT + _FSDP + "dtype: bfloat16\nbf16: true\n", 4),
         (SFT + _FSDP + "dtype: bfloat16\nbf16: false\n", 2),
-        (_AXOLOTL_FULL + "bf16: auto\n", 4),
+        (_AXOLOTL_FULL + "bf16: auto\n", 2),
+        (_AXOLOTL_FULL.replace("fsdp_version: 2", "fsdp_version: 1") + "bf16: auto\n", 4),
         (_AXOLOTL_FULL + "bf16: full\n", 2),
         (_LLAMA_FACTORY_FULL + _FSDP + "bf16: true\n", 4),
         (_LLAMA_FACTORY_FULL + _FSDP + "bf16: true\npure_bf16: true\n", 2),
@@ -537,10 +538,132 @@ _LLAMA_FACTORY_FULL = "model_name_or_path: qwen3-8b\nstage: sft\nfinetuning_type
 )
 def test_shards_of_the_trainer_are_in_fp32_and_gathered_in_half(cli: Run, tmp_path: Path, text: str, size: int) -> None:
     """accelerate 1.15, utils/fsdp_utils.py `fsdp2_prepare_model`, accelerator.py `prepare_model`: trained shards are fp32 where mixed
-    precision is on; utils/dataclasses.py `set_mixed_precision`: they are gathered in half, so that autocast casts none."""
+    precision is on; utils/dataclasses.py `set_mixed_precision`: they are gathered in half, so that autocast casts none. axolotl's own
+    `fsdp2_prepare_model` (monkeypatch/accelerate/fsdp2.py) casts none under FSDP2."""
     r = of_file(cli, tmp_path, text)
     assert term(r, "weights") == pytest.approx(size * 8_190_735_360 / 8, rel=1e-6)
     assert term(r, "weights cast by autocast") == 0
+
+
+@pytest.mark.parametrize("words", [("--lora-targets", "q_proj,o_proj"), ("--lora-targets", "query,o_proj,v_proj", "--dora")])
+def test_names_that_match_nothing_beside_others_are_left_out(cli: Run, words: tuple[str, ...]) -> None:
+    """PEFT 0.21 raises where no name matches (tuners/tuners_utils.py `inject_adapter`), and leaves out one that does not."""
+    common = ("glm-4.7-flash", "--seq", "1k", "--lora", "8")
+    r = said(cli, *common, *words)
+    alone = said(cli, *common, *("o_proj" if "," in w else w for w in words))
+    assert r["trainable_params"] == alone["trainable_params"]
+    missing = [name for name in words[1].split(",") if name != "o_proj"]
+    assert any(f"no linear module is named {', '.join(missing)}" in note for note in r["notes"])
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("model_name_or_path: qwen3-8b\ntemplate: qwen3\ninfer_backend: huggingface\n", "infer_backend"),
+        ("model_name_or_path: qwen3-8b\nadapter_name_or_path: a\nfinetuning_type: lora\nexport_dir: saves/a\n", "export_dir"),
+        ("model_name_or_path: qwen3-8b\nstage: sft\ndo_predict: true\nfinetuning_type: lora\ncutoff_len: 512\n", "do_predict"),
+        ("model:\n  _component_: torchtune.models.llama3_1.llama3_1_8b\ntasks: [truthfulqa_mc2]\n", "tasks"),
+        ("model:\n  _component_: torchtune.models.llama3_1.llama3_1_8b\nmax_new_tokens: 300\n", "max_new_tokens"),
+    ],
+)  # fmt: skip
+def test_files_that_start_no_training_are_told(cli: Run, tmp_path: Path, text: str, named: str) -> None:
+    # LLaMA-Factory's examples/inference, examples/merge_lora and extras/nlg_eval; torchtune's evaluation.yaml and generation.yaml.
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+    done = cli("train", "--recipe", str(tmp_path / "run.yaml"), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2 and f"{named}: this file starts no training" in done.stderr
+
+
+_SCRIPT = """#!/bin/bash
+FP8=1
+RECOMPUTE=none
+ARGS=(
+  --num-layers 12 --hidden-size 512   # small
+  --num-attention-heads 8  # heads
+  --seq-length 1024 --micro-batch-size 4 --vocab-size 50257 --bf16
+)
+if [ "$FP8" = "1" ]; then
+  ARGS+=(--fp8-format hybrid)
+else
+  ARGS+=(--attention-backend unfused)
+fi
+if [[ "$RECOMPUTE" == "full" ]]; then
+  ARGS+=(--recompute-granularity full --recompute-method uniform --recompute-num-layers 1)
+elif [[ $RECOMPUTE == none ]]; then
+  EXTRA="--hidden-dropout 0"
+fi
+EXTRA+=" --attention-dropout 0"
+if [ -n "$DIST" ]; then
+  ARGS+=(--use-distributed-optimizer)
+fi
+torchrun pretrain_gpt.py "${ARGS[@]}" $EXTRA
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "there", "gone"),
+    [
+        # As `bash -x` runs them: comments behind words, arrays added to, branches that the script decides.
+        ("", "", "--fp8-format --hidden-dropout --attention-dropout --bf16", "--attention-backend --recompute-granularity"),
+        ("FP8=1", "FP8=0", "--attention-backend --bf16", "--fp8-format"),
+        ("RECOMPUTE=none", 'RECOMPUTE="full"', "--recompute-granularity --attention-dropout", "--hidden-dropout"),
+        ("RECOMPUTE=none", "RECOMPUTE=some", "--attention-dropout", "--hidden-dropout --recompute-granularity"),
+    ],
+)
+def test_branches_of_scripts(cli: Run, tmp_path: Path, old: str, new: str, there: str, gone: str) -> None:
+    r = of_file(cli, tmp_path, _SCRIPT.replace(old, new) if old else _SCRIPT, name="run.sh")
+    used = r["recipe"]["used"]
+    assert all(name in used for name in there.split()) and not any(name in used for name in gone.split())
+    # What the environment decides is counted, and told.
+    assert "--use-distributed-optimizer" in used and any("`if` that it does not decide" in note for note in r["notes"])
+
+
+def test_scripts_that_generate_are_told(cli: Run, tmp_path: Path) -> None:
+    # NVIDIA/Megatron-LM, examples/academic_paper_scripts/detxoify_lm/generate-1.3b.sh.
+    (tmp_path / "run.sh").write_text(_SCRIPT.replace("--bf16", "--bf16 --out-seq-length 400 --num-samples 0"), encoding="utf-8")
+    done = cli("train", "--recipe", str(tmp_path / "run.sh"), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2 and "--out-seq-length" in done.stderr and "starts no training" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("builder", "params"),
+    [
+        # Builders of torchtune 0.6 and the parameters that publishers state.
+        ("llama3_2_vision.lora_llama3_2_vision_11b", 10.67e9), ("qwen3.qwen3_8b_instruct", 8.19e9), ("qwen3.qwen3_1_7b_base", 1.72e9),
+        ("phi4.qlora_phi4_14b", 14.66e9), ("llama4.llama4_scout_17b_16e", 108.6e9),
+    ],
+)  # fmt: skip
+def test_builders_of_torchtune_are_models(cli: Run, tmp_path: Path, builder: str, params: float) -> None:
+    r = of_file(cli, tmp_path, f"model:\n  _component_: torchtune.models.{builder}\ntokenizer: {{max_seq_len: 512}}\n")
+    assert r["params"] == pytest.approx(params, rel=0.01)
+
+
+def test_litgpt_s_folders_and_fused_matrices(cli: Run, tmp_path: Path) -> None:
+    # config_hub/finetune/falcon-7b/lora.yaml: queries and values of one matrix, of the model that `litgpt download` put there.
+    text = (
+        "checkpoint_dir: checkpoints/tiiuae/falcon-7b\nlora_r: 32\nlora_query: true\nlora_value: true\n"
+        "train: {max_seq_length: 512, micro_batch_size: 1}\n"
+    )
+    (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
+    r = said(cli, "--recipe", str(tmp_path / "run.yaml"), "--gpu", "H100")
+    by_options = said(
+        cli, "falcon-7b", "--lora", "32", "--lora-targets", "query_key_value", "--seq", "512", "--framework", "litgpt"
+    )
+    assert r["trainable_params"] == by_options["trainable_params"]
+
+
+def test_axolotl_s_double_quantization_is_what_its_table_says(cli: Run, tmp_path: Path) -> None:
+    text = "base_model: qwen3-8b\nadapter: qlora\nload_in_4bit: true\nlora_r: 8\nlora_target_linear: true\nsequence_len: 512\n"
+    plain, single = of_file(cli, tmp_path, text), of_file(
+        cli, tmp_path, text + "bnb_config_kwargs: {bnb_4bit_use_double_quant: false}\n"
+    )  # fmt: skip
+    assert term(single, "weights") > term(plain, "weights") and not single["recipe"]["unmodelled"]
+
+
+def test_axolotl_freezes_towers(cli: Run, tmp_path: Path) -> None:
+    text = "base_model: gemma-3-4b\nsequence_len: 512\nbf16: auto\n"
+    whole, without = of_file(cli, tmp_path, text), of_file(cli, tmp_path, text + "freeze_mm_modules: true\n")
+    frozen = said(cli, "gemma-3-4b", "--seq", "512", "--freeze", "vision")
+    assert whole["trainable_params"] > without["trainable_params"] == frozen["trainable_params"]
 
 
 def test_sharded_weights_are_not_cast_by_autocast(cli: Run) -> None:

@@ -18,7 +18,7 @@ from archcalc.analysis.training import (
     trainable,
     work,
 )
-from archcalc.analysis.training.adapters import PARAMETER
+from archcalc.analysis.training.adapters import PARAMETER, targeted
 from archcalc.analysis.training.choose import choose
 from archcalc.errors import UsageError
 from archcalc.loader import Loaded
@@ -89,6 +89,15 @@ def train_report(
     if loaded.note:
         notes.insert(0, f"config: {loaded.note}")
     planner = planner or Planner(a)
+    if run.lora:
+        # PEFT 0.21, tuners/tuners_utils.py `inject_adapter`: one name of a list must match, not each.
+        missing: list[str] = []
+        targeted(a, run.targets, missing=missing)
+        if missing:
+            run = run._replace(targets=tuple(name for name in run.targets if name not in missing))
+            notes.append(
+                f"no linear module is named {', '.join(missing)}: adapters go on {', '.join(run.targets)} alone, as in PEFT"
+            )
     if gpus is not None:
         # The model's own rules first: they tell more than a product that does not come out.
         planner.check(run._replace(ep=1))

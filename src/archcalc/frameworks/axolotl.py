@@ -17,6 +17,7 @@ from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
 from archcalc.frameworks.transformers import parameters, rollout_bytes
+from archcalc.model import Architecture
 
 _INERT = (
     INERT[:-1]
@@ -60,7 +61,6 @@ class Axolotl:
                 "layer_offloading",
                 "selective_checkpointing",
                 "recompute_layer_types",
-                "freeze_mm_modules",
                 "shrink_embeddings",
                 "ple_cpu_offload",
                 "peft_layers_to_transform",
@@ -85,15 +85,12 @@ class Axolotl:
             )
         plugins = " ".join(k.names("plugins")).lower()
         checkpointing = k.text("activation_checkpointing", "gradient_checkpointing", default="false").lower()
-        fused = (
-            "cut_cross_entropy" in plugins or k.flag("cut_cross_entropy") or k.flag("liger_fused_linear_cross_entropy")
-            or k.flag("chunked_cross_entropy")
-        )  # fmt: skip
+        asked = [k.flag(name) for name in ("cut_cross_entropy", "liger_fused_linear_cross_entropy", "chunked_cross_entropy")]
+        fused = "cut_cross_entropy" in plugins or any(asked)
         micro, length = k.int("micro_batch_size", default=1) or 1, k.int("sequence_len", default=512) or 512
         packed = k.flag("sample_packing")
         attention = "flash" if k.flag("flash_attention") or k.text("attn_implementation").startswith("flash") else "sdpa"
         k.flag("sdp_attention")
-        k.get("fsdp_version")
         if k.flag("eager_attention"):
             attention = "eager"
         linear = k.flag("lora_target_linear")
@@ -125,7 +122,9 @@ class Axolotl:
             if fsdp
             else zero_of(k, "deepspeed", AXOLOTL, half=half, full=not adapter) or {}
         )
-        if fsdp and half and not adapter and k.text("bf16").lower() != "full":
+        # Under FSDP2 its own `fsdp2_prepare_model` stands in for accelerate's, and casts nothing to fp32 (monkeypatch/accelerate/fsdp2.py).
+        second = k.text("fsdp_version", "fsdp_config.fsdp_version", "fsdp_config.version") == "2"
+        if fsdp and half and not adapter and not second and k.text("bf16").lower() != "full":
             shared = {**FP32_SHARDS, **shared}
         fields: dict[str, Any] = {
             # Packed rows are one sequence each of all the micro-batch's tokens (utils/samplers/multipack.py).
@@ -145,9 +144,12 @@ class Axolotl:
             "saved": k.names("lora_modules_to_save") if adapter else None,
             "targets": (*(("all-linear",) if linear or not (targets or experts) else targets), *experts) if adapter else None,
             "quant": "int8" if eight else "nf4" if four and adapter else None,
+            # loaders/model.py `_set_quantization_config`.
+            "double_quant": k.flag("bnb_config_kwargs.bnb_4bit_use_double_quant", default=True) if four and adapter else None,
             # utils/config/__init__.py `normalize_config`; core/builders/base.py `_configure_gradient_checkpointing`.
             "reentrant": k.flag("gradient_checkpointing_kwargs.use_reentrant", default=not k.text("rl")),
             "quantized_experts": k.flag("quantize_moe_experts") or None,
+            "frozen": _towers if k.flag("freeze_mm_modules") else None,
             "tp": tp,
             "cp": cp,
             "fsdp": (shard or left) if fsdp else 1,
@@ -172,6 +174,11 @@ class Axolotl:
         elif rl in ("dpo", "kto") and k.flag("precompute_ref_log_probs"):
             method = method._replace(reference=False)
         return reported(ask, k, "axolotl", _INERT, model, fields, notes, method)
+
+
+def _towers(a: Architecture) -> frozenset[str] | None:
+    """Towers of images and sound, and what joins them (utils/freeze.py `freeze_mm_modules`)."""
+    return frozenset({s.part for s in a.stacks} & {"vision", "audio"}) or None
 
 
 def _rollouts(k: Keys, ask: Ask, *, lora: bool) -> Asked:

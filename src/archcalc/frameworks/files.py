@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from archcalc.errors import FormatError, UsageError
 from archcalc.files import open_regular
+from archcalc.frameworks.branches import followed
 from archcalc.frameworks.others import refuse_others
 from archcalc.jsonfile import DuplicateKeyError, checked
 
@@ -32,6 +33,7 @@ class File(NamedTuple):
     data: Mapping[str, Any]
     words: tuple[str, ...] = ()
     env: Mapping[str, str] = {}
+    notes: tuple[str, ...] = ()
 
 
 def read(path: str) -> File:
@@ -119,17 +121,20 @@ def _shell(path: str, text: str) -> File:
     """The words of a script's longest command, its own variables put in; nothing is run."""
     from archcalc.frameworks.launch import arguments, elsewhere
 
-    lines = [line for line in re.sub(r"\\\n", " ", text).splitlines() if not line.lstrip().startswith("#")]
+    lines = (line for line in re.sub(r"\\\n", " ", text).splitlines() if not line.lstrip().startswith("#"))
+    branches = followed([_uncommented(line) for line in lines])
     env: dict[str, str] = {}
     words: list[str] = []
-    text = "\n".join(lines)
+    text = "\n".join(branches.lines)
     # Arrays and quoted lists of options: NAME=( … ) and NAME=" … ".
-    for name, value in re.findall(r"^\s*([A-Za-z_][A-Za-z0-9_]*)=\(([^()]*)\)", text, re.MULTILINE):
-        env[name] = _split(path, value)
-    text = re.sub(r"^\s*[A-Za-z_][A-Za-z0-9_]*=\([^()]*\)", "", text, flags=re.MULTILINE)
-    for quoted in re.finditer(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=\"([^\"]*)\"", text, re.MULTILINE):
-        env[quoted[1]] = _put_in(" ".join(quoted[2].split()), env)
-    text = re.sub(r"^\s*(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*=\"[^\"]*\"", "", text, flags=re.MULTILINE)
+    for name, more, value in re.findall(r"^\s*([A-Za-z_][A-Za-z0-9_]*)(\+?)=\(([^()]*)\)", text, re.MULTILINE):
+        before = env.get(name, "") if more else ""
+        env[name] = _put_in(f"{before} {_split(path, value)}".strip(), env) if more else _split(path, value)
+    text = re.sub(r"^\s*[A-Za-z_][A-Za-z0-9_]*\+?=\([^()]*\)", "", text, flags=re.MULTILINE)
+    for quoted in re.finditer(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)(\+?)=\"([^\"]*)\"", text, re.MULTILINE):
+        before = env.get(quoted[1], "") if quoted[2] else ""
+        env[quoted[1]] = _put_in(" ".join(f"{before}{quoted[3]}".split()), env)
+    text = re.sub(r"^\s*(?:export\s+)?[A-Za-z_][A-Za-z0-9_]*\+?=\"[^\"]*\"", "", text, flags=re.MULTILINE)
     for line in text.splitlines():
         assigned = _ASSIGNED.match(line)
         if assigned and " " not in assigned[2].strip():
@@ -145,7 +150,9 @@ def _shell(path: str, text: str) -> File:
         elsewhere(path, text)
     if not words:
         raise FormatError(f"{path} holds no command with options", "--recipe takes the script that starts the run")
-    return File(path, "shell", arguments(words), tuple(words), env)
+    told = [name for name in branches.unsettled if re.search(rf"\$\{{?{name}\b", text) or "--" in env.get(name, "")]
+    notes = [f"the script sets {', '.join(told)} in an `if` that it does not decide itself: counted as if it ran"] if told else []
+    return File(path, "shell", arguments(words), tuple(words), env, tuple(notes))
 
 
 def _split(path: str, text: str) -> str:
@@ -154,9 +161,14 @@ def _split(path: str, text: str) -> str:
 
 def _words(path: str, text: str) -> list[str]:
     try:
-        return shlex.split(text, comments=True)
+        return shlex.split(text)
     except ValueError as error:
         raise FormatError(f"{path} is no shell script that can be read: {error}") from None
+
+
+def _uncommented(line: str) -> str:
+    """A line of a script without the comment behind it: one that begins a word, outside of quotes."""
+    return re.sub(r"""^((?:[^"'#]|"[^"]*"|'[^']*'|(?<=[^\s;])#)*?)(?<![^\s;])#.*$""", r"\1", line)
 
 
 def _put_in(text: str, env: Mapping[str, str]) -> str:

@@ -33,7 +33,7 @@ class Keys:
             self.values = {name: v for name, v in self.values.items() if not name.startswith(f"{key.strip()}.")}
             self.values[key.strip()] = _typed(value)
         self.used: dict[str, str] = {}
-        self.notes: list[str] = []
+        self.notes: list[str] = list(file.notes)
         self._off: set[str] = set()
         self._inner: list[tuple[str, Keys, str]] = []
 
@@ -131,8 +131,16 @@ class Keys:
     def choice(self, name: str, known: Mapping[str, str], default: str) -> str:
         text = self.text(name, default=default)
         if text not in known:
-            raise UnsupportedError(f"{self.path}: {name} {text!r} is not modelled", f"one of {', '.join(known)}")
+            raise UnsupportedError(f"{self.path}: {name} {text!r} is not modelled", f"one of {', '.join(filter(None, known))}")
         return known[text]
+
+    def no_training(self, found: Iterable[str]) -> None:
+        """Raises `UnsupportedError` for a file of the framework that starts something else than a training run, by the keys `found`."""
+        if names := [name for name in found if self.has(name) and self.values.get(name) not in (None, False, "")]:
+            raise UnsupportedError(
+                f"{self.path}: {', '.join(names)}: this file starts no training",
+                "a file that does, or SOURCE and options without it",
+            )
 
     def refuse(self, names: Iterable[str]) -> None:
         """Raises `UnsupportedError` for keys that change memory and are not modelled."""

@@ -10,15 +10,17 @@ matrix comes back in fp16 and is cast to bf16.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from archcalc import report, zoo
+from archcalc.analysis.training.adapters import leaf
 from archcalc.errors import UnsupportedError
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, Keys
+from archcalc.model import Architecture
 
 _INERT = (
     INERT[:-1]
@@ -72,7 +74,7 @@ class LitGPT:
                 precision, "pure"
             ),
             "lora": rank,
-            "targets": tuple(module for name, module in _TARGETS.items() if k.flag(name)) or ("qv",) if rank else None,
+            "targets": _targets(k) if rank else None,
             "quant": "nf4" if quantize else None,
             "double_quant": quantize.endswith("dq"),
             "recompute": "full" if n > 1 and not rank else "none",
@@ -80,9 +82,27 @@ class LitGPT:
             # fabric.no_backward_sync while it accumulates.
             "no_sync": n > 1 or None,
         }
-        name = k.text("checkpoint_dir").rstrip("/").rpartition("/")[2].lower()
-        model = next((one for one in zoo.names() if one == name or one == name.removeprefix("meta-")), None)
-        return reported(ask, k, "litgpt", _INERT, model, fields)
+        return reported(ask, k, "litgpt", _INERT, _model(k.text("checkpoint_dir")), fields)
+
+
+def _model(folder: str) -> str | None:
+    """The model of a checkpoint's folder: a bundled one by its name, else the repository of which `litgpt download` made
+    checkpoints/ORG/NAME."""
+    *before, name = folder.rstrip("/").split("/")
+    bundled = next((one for one in zoo.names() if one == name.lower().removeprefix("meta-")), None)
+    return bundled or (f"{before[-1]}/{name}" if len(before) > 1 and before[-2] == "checkpoints" else None)
+
+
+def _targets(k: Keys) -> Callable[[Architecture], tuple[str, ...]]:
+    """The modules with adapters: LitGPT has one matrix for queries, keys and values, and so have some of the models."""
+    named = tuple(module for name, module in _TARGETS.items() if k.flag(name)) or ("q_proj", "v_proj")
+
+    def of(a: Architecture) -> tuple[str, ...]:
+        known = {leaf(t.name) for s in a.stacks for layer in s.kinds for t in layer.tensors}
+        fused = next((name for name in ("query_key_value", "qkv_proj", "c_attn") if name in known), "")
+        return tuple(dict.fromkeys(fused if fused and name in ("q_proj", "k_proj", "v_proj") else name for name in named))
+
+    return of
 
 
 FRAMEWORK = LitGPT()

@@ -41,6 +41,9 @@ class LlamaFactory:
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
+        # `llamafactory-cli` chat, api, webchat, export and eval take files with the same keys (hparams/parser.py).
+        if not k.flag("do_train"):
+            k.no_training(("infer_backend", "export_dir", "do_predict", "do_eval"))
         k.refuse(
             (
                 "use_galore",

@@ -41,6 +41,12 @@ _OTHERS = (
     _Other("OpenRLHF", (), r"\bopenrlhf\.cli\b", _ROLLOUTS),
     _Other("ms-swift", ("train_type", "tuner_type"), r"\b(?:mega)?swift\s+(?:sft|pt|rlhf)\b|\bswift/cli/", _ADAPTERS),
     _Other("xtuner", (), r"\bxtuner\s+train\b|\bfrom xtuner\b", _ADAPTERS),
+    _Other(
+        "LitGPT's pretraining",
+        ("initial_checkpoint_dir",),
+        r"\blitgpt\s+pretrain\b",
+        "SOURCE and options: --fsdp 8 --framework litgpt",
+    ),
     _Other("MaxText", ("base_emb_dim",), r"\bMaxText\b", "SOURCE and options: its TPUs are not in the catalog"),
     _Other("fsdp_qlora", (), r"--train_type\s+(?:custom_)?q?lora\b", f"{_ADAPTERS} --framework-version 4.39"),
     _Other("Composer", (), r"\bfrom composer\b", "llm-foundry's YAML, or SOURCE and options"),

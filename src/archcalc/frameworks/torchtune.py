@@ -54,6 +54,9 @@ class Torchtune:
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
+        if not k.has("optimizer._component_"):
+            # recipes/eleuther_eval.py, generate.py, quantize.py.
+            k.no_training(("tasks", "max_new_tokens", "quantizer._component_"))
         k.refuse(("quantizer._component_", "quantize_base_layers", "tensor_parallel_plan._component_"))
         component = k.text("model._component_").rpartition(".")[2]
         lora = component.startswith(("lora_", "qlora_"))
@@ -91,7 +94,7 @@ class Torchtune:
             "tp": tp,
             "fsdp": shard,
             "dp": replicas,
-            "offload": "all" if k.flag("fsdp_cpu_offload") else "none",
+            "offload": "all" if k.flag("fsdp_cpu_offload", "fsdp.cpu_offload") else "none",
         }
         if loss == "DPOLoss":
             # recipes/full_dpo_distributed.py takes log-probabilities of whole logits.
@@ -123,6 +126,10 @@ def _targets(k: Keys) -> tuple[str, ...]:
 
 def _bundled(component: str) -> str | None:
     """The bundled model of a builder: `lora_llama3_1_8b` is `llama-3.1-8b`."""
-    plain = re.sub(r"^(?:q?lora_)", "", component)
-    key = re.sub(r"[^a-z0-9]", "", plain.lower())
-    return next((name for name in zoo.names() if re.sub(r"[^a-z0-9]", "", name) == key), None)
+    plain = re.sub(r"^(?:q?lora_)|_(?:instruct|base)$", "", component)
+    # Releases of one size have it in the builder's name, and not always in their own: phi4_14b, llama4_scout_17b_16e.
+    for key in (plain, re.sub(r"_\d+b(?:_\d+e)?$", "", plain)):
+        runs = sorted(re.findall(r"[a-z]+|\d+", key))
+        if found := next((name for name in zoo.names() if sorted(re.findall(r"[a-z]+|\d+", name)) == runs), None):
+            return found
+    return None

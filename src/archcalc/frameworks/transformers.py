@@ -67,6 +67,8 @@ class Transformers:
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
+        # LLaMA-Factory's files for its other commands look like the Trainer's.
+        k.no_training(("infer_backend", "export_dir"))
         k.refuse(
             (
                 "galore_rank",

@@ -109,9 +109,11 @@ def _matched(target: str, modules: Iterable[_Module]) -> set[str]:
     return found
 
 
-def targeted(a: Architecture, targets: Sequence[str], saved: Sequence[str] = ()) -> frozenset[str]:
+def targeted(
+    a: Architecture, targets: Sequence[str], saved: Sequence[str] = (), missing: list[str] | None = None
+) -> frozenset[str]:
     """The modules that adapters go on, as `PART.NAME`, and those `saved` whose copies are trained; raises `UsageError` where a name
-    matches nothing.
+    matches nothing, or with a list for the `missing` names where none does.
 
     As PEFT 0.21 reads names: suffixes of module names, or one regular expression; `all-linear` is every linear module but the head, which
     goes by its name, or as `head`, and so does the embedding.
@@ -184,6 +186,9 @@ def targeted(a: Architecture, targets: Sequence[str], saved: Sequence[str] = ())
                     "modelled",
                     f"the model's are {', '.join(sorted(fused))}" if fused else "the model has none: name modules instead",
                 )
+            if missing is not None and len(missing) + 1 < len(set(targets)):
+                missing.append(target)
+                continue
             known = ", ".join(sorted({leaf(m.name) for m in (*plain, *routed)} | set(apart)))
             raise UsageError(
                 f"LoRA target {target!r} matches no linear module of the model",

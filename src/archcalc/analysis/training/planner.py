@@ -94,7 +94,8 @@ class Planner:
     def __init__(self, architecture: Architecture) -> None:
         self.a = architecture
         self._targets: dict[tuple[tuple[str, ...], tuple[str, ...]], frozenset[str]] = {}
-        self._pieces: dict[Run, list[list[Piece]]] = {}
+        self._pieces: dict[tuple[object, ...], list[list[Piece]]] = {}
+        self._passing: dict[tuple[int, How], tuple[tuple[Saved, ...], int]] = {}
         self._whole: dict[tuple[int, How, act.Implementation, bool], tuple[tuple[Saved, ...], tuple[Saved, ...]]] = {}
         self._layers: dict[tuple[int, How, act.Implementation, bool, act.Recompute], act.Kept] = {}
         self._outside: dict[tuple[How, act.Implementation, bool], list[Saved]] = {}
@@ -142,24 +143,13 @@ class Planner:
 
     def pieces(self, run: Run) -> list[list[Piece]]:
         """The weights of each stage."""
-        key = Run(
-            1,
-            tp=run.tp,
-            pp=run.pp,
-            ep=run.ep,
-            lora=run.lora,
-            targets=run.targets,
-            saved=run.saved,
-            dora=run.dora,
-            quant=run.quant,
-            frozen=run.frozen,
-            quantized_experts=run.quantized_experts,
-            quantized_head=run.quantized_head,
-            untied=run.untied,
-            loss="scalar" if run.loss == "scalar" else "full",
-        )
+        scalar = run.loss == "scalar"
+        key = (
+            run.tp, run.pp, run.ep, run.lora, run.targets, run.saved, run.dora, run.quant, run.frozen, run.quantized_experts,
+            run.quantized_head, run.untied, scalar,
+        )  # fmt: skip
         if key not in self._pieces:
-            self._pieces[key] = pieces(self.a, key, self._adapters(run))
+            self._pieces[key] = pieces(self.a, run, self._adapters(run))
         return self._pieces[key]
 
     def _longer(self, tokens: int) -> int:
@@ -232,15 +222,18 @@ class Planner:
         rows = []
         for layer, n in layers:
             kept = self._kept(layer, how, plain, run, run.recompute)
-            passing = () if run.implementation == "megatron" else passing_gradients(layer, how)
+            at = id(layer), plain
+            if at not in self._passing:
+                self._passing[at] = tuple(passing_gradients(layer, how)), read_by_matrices(self.a, layer, how)
+            passing, read = self._passing[at]
             rows.append(
                 _Layers(
                     n * layer.graded(),
                     kept.kept,
                     kept.again,
                     self._kept(layer, how, plain, run, "none").kept,
-                    passing,
-                    read_by_matrices(self.a, layer, how),
+                    () if run.implementation == "megatron" else passing,
+                    read,
                     act.dora_working(layer, how) if run.dora else 0,
                 )
             )

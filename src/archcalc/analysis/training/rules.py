@@ -91,7 +91,9 @@ def check(a: Architecture, run: Run) -> None:
         if not run.etp and run.dp * run.fsdp * run.cp % run.ep:
             raise UsageError(
                 f"--ep {run.ep} takes its ranks from those of dp x fsdp x cp ({run.dp * run.fsdp * run.cp}), and does not divide them",
-                "choose a divisor",
+                "choose a divisor, or --etp 1 to take them from tp too"
+                if run.implementation == "megatron" and run.tp > 1
+                else "choose a divisor",
             )
     if run.frozen:
         _frozen(a, run)

@@ -118,11 +118,13 @@ def _steps(run: Run) -> Iterator[tuple[str, str, dict[str, Any]]]:
         yield "--checkpointing full", "the forward pass again, a third more compute", {"recompute": "full"}
     if run.optimizer in ("adamw", "adamw-fused"):
         yield "--optimizer adamw-8bit", "states in 8 bits", {"optimizer": "adamw-8bit"}
+    # The compiled loss is that of full training (frameworks/framework.py `usual`).
+    plain: dict[str, Any] = {"loss": "full", "ends_apart": False} if run.loss == "compiled" else {}
     if not run.lora:
-        yield "--lora 16", "trains an adapter alone", {"lora": 16}
+        yield "--lora 16", "trains an adapter alone", {"lora": 16, **plain}
     if not run.quant and run.precision != "amp":
         option = "--qlora" if run.lora else "--lora 16 --qlora"
-        yield option, "trains an adapter on 4-bit weights", {"lora": run.lora or 16, "quant": "nf4"}
+        yield option, "trains an adapter on 4-bit weights", {"lora": run.lora or 16, "quant": "nf4", **plain}
     if run.offload == "none":
         yield "--offload optimizer", "gradients and weights over PCIe each step", {"offload": "optimizer"}
     if run.offload != "all":

@@ -18,8 +18,8 @@ INERT = frozenset(
     calculate-per-token-loss hierarchical-context-parallel-sizes use-mup mup-attn-scale-power mup-base-head-dim mup-base-hidden-size
     mup-embedding-mult mup-output-mult save-retain-interval rerun-mode error-injection-rate error-injection-type rotary-interleaved
     overlap-p2p-communication-warmup-flush overlap-param-gather-with-optimizer-step moe-flex-dispatcher-num-sms packing-buffer-size
-    accumulate-allreduce-grads-in-fp32 data-parallel-sharding-strategy adam-beta1 adam-beta2 adam-eps adlr-autoresume
-    adlr-autoresume-interval app-tag-run-name
+    accumulate-allreduce-grads-in-fp32 megatron-fsdp-grad-comm-dtype init-model-with-meta-device
+    adam-beta1 adam-beta2 adam-eps adlr-autoresume adlr-autoresume-interval app-tag-run-name
     app-tag-run-version apply-query-key-layer-scaling apply-wd-to-qk-layernorm async-ckpt-cpu-priority async-ckpt-io-priority
     async-ckpt-use-cpu-shm async-save async-strategy attention-softmax-in-fp32 auto-detect-ckpt-format binary-mask
     check-for-large-grads check-for-nan-in-loss-and-grad check-weight-hash-across-dp-replicas-interval ckpt-assume-constant-structure
@@ -58,6 +58,7 @@ INERT = frozenset(
     use-dist-ckpt use-mcore-models use-mp-args-from-checkpoint-args use-persistent-ckpt-worker use-rope-scaling rope-scaling-factor
     use-tokenizer-model-from-checkpoint-args use-tp-pp-dp-mapping valid-data-path verify-integrity wandb-entity wandb-exp-name
     wandb-project wandb-save-dir weight-decay weight-decay-incr-style moe-router-padding-for-quantization no-align-param-gather
+    fp8-margin fp8-interval fp8-amax-history-len fp8-amax-compute-algo reuse-grad-buf-for-mxfp8-param-ag moe-router-padding-for-fp8
     delay-wgrad-compute tp-comm-overlap-cfg moe-hybridep-num-sms moe-deepep-num-sms use-pytorch-profiler
     record-memory-history memory-snapshot-path moe-permute-fusion-into-hybridep apply-layernorm-1p attention-softmax-in-fp32
     moe-router-force-biased null-tokenizer-eod-id pretrained-checkpoint dataloader-seq-length bert-load load-main-params-from-ckpt
@@ -73,16 +74,17 @@ REFUSED = frozenset(
     dataset-provider distribute-saved-activations enable-cuda-graph enable-mhc-connections
     enable-hyper-connections experimental-attention-variant export-kd-cfg export-kd-teacher-load export-te-mcore-model
     external-cuda-graph
-    fine-grained-activation-offloading flextron fp32-residual-connection fp4-format fp4-param-gather fp8-format fp8-param-gather
-    fp8-recipe
+    fine-grained-activation-offloading flextron fp32-residual-connection fp4-format fp4-param-gather fp8-dot-product-attention
+    fp8-multi-head-attention fp8-output-proj fp8-quantizer-factory no-fp8-wgrad activation-func-fp8-input-store
     freeze-all-layers fsdp-double-buffer fp16-lm-cross-entropy gtp-remat-size heterogeneous-layers-config-path
     heterogeneous-layers-config-encoded-json hybrid-context-parallel img-h img-w
     keep-fp8-transpose-cache
     language-model-checkpoint linear-attention-freq logits-load-dir mamba-training-ssm-states-dtype mlp-chunks-for-training
     model-provider
     moe-expert-rank-capacity-factor moe-paged-stash moe-use-upcycling
-    optimizer-cpu-offload optimizer-cuda-graph perform-rl-step reuse-grad-buf-for-mxfp8-param-ag moe-use-legacy-grouped-gemm
-    torch-fsdp2-no-reshard-after-forward use-kitchen use-megatron-fsdp use-nccl-ub use-torch-fsdp2
+    optimizer-cpu-offload optimizer-cuda-graph perform-rl-step moe-use-legacy-grouped-gemm
+    torch-fsdp2-no-reshard-after-forward use-kitchen use-nccl-ub use-torch-fsdp2 megatron-fsdp-enable-fine-grained-param-gather
+    megatron-fsdp-max-pool-double-buffer nccl-ub keep-fp8-transpose-cache-when-using-custom-fsdp use-custom-fsdp
     vision-pretraining
     window-size window-attn-skip-freq yaml-cfg moe-layer-recompute mamba-mixer-variant sft moe-apply-probs-on-input
     tensor-parallel-num-weight-shards num-classes perform-initialization-on-meta moe-shared-expert-gate attention-output-gate

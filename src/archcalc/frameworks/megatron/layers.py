@@ -25,6 +25,8 @@ class Weight(NamedTuple):
     head: bool = False
     split: bool = False
     row: bool = False
+    fp8: str = ""
+    """The recipe by which Transformer Engine quantizes it, if it does."""
 
     @property
     def total(self) -> int:
@@ -32,11 +34,18 @@ class Weight(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """One kept storage, or storages that belong together."""
+    """One kept storage, or storages that belong together.
+
+    `read` matrices of Transformer Engine read it, each of which keeps a quantized copy in fp8. It is `shared` where something else keeps
+    it as it is, and `spared` of those matrices then keep it so too, but under delayed scaling.
+    """
 
     block: str
     name: str
     bytes: int
+    read: int = 0
+    shared: bool = False
+    spared: int = 0
 
 
 class Block(NamedTuple):
@@ -92,7 +101,9 @@ class Rank(NamedTuple):
         return FP32 * self.norms
 
 
-def norm(r: Rank, name: str, width: int, tokens: int, *, own_input: bool = True) -> Block:
+def norm(
+    r: Rank, name: str, width: int, tokens: int, *, own_input: bool = True, read: int = 1, shared: bool = False, spared: int = 0
+) -> Block:
     """A norm: its input (unless another module keeps it), its statistics, and its output, which the matrix behind it reads.
 
     transformer_engine/pytorch/module/layernorm_linear.py `_LayerNormLinear.forward` saves the input, the normalized output (for the
@@ -101,7 +112,7 @@ def norm(r: Rank, name: str, width: int, tokens: int, *, own_input: bool = True)
     kept = [Kept("norm", f"{name}: statistics", r.stats * tokens)]
     if own_input:
         kept.append(Kept("norm", f"{name}: input", HALF * width * tokens))
-    kept.append(Kept("norm", f"{name}: output", HALF * width * tokens))
+    kept.append(Kept("norm", f"{name}: output", HALF * width * tokens, read, shared, spared))
     return Block((Weight(r.norms * width),), tuple(kept))
 
 
@@ -160,7 +171,7 @@ def attention(
     if rope:
         kept.append(Kept("attention", "turned queries and keys", HALF * (width + kv) * r.tokens))
     kept += core_attention(r, heads // tp, max(groups // tp, 1), head_dim, head_dim)
-    kept.append(Kept("attention", "output projection: input", HALF * width * r.tokens))
+    kept.append(Kept("attention", "output projection: input", HALF * width * r.tokens, 1, True, 1))
     first = norm(r, "attention norm", r.hidden, r.local)
     return first + Block(tuple(weights), (*kept, *_dropped(r, "attention")))
 
@@ -176,7 +187,7 @@ def cross_attention(r: Rank, heads: int, head_dim: int, source: int) -> Block:
         Kept("attention", "cross: queries", HALF * width * r.tokens),
         Kept("attention", "cross: keys and values", 2 * HALF * width * there),
         *core_attention(r, heads // r.tp, heads // r.tp, head_dim, head_dim, keys=source, causal=False),
-        Kept("attention", "cross: output projection: input", HALF * width * r.tokens),
+        Kept("attention", "cross: output projection: input", HALF * width * r.tokens, 1, True, 1),
     ]
     return norm(r, "cross-attention norm", r.hidden, r.local) + Block(tuple(weights), (*kept, *_dropped(r, "cross-attention")))
 
@@ -200,7 +211,8 @@ def latent_attention(r: Rank, heads: int, x: Latent, *, qk_norm: bool) -> Block:
     kept: list[Kept] = []
     if x.q_rank:
         weights += [Weight(x.q_rank * r.hidden, matrix=True), *linear(r, heads * each, x.q_rank, split="out", bias=False)]
-        kept.append(Kept("attention", "latent of queries, its norm", 2 * HALF * x.q_rank * r.local + r.stats * r.local))
+        kept.append(Kept("attention", "latent of queries", (HALF * x.q_rank + r.stats) * r.local))
+        kept.append(Kept("attention", "latent of queries, normalized", HALF * x.q_rank * r.local, 1))
         weights += [Weight(r.norms * x.q_rank)] if qk_norm else []
     else:
         weights += linear(r, heads * each, r.hidden, split="out", bias=False)
@@ -210,18 +222,18 @@ def latent_attention(r: Rank, heads: int, x: Latent, *, qk_norm: bool) -> Block:
     ]
     weights += [Weight(r.norms * x.kv_rank)] if qk_norm else []
     weights += linear(r, r.hidden, heads * x.v, split="in", bias=r.bias)
-    kept.append(
-        Kept("attention", "latent of keys and values, its norm", HALF * (2 * x.kv_rank + x.rope) * r.local + r.stats * r.local)
-    )
+    kept.append(Kept("attention", "latent of keys and values", (HALF * (x.kv_rank + x.rope) + r.stats) * r.local))
+    kept.append(Kept("attention", "latent of keys and values, normalized", HALF * x.kv_rank * r.local, 1))
     own = heads // tp
     kept += [
         Kept("attention", "queries", HALF * own * each * r.tokens),
         Kept("attention", "keys", HALF * own * each * r.tokens),
         Kept("attention", "keys and values projected up", HALF * own * (x.qk + x.v) * r.tokens),
         *core_attention(r, own, own, each, x.v),
-        Kept("attention", "output projection: input", HALF * own * x.v * r.tokens),
+        Kept("attention", "output projection: input", HALF * own * x.v * r.tokens, 1, True, 1),
     ]
-    return norm(r, "attention norm", r.hidden, r.local) + Block(tuple(weights), (*kept, *_dropped(r, "attention")))
+    # Two matrices read the norm's output, each of which quantizes it for itself.
+    return norm(r, "attention norm", r.hidden, r.local, read=2) + Block(tuple(weights), (*kept, *_dropped(r, "attention")))
 
 
 def _activation(gated: bool, fused: bool) -> tuple[int, int]:
@@ -238,7 +250,7 @@ def mlp(r: Rank, inner: int, *, gated: bool, fused: bool = True, normed: bool = 
     weights = (*linear(r, halves * inner, r.hidden, split="out", bias=r.bias), *linear(r, r.hidden, inner, split="in", bias=r.bias))
     kept = (
         Kept("mlp", f"{name}: before the activation", HALF * kept_by * inner // r.tp * r.tokens),
-        Kept("mlp", f"{name}: after the activation", HALF * inner // r.tp * r.tokens),
+        Kept("mlp", f"{name}: after the activation", HALF * inner // r.tp * r.tokens, 1),
     )
     block = Block(weights, kept)
     return norm(r, f"{name} norm", r.hidden, r.local) + block + Block((), _dropped(r, name)) if normed else block
@@ -278,14 +290,18 @@ def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool 
     rows = r.local * x.active * r.etp * x.capacity // 100
     kept = [
         Kept("experts", "router: logits, scores, maps", r.local * x.total * (x.router_size + FP32 + FP32 + 1)),
-        Kept("experts", "rows: input", HALF * read * rows),
+        Kept("experts", "rows: input", HALF * read * rows, 1),
         Kept("experts", "rows: before the activation", HALF * kept_by * x.inner // r.etp * rows),
-        Kept("experts", "rows: after the activation", (1 if weighted else 2) * HALF * x.inner // r.etp * rows),
+        Kept("experts", "rows: after the activation", HALF * x.inner // r.etp * rows, 1),
+        *(() if weighted else (Kept("experts", "rows: after the activation, to be weighted", HALF * x.inner // r.etp * rows),)),
         Kept("experts", "rows: order and weights", (8 + FP32) * rows),
     ]
     if x.latent:
         kept.append(Kept("experts", "latent: in and out", 2 * HALF * x.latent * r.local))
-    block = norm(r, "FFN norm", r.hidden, r.local) + Block(tuple(weights), tuple(kept))
+    # The router keeps the norm's output as it is; shared experts and the projection to the latent read it too.
+    readers = bool(x.shared) + bool(x.latent)
+    first = norm(r, "FFN norm", r.hidden, r.local, read=readers, shared=True, spared=int(bool(x.shared)))
+    block = first + Block(tuple(weights), tuple(kept))
     if x.shared:
         block += mlp(r, x.shared, gated=gated, fused=fused, normed=False, name="shared expert")
     return block + Block((), _dropped(r, "experts"))
@@ -322,6 +338,6 @@ def mamba(r: Rank, x: Ssm) -> Block:
         Kept("recurrence", "projection", HALF * projected // r.tp * r.tokens),
         Kept("recurrence", "output of the scan", HALF * inner // r.tp * r.tokens),
         Kept("recurrence", "deviation of its norm", FP32 * x.groups // r.tp * r.tokens),
-        Kept("recurrence", "output projection: input", HALF * inner // r.tp * r.tokens),
+        Kept("recurrence", "output projection: input", HALF * inner // r.tp * r.tokens, 1),
     )
     return norm(r, "mixer norm", r.hidden, r.local) + Block(weights, (*kept, *_dropped(r, "mixer")))

@@ -13,6 +13,8 @@ from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.allocator import Allocator
 from archcalc.frameworks.megatron import layers as ml
 from archcalc.frameworks.megatron.arguments import Arguments, frequencies, layout, vocabulary
+from archcalc.frameworks.megatron.fp8 import compute_of, in_fp8, layers_in_fp8, recipe_of, weight_bytes
+from archcalc.frameworks.megatron.fsdp import gathered_bytes, sharded
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
 from archcalc.hardware import Device
 
@@ -62,6 +64,10 @@ class Settings(NamedTuple):
     userbuffers: bool = False
     states: int = 0
     copied: bool = True
+    fp8: str = ""
+    fp8_gathered: bool = False
+    fsdp: str = ""
+    prefetched: int = 0
 
     @property
     def dp(self) -> int:
@@ -87,6 +93,8 @@ class Stage(NamedTuple):
     logits: int
     params: int
     expert_params: int
+    fp8_params: int = 0
+    gathered: int = 0
 
     @property
     def static(self) -> int:
@@ -94,7 +102,7 @@ class Stage(NamedTuple):
 
     @property
     def total(self) -> int:
-        return self.static - self.between + sum(self.activations.values()) + self.again + self.logits
+        return self.static - self.between + sum(self.activations.values()) + self.again + self.logits + self.gathered
 
 
 class Model(NamedTuple):
@@ -184,14 +192,16 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     else:
         number = a.int("num-layers", a.int("encoder-num-layers", 0, 0) or None, most=MOST_LAYERS)
     virtual = _virtual(a, number, pp)
+    fp8 = recipe_of(a, engine=engine, bf16=bf16)
+    fsdp = sharded(a, optimizer, bf16=bf16, fp8=bool(fp8), pp=pp)
     data = gpus // (tp * pp * cp)
     micro_batches = max(1, a.int("global-batch-size", batch * data) // (batch * data))
     experts = a.int("num-experts", 0, 0, MOST_EXPERTS)
     settings = Settings(
         family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches,
-        laid_out or (a.flag("use-distributed-optimizer") and not layer_wise),
+        fsdp.strategy != "no_shard" if fsdp else laid_out or (a.flag("use-distributed-optimizer") and not layer_wise),
         a.int("num-distributed-optimizer-instances", 1), "bf16" if bf16 else "fp16" if fp16 else "fp32",
-        2 if fp16 or a.flag("grad-reduce-in-bf16") or a.text("main-grads-dtype") == "bf16" else 4, optimizer,
+        fsdp.gradient if fsdp else 2 if fp16 or a.flag("grad-reduce-in-bf16") or a.text("main-grads-dtype") == "bf16" else 4, optimizer,
         recompute, a.text("recompute-method"),
         a.int("recompute-num-layers", 1), modules, padded, not a.flag("untie-embeddings-and-output-weights"),
         longest if position == "learned_absolute" else 0, not a.flag("no-create-attention-mask-in-dataloader"),
@@ -200,7 +210,8 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         layer_wise and not laid_out,
         a.int("microbatch-group-size-per-virtual-pipeline-stage", 0, 0),
         (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
-        a.flag("overlap-moe-expert-parallel-comm"), a.flag("tp-comm-overlap"), precise, not precise,
+        a.flag("overlap-moe-expert-parallel-comm"), a.flag("tp-comm-overlap"), fsdp.states if fsdp else precise,
+        not precise and not fsdp, fp8, a.flag("fp8-param-gather"), fsdp.strategy if fsdp else "", fsdp.prefetched if fsdp else 0,
     )  # fmt: skip
     for name in (
         "moe-token-dispatcher-type",
@@ -215,6 +226,8 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     )
     first, last = _ends(settings, a)
     mtp = _mtp(a, settings, ahead)
+    if fp8:
+        blocks, mtp = layers_in_fp8(a, fp8, blocks), in_fp8(mtp, fp8)
     width = head_dim * 2
     if a.flag("multi-latent-attention"):
         width = a.int("qk-head-dim", 128) + a.int("qk-pos-emb-head-dim", 64) + a.int("v-head-dim", 128)
@@ -423,7 +436,8 @@ def _mtp(a: Arguments, s: Settings, layer: Block) -> Block:
     own = Block(
         (projection, *(Weight(r.norms * r.hidden) for _ in range(3))),
         (
-            Kept("mtp", "norms: inputs", 2 * HALF * r.hidden * r.local), Kept("mtp", "projection: input", 2 * HALF * r.hidden * r.tokens),
+            Kept("mtp", "norms: inputs", 2 * HALF * r.hidden * r.local),
+            Kept("mtp", "projection: input", 2 * HALF * r.hidden * r.tokens, 1),
             Kept("mtp", "final norm and head: input", 2 * HALF * r.hidden * r.local),
         ),
     )  # fmt: skip
@@ -531,14 +545,11 @@ def work_space(s: Settings, device: Device | None, env: Mapping[str, str]) -> in
     PyTorch keeps one for each thread's handle: the forward pass and the backward pass each have one (aten/src/ATen/cuda/
     CublasHandlePool.cpp `parseChosenWorkspaceSize`: CUBLAS_WORKSPACE_CONFIG, else 32 MiB on Hopper and 4096 x 2 + 16 x 8 KiB
     elsewhere).
-    Transformer Engine keeps 32 MiB from Hopper on and 4 MiB before, four more for grouped products (pytorch/module/base.py
-    `get_cublas_workspace_size_bytes`, `get_multi_stream_cublas_workspace`), and one for each of three streams where tensor parallelism
-    overlaps (`initialize_ub`, `_NUM_MAX_UB_STREAMS`); the user buffers themselves are not PyTorch's (common/comm_gemm_overlap/userbuffers/
-    userbuffers-host.cpp `register_user_buffer_collective`: `cuMemCreate`).
+    Transformer Engine keeps 32 MiB from Hopper on and 4 MiB before, four more for grouped products, and three more where tensor
+    parallelism overlaps (pytorch/cpp_extensions/gemm.py `get_cublas_workspace`, `_NUM_MAX_UB_STREAMS`); the user buffers themselves are
+    not PyTorch's (common/comm_gemm_overlap/userbuffers/userbuffers-host.cpp `register_user_buffer_collective`: `cuMemCreate`).
     """
-    # Without a GPU named, Hopper's.
-    compute = device.compute if device is not None else "9.0"
-    major = float(compute) if compute and compute.replace(".", "", 1).isdigit() else 0.0
+    major = compute_of(device)
     text = env.get("CUBLAS_WORKSPACE_CONFIG", "")
     sizes = [int(x) for x in text.strip(":").split(":") if x.isdigit()] if text else []
     each = sum(size * n for size, n in zip(sizes[::2], sizes[1::2], strict=False)) * 1024
@@ -546,7 +557,7 @@ def work_space(s: Settings, device: Device | None, env: Mapping[str, str]) -> in
     engine = (32 if major >= 9 else 4) * MIB
     total = 2 * each
     if not s.local:
-        total += engine * (3 if s.userbuffers else 1) + (4 * engine if s.grouped else 0)
+        total += engine * (4 if s.userbuffers else 1) + (4 * engine if s.grouped else 0)
     return total
 
 
@@ -610,12 +621,20 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
     experts = sum(w.total for w in held if w.expert)
     ways, expert_ways = (max(1, s.dp // s.instances), max(1, s.expert_dp // s.instances)) if s.distributed else (1, 1)
     weights = size * n
-    if ways == 1 and expert_ways == 1:
+    if s.fsdp == "optim_grads_params":
+        weights = sum(-(-size * w.total // (expert_ways if w.expert else ways)) for w in held)
+    gradients = (s.gradient if size == HALF else FP32) * n
+    if s.fsdp in ("optim_grads", "optim_grads_params"):
+        gradients = sum(-(-s.gradient * w.total // (expert_ways if w.expert else ways)) for w in held)
+    if ways == 1 and expert_ways == 1 and not s.fsdp:
         weights, optimizer = _blocks(s, held, size)
         if s.layer_wise:
             optimizer = sum(w.elements * _state_bytes(s, w) for w in _dealt(s, held))
     else:
         optimizer = sum(-(-w.total * _state_bytes(s, w) // (expert_ways if w.expert else ways)) for w in held)
+    quantized = [w for w in held if w.fp8]
+    transposed = compute_of(device) < 10
+    weights += sum(weight_bytes(w, transposed=transposed, gathered=s.fp8_gathered) - HALF * w.total for w in quantized)
     # Gradients in half precision are copied to fp32 before the step, each rank those whose states it has; the copies stay until the
     # next (core/optimizer/optimizer.py, distrib_optimizer.py `_copy_model_grads_to_main_grads`).
     between = 0
@@ -625,9 +644,9 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
     boundary = HALF * r.hidden * r.local
     buffers = 0
     if s.pp > 1:
-        # The last input and its gradient, which the schedule still names.
-        # Interleaved, of each chunk, and what is received from each stage ahead.
-        buffers += (2 * s.virtual + (s.pp if s.virtual > 1 else 0)) * boundary
+        # The last input and its gradient of each chunk, which the schedule still names. (PyTorch kept what an exchange that nobody waits
+        # for sends; since, core/pipeline_parallel/schedules.py waits: `send_next_wait_handle`.)
+        buffers += 2 * s.virtual * boundary
     if _unfused(r) and (s.local or r.attention == "local"):
         # core/transformer/dot_product_attention.py: the scores go into a buffer that is kept (`GlobalMemoryBuffer`).
         heads = _scores(model, r)
@@ -681,14 +700,19 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
         add(model.first.kept, flying[0])
     if not last or not flying[-1]:
         logits = 0
+    gathered = 0
+    if s.fsdp == "optim_grads_params" and ways > 1:
+        outside = model.first + model.last + model.mtp
+        gathered = gathered_bytes(s.gradient, s.prefetched, [model.layers[i] for i in layers], outside, logits, again)
     if logits:
         add(model.last.kept, 1)
         add(model.mtp.kept, 1)
         # A layer is made again after the logits are gone.
         again = max(0, again - logits)
     return Stage(
-        weights, s.gradient * n if size == HALF else FP32 * n, optimizer, work, buffers, between, blocks, again, logits, n, experts
-    )
+        weights, gradients, optimizer, work, buffers, between, blocks, again, logits, n, experts,
+        sum(w.total for w in quantized), gathered,
+    )  # fmt: skip
 
 
 def _scores(model: Model, r: Rank) -> int:
@@ -734,7 +758,7 @@ def _selective(kept: Sequence[Kept], modules: Sequence[str]) -> tuple[list[Kept]
                 shared if module in ("moe", "shared_experts") and k.block == "mlp" else k.block in MADE_AGAIN[module] and not shared
             )
             hit |= module == "layernorm" and k.name.endswith("norm: output")
-            hit |= module == "moe_act" and k.name == "rows: after the activation"
+            hit |= module == "moe_act" and k.name.startswith("rows: after the activation")
             hit |= module == "mla_up_proj" and k.name in ("queries", "keys", "keys and values projected up")
             if hit and k not in gone:
                 gone.append(k)

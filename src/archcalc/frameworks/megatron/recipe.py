@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc import hardware, report
-from archcalc.errors import UsageError
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.arguments import Arguments, from_file
+from archcalc.frameworks.megatron.fp8 import refuse_gpu
 from archcalc.frameworks.megatron.terms import terms_of
 
 
@@ -46,16 +47,31 @@ class Megatron:
         a = Arguments(a.path, values, a.env)
         if ask.gpus is None:
             raise UsageError(f"{file.path}: --gpu is missing: on what does it run?", "--gpu 8xH100")
-        return _report(a, ask, ask.gpus)
+        _training(a)
+        r = _report(a, ask, ask.gpus)
+        r.notes[:0] = file.notes
+        return r
 
 
 FRAMEWORK = Megatron()
+
+_GENERATES = (
+    "out-seq-length", "sample-output-file", "sample-input-file", "genfile", "num-samples", "prompt-file", "prompt-type",
+    "max-tokens-to-oom", "num-tokens-to-generate", "guess-file", "eval-prompt",
+)  # fmt: skip
+
+
+def _training(a: Arguments) -> None:
+    """Raises `UnsupportedError` for scripts that generate text or score it (examples/inference, examples/academic_paper_scripts)."""
+    if found := [f"--{name}" for name in _GENERATES if a.values.get(name) not in (None, False)]:
+        raise UnsupportedError(f"{a.path}: {', '.join(found)}: this script starts no training", "the script that does")
 
 
 def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainReport:
     from archcalc.analysis.train_report import OVERHEAD_BYTES, near, reserved, verdict
 
     s, model = mm.read(a, gpus.count)
+    refuse_gpu(a.path, s.fp8, gpus.device)
     chunks = mm.chunks(a, s, len(model.layers)) if s.family != "t5" else [[list(range(len(model.layers)))]]
     stages = [mm.stage_of(s, model, i, layers, gpus.device, dict(a.env)) for i, layers in enumerate(chunks)]
     fullest = max(range(len(stages)), key=lambda i: stages[i].total)
@@ -83,8 +99,8 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
         gpus=gpus.count,
         plan=_plan(s),
         per_gpu=report.TrainPerGpu(
-            f.weights, f.gradients, f.optimizer, sum(f.activations.values()) + f.again + f.work + f.buffers, f.logits, f.total, taken,
-            OVERHEAD_BYTES, capacity, budget - taken, 0,
+            f.weights + f.gathered, f.gradients, f.optimizer, sum(f.activations.values()) + f.again + f.work + f.buffers, f.logits, f.total,
+            taken, OVERHEAD_BYTES, capacity, budget - taken, 0,
         ),
         fits=taken <= budget,
         verdict=verdict(f.total, taken, budget, gpus),
