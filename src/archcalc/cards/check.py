@@ -517,7 +517,7 @@ class _Checker:
         """The results: without settings of runs, and what nothing confirms doubted; and how what is wrong could be mended."""
         fields = confirm.block_fields(self.findings)
         kept = [f for f in self.findings if not confirm.is_setting(f, fields[f.table])]
-        doubts = {id(f): why for f, near in confirm.near(kept) if (why := confirm.doubt(f, near))}
+        doubts = confirm.doubts(kept)
         edits: list[Edit] = []
         results = []
         for f in kept:

@@ -173,12 +173,15 @@ _NOTHING = Near(0, 0, False, False)
 
 
 class Sign(NamedTuple):
-    """A sign for an alarm (a positive weight) or against one, and what to say of it; of some fields, or of all."""
+    """A sign for an alarm (a positive weight) or against one, and what to say of it; of some fields, or of all.
+
+    `holds` asks the claim and what is near it, `placed` its place alone (see `_Place`): what holds there holds for each claim of it."""
 
     weight: int
     says: str
-    holds: Callable[[Finding, Near], bool]
+    holds: Callable[[Finding, Near], bool] | None
     fields: frozenset[str] = frozenset()
+    placed: Callable[[Finding], bool] | None = None
 
 
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
@@ -201,7 +204,7 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     bare = finding.claim.field == "context" and not fields & _ARCHITECTURE and _ONE_WORD.fullmatch(finding.heading)
     if bare and len(of_run | _said("setting", finding.block)) > 1:
         return True  # "Context: 16384" beside a concurrency and a limit of tokens
-    if _may_be_setting(finding, _NOTHING) or (_says("sampler", finding.block) and not _says("most", finding.heading)):
+    if _may_be_setting(finding) or (_says("sampler", finding.block) and not _says("most", finding.heading)):
         return len(of_run) >= (_MANY if fields & _ARCHITECTURE else 1)
     return False
 
@@ -268,21 +271,27 @@ def _gloss(finding: Finding, _near: Near) -> bool:
     return claim.field in WORDS and any(True for _ in words.hits(claim.field, finding.heading))
 
 
-def _plain_label(finding: Finding, _near: Near) -> bool:
+def _plain_label(finding: Finding) -> bool:
     """A label that can mean nothing else: a key of a config, or the field's own name."""
-    return bool(finding.heading) and not finding.label.weak and not _may_be_setting(finding, _near)
+    return bool(finding.heading) and not finding.label.weak and not _may_be_setting(finding)
 
 
-def _may_be_setting(finding: Finding, _near: Near) -> bool:
+def _may_be_setting(finding: Finding) -> bool:
     label = finding.heading
     return finding.claim.field in _SET_BY_RUNS and _says("setting", label) and not _says("of-the-model", label)
 
 
+def _under_part(finding: Finding) -> bool:
+    return _may_be_of_part(finding) and any(_says("part", text) for text in (finding.heading, finding.around))
+
+
 def _of_part(finding: Finding, _near: Near) -> bool:
-    if ":" in finding.claim.field or finding.claim.field in ("vision_params", "mtp_params", "mtp_layers", "audio_params", "mtp"):
-        return False
-    item = finding.line_text if finding.listed else finding.cell
-    return any(_says("part", text) for text in (finding.heading, item, finding.around))
+    return _may_be_of_part(finding) and _says("part", finding.line_text if finding.listed else finding.cell)
+
+
+def _may_be_of_part(finding: Finding) -> bool:
+    field = finding.claim.field
+    return ":" not in field and field not in ("vision_params", "mtp_params", "mtp_layers", "audio_params", "mtp")
 
 
 @lru_cache(maxsize=4096)
@@ -297,7 +306,7 @@ def _says(name: str, text: str) -> bool:
     return mark(name).search(text) is not None
 
 
-def _marked(name: str, place: Literal["line_text", "block", "cell"]) -> Callable[[Finding, Near], bool]:
+def _marked(name: str, place: Literal["line_text", "cell"]) -> Callable[[Finding, Near], bool]:
     """A sign that what stands around gives."""
     return lambda f, _near: _says(name, getattr(f, place))
 
@@ -329,13 +338,19 @@ _RELEASE = re.compile(
 _HEAD = 120
 
 
-def _names_another(f: Finding, _near: Near) -> bool:
-    """A list's item, or a table's corner, that begins with the name of another release, known or not."""
-    if f.listed:
-        text = f.line_text[:_HEAD]
-    else:
-        corner = f.where.rows[0][0].text if f.where.kind == "table" and f.where.heads and f.where.rows[0] else ""
-        text = f"{corner[:_HEAD]}:"
+def _item_of_another(f: Finding, _near: Near) -> bool:
+    """A list's item that begins with the name of another release, known or not."""
+    return f.listed and _is_of_another(f, f.line_text[:_HEAD])
+
+
+def _table_of_another(f: Finding) -> bool:
+    """A table whose corner is the name of another release."""
+    if f.where.kind != "table" or not f.where.heads or not f.where.rows[0]:
+        return False
+    return _is_of_another(f, f"{f.where.rows[0][0].text[:_HEAD]}:")
+
+
+def _is_of_another(f: Finding, text: str) -> bool:
     release = _release(text)
     if not release or (f.heading and f.heading.casefold() in release.casefold()):
         return False
@@ -472,13 +487,13 @@ _ALONE = 2
 """Right figures of a model that are wrong of another release of its name, and so tell them apart."""
 
 SIGNS: tuple[Sign, ...] = (
-    Sign(2, "the model is pinned", lambda f, _n: f.named == "pinned"),
-    Sign(1, "the model is named outright", lambda f, _n: f.named == "outright"),
-    Sign(-2, "other releases go by that name too", lambda f, _n: f.named == "loosely"),
+    Sign(2, "the model is pinned", None, placed=lambda f: f.named == "pinned"),
+    Sign(1, "the model is named outright", None, placed=lambda f: f.named == "outright"),
+    Sign(-2, "other releases go by that name too", None, placed=lambda f: f.named == "loosely"),
     Sign(1, "another figure of the model is right", lambda _f, n: n.right > 0),
     Sign(1, "several figures of the model are right", lambda _f, n: n.right > 1),
     Sign(1, "the column is right for other models", lambda _f, n: n.column),
-    Sign(1, "the label means nothing else", _plain_label),
+    Sign(1, "the label means nothing else", None, placed=_plain_label),
     Sign(2, "the product in front of it is right", _misworked),
     Sign(-1, "another figure of the model is not right either", lambda f, n: n.wrong > 0 and f.named != "pinned"),
     Sign(-2, "most figures here are not this model's", lambda f, n: n.wrong > 1 and n.wrong >= n.right and f.named != "pinned"),
@@ -489,22 +504,22 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it is a word of an explanation", _gloss),
     Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text"), _SIZES),
     Sign(-4, "it may be the size of a quantization", _as_quantized, _WEIGHTS),
-    Sign(-4, "it may be of another part of the model", _of_part),
+    Sign(-4, "it may be of another part of the model", _of_part, placed=_under_part),
     Sign(-4, "it is what one device has", _share),
     Sign(-6, "it may be of several sequences, or of one of several devices", _of_batch, _CACHES),
-    Sign(-6, "its item or table begins with another name", _names_another),
+    Sign(-6, "its item or table begins with another name", _item_of_another, placed=_table_of_another),
     Sign(-3, "it is a setting of a run", _marked("given", "cell"), _SET_BY_RUNS),
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
     Sign(-3, "it may be padded", _padded, frozenset({"vocab", "embedding_params"})),
-    Sign(-4, "it may be what a service offers", _marked("priced", "block"), _CONTEXT),
-    Sign(-4, "a GGUF file states a length of its own", lambda f, _n: "gguf" in f.around.lower(), _CONTEXT),
+    Sign(-4, "it may be what a service offers", None, _CONTEXT, lambda f: _says("priced", f.block)),
+    Sign(-4, "a GGUF file states a length of its own", None, _CONTEXT, lambda f: "gguf" in f.around.lower()),
     Sign(-4, "the table states it several times of one model, as of runs", lambda _f, n: n.varied, _CONTEXT),
-    Sign(-3, "it may be what fits a machine", lambda f, _n: not f.listed and _says("machine", f.block), _CONTEXT),
+    Sign(-3, "it may be what fits a machine", None, _CONTEXT, lambda f: not f.listed and _says("machine", f.block)),
     Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, _CACHES),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
-    Sign(-1, "such a label is often a setting of a run", _may_be_setting, _SET_BY_RUNS),
+    Sign(-1, "such a label is often a setting of a run", None, _SET_BY_RUNS, _may_be_setting),
 )  # fmt: skip
 
 
@@ -519,15 +534,63 @@ _REASONS = 2
 """Reasons that a doubt names."""
 
 
-def doubt(finding: Finding, near: Near) -> str:
-    """Why an alarm is not raised, or nothing where it stands."""
-    if finding.strict:
-        return ""
-    signs_for, signs_against = _signs(finding.claim.field)
-    weight = sum(sign.weight for sign in signs_for if sign.holds(finding, near))
-    against: list[str] = []
+class _Place(NamedTuple):
+    """What the place of a claim says for an alarm, and the signs that its number, cell, line and neighbours are still to be asked for;
+    of those against one, True with those that hold for the place."""
+
+    weight: int
+    signs_for: tuple[Sign, ...]
+    against: tuple[tuple[bool, Sign], ...]
+
+
+def _place(f: Finding) -> _Place:
+    signs_for, signs_against = _signs(f.claim.field)
+    weight, left = 0, []
+    for sign in signs_for:
+        if sign.placed is not None and sign.placed(f):
+            weight += sign.weight
+        elif sign.holds is not None:
+            left.append(sign)
+    against = []
     for sign in signs_against:
-        if sign.holds(finding, near):
+        holds = sign.placed is not None and sign.placed(f)
+        if holds or sign.holds is not None:
+            against.append((holds, sign))
+    return _Place(weight, tuple(left), tuple(against))
+
+
+def doubts(findings: Sequence[Finding]) -> dict[int, str]:
+    """Why alarms are not raised, by the identity of the finding."""
+    out: dict[int, str] = {}
+    # Cells under one label of a table are of one place: a page may hold a hundred thousand.
+    places: dict[tuple[object, ...], _Place] = {}
+    tables: dict[tuple[object, ...], int] = {}
+    numbers: dict[int, int] = {}
+    for f, around in near(findings):
+        if f.strict:
+            continue
+        number = numbers.get(f.table)
+        if number is None:
+            where = f.where
+            corner = where.rows[0][0].text if where.kind == "table" and where.heads and where.rows[0] else ""
+            number = numbers[f.table] = tables.setdefault((where.kind, f.block, f.around, corner), len(tables))
+        key = number, id(f.owner), id(f.slot.label), f.claim.field, f.heading, f.name, f.named
+        place = places.get(key)
+        if place is None:
+            place = places[key] = _place(f)
+        if why := _doubt(f, around, place):
+            out[id(f)] = why
+    return out
+
+
+def _doubt(finding: Finding, near: Near, place: _Place) -> str:
+    weight = place.weight
+    for sign in place.signs_for:
+        if sign.holds is not None and sign.holds(finding, near):
+            weight += sign.weight
+    against: list[str] = []
+    for holds, sign in place.against:
+        if holds or (sign.holds is not None and sign.holds(finding, near)):
             weight += sign.weight
             against.append(sign.says)
             if weight < THRESHOLD and len(against) >= _REASONS:
@@ -540,15 +603,30 @@ def doubt(finding: Finding, near: Near) -> str:
 def of_another(finding: Finding) -> bool:
     """Whether a sign says that a sentence's figure is of something else, however far off it is: such a figure is not even doubted."""
     return any(
-        sign.weight < -1 and sign.holds is not _far and sign.holds(finding, _NOTHING) for sign in _signs(finding.claim.field)[1]
+        sign.weight < -1
+        and sign.holds is not _far
+        and ((sign.placed is not None and sign.placed(finding)) or (sign.holds is not None and sign.holds(finding, _NOTHING)))
+        for sign in _signs(finding.claim.field)[1]
     )
 
 
-class _Said(NamedTuple):
+class _Said:
     """Fields that one line or table states of one model, rightly and wrongly."""
 
-    right: dict[str, Claim]
-    wrong: set[str]
+    __slots__ = ("others", "right", "wrong")
+
+    def __init__(self) -> None:
+        self.right: dict[str, Claim] = {}
+        self.wrong: set[str] = set()
+        self.others: dict[str, tuple[tuple[Claim, ...], int]] = {}
+
+    def beside(self, field: str) -> tuple[tuple[Claim, ...], int]:
+        """The right claims of other fields, and how many others are wrong."""
+        found = self.others.get(field)
+        if found is None:
+            right = tuple(claim for name, claim in self.right.items() if name != field)
+            found = self.others[field] = right, len(self.wrong - {field})
+        return found
 
 
 def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
@@ -559,59 +637,79 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
     # Names are told apart by numbers: to hash them for each claim takes longer than all else here.
     numbers: dict[tuple[str, ...], int] = {}
     known: dict[int, int] = {}
-
-    def number(f: Finding) -> int:
-        found = known.get(id(f.owner))
-        return known.setdefault(id(f.owner), numbers.setdefault(f.owner.who, len(numbers))) if found is None else found
-
-    wrong_of = {number(f) for f in wrong}
-    doubted = {(f.table, f.claim.field) for f in wrong}
+    for f in findings:
+        if id(f.owner) not in known:
+            known[id(f.owner)] = numbers.setdefault(f.owner.who, len(numbers))
+    wrong_of = {known[id(f.owner)] for f in wrong}
+    wrong_in: dict[tuple[int, str], set[int]] = {}
+    for f in wrong:
+        key = f.table, f.claim.field
+        if (those := wrong_in.get(key)) is None:
+            those = wrong_in[key] = set()
+        those.add(known[id(f.owner)])
     by_table: dict[tuple[int, int], _Said] = {}
     by_line: dict[tuple[int, int], _Said] = {}
+    lines: dict[int, list[int]] = {}
     stated: dict[tuple[int, int, str], set[tuple[str, str]]] = {}
     columns: dict[tuple[int, str], set[int]] = {}
     nearly: dict[tuple[int, str], set[int]] = {}
     for f in findings:
-        if f.verdict not in ("ok", "wrong"):
+        verdict = f.verdict
+        if verdict not in ("ok", "wrong"):
             continue
-        who, field = number(f), f.claim.field
-        if (f.table, field) in doubted:
-            if f.verdict == "ok":
-                columns.setdefault((f.table, field), set()).add(who)
-            elif f.nearly:
-                nearly.setdefault((f.table, field), set()).add(who)
+        who, field, table, line = known[id(f.owner)], f.claim.field, f.table, f.line
+        if (those := wrong_in.get((table, field))) is not None:
+            if verdict == "ok":
+                columns.setdefault((table, field), set()).add(who)
+            elif len(those) > _SEVERAL and f.nearly:
+                nearly.setdefault((table, field), set()).add(who)
         if who not in wrong_of:
             continue
-        for said in (
-            by_table.get((who, f.table)) or by_table.setdefault((who, f.table), _Said({}, set())),
-            by_line.get((who, f.line)) or by_line.setdefault((who, f.line), _Said({}, set())),
-        ):
-            if f.verdict == "ok":
-                said.right[field] = f.claim
-            else:
-                said.wrong.add(field)
-        if f.verdict == "ok":
-            stated.setdefault((who, f.line, field), set()).add((f.cell, f.heading))
+        if (of_table := by_table.get((who, table))) is None:
+            of_table = by_table[who, table] = _Said()
+        if (of_line := by_line.get((who, line))) is None:
+            of_line = by_line[who, line] = _Said()
+        if (extent := lines.get(table)) is None:
+            lines[table] = [line, line]
+        elif line < extent[0]:
+            extent[0] = line
+        elif line > extent[1]:
+            extent[1] = line
+        if verdict == "ok":
+            of_table.right[field] = of_line.right[field] = f.claim
+            stated.setdefault((who, line, field), set()).add((f.cell, f.heading))
+        else:
+            of_table.wrong.add(field)
+            of_line.wrong.add(field)
     varied = _varied(findings)
     together: dict[tuple[int, int, int], _Said] = {}
     for f in wrong:
-        who, field = number(f), f.claim.field
-        near_by = together.get((who, f.table, f.line))
-        if near_by is None:
-            around = [by_table[who, f.table]]
-            around += [by_line[who, line] for line in range(f.line - NEAR, f.line + NEAR + 1) if (who, line) in by_line]
-            near_by = _Said(
-                {name: claim for one in around for name, claim in one.right.items()}, set().union(*(one.wrong for one in around))
-            )
-            together[who, f.table, f.line] = near_by
-        rightly = any(
-            f.claim.form == "number" if cell == f.cell else heading != f.heading
-            for cell, heading in stated.get((who, f.line, field), ())
+        who, field, table, line = known[id(f.owner)], f.claim.field, f.table, f.line
+        first, last = lines[table]
+        if first <= line - NEAR and line + NEAR <= last and not f.listed:
+            near_by = by_table[who, table]  # no line near it is of another table
+        elif (found := together.get((who, table, line))) is not None:
+            near_by = found
+        else:
+            near_by = together[who, table, line] = _Said()
+            near_by.right.update(by_table[who, table].right)
+            near_by.wrong |= by_table[who, table].wrong
+            for other in range(line - NEAR, line + NEAR + 1):
+                if (one := by_line.get((who, other))) is not None:
+                    near_by.right.update(one.right)
+                    near_by.wrong |= one.wrong
+        rightly = (who, line, field) in stated and any(
+            f.claim.form == "number" if cell == f.cell else heading != f.heading for cell, heading in stated[who, line, field]
         )
-        column = not f.listed and any(other != who for other in columns.get((f.table, field), ()))
-        beside = len(nearly.get((f.table, field), set()) - {who}) if f.nearly else 0
-        others = tuple(claim for name, claim in near_by.right.items() if name != field)
-        yield f, Near(len(others), len(near_by.wrong - {field}), column, rightly, beside, others, (f.table, f.heading) in varied)
+        right_for = columns.get((table, field), ())
+        column = not f.listed and len(right_for) > (who in right_for)
+        beside = len(nearly[table, field] - {who}) if (table, field) in nearly and f.nearly else 0
+        others, wrongly = near_by.beside(field)
+        yield f, Near(len(others), wrongly, column, rightly, beside, others, (table, f.heading) in varied)
+
+
+_SEVERAL = 2
+"""So many models whose figures in a column are off by little are no sign; more are."""
 
 
 def _varied(findings: Sequence[Finding]) -> frozenset[tuple[int, str]]:
