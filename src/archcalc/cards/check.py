@@ -138,6 +138,7 @@ class _Owner:
         self.scope = (lambda text: names.members_named(text, self.who)) if resolved.several else None
         self.read: dict[tuple[int, str], tuple[Label, Sequence[Claim]]] = {}
         self.judged: dict[tuple[int, bool], tuple[Claim, Judgement]] = {}
+        self.nearly: dict[int, bool] = {}
         """By the identity of the label or claim, which the one beside it keeps: to hash one takes as long as to judge it."""
 
 
@@ -463,7 +464,7 @@ class _Checker:
     def _edit(self, f: confirm.Finding, fix: str) -> Iterator[Edit]:
         start, end, cell, number = f.claim.start, f.claim.end, f.slot.cell, f.claim.number
         if number is not None:
-            if each.worked(cell.text, start):
+            if (start or end < len(cell.text)) and each.worked(cell.text, start):
                 return
             # Bounds and units stay; digits and the letter of their scale are rewritten together.
             end = start + number.end - number.start

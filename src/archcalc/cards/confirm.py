@@ -41,6 +41,8 @@ class Owner(Protocol):
     label: str
     models: tuple[Model, ...]
     who: tuple[str, ...]
+    nearly: dict[int, bool]
+    """Whether numbers are off by little, by the identity of the claim."""
 
 
 class Page(Protocol):
@@ -59,7 +61,7 @@ class Finding:
 
     # Of a hundred thousand the slots alone are what a page of them takes.
     __slots__ = (
-        "_named", "_nearly", "claim", "column", "judgement", "line", "name", "owner", "page", "shown", "slot", "table", "text", "verdict",
+        "_named", "claim", "column", "judgement", "line", "name", "owner", "page", "shown", "slot", "table", "text", "verdict",
         "where",
     )  # fmt: skip
 
@@ -81,7 +83,6 @@ class Finding:
         self.judgement = judgement
         # What a sentence says rightly confirms no alarm: it may be of something else.
         self.verdict = "said" if where.kind == "prose" else shown
-        self._nearly: bool | None = None
         self._named: Named | None = None
 
     @property
@@ -141,9 +142,10 @@ class Finding:
     @property
     def nearly(self) -> bool:
         """Whether the number is off by little."""
-        if self._nearly is None:
-            self._nearly = self._is_near()
-        return self._nearly
+        found = self.owner.nearly.get(id(self.claim))
+        if found is None:
+            found = self.owner.nearly[id(self.claim)] = self._is_near()
+        return found
 
     def _is_near(self) -> bool:
         number = self.claim.number
@@ -469,18 +471,20 @@ def _of_sibling(finding: Finding, near: Near) -> bool:
     this one was tuned from. Unless the figures around it are this one's alone."""
     if len(finding.models) != 1 or finding.models[0].source.kind != "bundled":
         return False
-    sizes = ("total_params", "active_params")
-    fields = sizes if finding.claim.field in sizes else (finding.claim.field,)
+    sizes, claim = ("total_params", "active_params"), finding.claim
+    fields = sizes if claim.field in sizes else (claim.field,)
+    # Contexts of releases that go on stand in contexts.json.
     return any(
-        is_right(other := load(name, True), finding.claim._replace(field=field))
+        any(is_right(other, claim if field == claim.field else claim._replace(field=field)) for field in fields)
         and sum(judge(other, claim, Rules()).verdict == "wrong" for claim in near.claims) < _ALONE
-        # Contexts of releases that go on stand in contexts.json.
-        for name in (
-            *namesakes(finding.models[0].name),
-            *(siblings(finding.models[0].name) if finding.claim.field != "context" else ()),
-        )
-        for field in fields
+        for other in _releases(finding.models[0].name, claim.field != "context")
     )
+
+
+@lru_cache(maxsize=1024)
+def _releases(name: str, all_of_them: bool) -> tuple[Model, ...]:
+    """Other releases of a bundled model's name; `all_of_them` with those that it was tuned from."""
+    return tuple(load(other, True) for other in (*namesakes(name), *(siblings(name) if all_of_them else ())))
 
 
 _ALONE = 2
@@ -562,23 +566,39 @@ def _place(f: Finding) -> _Place:
 def doubts(findings: Sequence[Finding]) -> dict[int, str]:
     """Why alarms are not raised, by the identity of the finding."""
     out: dict[int, str] = {}
-    # Cells under one label of a table are of one place: a page may hold a hundred thousand.
-    places: dict[tuple[object, ...], _Place] = {}
+    # Cells under one label of a table are of one place, and repeat: a page may hold a hundred thousand.
+    places: dict[tuple[object, ...], tuple[int, _Place]] = {}
     tables: dict[tuple[object, ...], int] = {}
     numbers: dict[int, int] = {}
+    known: dict[tuple[object, ...], str] = {}
     for f, around in near(findings):
-        if f.strict:
+        where, field = f.where, f.claim.field
+        if where.context.begin:
             continue
         number = numbers.get(f.table)
         if number is None:
-            where = f.where
             corner = where.rows[0][0].text if where.kind == "table" and where.heads and where.rows[0] else ""
             number = numbers[f.table] = tables.setdefault((where.kind, f.block, f.around, corner), len(tables))
-        key = number, id(f.owner), id(f.slot.label), f.claim.field, f.heading, f.name, f.named
+        key = number, id(f.owner), id(f.slot.label), field, f.heading, f.name, f.named
         place = places.get(key)
         if place is None:
-            place = places[key] = _place(f)
-        if why := _doubt(f, around, place):
+            place = places[key] = len(places), _place(f)
+        line = f.line_text if where.kind == "list" or field in _CACHES else field in _SIZES and _says("quantized", f.line_text)
+        said = (
+            place[0],
+            id(f.claim),
+            line,
+            around.wrong,
+            around.column,
+            around.said,
+            around.nearly,
+            around.varied,
+            *map(id, around.claims),
+        )
+        why = known.get(said)
+        if why is None:
+            why = known[said] = _doubt(f, around, place[1])
+        if why:
             out[id(f)] = why
     return out
 
