@@ -578,12 +578,16 @@ def doubts(findings: Sequence[Finding]) -> dict[int, str]:
         number = numbers.get(f.table)
         if number is None:
             corner = where.rows[0][0].text if where.kind == "table" and where.heads and where.rows[0] else ""
-            number = numbers[f.table] = tables.setdefault((where.kind, f.block, f.around, corner), len(tables))
+            number = numbers[f.table] = tables.setdefault(
+                (where.kind, f.block, _says("part", f.around), "gguf" in f.around.lower(), corner), len(tables)
+            )
         key = number, id(f.owner), id(f.slot.label), field, f.heading, f.name, f.named
         place = places.get(key)
         if place is None:
             place = places[key] = len(places), _place(f)
-        line = f.line_text if where.kind == "list" or field in _CACHES else field in _SIZES and _says("quantized", f.line_text)
+        line: object = field in _SIZES and _says("quantized", f.line_text)
+        if where.kind == "list" or field in _CACHES:
+            line = f.line_text, f.around
         said = (
             place[0],
             id(f.claim),

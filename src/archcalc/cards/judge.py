@@ -18,7 +18,7 @@ from archcalc.cards import truth, words
 from archcalc.cards.labels import NUMERIC, UNKNOWABLE, Quals
 from archcalc.cards.models import Model
 from archcalc.cards.names import Closed
-from archcalc.cards.quantity import How, Kind, Number, compare, like, scales
+from archcalc.cards.quantity import NOUGHTS, How, Kind, Number, compare, like, scales
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.truths.layers import indices
 from archcalc.cards.truths.params import stated
@@ -149,7 +149,7 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
         return as_thousands
     best = values[0]
     # Numbers of one style are mended alike, whatever their digits say.
-    shape = number.text.translate(_DIGITS_AS_NOUGHT), number.decimals, number.scale, number.unit, number.suffix
+    shape = number.text.translate(NOUGHTS), number.decimals, number.scale, number.unit, number.suffix
     style = claim.field, quals, rules.strict, shape
     found_wrong = model.wrongs.get(style)
     if found_wrong is None:
@@ -175,9 +175,6 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
         if any(compare(number, namesake.value, unit) for unit, _ in readings):
             why += f"; {namesake.value:,} is {namesake.basis}"
     return found_wrong if why == found_wrong.why else found_wrong._replace(why=why)
-
-
-_DIGITS_AS_NOUGHT = str.maketrans("123456789", "0" * 9)
 
 
 @lru_cache(maxsize=4096)
