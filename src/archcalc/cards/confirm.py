@@ -20,7 +20,7 @@ from archcalc.cards.labels import NUMERIC, WORDS, Label, Quals
 from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model, load
 from archcalc.cards.names import namesakes, siblings
-from archcalc.cards.quantity import scales
+from archcalc.cards.quantity import scales, shape
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved
 from archcalc.cards.vocabulary import mark
@@ -288,7 +288,7 @@ def _under_part(finding: Finding) -> bool:
 
 
 def _of_part(finding: Finding, _near: Near) -> bool:
-    return _may_be_of_part(finding) and _says("part", finding.line_text if finding.listed else finding.cell)
+    return _may_be_of_part(finding) and _says("part", shape(finding.line_text if finding.listed else finding.cell))
 
 
 def _may_be_of_part(finding: Finding) -> bool:
