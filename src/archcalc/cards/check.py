@@ -304,16 +304,23 @@ class _Checker:
     def prose(self, table: Table, number: int, around: Callable[[], Resolved]) -> None:
         """The figures of sentences: right of the model that is named last before them, or of that which the page is about."""
         last: Resolved | None = None
+        of_another = False
         found = [(text, [*mentions.counts(text.cell.text), *mentions.sizes(text.cell.text)]) for text in layout.texts(table)]
         for text, figures in found if any(figures for _, figures in found) else ():
             said = names.in_sentence(text.cell.text) if len(text.cell.text) <= mentions.MAX_TEXT else ()
+            # "Foo-7B is new. It has 40 layers.": "it" is nobody known here.
+            of_another = len(said) > 1 or (
+                not said and (of_another or any(word[0].lower() != "we" for word in _OF_ANOTHER.finditer(text.cell.text)))
+            )
             for mention in figures:
+                if mentions.is_share(text.cell.text, mention):
+                    continue
                 named = self._whose(text, mention, said, table)
                 whose = named if named is not None else last if last is not None else around()
                 if len(whose.groups) != 1 or (whose.family and "none" in whose.closed):
                     continue
                 right = self._mention(text, mention, whose, table, number, set())
-                if not right and mentions.is_outright(text.cell.text, mention, said):
+                if not right and (said or not of_another) and mentions.is_outright(text.cell.text, mention, said):
                     self._doubted(text, mention, whose, table, number)
             if said:
                 last = self.resolver.subject(layout.Subject(said[-1].text), table.context)

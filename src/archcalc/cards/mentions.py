@@ -200,28 +200,49 @@ _BYTES = re.compile(r"(?i)\d\s?[kmgt]i?b")
 
 
 def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool:
-    """Whether a sentence, or its clause around the figure, says it of one model that it names, in so many words: "Qwen3-8B has 36
-    layers"."""
+    """Whether a sentence, or its clause around the figure, says it of one model that it names, or of the model spoken of, in so many
+    words: "Qwen3-8B has 36 layers", "It has 36 layers"."""
+    if mention.field not in _OUTRIGHT:
+        return False
     start, end = _clause(text, mention.start, mention.end)
     if here := [name for name in said if start <= name.start and name.end <= end]:
         said, text = here, text[:end]
-    else:
+    elif said:
         start = 0
-    if len(said) != 1 or said[0].match.kind not in ("exact", "tuned") or mention.field not in _OUTRIGHT:
+    behind = _CLAUSE.split(text[mention.end :], maxsplit=1)[0]
+    if not said:
+        subject = mark("the-model").match(text, start)
+        if subject is None or subject.end() > mention.start:
+            return False
+        between, has = _after_subject(text, subject.end(), mention)
+    elif len(said) != 1 or said[0].match.kind not in ("exact", "tuned"):
         return False
-    name, behind = said[0], _CLAUSE.split(text[mention.end :], maxsplit=1)[0]
-    if name.end <= mention.start:
-        between = text[name.end : mention.start]
-        has = mark("takes" if NUMERIC[mention.field] == "bytes" else "has").match(between)
-        between = between[has.end() :] if has else between
+    elif (name := said[0]).end <= mention.start:
+        between, has = _after_subject(text, name.end, mention)
     else:
         between = text[start : mention.start]
-        has = _WITH.match(between) and _BEHIND.fullmatch(text, mention.end, name.start)
+        has = _WITH.match(between) is not None and _BEHIND.fullmatch(text, mention.end, name.start) is not None
     return (
-        has is not None
+        has
         and _said_of_all(between.translate(NOUGHTS), behind.translate(NOUGHTS))
         and not _of_part(text[start:].translate(NOUGHTS))
     )
+
+
+def _after_subject(text: str, end: int, mention: Mention) -> tuple[str, bool]:
+    """What stands between a subject's verb and a figure, and whether there is such a verb."""
+    between = text[end : mention.start]
+    has = mark("takes" if NUMERIC[mention.field] == "bytes" else "has").match(between)
+    return between[has.end() :] if has else between, has is not None
+
+
+def is_share(text: str, mention: Mention) -> bool:
+    """Whether a sentence says a figure of one of several devices: "needs 40 GB per GPU"."""
+    start, end = _clause(text, mention.start, mention.end)
+    behind = text[mention.end : end]
+    if NUMERIC[mention.field] != "bytes":
+        behind = _SEPARATOR.split(behind, maxsplit=1)[0]  # "36 layers and 8 GPUs, 4 layers per GPU"
+    return any(mark("share").search(beside) for beside in (text[start : mention.start], behind))
 
 
 @lru_cache(maxsize=4096)

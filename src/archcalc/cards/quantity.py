@@ -94,7 +94,9 @@ _POWER = re.compile(r"\d\s?[eE]\d")
 
 def shape(text: str) -> str:
     """A text with all digits nought, unless some say a scale: 1e6."""
-    return text if _POWER.search(text) else text.translate(NOUGHTS)
+    plain = text.translate(NOUGHTS)
+    maybe = "0e" in plain or "0 e" in plain or "0E" in plain or "0 E" in plain
+    return text if maybe and _POWER.search(plain) else plain
 
 
 @lru_cache(maxsize=8192)
