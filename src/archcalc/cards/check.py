@@ -433,7 +433,11 @@ class _Checker:
             judgement = Judgement("unverifiable", why=UNKNOWABLE.get(claim.field, resolved.problem))
         else:
             judgement = self._judge(claim, owner, table)
-            for field in claim.also if judgement.verdict != "ok" else ():
+            # "Window (tokens)" is of the attention, or of the context.
+            also = claim.also or (
+                ("context",) if claim.field == "window" and not vocabulary.mark("window-of").search(slot.heading) else ()
+            )
+            for field in also if judgement.verdict != "ok" and claim.form == "number" else ():
                 other = claim._replace(field=field, also=())
                 if (found := self._judge(other, owner, table)).verdict == "ok":
                     claim, judgement = other, found

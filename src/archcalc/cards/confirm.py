@@ -318,6 +318,29 @@ def _share(f: Finding, _near: Near) -> bool:
     return f.claim.quals.tp == 1 and (_says("share", f.heading) or _says("share", f.cell[f.claim.start : f.claim.end + 40]))
 
 
+def _is_share(f: Finding, _near: Near) -> bool:
+    """A width or count of the model over ranks, beside a column of them: 8 of 64 heads beside TP 8."""
+    number = f.claim.number
+    if number is None or not number.mantissa or f.listed or not _says("ranks", f.block):
+        return False
+    claimed = number.printed * 10**number.scale
+    values = [v.value for model in f.models for v in truth.safely(model, f.claim.field, f.claim.quals)]
+    return any(v % claimed == 0 and v // claimed in _RANKS for v in values)
+
+
+_RANKS = (2, 4, 8, 16, 32, 64)
+_SPLIT = frozenset({"heads", "kv_heads", "intermediate_size", "expert_size", "experts", "vocab", "layers", "hidden_size"})
+"""What engines split over ranks."""
+
+
+def _may_be_index(f: Finding, _near: Near) -> bool:
+    """A number below the model's under a label in the singular: which layer, head or expert is meant."""
+    number = f.claim.number
+    if number is None or not mark("one-of-them").fullmatch(f.heading):
+        return False
+    return all(number.printed < v.value for model in f.models for v in truth.safely(model, f.claim.field, Quals())[:1])
+
+
 def _misworked(f: Finding, _near: Near) -> bool:
     return len(f.models) == 1 and is_misworked(f.models[0], f.claim)
 
@@ -388,6 +411,14 @@ def _rounding(finding: Finding, _near: Near) -> bool:
 
 
 _BILLIONS = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)b(?![a-z])")
+
+
+def _flops_rounded(finding: Finding, _near: Near) -> bool:
+    """Operations within a twentieth of what parameters make: 74 GFLOP of twice 37B."""
+    number = finding.claim.number
+    values = [v.value for model in finding.models for v in truth.safely(model, "flops", finding.claim.quals)]
+    units = [unit for unit, _ in scales(number, "flops", finding.claim.quals.unit)] if number else []
+    return number is not None and any(abs(number.printed * unit - v) * 20 <= v for v in values for unit in units)
 
 
 def _as_quantized(finding: Finding, _near: Near) -> bool:
@@ -510,6 +541,8 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "it may be the size of a quantization", _as_quantized, _WEIGHTS),
     Sign(-4, "it may be of another part of the model", _of_part, placed=_under_part),
     Sign(-4, "it is what one device has", _share),
+    Sign(-4, "it may say which one", _may_be_index, frozenset({"layers", "heads", "kv_heads", "experts"})),
+    Sign(-4, "it is what one of several ranks has", _is_share, _SPLIT),
     Sign(-6, "it may be of several sequences, or of one of several devices", _of_batch, _CACHES),
     Sign(-6, "its item or table begins with another name", _item_of_another, placed=_table_of_another),
     Sign(-3, "it is a setting of a run", _marked("given", "cell"), _SET_BY_RUNS),
@@ -523,6 +556,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, _CACHES),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
+    Sign(-4, "it may be made of rounded parameters", _flops_rounded, frozenset({"flops"})),
     Sign(-1, "such a label is often a setting of a run", None, _SET_BY_RUNS, _may_be_setting),
 )  # fmt: skip
 
