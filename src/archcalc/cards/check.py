@@ -9,8 +9,9 @@ from functools import cache
 from typing import NamedTuple
 
 from archcalc import report
-from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, vocabulary, words
+from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, signs, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
+from archcalc.cards.findings import Finding, Named
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE, Label
 from archcalc.cards.layout import Slot
@@ -150,12 +151,12 @@ class _Checker:
         self.settings = settings
         self.tolerance = tolerance
         self.errors: list[report.CheckError] = []
-        self.findings: list[confirm.Finding] = []
+        self.findings: list[Finding] = []
         self._before_dates: frozenset[str] | None = None
-        self._by_line: dict[int, list[confirm.Finding]] = {}
+        self._by_line: dict[int, list[Finding]] = {}
         self._failed: set[str] = set()
         self._labels: dict[int, str] = {}
-        self._named: dict[tuple[str, str, int], confirm.Named] = {}
+        self._named: dict[tuple[str, str, int], Named] = {}
         self._owners: dict[int, _Owner] = {}
         self._alike: dict[Resolved, _Owner] = {}
         self._kept: list[Resolved] = []
@@ -334,7 +335,7 @@ class _Checker:
         for claim in claims:
             if claim.form != "number" or self._judge(claim, owner, table).verdict != "wrong":
                 continue
-            if mention.field != "weights" or confirm.is_no_footprint(claim, owner.models):
+            if mention.field != "weights" or signs.is_no_footprint(claim, owner.models):
                 self.claim(slot, claim, owner, table, number)
 
     def _read_mention(self, field: str, text: layout.Text, mention: mentions.Mention) -> tuple[Slot, list[Claim]]:
@@ -444,7 +445,7 @@ class _Checker:
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
             verdict = judgement.verdict
-        finding = confirm.Finding(self, slot, claim, owner, table, number, line, column, name, text, verdict, judgement)
+        finding = Finding(self, slot, claim, owner, table, number, line, column, name, text, verdict, judgement)
         self.findings.append(finding)
         found_here = self._by_line.get(line)
         if found_here is None:
@@ -472,7 +473,7 @@ class _Checker:
             judged = owner.judged[id(claim), strict] = claim, judge_all(resolved.groups, claim, rules)
         return judged[1]
 
-    def _edit(self, f: confirm.Finding, fix: str) -> Iterator[Edit]:
+    def _edit(self, f: Finding, fix: str) -> Iterator[Edit]:
         start, end, cell, number = f.claim.start, f.claim.end, f.slot.cell, f.claim.number
         if number is not None:
             if (start or end < len(cell.text)) and each.worked(cell.text, start):
@@ -499,7 +500,7 @@ class _Checker:
             self._labels[id(table)] = " | ".join([*heads, *(row[0].text for row in table.rows if row)])
         return self._labels[id(table)]
 
-    def named(self, slot: Slot, resolved: Resolved) -> confirm.Named:
+    def named(self, slot: Slot, resolved: Resolved) -> Named:
         """Whether a name says which one model is meant: with the size where the bundled name has one, and not short for a longer
         one that the page says elsewhere."""
         name, size = (slot.subject.text, slot.subject.size) if slot.subject is not None else (resolved.named, "")
@@ -508,7 +509,7 @@ class _Checker:
             self._named[key] = self._named_so(name, size, resolved)
         return self._named[key]
 
-    def _named_so(self, name: str, size: str, resolved: Resolved) -> confirm.Named:
+    def _named_so(self, name: str, size: str, resolved: Resolved) -> Named:
         plain = names.clean(name)
         if not plain or resolved.family or len(resolved.groups) != 1 or len(resolved.groups[0]) != 1:
             return "around"
@@ -528,7 +529,7 @@ class _Checker:
     def settle(self) -> tuple[list[report.CheckResult], list[Edit]]:
         """The results: without settings of runs, and what nothing confirms doubted; and how what is wrong could be mended."""
         fields = confirm.block_fields(self.findings)
-        kept = [f for f in self.findings if not confirm.is_setting(f, fields[f.table])]
+        kept = [f for f in self.findings if not signs.is_setting(f, fields[f.table])]
         doubts = confirm.doubts(kept)
         edits: list[Edit] = []
         results = []
