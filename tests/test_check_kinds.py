@@ -48,6 +48,39 @@ KINDS = [
     # LaTeX's words begin like escapes.
     ("# Llama-3.1-8B\n\n| Property | Value |\n|---|---|\n| Parameters | $\\approx 8.03\\text{B}$ |\n| Layers | 32 |\n",
      ["total_params=8.03B", "layers=32"]),
+    # What the last of two counts the first does too.
+    ("| | Qwen3-8B | Gemma-2-9B |\n|---|---|---|\n| Layers | 36 | 42 |\n| Query / KV heads | 32 / 8 | 16 / 9 |\n",
+     ["layers=36", "layers=42", "heads=32", "kv_heads=8", "heads=16", "kv_heads=9 wrong"]),
+    ("| Model | Routed / shared experts |\n|---|---|\n| DeepSeek-V3 | 256 / 1 |\n", ["experts=256", "shared_experts=1"]),
+    # Brackets are of the number in them.
+    ("# Qwen3-8B\n\n- 层数：36\n- 最大上下文：32768（YaRN 后 131072）\n",
+     ["layers=36", "context=32768", "position=YaRN", "context=131072"]),
+    ("# Qwen2.5-7B\n\n| Layers | 28 |\n|---|---|\n| Context | 32768 (extended to 131072) |\n",
+     ["layers=28", "context=32768", "context=131072"]),
+    # Which layer, not how many; a right number of them all the same.
+    ("| Model | Layer | Width |\n|---|---|---|\n| Gemma-2-9B | 20 | 3584 |\n| Qwen3-8B | 36 | 4096 |\n",
+     ["layers=20 doubtful", "hidden_size=3584", "layers=36", "hidden_size=4096"]),
+    ("| Model | Layers | Width |\n|---|---|---|\n| Gemma-2-9B | 20 | 3584 |\n| Qwen3-8B | 36 | 4096 |\n",
+     ["layers=20 wrong", "hidden_size=3584", "layers=36", "hidden_size=4096"]),
+    # What a rank has, beside a column of ranks.
+    ("| Model | heads | head_dim | TP |\n|---|---|---|---|\n| Llama-3.1-70B | 8 | 128 | 8 |\n| Llama-3.1-8B | 32 | 128 | 1 |\n"
+     "| Qwen3-32B | 60 | 128 | 4 |\n",
+     ["heads=8 doubtful", "head_dim=128", "heads=32", "head_dim=128", "heads=60 wrong", "head_dim=128"]),
+    # A window of no stated kind may be the context.
+    ("| Model | Layers | Window (tokens) |\n|---|---|---|\n| Llama-2-7B | 32 | 4,096 |\n| Mistral-7B-v0.1 | 32 | 4,096 |\n"
+     "| Qwen3-8B | 36 | 2,048 |\n",
+     ["layers=32", "context=4,096", "layers=32", "window=4,096", "layers=36", "window=2,048 wrong"]),
+    ("| Model | Layers | Sliding window |\n|---|---|---|\n| Mistral-7B-v0.1 | 32 | 8,192 |\n| Gemma-2-9B | 42 | 4,096 |\n",
+     ["layers=32", "window=8,192 wrong", "layers=42", "window=4,096"]),
+    # On is no yes where words follow.
+    ("| Model | Layers | QK-norm |\n|---|---|---|\n| DeepSeek-V3 | 61 | on latents |\n| Qwen3-8B | 36 | on |\n",
+     ["layers=61", "qk_norm=on latents unverifiable", "layers=36", "qk_norm=on"]),
+    # Twice 37 billion.
+    ("| Model | Params | FLOPs per token |\n|---|---|---|\n| DeepSeek-V3 | 671B (37B active) | 74 GFLOPs |\n"
+     "| Llama-3.1-8B | 8.03B | 32 GFLOPs |\n",
+     ["total_params=671B", "active_params=37B", "flops=74 GFLOPs doubtful", "total_params=8.03B", "flops=32 GFLOPs wrong"]),
+    # The config holds 8,192 more than the publisher states.
+    ("| Model | Layers | Sequence length |\n|---|---|---|\n| Qwen3-Embedding-8B | 36 | 32K |\n", ["layers=36", "context=32K"]),
 ]  # fmt: skip
 
 

@@ -122,7 +122,48 @@ def test_a_sentence_raises_no_alarm_and_fails_a_strict_check(cli: Run, tmp_path:
 
 def test_a_sentence_without_a_name_is_of_the_one_before_it_or_of_the_page() -> None:
     assert told("Kimi-K2 is large. It has 384 experts.\n") == ["kimi-k2 experts=384"]
-    assert told("# Qwen3-8B\n\nThe model has 36 layers. It has 48 heads.\n") == ["qwen3-8b layers=36"]
+    said = ["qwen3-8b layers=36", "qwen3-8b heads=48 doubtful"]
+    assert told("# Qwen3-8B\n\nThe model has 36 layers. It has 48 heads.\n") == said
+
+
+SPOKEN_OF = [
+    ("It uses 12 KV heads.", "kv_heads=12 doubtful"),
+    ("It uses 8 KV heads.", "kv_heads=8"),
+    ("The model has 40 layers, and its hidden size is 5120.", "layers=40 doubtful;hidden_size=5120 doubtful"),
+    ("This network stacks 37 transformer layers.", "layers=37 doubtful"),
+    ("Its vocabulary has 32,000 tokens.", ""),
+    ("Its hidden size is 5120.", "hidden_size=5120 doubtful"),
+    ("The architecture (a decoder) features 12 KV heads.", "kv_heads=12 doubtful"),
+    ("It is a 7B model with 40 layers.", "total_params=7B doubtful;layers=40 doubtful"),
+    ("We ran it on one GPU. The model supports a context of 64K tokens.", "context=64K doubtful"),
+    ("It takes 40 GB in bf16.", "weights=40 GB doubtful"),
+    ("该模型有 48 层，使用 12 个 KV 头。", "layers=48 doubtful"),
+    # Of one device, of a part, of a run, of something else.
+    ("It needs 40 GB in bf16 per GPU.", ""),
+    ("Each GPU holds 8 KV heads and 16.4 GB in bf16.", ""),
+    ("With TP=4 it keeps 8 heads on each GPU.", ""),
+    ("每张卡需要 40 GB。", ""),
+    ("It adds 4 layers.", ""),
+    ("It might have 40 layers.", ""),
+    ("The model was trained with 40 layers frozen.", ""),
+    ("Foo-7B is new. It has 40 layers.", ""),
+    ("We trained a student. The model has 12 layers.", ""),
+    ("Qwen3-14B and Qwen3-32B are larger. It has 48 layers.", ""),
+    ("Our server uses 12 layers of caching.", ""),
+    ("It has a vision tower of 27 layers.", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sentence", "claims"), SPOKEN_OF)
+@pytest.mark.parametrize("page", ["# Qwen3-8B\n\n", "# Notes\n\n<!-- archcalc: qwen3-8b -->\n\n"])
+def test_a_figure_of_the_model_that_a_page_is_about(page: str, sentence: str, claims: str) -> None:
+    """Its name need not stand in the sentence; a wrong one is doubtful, and that of one device is no claim of the model."""
+    assert told(f"{page}{sentence}\n") == [f"qwen3-8b {claim}" for claim in claims.split(";") if claim]
+
+
+def test_a_figure_of_the_model_that_the_caller_names() -> None:
+    results = check_text("It uses 12 KV heads and 36 layers.\n", "a.md", Settings(), offline=True, model="qwen3-8b").results
+    assert [(r.field, r.claimed, r.verdict) for r in results] == [("kv_heads", "12", "doubtful"), ("layers", "36", "ok")]
 
 
 def test_a_right_sentence_confirms_no_alarm() -> None:

@@ -9,8 +9,9 @@ from functools import cache
 from typing import NamedTuple
 
 from archcalc import report
-from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, vocabulary, words
+from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, signs, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
+from archcalc.cards.findings import Finding, Named
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE, Label
 from archcalc.cards.layout import Slot
@@ -138,6 +139,7 @@ class _Owner:
         self.scope = (lambda text: names.members_named(text, self.who)) if resolved.several else None
         self.read: dict[tuple[int, str], tuple[Label, Sequence[Claim]]] = {}
         self.judged: dict[tuple[int, bool], tuple[Claim, Judgement]] = {}
+        self.nearly: dict[int, bool] = {}
         """By the identity of the label or claim, which the one beside it keeps: to hash one takes as long as to judge it."""
 
 
@@ -149,12 +151,12 @@ class _Checker:
         self.settings = settings
         self.tolerance = tolerance
         self.errors: list[report.CheckError] = []
-        self.findings: list[confirm.Finding] = []
+        self.findings: list[Finding] = []
         self._before_dates: frozenset[str] | None = None
-        self._by_line: dict[int, list[confirm.Finding]] = {}
+        self._by_line: dict[int, list[Finding]] = {}
         self._failed: set[str] = set()
         self._labels: dict[int, str] = {}
-        self._named: dict[tuple[str, str, int], confirm.Named] = {}
+        self._named: dict[tuple[str, str, int], Named] = {}
         self._owners: dict[int, _Owner] = {}
         self._alike: dict[Resolved, _Owner] = {}
         self._kept: list[Resolved] = []
@@ -303,16 +305,23 @@ class _Checker:
     def prose(self, table: Table, number: int, around: Callable[[], Resolved]) -> None:
         """The figures of sentences: right of the model that is named last before them, or of that which the page is about."""
         last: Resolved | None = None
+        of_another = False
         found = [(text, [*mentions.counts(text.cell.text), *mentions.sizes(text.cell.text)]) for text in layout.texts(table)]
         for text, figures in found if any(figures for _, figures in found) else ():
             said = names.in_sentence(text.cell.text) if len(text.cell.text) <= mentions.MAX_TEXT else ()
+            # "Foo-7B is new. It has 40 layers.": "it" is nobody known here.
+            of_another = len(said) > 1 or (
+                not said and (of_another or any(word[0].lower() != "we" for word in _OF_ANOTHER.finditer(text.cell.text)))
+            )
             for mention in figures:
+                if mentions.is_share(text.cell.text, mention):
+                    continue
                 named = self._whose(text, mention, said, table)
                 whose = named if named is not None else last if last is not None else around()
                 if len(whose.groups) != 1 or (whose.family and "none" in whose.closed):
                     continue
                 right = self._mention(text, mention, whose, table, number, set())
-                if not right and mentions.is_outright(text.cell.text, mention, said):
+                if not right and (said or not of_another) and mentions.is_outright(text.cell.text, mention, said):
                     self._doubted(text, mention, whose, table, number)
             if said:
                 last = self.resolver.subject(layout.Subject(said[-1].text), table.context)
@@ -326,7 +335,7 @@ class _Checker:
         for claim in claims:
             if claim.form != "number" or self._judge(claim, owner, table).verdict != "wrong":
                 continue
-            if mention.field != "weights" or confirm.is_no_footprint(claim, owner.models):
+            if mention.field != "weights" or signs.is_no_footprint(claim, owner.models):
                 self.claim(slot, claim, owner, table, number)
 
     def _read_mention(self, field: str, text: layout.Text, mention: mentions.Mention) -> tuple[Slot, list[Claim]]:
@@ -425,14 +434,18 @@ class _Checker:
             judgement = Judgement("unverifiable", why=UNKNOWABLE.get(claim.field, resolved.problem))
         else:
             judgement = self._judge(claim, owner, table)
-            for field in claim.also if judgement.verdict != "ok" else ():
+            # "Window (tokens)" is of the attention, or of the context.
+            also = claim.also or (
+                ("context",) if claim.field == "window" and not vocabulary.mark("window-of").search(slot.heading) else ()
+            )
+            for field in also if judgement.verdict != "ok" and claim.form == "number" else ():
                 other = claim._replace(field=field, also=())
                 if (found := self._judge(other, owner, table)).verdict == "ok":
                     claim, judgement = other, found
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
             verdict = judgement.verdict
-        finding = confirm.Finding(self, slot, claim, owner, table, number, line, column, name, text, verdict, judgement)
+        finding = Finding(self, slot, claim, owner, table, number, line, column, name, text, verdict, judgement)
         self.findings.append(finding)
         found_here = self._by_line.get(line)
         if found_here is None:
@@ -460,10 +473,10 @@ class _Checker:
             judged = owner.judged[id(claim), strict] = claim, judge_all(resolved.groups, claim, rules)
         return judged[1]
 
-    def _edit(self, f: confirm.Finding, fix: str) -> Iterator[Edit]:
+    def _edit(self, f: Finding, fix: str) -> Iterator[Edit]:
         start, end, cell, number = f.claim.start, f.claim.end, f.slot.cell, f.claim.number
         if number is not None:
-            if each.worked(cell.text, start):
+            if (start or end < len(cell.text)) and each.worked(cell.text, start):
                 return
             # Bounds and units stay; digits and the letter of their scale are rewritten together.
             end = start + number.end - number.start
@@ -487,7 +500,7 @@ class _Checker:
             self._labels[id(table)] = " | ".join([*heads, *(row[0].text for row in table.rows if row)])
         return self._labels[id(table)]
 
-    def named(self, slot: Slot, resolved: Resolved) -> confirm.Named:
+    def named(self, slot: Slot, resolved: Resolved) -> Named:
         """Whether a name says which one model is meant: with the size where the bundled name has one, and not short for a longer
         one that the page says elsewhere."""
         name, size = (slot.subject.text, slot.subject.size) if slot.subject is not None else (resolved.named, "")
@@ -496,7 +509,7 @@ class _Checker:
             self._named[key] = self._named_so(name, size, resolved)
         return self._named[key]
 
-    def _named_so(self, name: str, size: str, resolved: Resolved) -> confirm.Named:
+    def _named_so(self, name: str, size: str, resolved: Resolved) -> Named:
         plain = names.clean(name)
         if not plain or resolved.family or len(resolved.groups) != 1 or len(resolved.groups[0]) != 1:
             return "around"
@@ -516,8 +529,8 @@ class _Checker:
     def settle(self) -> tuple[list[report.CheckResult], list[Edit]]:
         """The results: without settings of runs, and what nothing confirms doubted; and how what is wrong could be mended."""
         fields = confirm.block_fields(self.findings)
-        kept = [f for f in self.findings if not confirm.is_setting(f, fields[f.table])]
-        doubts = {id(f): why for f, near in confirm.near(kept) if (why := confirm.doubt(f, near))}
+        kept = [f for f in self.findings if not signs.is_setting(f, fields[f.table])]
+        doubts = confirm.doubts(kept)
         edits: list[Edit] = []
         results = []
         for f in kept:

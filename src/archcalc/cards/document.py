@@ -28,7 +28,7 @@ _HTML_HEADING = re.compile(r"<(?:h([1-6])|title|summary)[^<>]*>", re.IGNORECASE)
 _SUMMARY = 7
 """The level of what `<summary>` says: below every heading, until its `</details>`."""
 _LABEL_END = re.compile(r"[:：]")
-_FIGURES = re.compile(r"\d[^.]*[^\W\d]{3}|\d.*[\u4e00-\u9fff]")
+_FIGURES = re.compile(r"[^\W\d]{3}[^.]* \d|\d[^.]*[^\W\d]{3}|\d.*[\u4e00-\u9fff]")
 """What a sentence with figures has."""
 _SENTENCE_END = re.compile(r"(?<=[\w)*`\]%][.!?])\s+(?=[A-Z*`\[])|[。！？；]")
 _BETWEEN_PAIRS = re.compile(r"\s*[|·•;；]\s*|,\s+(?=[A-Za-z])|[，、]")

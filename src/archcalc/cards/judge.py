@@ -18,7 +18,7 @@ from archcalc.cards import truth, words
 from archcalc.cards.labels import NUMERIC, UNKNOWABLE, Quals
 from archcalc.cards.models import Model
 from archcalc.cards.names import Closed
-from archcalc.cards.quantity import How, Kind, Number, compare, like, scales
+from archcalc.cards.quantity import NOUGHTS, How, Kind, Number, compare, like, scales
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.truths.layers import indices
 from archcalc.cards.truths.params import stated
@@ -148,25 +148,33 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     if not rules.strict and (as_thousands := _written_out(number, values, kind)):
         return as_thousands
     best = values[0]
-    written = _written(number, best if rules.strict else _as_published(model, claim, number, values, readings[0][0]), readings)
-    actual = written + _behind(number)
+    # Numbers of one style are mended alike, whatever their digits say.
+    shape = number.text.translate(NOUGHTS), number.decimals, number.scale, number.unit, number.suffix
+    style = claim.field, quals, rules.strict, shape
+    found_wrong = model.wrongs.get(style)
+    if found_wrong is None:
+        written = _written(number, best if rules.strict else _as_published(model, claim, number, values, readings[0][0]), readings)
+        why = _why(claim.field, tuple(values[: 1 if rules.strict else 4]))
+        found_wrong = model.wrongs[style] = Judgement("wrong", written + _behind(number), why, written)
     if claim.field == "window" and not best.value:
         return Judgement("wrong", "none", best.basis)
     if rules.tolerance and any(
         abs(Fraction(v.value) - number.printed * u) <= rules.tolerance * v.value for v in values for u, _ in readings
     ):
-        return Judgement("ok", actual, f"{best.basis}: {_show(claim.field, best.value)}, within the tolerance asked for")
+        return Judgement(
+            "ok", found_wrong.actual, f"{best.basis}: {_show(claim.field, best.value)}, within the tolerance asked for"
+        )
     if claim.field == "vocab" and not rules.strict and _padded(number, best.value, [u for u, _ in readings]):
         return Judgement(
             "unverifiable",
-            actual,
+            found_wrong.actual,
             f"the embedding has {best.value:,} rows, which may be padded: the tokenizer knows how many are used",
         )
-    why = _why(claim.field, tuple(values[: 1 if rules.strict else 4]))
+    why = found_wrong.why
     for namesake in namesakes:
         if any(compare(number, namesake.value, unit) for unit, _ in readings):
             why += f"; {namesake.value:,} is {namesake.basis}"
-    return Judgement("wrong", actual, why, written)
+    return found_wrong if why == found_wrong.why else found_wrong._replace(why=why)
 
 
 @lru_cache(maxsize=4096)

@@ -470,16 +470,23 @@ def _several(text: str) -> tuple[str, ...] | None:
     """Fields of a label that lists them: `hidden size; layers; heads`, `Layers / Heads`."""
     bodies = [text, text.partition(":")[2]] if re.match(r"\s*[\w -]{1,12}:\s", text) else [text]
     for body in bodies:
-        for separator in (";", "/", ",", "&", "+", "×", "*", " x "):
+        for separator in (";", "/", ",", "&", "+", "×", "*", " x ", " and "):
             pieces = [piece for piece in body.split(separator) if piece.strip()]
-            fields = [
-                _symbols().get(piece.strip().lower()) or _field(normal(re.sub(r"\([^()]*\)", " ", piece))) for piece in pieces
-            ]
+            fields = [_piece(piece) for piece in pieces]
+            if len(pieces) > 1 and (not all(fields) or (fields[0] in WORDS and fields[-1] in NUMERIC)):
+                # "Query / KV heads": what the last one counts the others do too.
+                noun = normal(re.sub(r"\([^()]*\)", " ", pieces[-1])).rpartition(" ")[2]
+                told = [*(_piece(f"{piece} {noun}") for piece in pieces[:-1]), fields[-1]]
+                fields = told if all(told) and len(set(told)) == len(told) else fields
             if len(pieces) > 1 and all(fields):
                 first, *more = map(str, fields)
                 # "专家总数 / 激活": what stands behind experts is of them.
                 return (first, *(_role_of(first, normal(piece)) or field for field, piece in zip(more, pieces[1:], strict=True)))
     return None
+
+
+def _piece(text: str) -> str | None:
+    return _symbols().get(text.strip().lower()) or _field(normal(re.sub(r"\([^()]*\)", " ", text)))
 
 
 def _in_part(field: str, part: Part) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from archcalc.cards import names, vocabulary, words
 from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in
-from archcalc.cards.quantity import numbers
+from archcalc.cards.quantity import NOUGHTS, numbers, shape
 from archcalc.cards.vocabulary import mark
 
 MAX_TEXT = 600
@@ -96,7 +96,6 @@ _NAMES_LAYER = re.compile(r"(?i)\blayers?\s*$|\d\s*[–-]\s*$|\bgpu[-_ ]layers\W
 """Layer 0, layers 1–19, an engine's gpu_layers."""
 _LAYERS = re.compile(r"(?i)[-\s]*(?:layer|module|depth)")
 _MTP = re.compile(r"(?i)\bmtp\b")
-_DIGITS = str.maketrans("123456789", "0" * 9)
 _NEAR = 50
 """Characters around a number."""
 
@@ -106,17 +105,32 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
     only nouns that leave no doubt count."""
     if len(text) > MAX_TEXT:
         return
-    # Pages say the same of other numbers again and again.
-    shape = text.translate(_DIGITS)
+    found = _counts(shape(text), label, known)
+    values = {n.start: n for n in numbers(text)} if any(m.field in _LONG for m in found) else {}
+    for mention in found:
+        number = values.get(mention.start) if mention.field in _LONG else None
+        if number is None or number.printed * 10**number.scale >= _LEAST:
+            yield mention
+
+
+_LONG = frozenset({"context", "vocab", "window"})
+_LEAST = 512
+"""What is fewer tokens counts something else."""
+
+
+@lru_cache(maxsize=4096)
+def _counts(text: str, label: str, known: bool) -> tuple[Mention, ...]:
+    """What stands where in a text of a shape; of its numbers nothing but the place is known."""
+    out: list[Mention] = []
     last, stretched = 0, tuple[str, ...]()
     for number in numbers(text):
         start, end = number.start, number.after
-        nouns = _nouns(shape[end : end + _NEAR], shape[max(last, start - _NEAR) : start], known)
+        nouns = _nouns(text[end : end + _NEAR].translate(NOUGHTS), text[max(last, start - _NEAR) : start].translate(NOUGHTS), known)
         last = end
         if nouns.names_layer:
             continue
-        if nouns.counts_layers and mark("mtp").search(f"{label} {shape[max(0, start - _NEAR) : start]}"):
-            yield Mention("mtp_layers", start, end)
+        if nouns.counts_layers and mark("mtp").search(f"{label} {text[max(0, start - _NEAR) : start]}"):
+            out.append(Mention("mtp_layers", start, end))
             continue
         stretched = nouns.fields or (stretched if nouns.goes_on else ())  # from 4096 to 32768
         field = next(iter(stretched), "")
@@ -138,17 +152,14 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
             continue
         if field == "context" and mark("in-use").search(f"{label} {text}"):
             continue
-        if field in ("context", "vocab", "window") and number.printed * 10**number.scale < 512:
-            continue
         also = tuple(other for other in fields if other != field and NUMERIC[other] == NUMERIC[field])
         plainly = field == "total_params" and not mark("embedding").search(f"{label} {text}")
-        yield Mention(field, start, end, "", also, Quals(embedding="whole") if plainly else Quals())
+        out.append(Mention(field, start, end, "", also, Quals(embedding="whole") if plainly else Quals()))
     for match in _SHARED_HEADS.finditer(text):
-        yield Mention("heads", *match.span(1))
-        yield Mention("kv_heads", *match.span(2))
+        out += Mention("heads", *match.span(1)), Mention("kv_heads", *match.span(2))
     for match in _SIZES.finditer(text):
-        yield Mention("total_params", *match.span(1))
-        yield Mention("active_params", *match.span(2))
+        out += Mention("total_params", *match.span(1)), Mention("active_params", *match.span(2))
+    return tuple(out)
 
 
 _SHARED_HEADS = re.compile(r"(?i)\b(?:gqa|mqa|mha)\b\W{0,3}(\d+)\s*/\s*(\d+)\b")
@@ -189,28 +200,49 @@ _BYTES = re.compile(r"(?i)\d\s?[kmgt]i?b")
 
 
 def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool:
-    """Whether a sentence, or its clause around the figure, says it of one model that it names, in so many words: "Qwen3-8B has 36
-    layers"."""
+    """Whether a sentence, or its clause around the figure, says it of one model that it names, or of the model spoken of, in so many
+    words: "Qwen3-8B has 36 layers", "It has 36 layers"."""
+    if mention.field not in _OUTRIGHT:
+        return False
     start, end = _clause(text, mention.start, mention.end)
     if here := [name for name in said if start <= name.start and name.end <= end]:
         said, text = here, text[:end]
-    else:
+    elif said:
         start = 0
-    if len(said) != 1 or said[0].match.kind not in ("exact", "tuned") or mention.field not in _OUTRIGHT:
+    behind = _CLAUSE.split(text[mention.end :], maxsplit=1)[0]
+    if not said:
+        subject = mark("the-model").match(text, start)
+        if subject is None or subject.end() > mention.start:
+            return False
+        between, has = _after_subject(text, subject.end(), mention)
+    elif len(said) != 1 or said[0].match.kind not in ("exact", "tuned"):
         return False
-    name, behind = said[0], _CLAUSE.split(text[mention.end :], maxsplit=1)[0]
-    if name.end <= mention.start:
-        between = text[name.end : mention.start]
-        has = mark("takes" if NUMERIC[mention.field] == "bytes" else "has").match(between)
-        between = between[has.end() :] if has else between
+    elif (name := said[0]).end <= mention.start:
+        between, has = _after_subject(text, name.end, mention)
     else:
         between = text[start : mention.start]
-        has = _WITH.match(between) and _BEHIND.fullmatch(text, mention.end, name.start)
+        has = _WITH.match(between) is not None and _BEHIND.fullmatch(text, mention.end, name.start) is not None
     return (
-        has is not None
-        and _said_of_all(between.translate(_DIGITS), behind.translate(_DIGITS))
-        and not _of_part(text[start:].translate(_DIGITS))
+        has
+        and _said_of_all(between.translate(NOUGHTS), behind.translate(NOUGHTS))
+        and not _of_part(text[start:].translate(NOUGHTS))
     )
+
+
+def _after_subject(text: str, end: int, mention: Mention) -> tuple[str, bool]:
+    """What stands between a subject's verb and a figure, and whether there is such a verb."""
+    between = text[end : mention.start]
+    has = mark("takes" if NUMERIC[mention.field] == "bytes" else "has").match(between)
+    return between[has.end() :] if has else between, has is not None
+
+
+def is_share(text: str, mention: Mention) -> bool:
+    """Whether a sentence says a figure of one of several devices: "needs 40 GB per GPU"."""
+    start, end = _clause(text, mention.start, mention.end)
+    behind = text[mention.end : end]
+    if NUMERIC[mention.field] != "bytes":
+        behind = _SEPARATOR.split(behind, maxsplit=1)[0]  # "36 layers and 8 GPUs, 4 layers per GPU"
+    return any(mark("share").search(beside) for beside in (text[start : mention.start], behind))
 
 
 @lru_cache(maxsize=4096)
@@ -231,9 +263,14 @@ def _of_part(text: str) -> bool:
 
 def _clause(text: str, start: int, end: int) -> tuple[int, int]:
     """Where the clause around a figure begins and ends."""
-    first = max((cut.end() for cut in _CLAUSE.finditer(text, 0, start)), default=0)
-    last = _CLAUSE.search(text, end)
-    return first, last.start() if last else len(text)
+    cuts = _cuts(text)
+    first = max((cut for _, cut in cuts if cut <= start), default=0)
+    return first, next((cut for cut, _ in cuts if cut >= end), len(text))
+
+
+@lru_cache(maxsize=64)
+def _cuts(text: str) -> tuple[tuple[int, int], ...]:
+    return tuple(cut.span() for cut in _CLAUSE.finditer(text))
 
 
 _VERB = re.compile(r"(?<!\band )\b(?:has|have|had|contains?|uses?|features?|supports|activates|goes?|gets?|takes?|needs?)\b")
@@ -263,6 +300,10 @@ _WORDS = {"heads": "attention", "kv_heads": "attention", "context": "position"}
 def known_words(text: str, fields: set[str]) -> Iterator[Mention]:
     """The first known word of each kind that goes with figures said in the same text. `fields` are theirs."""
     for kind in dict.fromkeys(word for field, word in _WORDS.items() if field in fields):
-        hit = next((hit for hit in words.hits(kind, text) if not hit.negated and hit.word in _EXPLAINS), None)
-        if hit is not None:
+        if (hit := _explained(kind, text.translate(NOUGHTS))) is not None:
             yield Mention(kind, hit.start, hit.end, hit.word)
+
+
+@lru_cache(maxsize=4096)
+def _explained(kind: str, text: str) -> words.Hit | None:
+    return next((hit for hit in words.hits(kind, text) if not hit.negated and hit.word in _EXPLAINS), None)

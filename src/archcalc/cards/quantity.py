@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from archcalc.cards import vocabulary
@@ -80,7 +81,29 @@ class Number(NamedTuple):
 
 def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Number]:
     """Every number in a text, in order."""
-    for match in _NUMBER.finditer(text, start, len(text) if end is None else end):
+    stop = len(text) if end is None else end
+    # Where numbers stand does not depend on their digits: pages say the same of other ones again and again.
+    for one in _shaped(shape(text), start, stop):
+        digits = "".join(filter(str.isdecimal, text[one.start : one.end]))
+        yield one._replace(mantissa=int(digits), text=text[one.mantissa : one.after].strip())
+
+
+NOUGHTS = str.maketrans("123456789", "0" * 9)
+_POWER = re.compile(r"\d\s?[eE]\d")
+
+
+def shape(text: str) -> str:
+    """A text with all digits nought, unless some say a scale: 1e6."""
+    plain = text.translate(NOUGHTS)
+    maybe = "0e" in plain or "0 e" in plain or "0E" in plain or "0 E" in plain
+    return text if maybe and _POWER.search(plain) else plain
+
+
+@lru_cache(maxsize=8192)
+def _shaped(text: str, start: int, end: int) -> tuple[Number, ...]:
+    """The numbers of a text's shape, each with its place in the text as its mantissa."""
+    out = []
+    for match in _NUMBER.finditer(text, start, end):
         digits = match["digits"]
         word = (match["scale"] or "").lower()
         if word in _COMMA:
@@ -96,10 +119,13 @@ def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Numbe
         scale = SCALES.get(word, 0)
         bound = "+" if match["plus"] else (match["compare"] or "").strip()[:1]
         bound = {"≥": "+", "≤": "<"}.get(bound, bound)
-        yield Number(
-            int(whole + behind), len(behind), scale, unit, bound, match.start("digits"), match.end("digits"), match[0].strip(),
-            match.end(), match["scale"] or "",
+        out.append(
+            Number(
+                match.start(), len(behind), scale, unit, bound, match.start("digits"), match.end("digits"), "", match.end(),
+                match["scale"] or "",
+            )
         )  # fmt: skip
+    return tuple(out)
 
 
 def scales(number: Number, kind: Kind, unit: int = 0) -> list[tuple[int, str]]:

@@ -62,7 +62,8 @@ def write_page(r: CheckReport, out: TextIO, explain: bool) -> None:
 
     if known_width(out) is None:
         # A pipe: a line for each, which to lay out would take longer than to check.
-        out.writelines(f"{plain(line).rstrip()}\n" for line in _page(r, explain))
+        write = getattr(out, "write_raw", out.write)
+        write("".join([f"{plain(line).rstrip()}\n" for line in _page(r, explain)]))
         return
     from rich.text import Text
 

@@ -16,7 +16,9 @@ def plain(text: str) -> str:
     >>> plain("a\\x1b[31mb")
     'a\\\\u001b[31mb'
     """
-    return _CODES.sub(lambda match: f"\\u{ord(match[0]):04x}", text) if _CODES.search(text) else text
+    if text.isprintable() or not _CODES.search(text):
+        return text
+    return _CODES.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 class PlainText(TextIOWrapper):

@@ -44,7 +44,7 @@ EMPTY = re.compile(
 )
 
 
-YES = re.compile(r"(?i)\s*(?:(?:yes|true|y|sí|oui|ja|✓|✔️?|✅|☑️?|on|enabled|supported|√)(?![A-Za-z])|是|有)")
+YES = re.compile(r"(?i)\s*(?:(?:yes|true|y|sí|oui|ja|✓|✔️?|✅|☑️?|on(?! +[a-z])|enabled|supported|√)(?![A-Za-z])|是|有)")
 
 
 NO = re.compile(r"(?i)\s*(?:(?:no|none|false|n|non|nein|✗|✘|❌|✕|✖️?|×|off|disabled|not used|without|0)(?![A-Za-z0-9.])|否|无|不)")

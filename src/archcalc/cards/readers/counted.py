@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from archcalc.cards.labels import Label, parse
+from archcalc.cards.quantity import shape
 
 _COUNT = re.compile(
     r"(?:^|[,;(:]|\+|\b(?:with|and|has|of|are)\b)\s*(?:an? )?"
@@ -20,8 +22,17 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def counted(text: str, start: int = 0) -> Iterator[tuple[Label, int, int]]:
+def counted(text: str, start: int = 0) -> tuple[tuple[Label, int, int], ...]:
     """Each count in a text from `start` on: what it counts, and where the number stands."""
+    return _counted(shape(text), start)
+
+
+@lru_cache(maxsize=4096)
+def _counted(text: str, start: int) -> tuple[tuple[Label, int, int], ...]:
+    return tuple(_counts(text, start))
+
+
+def _counts(text: str, start: int) -> Iterator[tuple[Label, int, int]]:
     for match in _COUNT.finditer(text, start):
         if re.search(r"(?i)\bmtp\b|multi[- ]token prediction", text[max(0, match.start() - 50) : match.start()]):
             continue

@@ -37,11 +37,16 @@ def read_number(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         first = number
 
 
+_OPENED = re.compile(r"([^(（]*)[(（][^;,，、()（）]*")
+
+
 def read_context(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     found = [n for n in numbers(text) if not n.unit and n.scale < 9 and (n.scale or n.printed >= 128 or n.decimals == 3)]
     for i, number in enumerate(found):
         left = text[found[i - 1].after if i else 0 : number.start]
         right = text[number.after : found[i + 1].start if i + 1 < len(found) else len(text)]
+        if i + 1 < len(found) and (opened := _OPENED.fullmatch(right)):
+            right = opened[1]  # 32768 (131072 with YaRN): the brackets are the next one's
         clause = re.split(r"[;,/→+；，、]|->|\band\b", right, maxsplit=1)[0]
         before = re.split(r"[;,→；，、]|->", left)[-1]
         if re.search(r"(?i)generat|output|max new|answer|completion|image|patch|layers?|dim|theta|θ", clause) or re.search(

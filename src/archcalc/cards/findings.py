@@ -1,0 +1,167 @@
+"""A claim that was judged, where it stands, and what other claims say around it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal, NamedTuple, Protocol
+
+from archcalc.cards import truth
+from archcalc.cards.document import Table
+from archcalc.cards.judge import Judgement
+from archcalc.cards.labels import Label, Quals
+from archcalc.cards.layout import Slot
+from archcalc.cards.models import Model
+from archcalc.cards.readers.claim import Claim
+from archcalc.cards.resolve import Resolved
+from archcalc.report import Verdict
+
+Named = Literal["pinned", "outright", "loosely", "around"]
+
+
+class Owner(Protocol):
+    """Those whom a claim is about."""
+
+    resolved: Resolved
+    label: str
+    models: tuple[Model, ...]
+    who: tuple[str, ...]
+    nearly: dict[int, bool]
+    """Whether numbers are off by little, by the identity of the claim."""
+
+
+class Page(Protocol):
+    """What a file says around a claim."""
+
+    def source_line(self, line: int) -> str: ...
+    def labels(self, table: Table) -> str: ...
+    def named(self, slot: Slot, resolved: Resolved) -> Named: ...
+
+
+_NEARLY = 100
+"""A figure off by less than this part of it may be counted in another way."""
+
+
+class Finding:
+    """One claim, judged, and where it stands; what stands around it is looked up for those that are not right.
+
+    `table` is the number of `where`, the table or list, in the document; `name` and `text` are what the page calls the model and claims.
+    """
+
+    # Of a hundred thousand the slots alone are what a page of them takes.
+    __slots__ = (
+        "_named", "claim", "column", "judgement", "line", "name", "owner", "page", "shown", "slot", "table", "text", "verdict",
+        "where",
+    )  # fmt: skip
+
+    def __init__(
+        self, page: Page, slot: Slot, claim: Claim, owner: Owner, where: Table, table: int, line: int, column: int, name: str,
+        text: str, shown: Verdict, judgement: Judgement,
+    ) -> None:  # fmt: skip
+        self.page = page
+        self.slot = slot
+        self.claim = claim
+        self.owner = owner
+        self.where = where
+        self.table = table
+        self.line = line
+        self.column = column
+        self.name = name
+        self.text = text
+        self.shown = shown
+        self.judgement = judgement
+        # What a sentence says rightly confirms no alarm: it may be of something else.
+        self.verdict = "said" if where.kind == "prose" else shown
+        self._named: Named | None = None
+
+    @property
+    def cell(self) -> str:
+        """The cell's text."""
+        return self.slot.cell.text
+
+    @property
+    def heading(self) -> str:
+        """The label as written, empty where the claim has none."""
+        return self.slot.heading if self.slot.labelled else ""
+
+    @property
+    def label(self) -> Label:
+        """What the heading was read as."""
+        return self.slot.label
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """All models that it is of."""
+        return self.owner.models
+
+    @property
+    def listed(self) -> bool:
+        """Whether it stands in a list."""
+        return self.where.kind == "list"
+
+    @property
+    def strict(self) -> bool:
+        """Whether it stands in a generated section."""
+        return bool(self.where.context.begin)
+
+    @property
+    def block(self) -> str:
+        """All labels of its table or list."""
+        return self.page.labels(self.where)
+
+    @property
+    def around(self) -> str:
+        """The heading and caption that it stands under."""
+        return " ".join((*self.where.context.headings[-1:], self.where.context.caption))
+
+    @property
+    def line_text(self) -> str:
+        """Its line of the file."""
+        return self.page.source_line(self.line)
+
+    @property
+    def named(self) -> Named:
+        """How the model is named: `pinned` by a comment, a link or the caller, `outright` by a whole name, `loosely` by a name that
+        other releases go by too, or only `around` the claim. Keys of a tree are labels, and its model is stated as one."""
+        if self._named is None:
+            resolved = self.owner.resolved
+            self._named = "pinned" if resolved.pinned or self.where.kind == "tree" else self.page.named(self.slot, resolved)
+        return self._named
+
+    @property
+    def nearly(self) -> bool:
+        """Whether the number is off by little."""
+        found = self.owner.nearly.get(id(self.claim))
+        if found is None:
+            found = self.owner.nearly[id(self.claim)] = self._is_near()
+        return found
+
+    def values(self, field: str = "", quals: Quals | None = None) -> list[int | Fraction]:
+        """What is right of its field, or of another, for any of its models."""
+        asked = field or self.claim.field, self.claim.quals if quals is None else quals
+        return [value.value for model in self.models for value in truth.safely(model, *asked)]
+
+    def _is_near(self) -> bool:
+        number = self.claim.number
+        if number is None or len(self.models) != 1:
+            return False
+        claimed, below = number.mantissa * 10**number.scale, 10**number.decimals
+        values = [value * below for value in self.values()]
+        return any(v and abs(claimed * u - v) * _NEARLY < v for v in values for u in (1, 1000, 10**6, 10**9))
+
+
+class Near(NamedTuple):
+    """What other claims say around one: fields of the same model that are right and wrong, whether the column is right for others,
+    whether the same line states the field rightly already, and how many other models' figures in the column are nearly right."""
+
+    right: int
+    wrong: int
+    column: bool
+    said: bool
+    nearly: int = 0
+    claims: tuple[Claim, ...] = ()
+    """What is right around it of its model."""
+    varied: bool = False
+    """Whether its table has a model with several values of the field."""
+
+
+NOTHING = Near(0, 0, False, False)
