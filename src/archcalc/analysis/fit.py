@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.analysis.refusals import refuse_guess
 from archcalc.engines.budget import Budget, Serving, Term, budget
@@ -32,6 +32,7 @@ from archcalc.engines.weights import WeightOptions, kept
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.hardware import Device
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 from archcalc.units import format_bytes
 
 __all__ = ["Ask", "Candidate", "Fit", "Plans", "candidate", "judge", "largest", "max_context", "plans"]

@@ -6,7 +6,7 @@ Source: transformers 5.23, configuration_utils.py (the keys that every config ma
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
@@ -15,6 +15,7 @@ from archcalc.arch._inert import BUT, INERT, INERT_AT, INERT_READ_BY, PATTERN, s
 from archcalc.arch._within import CLASSES
 from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Encoder, Facts, Group, Outcome, Position, Stack, Status, Tensor
+from archcalc.records import NamedTuple
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""

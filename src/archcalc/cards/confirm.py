@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from archcalc.cards import truth, words
 from archcalc.cards.document import Table
@@ -24,6 +24,7 @@ from archcalc.cards.quantity import scales
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved
 from archcalc.cards.vocabulary import mark
+from archcalc.records import NamedTuple
 from archcalc.report import Verdict
 
 NEAR = 12

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc.cards import vocabulary
+from archcalc.records import NamedTuple
 
 Kind = Literal["count", "tokens", "int", "bytes", "share", "factor", "flops"]
 How = Literal["exact", "rounded", "zeros", "cut"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 
 class Version(NamedTuple):

@@ -11,9 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from archcalc.errors import UnsupportedError, UsageError
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.commands.flags import Read

@@ -16,12 +16,12 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from math import gcd
-from typing import NamedTuple
 
 from archcalc.engines.engine import DEFAULT, Server, server
 from archcalc.engines.weights import VOCAB_PADDING, Kept, WeightOptions, kept
 from archcalc.errors import UsageError
 from archcalc.model import Architecture, Part, Role
+from archcalc.records import NamedTuple
 
 
 class Placement(NamedTuple):

@@ -7,7 +7,6 @@ micro-batch in flight with the loss, or of a layer made again. Read in Megatron-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.allocator import Allocator
@@ -15,6 +14,7 @@ from archcalc.frameworks.megatron import layers as ml
 from archcalc.frameworks.megatron.arguments import Arguments, frequencies, layout, vocabulary
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
 from archcalc.hardware import Device
+from archcalc.records import NamedTuple
 
 MIB = 1 << 20
 MOST_LAYERS, MOST_EXPERTS = 10_000, 1 << 14
