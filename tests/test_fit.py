@@ -746,4 +746,6 @@ def test_a_search_that_is_cut_short_finds_what_the_whole_one_finds(
     monkeypatch.setattr(rules, "_roomy", lambda *_: True)
     whole = plans(model, ask)
     assert made._replace(model=whole.model) == whole
+    if server(engine).one_share:
+        assert len({f.budget.budget_bytes for f in (whole.best, *whole.others)}) == 1
     assert held == (whole.best.fits, None if whole.best.fits or whole.best.headroom_bytes < 0 else whole.best.start.limit)

@@ -374,9 +374,17 @@ def holds(architecture: Architecture, ask: Ask, model: Candidate) -> tuple[bool,
     """
     context = context_of(architecture, ask)
     judged: list[Fit] = []
+    # No placement has less on its fullest GPU than an even share of what one GPU would hold.
+    engine = server(ask.engine)
+    least = engine.weigh(model, Placement(), ask).tensor_bytes // ask.gpus.count if engine.one_share and not ask.gpus.others else 0
     for placement in sorted(placements(architecture, ask), key=lambda p: preference(p, ask.gpus.device)):
         try:
-            if not cannot(model, placement, ask) and _roomiest(model, placement, ask, context) is not None:
+            if cannot(model, placement, ask):
+                continue
+            if least and least > _largest_share(model, placement, ask, context)[0]:
+                return False, None
+            least = 0
+            if _roomiest(model, placement, ask, context) is not None:
                 fit = judge(model, placement, ask, context, ask.concurrency)
                 if fit.fits:
                     return True, None
@@ -396,14 +404,20 @@ def _roomiest(model: Candidate, placement: Placement, ask: Ask, context: int) ->
     weights = _weighed(model, placement, ask, context, ask.concurrency)
     if weights.bytes > max(device.visible_bytes for device in (ask.gpus.device, *ask.gpus.others)):
         return None
-    sequences = -(-ask.concurrency // placement.dp)
-    plan = budget_of(model, placement, weights, ask, context, sequences)
-    values = {name: value for s in server(ask.engine).settings(ask, plan) for name, value in s.values.items()}
-    if weights.bytes > max(plan.budget_bytes, int(values.get("utilization", 0) * plan.memory_bytes)):
+    most, values = _largest_share(model, placement, ask, context)
+    if weights.bytes > most:
         return None
     ask = ask._replace(**values)
-    plan = budget_of(model, placement, weights, ask, context, sequences, Taken(sequences=1))
+    plan = budget_of(model, placement, weights, ask, context, -(-ask.concurrency // placement.dp), Taken(sequences=1))
     return (ask, plan) if plan.kv_room_bytes >= 0 else None
+
+
+def _largest_share(model: Candidate, placement: Placement, ask: Ask, context: int) -> tuple[int, dict[str, Any]]:
+    """What the engine takes of the memory at most, and all its settings that leave more to the cache."""
+    weights = _weighed(model, placement, ask, context, ask.concurrency)
+    plan = budget_of(model, placement, weights, ask, context, -(-ask.concurrency // placement.dp))
+    values = {name: value for s in server(ask.engine).settings(ask, plan) for name, value in s.values.items()}
+    return max(plan.budget_bytes, int(values.get("utilization", 0) * plan.memory_bytes)), values
 
 
 def _roomy(model: Candidate, placement: Placement, ask: Ask, context: int) -> bool:
