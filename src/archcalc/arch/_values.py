@@ -97,9 +97,10 @@ def _numbers(node: Any, path: str, depth: int) -> Iterator[tuple[str, str, int]]
     for key, value in node.items():
         name, below = str(key), f"{path}.{key}" if path else str(key)
         for item in value if isinstance(value, list) else (value,):
-            if isinstance(item, int) and not isinstance(item, bool):
-                yield below, name, item
-            elif isinstance(item, Mapping):
+            if isinstance(item, int):
+                if not isinstance(item, bool):
+                    yield below, name, item
+            elif item is not None and not isinstance(item, (str, float)) and isinstance(item, Mapping):
                 yield from _numbers(item, below, depth + 1)
 
 
