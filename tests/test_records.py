@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import dataclasses
 import pickle
 import typing
 from pathlib import Path
@@ -106,3 +107,61 @@ def test_all_records_are_made_here() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) and node.module == "typing" else []
             assert "NamedTuple" not in names, path
+
+
+@dataclasses.dataclass(frozen=True)
+class TheirBase:
+    a: int
+    b: str = "x"
+
+
+@dataclasses.dataclass(frozen=True)
+class Their(TheirBase):
+    b: str = "y"
+    c: int = 3
+
+
+class OurBase(records.Frozen):
+    a: int
+    b: str = "x"
+
+
+class Our(OurBase):
+    b: str = "y"
+    c: int = 3
+
+
+CALLS: list[typing.Callable[[typing.Any, typing.Any], object]] = [
+    lambda cls, base: cls(1),
+    lambda cls, base: cls(1, "z", 4),
+    lambda cls, base: cls(1, c=5),
+    lambda cls, base: (cls(1) == cls(a=1), cls(1) == cls(2), base(1, "y") == cls(1), len({cls(1), cls(1), cls(2)})),
+    lambda cls, base: isinstance(cls(1), base),
+    lambda cls, base: copy.deepcopy(cls(1)),
+    lambda cls, base: pickle.loads(pickle.dumps(cls(1))),
+]
+
+
+@pytest.mark.parametrize("ask", CALLS)
+def test_frozen_is_as_a_dataclass(ask: typing.Callable[[typing.Any, typing.Any], object]) -> None:
+    assert repr(ask(Our, OurBase)) == repr(ask(Their, TheirBase)).replace("Their", "Our")
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda cls: cls(),
+        lambda cls: cls(1, d=2),
+        lambda cls: cls(1, a=2),
+        lambda cls: cls(1, "a", 3, 4),
+        lambda cls: setattr(cls(1), "a", 2),
+    ],
+)
+def test_frozen_refuses_what_a_dataclass_refuses(ask: typing.Callable[[typing.Any], object]) -> None:
+    for cls in (Our, Their):
+        with pytest.raises((TypeError, AttributeError)):
+            ask(cls)
+
+
+def test_frozen_with_other_values() -> None:
+    assert Our(1).replace(c=9) == Our(1, "y", 9)

@@ -8,8 +8,17 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, ClassVar
     from typing import NamedTuple as NamedTuple  # noqa: PLC0414
+
+    from typing_extensions import Self
+    from typing_extensions import dataclass_transform as dataclass_transform  # noqa: PLC0414
 else:
+
+    def dataclass_transform(**_):
+        """Only type checkers need it."""
+        return lambda cls: cls
+
     from _collections import _tuplegetter
 
     class _Made(type):
@@ -60,3 +69,43 @@ else:
             return tuple(self)
 
     NamedTuple = type.__new__(_Made, "NamedTuple", (), {})
+
+
+@dataclass_transform(frozen_default=True)
+class Frozen:
+    """A frozen dataclass whose methods are not compiled anew for each class: the annotations of a subclass are its fields, behind those of
+    its base, and what stands in the class is their defaults."""
+
+    _fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        cls._fields = (*cls._fields, *(name for name in cls.__annotations__ if name not in cls._fields))
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        fields, own = self._fields, self.__dict__
+        own.update(zip(fields, values, strict=False))
+        wrong = [name for name in named if name in own or name not in fields]
+        own.update(named)
+        missing = [name for name in fields[len(values) :] if name not in own and not hasattr(type(self), name)]
+        if wrong or missing or len(values) > len(fields):
+            raise TypeError(f"{type(self).__name__}({', '.join(fields)}): wrong {wrong}, missing {missing}, {len(values)} in order")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{type(self).__name__}.{name} cannot be set")
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, name) for name in self._fields)
+
+    def replace(self, **changes: Any) -> Self:
+        """The same with other values of some fields."""
+        return type(self)(**{**self.__dict__, **changes})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Frozen) and type(other) is type(self) and other._values() == self._values()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._values()))
+
+    def __repr__(self) -> str:
+        shown = (f"{name}={value!r}" for name, value in zip(self._fields, self._values(), strict=True))
+        return f"{type(self).__name__}({', '.join(shown)})"
