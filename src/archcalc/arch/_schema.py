@@ -457,7 +457,7 @@ def overrides(layers: Mapping[int, Mapping[str, Any]] | None, *known: str) -> Ma
 
 _SCALINGS = {
     "yarn": "YaRN", "longrope": "LongRoPE", "su": "LongRoPE", "llama3": "Llama 3 scaling", "linear": "linear scaling",
-    "dynamic": "dynamic NTK", "ntk": "NTK", "mrope": "M-RoPE", "proportional": "proportional",
+    "dynamic": "dynamic NTK", "ntk": "NTK", "mrope": "M-RoPE",
 }  # fmt: skip
 
 
