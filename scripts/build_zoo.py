@@ -1,7 +1,8 @@
 """Rebuild the data of the bundled models.
 
     python scripts/build_zoo.py --configs FOLDER   copy each config from FOLDER/<repo>/config.json
-    python scripts/build_zoo.py --specs            parse each bundled config and write its normalized spec
+    python scripts/build_zoo.py --specs            parse each bundled config and write its normalized spec, with what its weights take
+                                                   once loaded: again after each change to a rule of the default engine
 
 FOLDER/ORIGIN.tsv, where there is one, says where each config came from: repository, tab, origin.
 
@@ -93,7 +94,9 @@ def origin(text: str, row: dict[str, Any]) -> tuple[str, str | None]:
 def write_specs(index: list[dict[str, Any]]) -> None:
     """Parse every bundled config that an adapter reads."""
     from archcalc import arch, zoo
+    from archcalc.analysis.sizes import sizes
     from archcalc.errors import ArchcalcError
+    from archcalc.report import to_plain
     from archcalc.zoo import _spec
 
     target = ZOO / "specs"
@@ -111,9 +114,11 @@ def write_specs(index: list[dict[str, Any]]) -> None:
         if architecture is None:
             missing.append(f"{row['name']}: no adapter for {config.get('model_type')!r}")
             continue
-        text = _spec.dump(architecture)
-        if _spec.load(text) != architecture:
+        data = _spec.dump(architecture)
+        if _spec.load(json.loads(json.dumps(data))) != architecture:
             sys.exit(f"{row['name']}: the spec does not come back as it was written")
+        data["loaded"] = [to_plain(size) for size in sizes(architecture._replace(use=row.get("use") or architecture.use))]
+        text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
         (target / f"{row['name']}.json").write_text(text + "\n", encoding="utf-8")
     print(f"{len(index) - len(missing)} of {len(index)} specs written")
     for line in missing:

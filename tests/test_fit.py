@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcalc import hardware, zoo
+from archcalc.analysis import fit as rules
 from archcalc.analysis.fit import Ask, Plans, max_context, plans
 from archcalc.analysis.verdict import fit_report
 from archcalc.arch import parse
@@ -720,3 +721,31 @@ def test_as_published_names_the_publisher_s_own_format(cli: Run) -> None:
     """DeepSeek-R1's config.json says fp8; bf16 is what llama.cpp's converter makes of it."""
     found = json.loads(cli("fit", "deepseek-r1", "--gpu", "m3-ultra-512gb", "--format", "json").stdout)
     assert "as published (fp8, which llama.cpp holds in bf16 here)" in found["verdict"]
+
+
+CORNERS = [
+    # Too large for any split, for all but the widest, and close to the edge of each machine.
+    ("deepseek-v3", "vllm", "16x4090", "w4a16"), ("deepseek-v3", "vllm", "8xh100", None), ("deepseek-v3", "sglang", "16xh100", None),
+    ("gpt-oss-120b", "vllm", "4x4090", None), ("gpt-oss-120b", "sglang", "h100", None), ("qwen3-next-80b-a3b", "vllm", "2xh100", None),
+    ("nemotron-h-56b", "vllm", "2xh100", None), ("llama-3.1-70b", "vllm", "2xh100", None),
+    ("llama-3.1-70b", "llama.cpp", "2x4090", "q4_k_m"),
+    ("mixtral-8x7b", "sglang", "4x4090", "fp8"), ("qwen3-30b-a3b", "transformers", "2x4090", None), ("gemma-3-27b", "vllm", "2x4090", None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "engine", "gpus", "quant"), CORNERS)
+@pytest.mark.parametrize("concurrency", [1, 32])
+def test_a_search_that_is_cut_short_finds_what_the_whole_one_finds(
+    name: str, engine: str, gpus: str, quant: str | None, concurrency: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = architecture(name)
+    context = min(8192, model.longest or 8192)
+    ask = Ask(hardware.parse_spec(gpus), engine, context, concurrency=concurrency, quant=quant)
+    made = plans(model, ask)
+    held = rules.holds(model, ask, rules.candidate(model, ask))
+    monkeypatch.setattr(rules, "_roomy", lambda *_: True)
+    whole = plans(model, ask)
+    assert made._replace(model=whole.model) == whole
+    if server(engine).one_share:
+        assert len({f.budget.budget_bytes for f in (whole.best, *whole.others)}) == 1
+    assert held == (whole.best.fits, None if whole.best.fits or whole.best.headroom_bytes < 0 else whole.best.start.limit)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archcalc._watch import THREAD, Watch, within
 from archcalc.errors import ArchcalcError, FormatError, HubError, OfflineError, SourceNotFoundError, UnsupportedError
 from archcalc.formats.headers import MAX_HEADER
 from archcalc.jsonfile import MAX_BYTES
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.formats.headers import Header

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError, UsageError
+from archcalc.records import NamedTuple
 from archcalc.report import SourceInfo
 
 if TYPE_CHECKING:

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+from archcalc.records import NamedTuple
 
 Part = Literal["embedding", "decoder", "head", "mtp", "vision", "audio", "other"]
 Role = Literal["embedding", "attention", "mlp", "experts", "shared_experts", "router", "norm", "head", "other"]

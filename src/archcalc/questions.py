@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union, cast
+from typing import TYPE_CHECKING, Any, Literal, Union, cast
 
 from archcalc import api, report
 from archcalc.api import check_set
 from archcalc.errors import UsageError
 from archcalc.loader import Given, Kept, Loaded
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from typing import TypeAlias

@@ -7,16 +7,9 @@ Bytes and tokens are named in the key; counts are integers; what does not apply 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-if TYPE_CHECKING:
-    from typing_extensions import dataclass_transform
-else:
-
-    def dataclass_transform(**_: Any) -> Any:
-        """Only type checkers need it."""
-        return lambda cls: cls
-
+from archcalc.records import dataclass_transform
 
 SCHEMA_VERSION = 1
 

@@ -17,12 +17,12 @@ from functools import lru_cache
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from archcalc import __version__, units, zoo
 from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError
 from archcalc.loader import Loaded, load, read
+from archcalc.records import NamedTuple
 from archcalc.render import html
 from archcalc.report import SourceInfo
 

@@ -10,10 +10,11 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from archcalc.errors import FormatError, OfflineError, SourceError, SourceNotFoundError, UnsupportedError, UsageError
 from archcalc.jsonfile import MAX_BYTES, DuplicateKeyError, checked, read_json, too_large
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.formats.headers import Header

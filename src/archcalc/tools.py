@@ -7,10 +7,11 @@ its output schema is what `archcalc schema` prints. Nothing is written: tools re
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archcalc import __version__, questions, report
 from archcalc.errors import ArchcalcError, UsageError
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server

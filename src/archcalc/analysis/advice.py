@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from archcalc import hardware, units
 from archcalc.analysis.fit import SHORTEST, Ask, Fit, Plans, largest, max_context, plans
@@ -12,6 +11,7 @@ from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.model import Architecture
 from archcalc.quant import canonical
+from archcalc.records import NamedTuple
 
 _MOST_GPUS = 64
 

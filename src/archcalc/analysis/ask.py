@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
 
 from archcalc.commands import environment
 from archcalc.commands.change import PYTHON, VISIBLE, written
@@ -15,6 +14,7 @@ from archcalc.commands.words import NAMES, Command
 from archcalc.engines.asked import Asked, FlagsRead
 from archcalc.engines.engine import server
 from archcalc.errors import ArchcalcError, UsageError
+from archcalc.records import NamedTuple
 
 ENGINES = {"vllm": "vllm", "sglang": "sglang", "llama.cpp": "llama.cpp", "ollama": "llama.cpp", "mlx": "mlx"}
 """Whose rules hold for each kind of command."""

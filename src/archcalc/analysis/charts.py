@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from archcalc import hardware, units
 from archcalc.analysis import roofline
@@ -12,6 +12,7 @@ from archcalc.analysis.params import components
 from archcalc.errors import UsageError
 from archcalc.figures import memory
 from archcalc.loader import Loaded
+from archcalc.records import NamedTuple
 from archcalc.report import PlotPoint
 
 if TYPE_CHECKING:

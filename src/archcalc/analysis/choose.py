@@ -7,13 +7,13 @@ longest that some plan holds, in whole k.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from archcalc.analysis.fit import Ask, Candidate, Plans, max_context, plans
 from archcalc.engines.engine import DEFAULT, LOCAL, chosen_for, server
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 LEAST = 4096
 """Tokens below which a context that was not asked for is of no use: a page of a document and an answer. A choice of ours; a model whose

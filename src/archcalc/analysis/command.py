@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from typing import NamedTuple
 
 from archcalc import units
 from archcalc.analysis.fit import Ask, Plans
@@ -17,6 +16,7 @@ from archcalc.engines._command import TORCH
 from archcalc.engines.engine import server
 from archcalc.engines.plan import Command, Named
 from archcalc.loader import Loaded
+from archcalc.records import NamedTuple
 
 
 class _Loads(NamedTuple):

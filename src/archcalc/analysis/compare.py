@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import gcd
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from archcalc import report, units
 from archcalc.analysis.inspect import inspect
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.figures import memory
 from archcalc.loader import Loaded
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.analysis.speed.plan import Wanted

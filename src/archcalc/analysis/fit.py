@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.analysis.refusals import refuse_guess
 from archcalc.engines.budget import Budget, Serving, Term, budget
@@ -32,6 +32,7 @@ from archcalc.engines.weights import WeightOptions, kept
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.hardware import Device
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 from archcalc.units import format_bytes
 
 __all__ = ["Ask", "Candidate", "Fit", "Plans", "candidate", "judge", "largest", "max_context", "plans"]
@@ -290,13 +291,7 @@ def _no_kernels(model: Candidate, ask: Ask) -> str | None:
 
 def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concurrency: int) -> Fit:
     """One placement. Raises what the engine's rules raise."""
-    # Where layers and their caches lie apart, another GPU is the fullest at another length.
-    apart = server(ask.engine).by_layers and ask.gpus.count > 1
-    weights = None if apart else model.weights.get(placement)
-    if weights is None:
-        asked = ask._replace(context_tokens=context, concurrency=concurrency) if apart else ask
-        weights = server(ask.engine).weigh(model, placement, asked)
-        weights = model.weights[placement] = weights._replace(loading_bytes=_loading(model, placement, ask))
+    weights = _weighed(model, placement, ask, context, concurrency)
     sequences = -(-concurrency // placement.dp)
     plan, pooled, start, taken = settle(model, placement, weights, ask, context, sequences)
     pooled, taken = server(ask.engine).divides(ask, placement, pooled, plan.kv_room_bytes, context, sequences, taken)
@@ -326,6 +321,18 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     return made._replace(start=Start(False, f"{lies}, and it has {format_bytes(made.loadable_bytes)}", None))
 
 
+def _weighed(model: Candidate, placement: Placement, ask: Ask, context: int, concurrency: int) -> RankWeights:
+    """The weights of a placement, made once for a candidate."""
+    # Where layers and their caches lie apart, another GPU is the fullest at another length.
+    apart = server(ask.engine).by_layers and ask.gpus.count > 1
+    weights = None if apart else model.weights.get(placement)
+    if weights is None:
+        asked = ask._replace(context_tokens=context, concurrency=concurrency) if apart else ask
+        weights = server(ask.engine).weigh(model, placement, asked)
+        weights = model.weights[placement] = weights._replace(loading_bytes=_loading(model, placement, ask))
+    return weights
+
+
 def _loading(model: Candidate, placement: Placement, ask: Ask) -> int:
     """What lies on the fullest GPU before the weights are quantized, where the engine first loads all of them."""
     from archcalc.quant import canonical
@@ -351,22 +358,94 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     given, fitted = ask.own, server(ask.engine).fitted(model, ask)
     if fitted is not ask:
         ask, context = fitted, context_of(architecture, fitted)
-    found = _fewer(model, ask, context, alternatives)
-    if ask.own is None and all(f.budget.kv_room_bytes <= 0 for f in (found.best, *found.others)):
-        for settings in _could_be_set(ask, found):
-            tried = _fewer(model, found._replace(sequences=ask.sequences, settings=settings).asked(ask), context, alternatives)
-            if tried.best.fits:
-                found = tried._replace(settings=settings)
-                break
+    found = _plans(model, ask, context, alternatives)
+    if ask.own is None and not found.best.fits:
+        found = _could_be_chosen(model, ask, context, alternatives, found)
     if fitted.own is not None and fitted.own is not given:
         found = found._replace(own=fitted.own, context_tokens=fitted.context_tokens)
     return found._replace(others=found.others[:alternatives])
 
 
-def _fewer(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans:
+def holds(architecture: Architecture, ask: Ask, model: Candidate) -> tuple[bool, str | None]:
+    """Whether one of `plans` fits, and the limit that stops the best where the memory suffices and none does. Raises what `plans` does.
+
+    The same answer without the best: placements that have room are judged until one fits, and most of those without need no more than
+    their weights.
+    """
+    context = context_of(architecture, ask)
+    judged: list[Fit] = []
+    # No placement has less on its fullest GPU than an even share of what one GPU would hold.
+    engine = server(ask.engine)
+    least = engine.weigh(model, Placement(), ask).tensor_bytes // ask.gpus.count if engine.one_share and not ask.gpus.others else 0
+    for placement in sorted(placements(architecture, ask), key=lambda p: preference(p, ask.gpus.device)):
+        try:
+            if cannot(model, placement, ask):
+                continue
+            if least and least > _largest_share(model, placement, ask, context)[0]:
+                return False, None
+            least = 0
+            if _roomiest(model, placement, ask, context) is not None:
+                fit = judge(model, placement, ask, context, ask.concurrency)
+                if fit.fits:
+                    return True, None
+                judged.append(fit)
+        except ArchcalcError:
+            continue
+    if any(_roomy(model, f.placement, ask, context) for f in judged):
+        best = plans(architecture, ask, 0, model).best
+        return best.fits, best.start.limit if best.headroom_bytes >= 0 else None
+    return False, None
+
+
+def _roomiest(model: Candidate, placement: Placement, ask: Ask, context: int) -> tuple[Ask, Budget] | None:
+    """The budget that a placement leaves most room in, and what asks for it: one sequence at once with all the engine's settings. Memory
+    grows with each sequence, and every setting leaves more of it, so no plan of the placement fits where this has none: then it is None.
+    """
+    weights = _weighed(model, placement, ask, context, ask.concurrency)
+    if weights.bytes > max(device.visible_bytes for device in (ask.gpus.device, *ask.gpus.others)):
+        return None
+    most, values = _largest_share(model, placement, ask, context)
+    if weights.bytes > most:
+        return None
+    ask = ask._replace(**values)
+    plan = budget_of(model, placement, weights, ask, context, -(-ask.concurrency // placement.dp), Taken(sequences=1))
+    return (ask, plan) if plan.kv_room_bytes >= 0 else None
+
+
+def _largest_share(model: Candidate, placement: Placement, ask: Ask, context: int) -> tuple[int, dict[str, Any]]:
+    """What the engine takes of the memory at most, and all its settings that leave more to the cache."""
+    weights = _weighed(model, placement, ask, context, ask.concurrency)
+    plan = budget_of(model, placement, weights, ask, context, -(-ask.concurrency // placement.dp))
+    values = {name: value for s in server(ask.engine).settings(ask, plan) for name, value in s.values.items()}
+    return max(plan.budget_bytes, int(values.get("utilization", 0) * plan.memory_bytes)), values
+
+
+def _roomy(model: Candidate, placement: Placement, ask: Ask, context: int) -> bool:
+    """Whether the roomiest budget of a placement takes the cache asked for."""
+    found = _roomiest(model, placement, ask, context)
+    if found is None:
+        return False
+    needed = pooled_of(model, placement, *found).needed(context, -(-ask.concurrency // placement.dp))
+    return needed <= found[1].kv_room_bytes
+
+
+def _could_be_chosen(model: Candidate, ask: Ask, context: int, alternatives: int, found: Plans) -> Plans:
+    """Where none fits as an engine runs by itself: those with as few sequences at once, or with such settings, as make one fit."""
+    if not any(_roomy(model, f.placement, ask, context) for f in (found.best, *found.others)):
+        return found
+    found = _fewer(model, ask, context, alternatives, found)
+    if all(f.budget.kv_room_bytes <= 0 for f in (found.best, *found.others)):
+        for settings in _could_be_set(ask, found):
+            asked = found._replace(sequences=ask.sequences, settings=settings).asked(ask)
+            tried = _fewer(model, asked, context, alternatives, _plans(model, asked, context, alternatives))
+            if tried.best.fits:
+                return tried._replace(settings=settings)
+    return found
+
+
+def _fewer(model: Candidate, ask: Ask, context: int, alternatives: int, found: Plans) -> Plans:
     """The placements with the sequences that are asked for or the engine's default, or with as many fewer as makes one fit."""
-    found = _plans(model, ask, context, alternatives)
-    if ask.sequences is None and ask.own is None and not found.best.fits and _light(found):
+    if ask.sequences is None and not found.best.fits and _light(found):
         for n in server(ask.engine).fewer_sequences:
             fewer = _plans(model, ask._replace(sequences=n), context, alternatives)
             if fewer.best.fits:

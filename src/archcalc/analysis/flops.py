@@ -7,9 +7,8 @@ visible token (same source, table 1; Chowdhery et al. 2022, arXiv:2204.02311, ap
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 
 class TokenFlops(NamedTuple):

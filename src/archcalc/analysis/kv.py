@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc import report, units
 from archcalc.analysis.refusals import refuse_headers, refuse_part
@@ -13,6 +13,7 @@ from archcalc.engines.engine import check_engine, engine, names, server
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 Options = Mapping[str, Any]
 """What the user asked of engines, by the names of `Engine.options`; absent is the engine's own default."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.zoo import Entry

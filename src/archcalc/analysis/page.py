@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc import hardware
 from archcalc.analysis import fit, verdict
@@ -25,6 +25,7 @@ from archcalc.errors import ArchcalcError
 from archcalc.figures import memory
 from archcalc.hardware import Device, GpuSpec
 from archcalc.loader import Loaded
+from archcalc.records import NamedTuple
 
 ENGINE = DEFAULT
 """Whose plans the page makes: its pool is linear."""

@@ -5,9 +5,8 @@ Source: Williams et al. 2009, "Roofline: an insightful visual performance model"
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.hardware import Device, Tflops
+from archcalc.records import NamedTuple
 
 _SIXTEEN = ("bf16", "fp16")
 # What a format is computed in, best first: weights of fewer bits than the matrix units take are widened before the product.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
@@ -23,6 +23,7 @@ from archcalc.errors import UsageError
 from archcalc.figures.checkpoint import base_dtype
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 
 def fit_report(

@@ -196,7 +196,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None
     # What a tool is told of the model is no part of it.
-    nested = [value for key, value in config.items() if isinstance(value, Mapping) and not _inert.ignored(key)]
+    nested = (value for key, value in config.items() if isinstance(value, Mapping) and not _inert.ignored(key))
     notes = (*architecture.notes, *_schema.left_out(schema, architecture.facts), *_schema.passed_over(schema))
     if lowered.moved and lowered.mixed:
         notes = (*notes, f"read as {lowered.into}'s, though stated outside it: {', '.join(lowered.moved)}")
@@ -208,7 +208,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     architecture = architecture._replace(
         notes=notes,
         stacks=_named(architecture),
-        dtype=architecture.dtype or _schema.stored_dtype(config, *nested),
+        dtype=architecture.dtype or _schema.stored_dtype(config) or _schema.stored_dtype(*nested),
         quantization=stated(config),
         rotary=_rotary.tables(config, architecture.facts),
         stretched=_rotary.stretched(config, architecture.facts),

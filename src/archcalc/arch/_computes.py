@@ -3,8 +3,6 @@
 Blocks yield what most types do; a type sets the odd knob in its own file.
 """
 
-from typing import NamedTuple
-
 from archcalc.model import (
     Architecture,
     Bare,
@@ -23,6 +21,7 @@ from archcalc.model import (
     Tensor,
     Widened,
 )  # fmt: skip
+from archcalc.records import NamedTuple
 
 
 class Computes(NamedTuple):

@@ -3,14 +3,13 @@
 Source: transformers 5.23, models/dots3_note/configuration_dots3_note.py (`Dots3NoteTextConfig`: defaults, `layer_types`).
 """
 
-from typing import NamedTuple
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch._alternating import FULL, INDEXED, SLIDING, known_kinds, sparse_layers
 from archcalc.arch._mla import LatentSchema
 from archcalc.arch._schema import Count, Flag, Layers, Size, Tokens, overrides, per_layer
 from archcalc.errors import ConfigError
+from archcalc.records import NamedTuple
 
 
 class Dims(NamedTuple):

@@ -175,7 +175,7 @@ def _by_type(text: Mapping[str, Any], name: str, what: str, others: tuple[str, .
 def _dropped(config: Mapping[str, Any], read: set[str]) -> Iterator[str]:
     """The keys that were not read and could change a figure. False says that there is none of what a key names."""
     for key, value in config.items():
-        if key in read or key in _inert.INERT or _inert.PATTERN.search(key) or value is False or _inert.says_nothing(value):
+        if key in read or key in _inert.INERT or _inert.of_a_kind(key) or value is False or _inert.says_nothing(value):
             continue
         yield key
 

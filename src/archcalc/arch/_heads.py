@@ -10,12 +10,13 @@ Source: transformers 5.24, modeling_layers.py (`GenericForSequenceClassification
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Group, Tensor
+from archcalc.records import NamedTuple
 
 Task = Literal[
     "", "bare", "sequence", "token", "questions", "simple questions", "reward", "process reward", "choice", "double", "next",

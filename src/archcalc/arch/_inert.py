@@ -78,13 +78,18 @@ _KINDS = (
     r"(^|_)model_name(_or_path)?$|^exporter$|^(mlx|export|onnx|torch|framework|library|checkpoint|format|schema|release)_version$"
     r"|(^|_)(license|authors?|urls?|description|created|created_at|comments?|citation|homepage)$",
 )
-PATTERN = re.compile("|".join(_KINDS))
+_PATTERN = "|".join(_KINDS)
 INERT = _REFERENCE | _OTHERS
 
 
 def ignored(key: str) -> bool:
     """Whether no figure follows from a key of this name."""
-    return key in INERT or PATTERN.search(key) is not None
+    return key in INERT or of_a_kind(key)
+
+
+def of_a_kind(key: str) -> bool:
+    """Whether the name itself says that no figure follows from the key. Made when it is asked first: few configs ask."""
+    return re.search(_PATTERN, key) is not None
 
 
 INERT_AT = {"moe_layer_freq": 1}

@@ -4,7 +4,6 @@ Source: transformers 5.23, models/inkling/modeling_inkling.py and configuration_
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field
@@ -17,6 +16,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.relative import RelativeAttention
 from archcalc.errors import UnsupportedError
 from archcalc.model import Facts, Moe, Position, Shard, Step, Tensor
+from archcalc.records import Frozen
 
 HYBRID_SLIDING = "hybrid_sliding"
 # What both generations' checkpoints call a layer's parts.
@@ -44,8 +44,7 @@ RENAMES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SinkExperts:
+class SinkExperts(Frozen):
     """Experts among which the router weighs the shared ones too, with a learned scale."""
 
     moe: MixtureOfExperts

@@ -10,13 +10,14 @@ dicts"), and of Step3p7Config and LlavaConfig, which take the defaults.
 
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from pydantic import AliasChoices
 
 from archcalc.arch._schema import BASE, ConfigSchema, Nested
 from archcalc.errors import ConfigError
 from archcalc.model import TextModel
+from archcalc.records import NamedTuple
 
 LANGUAGE = ("text_config", "llm_config", "language_config", "llm_cfg", "thinker_config", "vlm_config")
 """The fields that hold a composite's text model."""

@@ -7,7 +7,7 @@ layers/quantization/ (awq.py, gptq.py, fp8.py, compressed_tensors/); published c
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from archcalc.arch._inert import PATTERN, says_nothing
+from archcalc.arch._inert import of_a_kind, says_nothing
 from archcalc.quant import is_closed
 
 _ROPE = frozenset(
@@ -80,4 +80,4 @@ def _rope(value: Mapping[str, Any], place: str) -> Iterator[str]:
 
 
 def _says(name: str, value: Any) -> bool:
-    return not says_nothing(value) and not PATTERN.search(name)
+    return not says_nothing(value) and not of_a_kind(name)

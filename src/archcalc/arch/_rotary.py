@@ -52,7 +52,7 @@ def stretched(config: Mapping[str, Any], facts: Facts) -> int | None:
 def text_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The config of the text model, which may be nested."""
     for key, value in config.items():
-        if isinstance(value, Mapping) and key in ("text_config", "llm_config", "language_config", "thinker_config", "decoder"):
+        if key in ("text_config", "llm_config", "language_config", "thinker_config", "decoder") and isinstance(value, Mapping):
             return text_of(value)
     return config
 

@@ -6,15 +6,16 @@ Source: transformers 5.23, configuration_utils.py (the keys that every config ma
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, model_validator
 
 from archcalc.arch._computes import USUAL, Computes
-from archcalc.arch._inert import BUT, INERT, INERT_AT, INERT_READ_BY, PATTERN, says_nothing
+from archcalc.arch._inert import BUT, INERT, INERT_AT, INERT_READ_BY, of_a_kind, says_nothing
 from archcalc.arch._within import CLASSES
 from archcalc.errors import ConfigError, UnsupportedError, json_text
 from archcalc.model import Architecture, Encoder, Facts, Group, Outcome, Position, Stack, Status, Tensor
+from archcalc.records import NamedTuple
 
 Size = Annotated[int, Field(strict=True, ge=1, le=2**28)]
 """A width or count that must be there: 1 to 2^28, far beyond any model, so that an absurd number is an error."""
@@ -292,9 +293,7 @@ def validate(schema: type[S], config: Mapping[str, Any], where: str = "") -> S:
 
 
 # What pydantic puts into a path for the branch of a union that it tried: no key of the config.
-_BRANCH = re.compile(
-    r"(function-|constrained-|is-instance\[|list\[|tuple\[|dict\[|literal\[|nullable\[|(int|str|bool|float|none)$)"
-)
+_BRANCH = r"(function-|constrained-|is-instance\[|list\[|tuple\[|dict\[|literal\[|nullable\[|(int|str|bool|float|none)$)"
 _KINDS = (
     (r"a valid (dictionary|dict)( or instance of \w+)?", "an object"),
     (r"a valid (list|tuple)", "a list"),
@@ -305,7 +304,7 @@ _KINDS = (
 def _config_error(error: ValidationError, where: str) -> ConfigError:
     problems = error.errors(include_url=False)
     first = problems[0]
-    path = ".".join([*([where] if where else []), *(str(p) for p in first["loc"] if not _BRANCH.match(str(p)))])
+    path = ".".join([*([where] if where else []), *(str(p) for p in first["loc"] if not re.match(_BRANCH, str(p)))])
     more = f" ({len(problems) - 1} more like it)" if len(problems) > 1 else ""
     if first["type"] == "missing":
         return ConfigError(f"{path} is missing{more}", f'add "{path}" to the config, or give it with --set {path}=VALUE', path)
@@ -337,7 +336,7 @@ def unmodelled(schema: ConfigSchema, where: str = "") -> Iterator[str]:
     lost = {*stray(schema), *_contested(schema)}
     for key, value in (schema.model_extra or {}).items():
         told = key in type(schema).told_keys or value not in BUT.get(key, ())
-        if key in lost or not told or (key not in known and not says_nothing(value) and not PATTERN.search(key)):
+        if key in lost or not told or (key not in known and not says_nothing(value) and not of_a_kind(key)):
             yield f"{where}{key}"
     for key in type(schema).model_fields:
         value = getattr(schema, key)
@@ -458,7 +457,7 @@ def overrides(layers: Mapping[int, Mapping[str, Any]] | None, *known: str) -> Ma
 
 _SCALINGS = {
     "yarn": "YaRN", "longrope": "LongRoPE", "su": "LongRoPE", "llama3": "Llama 3 scaling", "linear": "linear scaling",
-    "dynamic": "dynamic NTK", "ntk": "NTK", "mrope": "M-RoPE", "proportional": "proportional",
+    "dynamic": "dynamic NTK", "ntk": "NTK", "mrope": "M-RoPE",
 }  # fmt: skip
 
 

@@ -13,13 +13,13 @@ MOST_ELEMENTS = 2**63
 MOST_LAYERS = 10_000
 _MOST_DEEP = 64
 # Keys that count layers: each is built, one by one. Some name a place, or are a list.
-_LAYERS = re.compile(r"(^|_)(layers?|depths?|blocks|mtp_modules)$|^(num|n)_.*(layers|blocks)")
-_SIZES = re.compile(
+_LAYERS = r"(^|_)(layers?|depths?|blocks|mtp_modules)$|^(num|n)_.*(layers|blocks)"
+_SIZES = (
     r"(^|_)(size|dim|dims|heads|head|rank|channels|layers|experts|embd|embeddings|positions|per_tok|per_token|groups|stride|width|depth"
     r"|length)$"
 )
 # These state -1 or other signs for "none", "all of a row" or "by default", as published configs and their references have it.
-_SIGNED = re.compile(
+_SIGNED = (
     r"window|relative|vocab|group_size|block_size|weight_block|chunk|max_\w*length|patch_size_|interval|layers_to|_layer$|^feature"
 )
 # Activations by the names of transformers 5.24, activations.py `ACT2CLS`, with those that publishers' code and vLLM 0.33,
@@ -49,9 +49,9 @@ def check(config: Mapping[str, Any]) -> None:
         if abs(value) >= MOST_ELEMENTS and "max_length" not in key:
             digits = len(str(abs(value)))
             raise _error(path, f"a number of {digits} digits", "no config needs one so large")
-        if value > MOST_LAYERS and _LAYERS.search(key):
+        if value > MOST_LAYERS and re.search(_LAYERS, key):
             raise _error(path, f"{value:,}", f"no model has more than {MOST_LAYERS:,} layers")
-        if value < 0 and _SIZES.search(key) and not _SIGNED.search(key):
+        if value < 0 and re.search(_SIZES, key) and not re.search(_SIGNED, key):
             raise _error(path, str(value), "it should not be negative")
     _check_rope(config, "")
     classes = config.get("architectures")
@@ -97,9 +97,10 @@ def _numbers(node: Any, path: str, depth: int) -> Iterator[tuple[str, str, int]]
     for key, value in node.items():
         name, below = str(key), f"{path}.{key}" if path else str(key)
         for item in value if isinstance(value, list) else (value,):
-            if isinstance(item, int) and not isinstance(item, bool):
-                yield below, name, item
-            elif isinstance(item, Mapping):
+            if isinstance(item, int):
+                if not isinstance(item, bool):
+                    yield below, name, item
+            elif item is not None and not isinstance(item, (str, float)) and isinstance(item, Mapping):
                 yield from _numbers(item, below, depth + 1)
 
 
@@ -190,7 +191,7 @@ def _product(config: Mapping[str, Any], what: str, shape: tuple[int, ...]) -> Co
 
 def _smallest_and_largest(config: Mapping[str, Any]) -> str:
     """The sizes of a config that stand out, as a hint."""
-    sizes = {path: value for path, key, value in _numbers(config, "", 0) if _SIZES.search(key) and "vocab" not in key}
+    sizes = {path: value for path, key, value in _numbers(config, "", 0) if re.search(_SIZES, key) and "vocab" not in key}
     large = sorted(sizes, key=lambda path: -sizes[path])[:2]
     small = [path for path in sizes if sizes[path] == 0][:2]
     named = ", ".join(f"{path} is {sizes[path]:,}" for path in dict.fromkeys((*small, *large)))

@@ -4,7 +4,6 @@ Source: mlx-lm 0.32, mlx_lm/models/baichuan_m1.py.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.arch._alternating import FULL, SLIDING, mixed_label
 from archcalc.arch._decoder import DecoderSchema, decoder
@@ -18,7 +17,6 @@ from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Cache, Layer, Shard, Tensor
 
 
-@dataclass(frozen=True, slots=True)
 class Blended(GroupedQueryAttention):
     """Each head's keys and values are blended with those of the token before."""
 

@@ -4,7 +4,6 @@ Source: mlx-lm 0.32, models/bailing_moe_linear.py; inclusionAI/Ring-mini-linear-
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from archcalc.arch import bailing_moe
@@ -18,7 +17,6 @@ from archcalc.errors import UnsupportedError
 from archcalc.model import Shard, Tensor
 
 
-@dataclass(frozen=True, slots=True)
 class NamedLightning(LightningAttention):
     """The same with QK-norm if asked for, under this type's names."""
 

@@ -5,7 +5,7 @@ Liu et al. 2022, arXiv:2201.03545.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import patch_conv
 from archcalc.model import Encoder, Layer, Stack, Tensor, stack
+from archcalc.records import NamedTuple
 
 Stages = Annotated[tuple[Size, ...], Field(min_length=1)]
 

@@ -1,7 +1,8 @@
 """EAGLE-3 and 3.1 draft models: one layer that reads the target's hidden states beside the token, a head of its own vocabulary.
 
 Source: Li et al. 2025, arXiv:2503.01840; SpecForge 0.2, specforge/modeling/draft/llama3_eagle.py `LlamaForCausalLMEagle3` (the layer's
-queries, keys and values read embedding and hidden state side by side; `fc` joins three of the target's layers).
+queries, keys and values read embedding and hidden state side by side; `fc` joins three of the target's layers); vLLM 0.33,
+models/llama_eagle3.py (`LlamaDecoderLayer`), which it builds targets' own names with too, such as `Eagle3Qwen3vlForCausalLM`.
 """
 
 from collections.abc import Iterator

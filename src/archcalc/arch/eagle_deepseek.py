@@ -1,6 +1,6 @@
 """EAGLE with DeepSeek-V3's layers: token and hidden state have a norm each before they are joined.
 
-Source: vLLM 0.33, models/deepseek_eagle.py (`DeepseekV2Model`).
+Source: vLLM 0.33, models/deepseek_eagle.py (`DeepseekV2Model`, `EagleDeepseekV3ForCausalLM`).
 """
 
 from collections.abc import Iterable

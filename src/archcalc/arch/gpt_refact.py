@@ -7,7 +7,6 @@ modeling_gpt_refact.py (names).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar
 
 from archcalc.arch import gpt2
@@ -22,7 +21,6 @@ from archcalc.model import ALIBI, Architecture, Facts, Shard, Tensor
 _MULTIPLE = 256
 
 
-@dataclass(frozen=True, slots=True)
 class Joined(GroupedQueryAttention):
     """Keys and values from one projection."""
 

@@ -2,7 +2,7 @@
 
 Source: sgl-project/sglang, python/sglang/srt/models/grok.py (`Grok1DecoderLayer`, `Grok1MoE`, `Grok1ForCausalLM.load_weights`): the
 reference implementation its card names; a head of its own beside the embedding. The published Grok-2 config says
-`model_type: "git"`, so the class in `architectures` decides.
+`model_type: "git"`, so the class in `architectures` decides (other names of it: llama.cpp 0c1e57098, conversion/grok.py).
 """
 
 from archcalc.arch._decoder import DecoderSchema, decoder

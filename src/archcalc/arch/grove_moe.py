@@ -9,7 +9,6 @@ wide as a head, a bias that nothing reads).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.arch import qwen3_moe
 from archcalc.blocks._tensor import fused_experts
@@ -19,7 +18,6 @@ from archcalc.model import Experts, Shard, Tensor
 _PER_GROUP = 2
 
 
-@dataclass(frozen=True, slots=True)
 class Grove(MixtureOfExperts):
     """`small` is the width of the experts that pairs share."""
 

@@ -5,7 +5,6 @@ attribute_map).
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from archcalc.arch import hunyuan_v1_dense
@@ -86,7 +85,7 @@ class Hunyuan(Schema):
         made, stated = super().experts(), self.moe_intermediate_size
         width = made.intermediate if stated is None else alike("moe_intermediate_size", stated)
         shared = alike("num_shared_expert", self.num_shared_expert) if self.use_mixed_mlp_moe else 0
-        return replace(made, intermediate=width, shared=shared, shared_intermediate=shared * self.intermediate_size)
+        return made.replace(intermediate=width, shared=shared, shared_intermediate=shared * self.intermediate_size)
 
     def architecture(self, prefix: str) -> Architecture:
         for key in ("mlp_bias", "use_cla", "use_mla", "vit_type", "vit_path"):

@@ -5,7 +5,6 @@ Source: vLLM 0.33, models/kimi_k3/amd/linear.py (`KimiMoE`, `KimiMLAAttention`, 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pydantic import Field
 
@@ -19,10 +18,10 @@ from archcalc.blocks.kda import KimiDeltaAttention
 from archcalc.blocks.latent import LatentAttention
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Architecture, Group, Layer, Shard, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class NarrowExperts:
+class NarrowExperts(Frozen):
     """Experts that read and write a vector of `narrow`, made from the hidden state once for all of them."""
 
     moe: MixtureOfExperts
@@ -46,7 +45,6 @@ class NarrowExperts:
         return f"{self.moe.label()}, latent {self.narrow}"
 
 
-@dataclass(frozen=True, slots=True)
 class FullGate(KimiDeltaAttention):
     """Its output gate is projected directly, its decay through a few numbers."""
 

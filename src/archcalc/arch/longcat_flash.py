@@ -4,7 +4,6 @@ Source: transformers 5.23, models/longcat_flash/modeling_longcat_flash.py and co
 dense and with an embedding of its own, by the names that vLLM, models/longcat_flash_mtp.py reads.
 """
 
-from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field
@@ -72,7 +71,7 @@ class Schema(LatentSchema):
             router_bias=self.router_bias, correction_bias="router.e_score_correction_bias",
         )  # fmt: skip
         # A stated width of queries and keys is the projection's, even where its parts do not add up to it.
-        latent = replace(self.attention(), query_dim=self.qk_head_dim)
+        latent = self.attention().replace(query_dim=self.qk_head_dim)
         ffn = Together((("mlp", ZeroExperts(moe, zero)), ("mlps.0", dense), ("mlps.1", dense)))
         norms = [rms_norm(f"{name}_layernorm.{i}", h) for name in ("input", "post_attention") for i in range(2)]
         mixers = MixersTogether((("self_attn.0", latent), ("self_attn.1", latent)))

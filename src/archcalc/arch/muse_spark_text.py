@@ -4,7 +4,6 @@ Source: transformers 5.23, models/muse_spark/modeling_muse_spark.py (`MuseSparkT
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.arch import muse_glimmer_text
 from archcalc.arch._plain import sparse_layers
@@ -13,10 +12,10 @@ from archcalc.blocks._tensor import Block, fused_experts, linear, make_layer
 from archcalc.blocks.feedforward import GatedFeedForward, activation_name
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Experts, Layer, Moe, Routing, Shard, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class PooledExperts:
+class PooledExperts(Frozen):
     """Experts that read and write a vector of `width`, projected from the hidden state and back once for all of them."""
 
     hidden: int

@@ -1,6 +1,6 @@
 """P-EAGLE draft models: EAGLE-3's first layer, plain layers behind it, and a learned state for tokens that are still masked.
 
-Source: SpecForge 0.2, specforge/modeling/draft/peagle.py `PEagleDraftModel`.
+Source: SpecForge 0.2, specforge/modeling/draft/peagle.py `PEagleDraftModel`; vLLM 0.33, models/llama_eagle3.py (`mask_hidden`).
 """
 
 from collections.abc import Iterator

@@ -5,7 +5,6 @@ of `full_attention_idx` are the config's to state; neither engine applies them.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.arch._alternating import FULL, LINEAR, hybrid_label
 from archcalc.arch._decoder import DecoderSchema, decoder
@@ -20,7 +19,6 @@ from archcalc.blocks.norm import gain, rms_norm
 from archcalc.model import Architecture, Cache, Layer, Shard, State, Tensor
 
 
-@dataclass(frozen=True, slots=True)
 class Projected(Mamba2):
     """Input and output of the state, and a narrow step, are projected from what the convolution made, and normalized."""
 
@@ -45,7 +43,6 @@ class Projected(Mamba2):
         )
 
 
-@dataclass(frozen=True, slots=True)
 class Gained(GroupedQueryAttention):
     """Queries and keys are normalized with a gain of each head's own."""
 

@@ -7,7 +7,6 @@ conversion/rwkv.py (sizes that a config leaves out); RWKV/v6-Finch-1B6-HF, model
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.arch import rwkv5
 from archcalc.arch._decoder import decoder
@@ -22,7 +21,6 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts, Shard, Tensor
 _WIDE = 4096
 
 
-@dataclass(frozen=True, slots=True)
 class DependentTimeMixing(MatrixTimeMixing):
     """`mix` and `decay` are the ranks of what makes mixing and decay depend on the token."""
 

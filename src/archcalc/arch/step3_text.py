@@ -4,7 +4,6 @@ Source: vLLM 0.33, models/step3_text.py and transformers_utils/configs/step3_vl.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from archcalc.arch._plain import PlainSchema, named
@@ -20,7 +19,6 @@ from archcalc.model import Experts, Layer, Shard, Tensor
 LAYERS = ",".join(map(str, range(4, 60)))
 
 
-@dataclass(frozen=True, slots=True)
 class FactorizedAttention(GroupedQueryAttention):
     """Queries of all heads are made from a vector of `middle`."""
 

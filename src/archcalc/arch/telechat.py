@@ -6,7 +6,6 @@ TeleChat-7B has it.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from archcalc.arch._plain import PlainSchema, named
@@ -18,7 +17,6 @@ from archcalc.blocks.norm import rms_norm
 from archcalc.model import Shard, Tensor
 
 
-@dataclass(frozen=True, slots=True)
 class Joined(GroupedQueryAttention):
     """Keys and values from one projection."""
 
@@ -29,7 +27,6 @@ class Joined(GroupedQueryAttention):
         yield from linear("dense", self.hidden, width, "attention", bias=True, shard=Shard(1, self.heads))
 
 
-@dataclass(frozen=True, slots=True)
 class Biased(GatedFeedForward):
     """A bias on the way down alone."""
 

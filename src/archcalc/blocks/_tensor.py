@@ -87,7 +87,9 @@ def prefixed(prefix: str, tensors: Iterable[Tensor]) -> Iterator[Tensor]:
 
 def _steps(ffn: Block | None) -> Iterator[Step]:
     """What an FFN says beyond its tensors: a routed one how it routes, any other nothing."""
-    return ffn.steps() if isinstance(ffn, Routed) else iter(())
+    # A look at the name: a check against the protocol takes longer than all that a layer is made of.
+    steps = getattr(ffn, "steps", None)
+    return steps() if steps is not None else iter(())
 
 
 def make_layer(

@@ -7,12 +7,12 @@ arXiv:2305.13245 (GQA); Beltagy et al. 2020, arXiv:2004.05150 (sliding window); 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from archcalc.blocks._tensor import linear, transpose
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.model import Attend, Cache, CacheKind, Rotation, Scores, Shard, Step, Tensor
+from archcalc.records import Frozen
 
 QkNorm = Literal["head", "full", "layernorm-head", "none"]
 NORMALIZED: Mapping[QkNorm, str] = {
@@ -26,8 +26,7 @@ def head_sharing(heads: int, kv_heads: int) -> str:
     return "MHA" if kv_heads == heads else "MQA" if kv_heads == 1 else "GQA"
 
 
-@dataclass(frozen=True, slots=True)
-class GroupedQueryAttention:
+class GroupedQueryAttention(Frozen):
     """`kv_heads` keys and values serve `heads` queries (MHA where they are equal, MQA where there is one).
 
     `window` is how many tokens a query sees, itself included; with `chunked`, how long the chunk is that it shares.
@@ -147,8 +146,7 @@ class GroupedQueryAttention:
         return text
 
 
-@dataclass(frozen=True, slots=True)
-class KeyIndex:
+class KeyIndex(Frozen):
     """Small heads beside an attention that choose what its queries see: one key of `dim` a token, cached once.
 
     `fused` names one projection for the queries and the key.

@@ -8,18 +8,17 @@ models/deepseek_v4/ (compressor states).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Attend, Cache, Rotation, Scores, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 # Checkpoints leave the compressors and the indexer's weights out of quantization.
 PLAIN = "BF16"
 
 
-@dataclass(frozen=True, slots=True)
-class Compressor:
+class Compressor(Frozen):
     """Turns every `rate` tokens into one row of `dim` by a gated sum with a learned weight for each place.
 
     Rows that `overlap` sum over their own tokens and those of the row before, with a projection for either.
@@ -45,8 +44,7 @@ class Compressor:
         return State("buffer", (2 * self.width, self.rate * (2 if self.overlap else 1)), 1, "fp32")
 
 
-@dataclass(frozen=True, slots=True)
-class CompressedAttention:
+class CompressedAttention(Frozen):
     """One key of `dim`, which is its value too, serves all heads; queries and the output are projected in two steps.
 
     Every layer sees the last `window` tokens. `rate` compresses those before by so much: all rows are seen, or, with an indexer of

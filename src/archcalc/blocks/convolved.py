@@ -7,7 +7,6 @@ router, which adds what the router before it saw); transformers 5.23, models/zay
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import head_sharing
@@ -15,10 +14,10 @@ from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.blocks.linear import causal_conv, conv_state
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Attend, Cache, Rotation, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class ConvolvedAttention:
+class ConvolvedAttention(Frozen):
     """GQA whose queries and keys pass through two convolutions, per channel and then per head, over `kernels` tokens.
 
     Half of a value is projected from the token before.
@@ -77,8 +76,7 @@ class ConvolvedAttention:
         return text if self.window is None else f"{text}, window {self.window}"
 
 
-@dataclass(frozen=True, slots=True)
-class DeeplyRouted:
+class DeeplyRouted(Frozen):
     """Experts whose router is a network of width `router`, with a class more than experts: that of skipping them.
 
     With `carries` it adds what the layer before's router saw, scaled.
@@ -110,8 +108,7 @@ class DeeplyRouted:
         return f"{self.routed.label()} or none"
 
 
-@dataclass(frozen=True, slots=True)
-class ConvolvedGate:
+class ConvolvedGate(Frozen):
     """Values convolved over `kernel` tokens, gated by queries times convolved keys: no token sees further back than the kernel."""
 
     hidden: int

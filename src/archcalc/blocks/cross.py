@@ -8,14 +8,13 @@ Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.2.3.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear, transpose
 from archcalc.model import Shard, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class CrossAttention:
+class CrossAttention(Frozen):
     """Multi-head attention of `hidden` over a source of width `source`. `fused` names one projection for keys and values.
 
     `transposed` stores weights [in, out]."""

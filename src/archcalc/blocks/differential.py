@@ -6,13 +6,11 @@ Source: Ye et al. 2024, arXiv:2410.05258, equation 1; transformers 5.23, models/
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.model import Attend, Differential, Step, Tensor
 
 
-@dataclass(frozen=True, slots=True)
 class DifferentialAttention(GroupedQueryAttention):
     """Four vectors of a head's width give the weight of the second map."""
 

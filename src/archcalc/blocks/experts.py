@@ -7,16 +7,15 @@ and shared experts); DeepSeek-V3, arXiv:2412.19437, equation 16 (the router's co
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import isqrt
 
 from archcalc.blocks._tensor import fused_experts, linear
 from archcalc.blocks.feedforward import FeedForward, GatedFeedForward, activation_name
 from archcalc.model import Clamped, Experts, Kind, Routing, Shard, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class MixtureOfExperts:
+class MixtureOfExperts(Frozen):
     """`active` of `experts` gated experts of width `intermediate`, and a shared gated FFN of width `shared_intermediate`.
 
     The reference implementation fuses experts into `experts.gate_up_proj` [experts, 2 * intermediate, hidden] and
@@ -91,8 +90,7 @@ class MixtureOfExperts:
         return text
 
 
-@dataclass(frozen=True, slots=True)
-class PlainExperts:
+class PlainExperts(Frozen):
     """`active` of `experts` experts of two matrices, without a gate, and a shared FFN like them.
 
     With `latent`, routed experts read and write a vector of that width, projected down from the hidden state and up again, once for
@@ -141,8 +139,7 @@ class PlainExperts:
         return f"{text}, latent {self.latent}" if self.latent else text
 
 
-@dataclass(frozen=True, slots=True)
-class NeuronExperts:
+class NeuronExperts(Frozen):
     """A gated FFN that every token visits, and `active` of `experts` experts of one neuron, found by a product of two sets of keys.
 
     Sources: He 2024, arXiv:2407.04153 (PEER); transformers 5.23, models/doge/modeling_doge.py (`DogeCDMoE`).
@@ -167,8 +164,7 @@ class NeuronExperts:
         return f"{self.plain.label()} + {self.experts} experts of one neuron, top-{self.active}"
 
 
-@dataclass(frozen=True, slots=True)
-class ApartExperts:
+class ApartExperts(Frozen):
     """`active` of `experts` FFNs of two matrices that the reference implementation holds one by one: `{}` in a name stands for the expert.
 
     Sources: Fedus et al. 2021, arXiv:2101.03961 (one expert a token); NLLB Team 2022, arXiv:2207.04672, section 6 (two);
@@ -207,8 +203,7 @@ class ApartExperts:
         return f"MoE {self.experts} x {activation_name(self.activation, gated=False)} {self.intermediate}, top-{self.active}"
 
 
-@dataclass(frozen=True, slots=True)
-class ZeroExperts:
+class ZeroExperts(Frozen):
     """A mixture whose router may also choose one of `zero` experts that pass their input on.
 
     The reference implementation holds gate and up projections for those too, which it never reads.

@@ -6,10 +6,10 @@ Sources: Vaswani et al. 2017, arXiv:1706.03762, equation 2; Shazeer 2020, arXiv:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear, transpose
 from archcalc.model import Role, Shard, Tensor
+from archcalc.records import Frozen
 
 _GATED = {
     "silu": "SwiGLU", "swish": "SwiGLU", "gelu": "GeGLU", "gelu_new": "GeGLU", "gelu_pytorch_tanh": "GeGLU",
@@ -27,8 +27,7 @@ def activation_name(hidden_act: str, *, gated: bool) -> str:
     return _GATED.get(hidden_act, f"{hidden_act} (gated)") if gated else _PLAIN.get(hidden_act, hidden_act)
 
 
-@dataclass(frozen=True, slots=True)
-class GatedFeedForward:
+class GatedFeedForward(Frozen):
     """`down(act(gate(x)) * up(x))`. `fused` names one projection that holds gate and up, [2 * intermediate, hidden].
 
     With `apart` published checkpoints hold those two apart all the same.
@@ -63,8 +62,7 @@ class GatedFeedForward:
         return f"{activation_name(self.activation, gated=True)} {self.intermediate}"
 
 
-@dataclass(frozen=True, slots=True)
-class FeedForward:
+class FeedForward(Frozen):
     """`down(act(up(x)))`. `transposed` stores weights [in, out], as GPT-2's Conv1D does."""
 
     hidden: int

@@ -7,16 +7,15 @@ Sources: Kimi Linear, arXiv:2510.26692, section 3 and equation 1; transformers 5
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.linear import causal_conv, conv_state
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class KimiDeltaAttention:
+class KimiDeltaAttention(Frozen):
     """Per head a matrix `dim x dim` that decays by channel, forgets what it held under the new key, and learns the new pair.
 
     Queries, keys and values pass through one short convolution of `kernel` tokens, which published checkpoints hold in three pieces.

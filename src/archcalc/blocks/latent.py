@@ -7,15 +7,14 @@ transformers 5.23, models/deepseek_v3/modeling_deepseek_v3.py `DeepseekV3Attenti
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.model import Attend, Cache, Rotation, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Indexer:
+class Indexer(Frozen):
     """Scores cached tokens with small heads and keeps the best `topk`: one key of `dim` a token, cached once.
 
     `pool` sums the keys of so many tokens into one, gated and weighted by place, and scores those (GLM-5.3-Flash).
@@ -46,8 +45,7 @@ class Indexer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LatentAttention:
+class LatentAttention(Frozen):
     """Keys and values are up-projections of one cached latent of `kv_rank`, beside one rotary key of `rope_dim` for all heads.
 
     `q_rank` None projects queries at full rank. `topk` without an `indexer` attends to the tokens that an earlier layer's indexer

@@ -9,11 +9,11 @@ models/qwen3_next/modeling_qwen3_next.py `Qwen3NextGatedDeltaNet` and models/min
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 
 def causal_conv(name: str, channels: int, kernel: int, *, units: int, bias: bool = False) -> Iterator[Tensor]:
@@ -28,8 +28,7 @@ def conv_state(channels: int, kernel: int, units: int) -> State:
     return State("conv", (channels, kernel - 1), units)
 
 
-@dataclass(frozen=True, slots=True)
-class GatedDeltaNet:
+class GatedDeltaNet(Frozen):
     """Per value head a matrix `value_dim x key_dim` that decays, forgets what it held under the new key, and learns the new pair.
 
     Each of `key_heads` serves `value_heads / key_heads` value heads. Queries, keys and values pass through one short convolution
@@ -114,7 +113,6 @@ class GatedDeltaNet:
         return f"Gated DeltaNet ({self.value_heads}/{self.key_heads} x {self.value_dim}/{self.key_dim})"
 
 
-@dataclass(frozen=True, slots=True)
 class JetBlock(GatedDeltaNet):
     """Gated DeltaNet (Gu et al. 2025, arXiv:2508.15884, section 2.3) where values alone pass a convolution, whose kernel a small network
     makes anew for each token: `reduction` is how much narrower that network is inside than the values."""
@@ -134,8 +132,7 @@ class JetBlock(GatedDeltaNet):
         yield Cache("state", states=(conv_state(values, self.kernel, self.value_heads), recurrent), recurrence="gated-delta")
 
 
-@dataclass(frozen=True, slots=True)
-class LightningAttention:
+class LightningAttention(Frozen):
     """Attention without a softmax: per head a matrix `head_dim x head_dim` with a fixed decay, its output normalized and gated."""
 
     hidden: int

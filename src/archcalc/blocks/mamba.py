@@ -8,16 +8,15 @@ model_executor/layers/mamba/mamba_mixer.py and mamba_mixer2.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.linear import causal_conv, conv_state
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Mamba:
+class Mamba(Frozen):
     """Per channel a state of `state` numbers, with a step size, input and output that the token chooses.
 
     `inner` channels pass through a short convolution of `kernel` tokens; the step size comes from `step_rank` numbers. `norms` puts an
@@ -84,8 +83,7 @@ class Mamba:
         return f"Mamba ({self.inner} channels x {self.state})"
 
 
-@dataclass(frozen=True, slots=True)
-class Mamba2:
+class Mamba2(Frozen):
     """Per head a state `head_dim x state` with one decay for all of it; `groups` share the projections into and out of the state.
 
     One projection gives gate, input, both of those and the step size; input and those pass through a short convolution of `kernel`

@@ -7,10 +7,10 @@ Sources: Qin et al. 2024, arXiv:2404.10518 (MobileNetV4: the universal inverted 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Attend, Layer, Role, Tensor
+from archcalc.records import Frozen
 
 
 def conv(name: str, outer: int, inner: int, kernel: int = 1, role: Role = "mlp") -> Tensor:
@@ -23,8 +23,7 @@ def _conv_norm(name: str, outer: int, inner: int, kernel: int = 1) -> Iterator[T
     yield rms_norm(f"{name}.bn", outer)
 
 
-@dataclass(frozen=True, slots=True)
-class FusedInverted:
+class FusedInverted(Frozen):
     """One full convolution widens the channels `expand` times, a pointwise one narrows them again."""
 
     kernel: int
@@ -42,8 +41,7 @@ class FusedInverted:
         return Layer("none", f"fused inverted residual {width}", tensors, ffn_width=2 * width)
 
 
-@dataclass(frozen=True, slots=True)
-class Inverted:
+class Inverted(Frozen):
     """Pointwise widening and narrowing, with a depthwise convolution before, between, both or neither (kernel 0: none)."""
 
     start: int
@@ -66,8 +64,7 @@ class Inverted:
         return Layer("none", f"inverted residual {width}", tensors, ffn_width=2 * width)
 
 
-@dataclass(frozen=True, slots=True)
-class MobileAttention:
+class MobileAttention(Frozen):
     """Multi-query attention over pixels; `kernel` thins out keys and values by a strided depthwise convolution first."""
 
     heads: int

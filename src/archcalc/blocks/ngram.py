@@ -9,13 +9,13 @@ Source: transformers 5.23, models/qwen4_exp/modeling_qwen4_exp.py (`Qwen4ExpText
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.linear import causal_conv
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Shard, State, Tensor
+from archcalc.records import Frozen
 
 # Enough for any number below 3.3e24 (Sorenson and Webster 2015, arXiv:1509.00986).
 _WITNESSES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
@@ -61,8 +61,7 @@ def primes(base: int, count: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class NGrams:
+class NGrams(Frozen):
     """What one layer adds to its `streams` streams of `hidden`: the `index`-th of the model's layers that do so.
 
     `heads` tables for each length from 2 to `size`; their rows together are padded to a multiple of `multiple`, and published in

@@ -8,16 +8,15 @@ transformers 5.23, models/recurrent_gemma, models/lfm2, models/rwkv and models/x
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.linear import causal_conv, conv_state
 from archcalc.blocks.norm import layer_norm, rms_norm
 from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class GatedLinearRecurrence:
+class GatedLinearRecurrence(Frozen):
     """RG-LRU: per channel one number that decays by a gate; beside it a gated branch. Gates are block-diagonal, a block per head."""
 
     hidden: int
@@ -62,8 +61,7 @@ class GatedLinearRecurrence:
         return f"RG-LRU ({self.lru} channels)"
 
 
-@dataclass(frozen=True, slots=True)
-class ShortConvolution:
+class ShortConvolution(Frozen):
     """A convolution over the last `kernel` tokens between two elementwise gates, all projected from the input."""
 
     hidden: int
@@ -97,8 +95,7 @@ class ShortConvolution:
         return f"short convolution ({self.kernel} tokens)"
 
 
-@dataclass(frozen=True, slots=True)
-class TimeMixing:
+class TimeMixing(Frozen):
     """RWKV-4: per channel a weighted mean of all values so far that decays, and a gate; tokens are mixed with their predecessor."""
 
     hidden: int
@@ -137,8 +134,7 @@ class TimeMixing:
         return f"RWKV-4 time mixing ({self.inner} channels)"
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelMixing:
+class ChannelMixing(Frozen):
     """RWKV-4's FFN: squared ReLU of the token mixed with its predecessor, gated by the receptance."""
 
     hidden: int
@@ -160,8 +156,7 @@ class ChannelMixing:
         return f"ReLU² {self.intermediate}, gated"
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixMemory:
+class MatrixMemory(Frozen):
     """mLSTM: per head a matrix `qk_dim x v_dim` with exponential gates, normalized by a vector and a running maximum.
 
     `state_dims` are the head sizes of the cache, which the reference implementation rounds apart. `fused` joins the projections.

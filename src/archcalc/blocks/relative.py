@@ -7,17 +7,16 @@ Source: transformers 5.23, models/inkling/modeling_inkling.py `InklingAttention`
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.attention import head_sharing
 from archcalc.blocks.linear import causal_conv
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Attend, Cache, Scores, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class RelativeAttention:
+class RelativeAttention(Frozen):
     """Each query has `rel_dim` numbers of its own, which a table turns into a logit for each of the last `extent` distances.
 
     Keys, values and the outputs of attention and FFN pass through convolutions of `kernel` tokens. `clipped` is Inkling 2's: clipped

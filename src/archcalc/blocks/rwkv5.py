@@ -6,15 +6,14 @@ Source: Peng et al. 2024, arXiv:2404.05892, section 4 (Eagle); RWKV/rwkv-5-world
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class MatrixTimeMixing:
+class MatrixTimeMixing(Frozen):
     """`heads` states of `head` x `head`; `inner` is `heads * head`."""
 
     hidden: int

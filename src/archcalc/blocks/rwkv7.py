@@ -9,15 +9,14 @@ fla/models/rwkv7/modeling_rwkv7.py (`RWKV7FeedForward`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.model import Attend, Cache, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class GeneralizedDelta:
+class GeneralizedDelta(Frozen):
     """`heads` states of `head` x `head`; `ranks` are those of decay, removal rate, value residual and gate.
 
     The first layer has no value residual, as it has no earlier values: `residual` is false there.
@@ -73,8 +72,7 @@ class GeneralizedDelta:
         return f"RWKV-7 time mixing ({self.heads} heads x {self.head})"
 
 
-@dataclass(frozen=True, slots=True)
-class SquaredMixing:
+class SquaredMixing(Frozen):
     """RWKV-7's FFN: squared ReLU of the token mixed with its predecessor, without a gate."""
 
     hidden: int

@@ -6,18 +6,17 @@ Source: deepseek-ai/DeepSeek-V4.1-Flash, inference/model.py (`Attention`, `Compr
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Attend, Cache, Rotation, Scores, Shard, State, Step, Tensor
+from archcalc.records import Frozen
 
 # Compressors and index keys are never quantized.
 PLAIN = "BF16"
 
 
-@dataclass(frozen=True, slots=True)
-class SharedLatentAttention:
+class SharedLatentAttention(Frozen):
     """One key of `dim`, its value too, serves all heads; queries and the output are projected in two steps.
 
     Every layer sees the last `window` tokens and, with `ratio`, the `topk` best of rows that stand for `ratio` tokens each. A layer

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from archcalc.blocks._tensor import Block, Mixer, Routed, prefixed
 from archcalc.model import Attend, Cache, Step, Tensor
+from archcalc.records import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(Frozen):
     """Blocks by the names their tensors have below the layer, empty for those that name their own.
 
     `text` is the label where the parts' own would repeat themselves.
@@ -35,8 +34,7 @@ class Together:
         return self.text or " + ".join(block.label() for _, block in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
-class MixersTogether:
+class MixersTogether(Frozen):
     """The same of mixers."""
 
     parts: tuple[tuple[str, Mixer], ...]

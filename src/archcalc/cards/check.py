@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache
-from typing import NamedTuple
 
 from archcalc import report
 from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, signs, vocabulary, words
@@ -20,6 +19,7 @@ from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
 from archcalc.errors import ArchcalcError
+from archcalc.records import NamedTuple
 
 _WORDY = re.compile(r"(?![\d,.]*$).*?[(（,，;]", re.DOTALL)
 """A cell that may say more than its label asks for."""

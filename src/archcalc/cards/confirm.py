@@ -8,11 +8,11 @@ mended. In generated sections every mismatch is wrong.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from archcalc.cards.findings import NOTHING, Finding, Near
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.signs import CACHES, SIZES, Sign, far, says, signs_of
+from archcalc.records import NamedTuple
 
 NEAR = 12
 """Lines around a claim of a list that speak of the same model."""

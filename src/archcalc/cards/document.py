@@ -9,11 +9,12 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from archcalc.cards import labels
 from archcalc.cards.text import EMPTY, MAX_INLINE, Cell, Lines, has_markup, plain_cell
 from archcalc.cards.vocabulary import mark
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt

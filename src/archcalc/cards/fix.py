@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from archcalc import files
 from archcalc.cards.check import Checked, Edit
 from archcalc.errors import SourceError
+from archcalc.records import NamedTuple
 
 
 class Mended(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc import units
 from archcalc.cards import truth, words
@@ -24,6 +24,7 @@ from archcalc.cards.truths.layers import indices
 from archcalc.cards.truths.params import stated
 from archcalc.cards.truths.value import Value
 from archcalc.errors import ArchcalcError
+from archcalc.records import NamedTuple
 
 Outcome = Literal["ok", "wrong", "unverifiable"]
 

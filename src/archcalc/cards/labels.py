@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, cast, get_args
 
 from archcalc.cards import vocabulary
 from archcalc.cards.quantity import SCALES, Kind, numbers
+from archcalc.records import NamedTuple
 
 Part = Literal["", "text", "vision", "linear", "mtp"]
 

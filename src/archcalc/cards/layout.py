@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import NamedTuple
 
 from archcalc.cards import labels, names
 from archcalc.cards.document import Context, Table
@@ -14,6 +13,7 @@ from archcalc.cards.readers.claim import EMPTY as NOTHING
 from archcalc.cards.readers.counted import counted
 from archcalc.cards.text import EMPTY, Cell
 from archcalc.cards.vocabulary import mark
+from archcalc.records import NamedTuple
 
 _HUB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", re.IGNORECASE)
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

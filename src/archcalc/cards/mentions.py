@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
-from typing import NamedTuple
 
 from archcalc.cards import names, vocabulary, words
 from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in
 from archcalc.cards.quantity import NOUGHTS, numbers, shape
 from archcalc.cards.vocabulary import mark
+from archcalc.records import NamedTuple
 
 MAX_TEXT = 600
 """Longer items are pages of their own."""

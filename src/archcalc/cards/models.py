@@ -7,11 +7,12 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache, cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.cards.labels import key_of
 from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 from archcalc.report import Inspection, SourceInfo
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc import zoo
 from archcalc.cards import vocabulary
+from archcalc.records import NamedTuple
 
 Kind = Literal["exact", "tuned", "family", "ambiguous", "none"]
 

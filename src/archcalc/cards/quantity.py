@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc.cards import vocabulary
+from archcalc.records import NamedTuple
 
 Kind = Literal["count", "tokens", "int", "bytes", "share", "factor", "flops"]
 How = Literal["exact", "rounded", "zeros", "cut"]

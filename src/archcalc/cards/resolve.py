@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from archcalc import zoo
 from archcalc.cards import names
@@ -13,6 +12,7 @@ from archcalc.cards.document import Context, Document
 from archcalc.cards.layout import Subject, hub_repos, is_repo
 from archcalc.cards.models import Model, load, placed
 from archcalc.errors import ArchcalcError
+from archcalc.records import NamedTuple
 
 _LINE = 60
 """A longer caption is a sentence, which may name models in passing."""

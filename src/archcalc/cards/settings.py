@@ -8,10 +8,11 @@ import sys
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc import files
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 
 class Ignore(NamedTuple):

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
-from typing import NamedTuple
 
 from archcalc.cards import vocabulary
 from archcalc.cards.models import Model
+from archcalc.records import NamedTuple
 
 
 class Verdict(NamedTuple):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import NamedTuple
 
 from archcalc import units
 from archcalc.cards import truth, words
@@ -18,6 +17,7 @@ from archcalc.cards.judge import FITS_CONTEXT, fits
 from archcalc.cards.labels import Quals
 from archcalc.cards.models import Model
 from archcalc.errors import FormatError, UnsupportedError
+from archcalc.records import NamedTuple
 
 BEGIN = "<!-- archcalc:begin SOURCE -->"
 END = "<!-- archcalc:end -->"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from archcalc.cli._run import Format, complain, each, explains, leave, print_each
 from archcalc.errors import ArchcalcError, NoRoomError, UsageError
 from archcalc.loader import Kept
+from archcalc.records import NamedTuple
 from archcalc.report import FitReport, to_plain
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -32,6 +32,7 @@ from archcalc.cli._options import (
 )
 from archcalc.cli._records import options, said
 from archcalc.errors import ArchcalcError, ContextError, OfflineError, UsageError
+from archcalc.records import NamedTuple
 from archcalc.report import FitReport
 
 if TYPE_CHECKING:

@@ -91,9 +91,9 @@ def command(
 
             made.explain = list(explained(loaded.architecture, made))
         if loaded_:
-            from archcalc.analysis.sizes import sizes
+            from archcalc.analysis import sizes
 
-            made.loaded = sizes(loaded.architecture)
+            made.loaded = sizes.loaded(loaded)
         return made
 
     def page(r: Inspection) -> None:

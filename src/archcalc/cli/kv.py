@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from archcalc.cli._records import options, said
 from archcalc.cli._run import Format, explains, print_each
 from archcalc.engines.engine import TEXTBOOK
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.analysis.kv import Comparison

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from enum import Enum
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from archcalc.cli._options import Offline, Sources, engines, formats, gpus
 from archcalc.cli._records import options
 from archcalc.cli._run import CLOSED_PIPE, complain, leave, unread
 from archcalc.errors import FormatError, UsageError
+from archcalc.records import NamedTuple
 
 
 class Forms(str, Enum):

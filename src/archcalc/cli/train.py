@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ from archcalc.cli._options import SPLIT, Ep, FormatOption, Offline, Pp, Refresh,
 from archcalc.cli._records import options
 from archcalc.cli._run import Format, leave, print_each
 from archcalc.errors import ArchcalcError, UsageError
+from archcalc.records import NamedTuple
 from archcalc.report import TrainReport, to_plain
 
 if TYPE_CHECKING:

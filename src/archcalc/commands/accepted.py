@@ -11,10 +11,11 @@ import operator
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.commands.words import NAMES, Engine
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 _COMPARED = {">=": operator.ge, ">": operator.gt, "<=": operator.le, "<": operator.lt, "!=": operator.ne}
 _WORDS = {">=": "{} or more", ">": "more than {}", "<=": "{} at most", "<": "less than {}", "!=": "any but {}"}

@@ -13,12 +13,13 @@ from collections.abc import Mapping
 from functools import cache, partial
 from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.commands.accepted import refuse
 from archcalc.commands.environment import as_flags
 from archcalc.commands.words import MODELFILE, NAMES, Command, Engine
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 Value = Any
 """True or False of a switch, a number, a text, a list of texts, or what JSON holds."""

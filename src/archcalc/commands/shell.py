@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from archcalc.commands.arithmetic import whole
 from archcalc.errors import FormatError
+from archcalc.records import NamedTuple
 
 MOST_BYTES = 1 << 20
 """Scripts and manifests are small; larger files are not read as one."""

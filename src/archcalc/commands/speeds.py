@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc.commands import effects
 from archcalc.commands.words import Engine
+from archcalc.records import NamedTuple
 
 Speed = Literal["nothing", "known", "unmeasured"]
 Where = Literal["", "ranks", "several", "experts", "windows"]

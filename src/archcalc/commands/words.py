@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from archcalc.commands.containers import Granted, of_cdi, of_compose, of_docker, of_kubernetes, shared
 from archcalc.commands.shell import MOST_BYTES, Simple, Word, simple_commands
 from archcalc.errors import FormatError, UsageError
+from archcalc.records import NamedTuple
 
 Engine = Literal["vllm", "sglang", "llama.cpp", "ollama", "mlx"]
 NAMES: Mapping[Engine, str] = {"vllm": "vLLM", "sglang": "SGLang", "llama.cpp": "llama.cpp", "ollama": "Ollama", "mlx": "mlx-lm"}

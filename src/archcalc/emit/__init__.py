@@ -11,9 +11,10 @@ import shlex
 from collections.abc import Callable
 from importlib import import_module
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archcalc.errors import UnsupportedError, UsageError
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.hardware import GpuSpec

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
 
 from archcalc.engines._once import once
 from archcalc.errors import UsageError
 from archcalc.model import Architecture, Attend, Cache, Layer
 from archcalc.quant._plan import wrong
+from archcalc.records import NamedTuple
 
 DTYPE_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archcalc.engines._once import once
 from archcalc.errors import json_text
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.model import Architecture

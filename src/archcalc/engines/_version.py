@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 
 class Version(NamedTuple):
@@ -18,20 +19,19 @@ class Version(NamedTuple):
 
 
 # PEP 440 with what logs add in front: "v0.11.2rc1", "~0.8", "0.23.1.dev12", "0.10.0+cu128", "0.8.5.post1".
-_WRITTEN = re.compile(
+_WRITTEN = (
     r"\s*[v~]?(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,3})"
     r"(?P<before>[._-]?(?:a|b|c|rc|alpha|beta|pre|preview)[._-]?\d{0,5})?"
     r"(?:[._-]?post[._-]?\d{0,5})?"
     r"(?P<dev>[._-]?dev[._-]?\d{0,9})?"
-    r"(?:\+[a-z0-9._-]{1,80})?\s*",
-    re.IGNORECASE,
+    r"(?:\+[a-z0-9._-]{1,80})?\s*"
 )
 _PLACES = 3
 
 
 def parse(engine: str, text: str) -> Version:
     """Read a version. Raises `UsageError` for anything else."""
-    found = _WRITTEN.fullmatch(text) if len(text) < 120 else None
+    found = re.fullmatch(_WRITTEN, text, re.IGNORECASE) if len(text) < 120 else None
     if found is None:
         raise UsageError(f"{text[:40]!r} is not a version of {engine}", "write it like 0.33.0")
     return Version(_padded(tuple(map(int, found["numbers"].split(".")))), bool(found["before"] or found["dev"]))

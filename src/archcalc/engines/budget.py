@@ -13,13 +13,14 @@ engine/arg_utils.py `get_batch_defaults`; 0.6.4, worker/worker.py `determine_num
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from archcalc.engines._once import once
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights
 from archcalc.errors import UsageError
 from archcalc.model import Architecture, Layer
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.hardware import Device

@@ -11,9 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from archcalc.errors import UnsupportedError, UsageError
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.commands.flags import Read
@@ -212,6 +213,7 @@ class Server(Engine):
     `torch`: PyTorch's allocator rounds what tensors take. `keeps_rotary`: a table of cosines and sines is on every GPU. `towers`
     for images and audio are loaded with the rest. `longer`: a context beyond the model's own is no
     error. `keeps_last`: the last token of an output has a place in the cache. `one_file`: a model is one GGUF file.
+    `one_share`: the share of a GPU's memory that it takes is that of its settings, whatever the placement.
     `whole_blocks`: tensor parallelism leaves the blocks of a quantization whole. `even_vocabulary`: it divides the padded vocabulary.
 
     Plans. `takes` are the options of `archcalc fit` that not every engine has. `reads_free`: it looks at the memory that is free, where CPU
@@ -230,6 +232,7 @@ class Server(Engine):
     dense_over_replicas: ClassVar[bool] = False
     torch: ClassVar[bool] = True
     keeps_rotary: ClassVar[bool] = False
+    one_share: ClassVar[bool] = False
     whole_blocks: ClassVar[bool] = False
     even_vocabulary: ClassVar[bool] = False
     takes: ClassVar[frozenset[str]] = frozenset()

@@ -12,16 +12,17 @@ fused_moe/config.py `FusedMoEParallelConfig.make`, fused_moe/expert_map_manager.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from math import gcd
-from typing import NamedTuple
 
+from archcalc.engines._once import once
 from archcalc.engines.engine import DEFAULT, Server, server
 from archcalc.engines.weights import VOCAB_PADDING, Kept, WeightOptions, kept
 from archcalc.errors import UsageError
-from archcalc.model import Architecture, Part, Role
+from archcalc.model import Architecture, Part, Role, Shard, Tensor
+from archcalc.records import NamedTuple
 
 
 class Placement(NamedTuple):
@@ -157,13 +158,7 @@ def cuts_blocks(architecture: Architecture, placement: Placement, options: Weigh
     block = quantization.get("weight_block_size") if method == "fp8" else [1, group]
     if not isinstance(block, (list, tuple)) or len(block) != 2 or not all(isinstance(n, int) and n > 0 for n in block):
         return ""
-    from archcalc.figures.checkpoint import inventory
-
-    for entry in inventory(architecture):
-        tensor, shard = entry.tensor, entry.tensor.shard
-        scale = entry.name.rpartition(".")[2] in ("weight_scale_inv", "scales")
-        if not scale or entry.part != "decoder" or shard is None or tensor.experts is not None or len(tensor.shape) != 2:
-            continue
+    for tensor, shard in _scaled(architecture):
         if method == "gptq" and tensor.shape[1] % block[1]:
             return (
                 f"quantization_config.group_size is {block[1]}, and the {tensor.shape[1]:,} columns of {tensor.name} are no multiple of it:"
@@ -179,6 +174,22 @@ def cuts_blocks(architecture: Architecture, placement: Placement, options: Weigh
                 f" quantization's {'blocks' if method == 'fp8' else 'groups'} of {size}"
             )
     return ""
+
+
+@once
+def _scaled(architecture: Architecture) -> list[tuple[Tensor, Shard]]:
+    """The decoder's matrices that are split and stored with scales of blocks or groups, and are no experts'."""
+    from archcalc.figures.checkpoint import inventory
+
+    return [
+        (e.tensor, e.tensor.shard)
+        for e in inventory(architecture)
+        if e.name.rpartition(".")[2] in ("weight_scale_inv", "scales")
+        and e.part == "decoder"
+        and e.tensor.shard is not None
+        and e.tensor.experts is None
+        and len(e.tensor.shape) == 2
+    ]
 
 
 def validate(architecture: Architecture, placement: Placement, options: WeightOptions) -> None:
@@ -279,7 +290,7 @@ def rank_weights(
     rounding = [0] * pp
     total = on_cpu = 0
     torch = engine.torch
-    last = pp - 1
+    counts: dict[tuple[object, ...], list[tuple[int, int]]] = {}
     shared: list[tuple[int, int]] = []
     for tensor in tensors:
         pieces, experts, role = tensor.pieces, tensor.experts, tensor.role
@@ -304,18 +315,15 @@ def rank_weights(
         layers, place, key = tensor.layers, tensor.place, (tensor.part, role)
         if torch and place == "layers" and _MIB < size < 10 * _MIB:
             shared.append((size, len(layers)))
-        for stage, (start, end) in enumerate(bounds):
-            if place == "layers":
-                n = bisect_left(layers, end) - bisect_left(layers, start) if pp > 1 else len(layers)
-            elif place == "every" or (stage == 0 and place != "last") or (stage == last and place != "first"):
-                n = tensor.copies
-            else:
-                continue
-            if n:
-                found = sums[stage]
-                found[key] = found.get(key, 0) + size * n
-                rounding[stage] += slack * n
-                total += everywhere * n
+        where = (place, layers) if place == "layers" else (place, tensor.copies)
+        many = counts.get(where)
+        if many is None:
+            many = counts[where] = _on_stages(tensor, bounds)
+        for stage, n in many:
+            found = sums[stage]
+            found[key] = found.get(key, 0) + size * n
+            rounding[stage] += slack * n
+            total += everywhere * n
     if shared:
         ends = _ends(shared, architecture.layers)
         shares = [(end - start) / max(1, architecture.layers) for start, end in bounds]
@@ -327,6 +335,17 @@ def rank_weights(
     return RankWeights(
         stages[fullest], sum(c.bytes for c in components), tables, rounding[fullest], components, stages, fullest, total, on_cpu
     )
+
+
+def _on_stages(tensor: Kept, bounds: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The stages that hold the tensor, and how many of it each."""
+    place, layers, last = tensor.place, tensor.layers, len(bounds) - 1
+    if place == "layers":
+        held = [bisect_left(layers, end) - bisect_left(layers, start) if last else len(layers) for start, end in bounds]
+    else:
+        there = {"first": (0,), "last": (last,), "ends": (0, last)}.get(place, range(last + 1))
+        held = [tensor.copies if stage in there else 0 for stage in range(last + 1)]
+    return [(stage, n) for stage, n in enumerate(held) if n]
 
 
 _MIB = 1 << 20
@@ -367,12 +386,10 @@ def _ends(sizes: Sequence[tuple[int, int]], layers: int) -> int:
             if layer * count // layers == (layer + 1) * count // layers:
                 continue
             size = whole + -whole % 512
-            block = min((rest for rest in free if rest >= size), default=0)
-            if block:
-                free.remove(block)
-            rest = (block or 20 * _MIB) - size
+            at = bisect_left(free, size)
+            rest = (free.pop(at) if at < len(free) else 20 * _MIB) - size
             if rest > _MIB:
-                free.append(rest)
+                insort(free, rest)
             else:
                 lost += rest
     return lost * layers // sample

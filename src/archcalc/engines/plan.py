@@ -6,7 +6,7 @@ Bytes are those of one GPU, the fullest, unless a name says otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.engines.budget import FITTED, Budget
 from archcalc.engines.engine import DEFAULT, server
@@ -15,6 +15,7 @@ from archcalc.engines.weights import Kept, WeightOptions
 from archcalc.errors import ContextError, UsageError
 from archcalc.hardware import Device, GpuSpec
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 
 class Ask(NamedTuple):

@@ -11,11 +11,11 @@ import re
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
 
 from archcalc.engines._version import leads_to, parse
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 _HERE = os.path.dirname(__file__)
 

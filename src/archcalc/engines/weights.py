@@ -13,11 +13,12 @@ the CPU, a tied head is loaded again for the GPU); further ones at each rule.
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.figures.checkpoint import Entry, inventory, storage_bytes
 from archcalc.model import Architecture, Part, Role
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.hardware import Device

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archcalc.arch._assumed import assumed
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Part, Tensor
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.quant._plan import Module, Plan, Scheme, Stored

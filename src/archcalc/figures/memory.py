@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Cache, CacheKind
+from archcalc.records import NamedTuple
 
 KINDS: frozenset[CacheKind] = frozenset({"full", "sliding", "chunked", "latent", "index", "state"})
 """The kinds that the formula holds for; a kind that is named elsewhere alone is refused."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
+
+from archcalc.records import NamedTuple
 
 HF = "hf-config"
 

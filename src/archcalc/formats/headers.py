@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import struct
 from math import prod
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from archcalc import files
 from archcalc.errors import FormatError, SourceError, SourceNotFoundError
+from archcalc.records import NamedTuple
 
 MAX_HEADER = 100 * 2**20
 """The largest safetensors header, by its own specification; a GGUF header with its tokenizer has some 30 MB at most."""

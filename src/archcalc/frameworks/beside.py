@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks import deepspeed, files
 from archcalc.frameworks.keys import Keys
+from archcalc.records import NamedTuple
 
 
 class Shipped(NamedTuple):

@@ -7,13 +7,14 @@ import os
 import re
 import shlex
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.errors import FormatError, UsageError
 from archcalc.files import open_regular
 from archcalc.frameworks.branches import followed
 from archcalc.frameworks.others import refuse_others
 from archcalc.jsonfile import DuplicateKeyError, checked
+from archcalc.records import NamedTuple
 
 MAX_BYTES = 1 << 20
 """No framework's configuration is near this."""

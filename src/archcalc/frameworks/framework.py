@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, Protocol, cast
 
 from archcalc import hardware, report
 from archcalc.analysis.training import Planner, Run
@@ -15,6 +15,7 @@ from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.files import File
 from archcalc.frameworks.others import refuse_others
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 
 class Ask(NamedTuple):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.errors import UnsupportedError
+from archcalc.records import NamedTuple
 
 
 class _Other(NamedTuple):

@@ -11,9 +11,10 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 from archcalc.units import format_bytes, parse_bytes, split_count
 
 CARDS_PER_SERVER = 8

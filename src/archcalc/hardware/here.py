@@ -13,10 +13,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from archcalc.errors import UsageError
 from archcalc.hardware import Device, GpuSpec, custom, parse_spec
+from archcalc.records import NamedTuple
 from archcalc.units import format_bytes
 
 _MIB = 1 << 20

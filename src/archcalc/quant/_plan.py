@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.errors import ConfigError, json_text
 from archcalc.model import Architecture, Kind, Part, Role, Tensor
 from archcalc.quant._names import Layers, Names
+from archcalc.records import NamedTuple
 
 FP8 = "F8_E4M3"
 

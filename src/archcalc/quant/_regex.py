@@ -13,7 +13,9 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+from archcalc.records import NamedTuple
 
 MAX_LENGTH = 1000
 """Published patterns have some 50 characters, those that list a model's layers some hundreds."""

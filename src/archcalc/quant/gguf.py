@@ -16,12 +16,13 @@ Sources: llama.cpp b9500, src/llama-quant.cpp `llama_tensor_get_type_impl`, `ten
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.errors import UnsupportedError, json_text
 from archcalc.model import Architecture, Part, Tensor
 from archcalc.quant._names import Layers
 from archcalc.quant._plan import Module, Plan, Scheme, Stored
+from archcalc.records import NamedTuple
 
 BLOCKS = {
     "F32": (1, 4), "F16": (1, 2), "BF16": (1, 2),

@@ -12,9 +12,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from math import prod
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.errors import UnsupportedError, UsageError
+from archcalc.records import NamedTuple
 
 _LAYER = re.compile(r"\.(\d+)\.")
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TextIO
 
 from archcalc import units
-from archcalc.render.terminal import console, plain_table, write_notes
+from archcalc.render.terminal import Column, Grid, Page
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from archcalc.report import ArchitectureInfo, Inspection
 
 _LABEL = 12
@@ -85,7 +83,7 @@ def knobs(a: ArchitectureInfo) -> list[tuple[str, str]]:
 
 def write_page(r: Inspection, out: TextIO) -> None:
     """One inspection, as text: what it takes first, then what it is made of."""
-    page = console(out)
+    page = Page(out)
     _title(page, r)
     _weights(page, r)
     _cache(page, r)
@@ -98,32 +96,26 @@ def write_page(r: Inspection, out: TextIO) -> None:
         said = ""
         for figure in r.explain:
             page.print(f"{figure.name} = {units.format_exact(figure.value)} {figure.unit}")
-            table = plain_table(heads=False)
-            table.add_column(width=2)
-            table.add_column(overflow="fold")
+            table = Grid(Column(width=2), Column(overflow="fold"), heads=False)
             table.add_row("=", figure.formula)
             if figure.source != said:
                 table.add_row("", figure.source, style="dim")
             said = figure.source
             page.print(table)
-    write_notes(page, r.notes)
+    page.notes(r.notes)
 
 
-def _title(page: Console, r: Inspection) -> None:
-    from rich.text import Text
-
+def _title(page: Page, r: Inspection) -> None:
     where = {"bundled": "bundled snapshot", "hub": "from the Hub", "cache": "from the local Hub cache", "stdin": "standard input"}
     origin = where.get(r.source.kind, r.source.format)
     if r.source.revision:
         origin += f" at {r.source.revision}"
-    page.print(Text.assemble((r.source.name, "bold"), f"  ({origin}; {r.status})"))
-    page.print(Text(r.summary, style="bold cyan"))
+    page.spans((r.source.name, "bold"), (f"  ({origin}; {r.status})", ""))
+    page.print(r.summary, style="bold cyan")
 
 
-def _knobs(page: Console, r: Inspection) -> None:
-    table = plain_table(heads=False)
-    table.add_column(style="dim", min_width=_LABEL, no_wrap=True)
-    table.add_column(overflow="fold")
+def _knobs(page: Page, r: Inspection) -> None:
+    table = Grid(Column(style="dim", min_width=_LABEL, no_wrap=True), Column(overflow="fold"), heads=False)
     for label, value in knobs(r.architecture):
         table.add_row(label, value)
     page.print("\nAnatomy", style="bold")
@@ -137,14 +129,10 @@ def _strip(letters: str, width: int) -> list[str]:
     return [" ".join(groups[i : i + per_line]) for i in range(0, len(groups), per_line)]
 
 
-def _layers(page: Console, r: Inspection) -> None:
-    from rich.text import Text
-
+def _layers(page: Page, r: Inspection) -> None:
     a = r.architecture
     page.print("\nLayers", style="bold")
-    table = plain_table(heads=False)
-    table.add_column(style="dim", min_width=_LABEL, overflow="fold", max_width=24)
-    table.add_column(overflow="fold")
+    table = Grid(Column(style="dim", min_width=_LABEL, overflow="fold", max_width=24), Column(overflow="fold"), heads=False)
     for kind in a.layer_kinds:
         table.add_row(kind.layers, "; ".join(block for block in (kind.mixer, kind.ffn) if block != "none") or "none")
     page.print(table)
@@ -153,27 +141,19 @@ def _layers(page: Console, r: Inspection) -> None:
             if len(set(letters)) < 2:
                 continue
             for i, line in enumerate(_strip(letters, page.width - _LABEL - 2)):
-                text = Text()
-                text.append((label if i == 0 else "").ljust(_LABEL + 2), style="dim")
-                for letter in line:
-                    text.append(letter, style=_STYLES.get(letter, ""))
-                page.print(text)
+                label_of = (label if i == 0 else "").ljust(_LABEL + 2)
+                page.spans((label_of, "dim"), *((letter, _STYLES.get(letter, "")) for letter in line))
             legend = ", ".join(f"{letter} {names[letter]}" for letter in dict.fromkeys(letters))
-            page.print(Text(" " * (_LABEL + 2) + legend, style="dim"))
+            page.print(" " * (_LABEL + 2) + legend, style="dim")
 
 
-def _params(page: Console, r: Inspection) -> None:
+def _params(page: Page, r: Inspection) -> None:
     p = r.params
     guess = "~" if r.status == "guessed" else ""
     moe = p.active != p.total
     page.print("\nParameters", style="bold")
-    table = plain_table()
-    table.add_column("component", min_width=_LABEL)
-    table.add_column("count", justify="right", no_wrap=True)
-    table.add_column("share", justify="right", no_wrap=True)
-    if moe:
-        table.add_column("active", justify="right", no_wrap=True)
-        table.add_column("share", justify="right", no_wrap=True)
+    heads = ("count", "share", "active", "share") if moe else ("count", "share")
+    table = Grid(Column("component", min_width=_LABEL), *(Column(head, justify="right", no_wrap=True) for head in heads))
     rows = [(component_name(c.part, c.role), c.total, c.active) for c in p.components if c.part not in ("mtp", *_TOWERS)]
     # A tower is one component of the page; its roles stand in the JSON.
     rows += [(_TOWERS[part], total, total) for part, total in p.by_part.items() if part in _TOWERS and total]
@@ -197,7 +177,7 @@ def _params(page: Console, r: Inspection) -> None:
 _FORMATS = {"w4a16": "4 bits (w4a16)"}
 
 
-def _weights(page: Console, r: Inspection) -> None:
+def _weights(page: Page, r: Inspection) -> None:
     """What the files take, and once loaded each format with the smallest machine that holds it."""
     guess = "~" if r.status == "guessed" else ""
     c = r.checkpoint
@@ -205,10 +185,7 @@ def _weights(page: Console, r: Inspection) -> None:
         return
     page.print("\nWeights", style="bold")
     if c is not None:
-        table = plain_table(heads=False)
-        table.add_column(min_width=_LABEL)
-        table.add_column(justify="right", no_wrap=True)
-        table.add_column(overflow="fold")
+        table = Grid(Column(min_width=_LABEL), Column(justify="right", no_wrap=True), Column(overflow="fold"), heads=False)
         several = len(c.by_dtype) > 1
         held = next(iter(c.by_dtype), "") if not several else ""
         # The bytes are of all that is stored; weights are counted without their scales, and one by one where several share a number. The
@@ -232,12 +209,12 @@ def _weights(page: Console, r: Inspection) -> None:
         from archcalc.engines.engine import server
 
         page.print()
-        table = plain_table()
-        table.add_column("", min_width=_LABEL)
-        table.add_column("loaded", justify="right", no_wrap=True)
-        for card in r.loaded[0].cards:
-            device = hardware.device(card.gpu)
-            table.add_column(f"{device.name.removeprefix('NVIDIA ').removeprefix('GeForce ')}", justify="right")
+        names = (hardware.device(card.gpu).name for card in r.loaded[0].cards)
+        table = Grid(
+            Column("", min_width=_LABEL),
+            Column("loaded", justify="right", no_wrap=True),
+            *(Column(name.removeprefix("NVIDIA ").removeprefix("GeForce "), justify="right") for name in names),
+        )
         for size in r.loaded:
             name = _FORMATS.get(size.quant, size.quant)
             cells = [str(card.gpus or ("none" if card.why else "more than 16")) for card in size.cards]
@@ -253,7 +230,7 @@ def _weights(page: Console, r: Inspection) -> None:
                 page.print(f"none of {_FORMATS.get(size.quant, size.quant)}: {why}", style="dim")
 
 
-def _cache(page: Console, r: Inspection) -> None:
+def _cache(page: Page, r: Inspection) -> None:
     guess = "~" if r.status == "guessed" else ""
     if r.kv_cache:
         from archcalc.engines.engine import TEXTBOOK
@@ -266,10 +243,11 @@ def _cache(page: Console, r: Inspection) -> None:
             return
         rule = "textbook: every token a layer can see, once" if k.engine == TEXTBOOK else f"as {k.engine} allocates it"
         page.print(f"\nKV cache, {k.dtype}, one sequence ({rule})", style="bold")
-        table = plain_table()
-        table.add_column("context", justify="right", min_width=_LABEL)
-        table.add_column("bytes", justify="right", no_wrap=True)
-        table.add_column("one more token", justify="right", no_wrap=True)
+        table = Grid(
+            Column("context", justify="right", min_width=_LABEL),
+            Column("bytes", justify="right", no_wrap=True),
+            Column("one more token", justify="right", no_wrap=True),
+        )
         for at in r.kv_contexts:
             table.add_row(
                 units.format_tokens(at.context_tokens),
@@ -277,9 +255,7 @@ def _cache(page: Console, r: Inspection) -> None:
                 guess + units.format_bytes(at.bytes_per_token),
             )
         page.print(table)
-        table = plain_table(heads=False)
-        table.add_column(min_width=_LABEL)
-        table.add_column(overflow="fold")
+        table = Grid(Column(min_width=_LABEL), Column(overflow="fold"), heads=False)
         for kind in k.by_kind if len(k.by_kind) > 1 or k.state_bytes else []:
             window = f" of {kind.window:,}" if kind.window else ""
             table.add_row(
@@ -288,15 +264,13 @@ def _cache(page: Console, r: Inspection) -> None:
             )
         if k.batch > 1:
             table.add_row(f"batch {k.batch}", f"{guess}{units.format_bytes(k.bytes)} at {units.format_tokens(k.context_tokens)}")
-        if table.row_count:
+        if table.rows:
             page.print(table)
 
 
-def _compute(page: Console, r: Inspection) -> None:
+def _compute(page: Page, r: Inspection) -> None:
     guess = "~" if r.status == "guessed" else ""
-    table = plain_table(heads=False)
-    table.add_column(min_width=_LABEL)
-    table.add_column(overflow="fold")
+    table = Grid(Column(min_width=_LABEL), Column(overflow="fold"), heads=False)
     if r.flops_per_token:
         f = r.flops_per_token
         parts = f"matrices {units.format_flops(f.matmul)}, attention {units.format_flops(f.attention)}"
@@ -310,6 +284,6 @@ def _compute(page: Console, r: Inspection) -> None:
             f"{guess}{units.format_bytes(w.bytes)} for a forward pass of {w.tokens:,} tokens in {w.dtype} (by formula), "
             + (f"logits {units.format_bytes(w.logits_bytes)} a position" if w.logits_bytes else "without a head no logits"),
         )
-    if table.row_count:
+    if table.rows:
         page.print("\nCompute", style="bold")
         page.print(table)

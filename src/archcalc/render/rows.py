@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TextIO
+from typing import Any, TextIO
 
 from archcalc import units
+from archcalc.records import NamedTuple
 
 
 class Column(NamedTuple):

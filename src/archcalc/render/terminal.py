@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
+
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,6 +77,146 @@ class Trimmed:
 
     def isatty(self) -> bool:
         return self._out.isatty()
+
+
+class Column(NamedTuple):
+    """One column of a `Grid`, with what `rich.table.Column` calls so."""
+
+    header: str = ""
+    justify: Literal["left", "right"] = "left"
+    style: str = ""
+    min_width: int = 0
+    width: int | None = None
+    max_width: int | None = None
+    no_wrap: bool = False
+    overflow: Literal["ellipsis", "fold"] = "ellipsis"
+
+
+class Grid:
+    """Columns two spaces apart, no lines: as `plain_table`, and written without rich where that would write the same."""
+
+    def __init__(self, *columns: Column, heads: bool = True) -> None:
+        self.columns, self.heads = columns, heads
+        self.rows: list[tuple[tuple[str, ...], str]] = []
+
+    def add_row(self, *cells: str, style: str = "") -> None:
+        self.rows.append((cells, style))
+
+    def rich(self) -> Table:
+        table = plain_table(heads=self.heads)
+        for column in self.columns:
+            table.add_column(**column._asdict())
+        for cells, style in self.rows:
+            table.add_row(*cells, style=style)
+        return table
+
+    def lines(self, width: int) -> list[str] | None:
+        """What rich makes of it in a pipe of that width; None where it takes rich to know."""
+        rows = [cells for cells, _ in self.rows]
+        if self.heads:
+            rows.insert(0, tuple(column.header for column in self.columns))
+        if any(len(row) != len(self.columns) or not all(map(_simple, row)) for row in rows):
+            return None
+        widths = []
+        for column, cells in zip(self.columns, zip(*rows, strict=True), strict=True):
+            widest = max(map(len, cells))
+            if widest > (column.width or column.max_width or widest):
+                return None
+            widths.append(column.width or max(widest, column.min_width))
+        left = width - 2 * (len(widths) - 1) - sum(widths)
+        if left < 0:
+            # The one widest column gives way.
+            at = widths.index(max(widths))
+            widths[at] += left
+            column = self.columns[at]
+            others = max((own + 2 for i, own in enumerate(widths) if i != at), default=0)
+            if column.no_wrap or column.justify != "left" or column.min_width or widths[at] <= others:
+                return None
+        found = []
+        for row in rows:
+            wrapped = [[cell] if len(cell) <= own else wrap(cell, own) for cell, own in zip(row, widths, strict=True)]
+            for line in range(max(map(len, wrapped))):
+                texts = (parts[line] if line < len(parts) else "" for parts in wrapped)
+                justified = (
+                    text.rjust(own) if column.justify == "right" else text.ljust(own)
+                    for text, own, column in zip(texts, widths, self.columns, strict=True)
+                )
+                found.append("  ".join(justified).rstrip())
+            if not all(wrapped):
+                return None
+        return found
+
+
+def _simple(text: str) -> bool:
+    """Whether each character takes one column, and none is left out at an end."""
+    return text.isascii() and text.isprintable() and text == text.strip()
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """Lines of as many words as fit; empty where a word does not. Spaces between words of a line stay."""
+    lines, line = [], ""
+    for part in text.replace(" ", " \0").split("\0"):
+        if len(part.rstrip()) > width:
+            return []
+        if len(line) + len(part.rstrip()) > width:
+            lines.append(line.rstrip())
+            line = ""
+        line += part
+    return [*lines, line.rstrip()]
+
+
+class Page:
+    """A page of text and `Grid`s, through rich on a terminal, and in a pipe where it takes rich to know how lines break."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._made: Console | None = None
+        self._piped = None if out.isatty() else known_width(out) or PIPE_WIDTH
+
+    @property
+    def console(self) -> Console:
+        if self._made is None:
+            self._made = console(self._out)
+        return self._made
+
+    @property
+    def width(self) -> int:
+        return self._piped or self.console.width
+
+    def print(self, what: str | Grid = "", style: str = "") -> None:
+        if isinstance(what, Grid):
+            lines = what.lines(self._piped) if self._piped else None
+            if lines is None:
+                self.console.print(what.rich())
+                return
+            self._out.write("".join(f"{line}\n" for line in lines))
+        elif style or not self._piped or not self._whole(what):
+            self.spans((what, style))
+        else:
+            self._out.write(f"{what}\n")
+
+    def spans(self, *parts: tuple[str, str]) -> None:
+        """One text of parts with a style each."""
+        text = "".join(part for part, _ in parts)
+        if self._piped and self._whole(text):
+            self._out.write("\n".join(line.rstrip() for line in text.split("\n")) + "\n")
+            return
+        from rich.text import Text
+
+        self.console.print(Text.assemble(*parts))
+
+    def _whole(self, text: str) -> bool:
+        """Whether no line breaks in a pipe."""
+        return all(line.isascii() and line.isprintable() and len(line) <= (self._piped or 0) for line in text.split("\n"))
+
+    def notes(self, notes: Sequence[str]) -> None:
+        """The notes under a page, if there are any."""
+        if notes:
+            self.print("\nNotes", style="bold")
+            table = Grid(Column(), Column(), heads=False)
+            for note in notes:
+                table.add_row("-", note)
+            self.print(table)
 
 
 def plain_table(*, heads: bool = True) -> Table:

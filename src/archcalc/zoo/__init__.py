@@ -1,7 +1,7 @@
 """The bundled models: their configs as published, facts about them, and their normalized specs, all of it data.
 
-`index.json` lists them, `configs/` holds each config.json, `specs/` the `Architecture` parsed from it, so that a bundled model
-needs no schema at run time. `scripts/build_zoo.py` makes all three.
+`index.json` lists them, `configs/` holds each config.json, `specs/` the `Architecture` parsed from it and what its weights take once
+loaded, so that a bundled model needs neither a schema nor an engine at run time. `scripts/build_zoo.py` makes all three.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import json
 import os
 from collections.abc import Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.model import Architecture, Use
@@ -107,14 +109,28 @@ def config(name: str) -> dict[str, Any]:
 
 def spec(name: str) -> Architecture | None:
     """The normalized spec of one bundled model, or None where it has none: the same as parsing its config, and faster."""
-    try:
-        with open(_path("specs", name), encoding="utf-8") as file:
-            text = file.read()
-    except FileNotFoundError:
+    data = _written(name)
+    if data is None:
         return None
     from archcalc.zoo import _spec
 
-    return _spec.load(text)
+    return _spec.load(data)
+
+
+def loaded(name: str) -> list[dict[str, Any]] | None:
+    """What the weights of one bundled model take once loaded and the cards that hold them (`archcalc.analysis.sizes`), as the keys of
+    `archcalc.report.LoadedWeights`; None where it is not written."""
+    data = _written(name)
+    return None if data is None else data.get("loaded")
+
+
+def _written(name: str) -> dict[str, Any] | None:
+    try:
+        with open(_path("specs", name), encoding="utf-8") as file:
+            data: dict[str, Any] = json.load(file)
+    except FileNotFoundError:
+        return None
+    return data
 
 
 def _path(folder: str, name: str) -> str:

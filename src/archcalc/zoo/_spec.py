@@ -6,7 +6,6 @@ once is written once and referred to by its number.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -44,8 +43,8 @@ VERSION = 2
 T = TypeVar("T")
 
 
-def dump(architecture: Architecture) -> str:
-    """The text that `load` turns back into an equal `Architecture`."""
+def dump(architecture: Architecture) -> dict[str, Any]:
+    """What `load` turns back into an equal `Architecture`, once it was written as JSON."""
     tensors: dict[Tensor, int] = {}
     layers: dict[Layer, int] = {}
 
@@ -63,23 +62,18 @@ def dump(architecture: Architecture) -> str:
         for name, value in architecture._asdict().items()
         if name not in ("groups", "stacks") and value != Architecture._field_defaults.get(name, ...)
     }
-    return json.dumps(
-        {
-            "version": VERSION,
-            "tensors": [_row(tensor) for tensor in tensors],
-            "layers": layer_rows,
-            "groups": groups,
-            "stacks": stacks,
-            "fields": {**fields, "facts": _row(architecture.facts)},
-        },
-        separators=(",", ":"),
-        ensure_ascii=False,
-    )
+    return {
+        "version": VERSION,
+        "tensors": [_row(tensor) for tensor in tensors],
+        "layers": layer_rows,
+        "groups": groups,
+        "stacks": stacks,
+        "fields": {**fields, "facts": _row(architecture.facts)},
+    }
 
 
-def load(text: str) -> Architecture:
-    """The `Architecture` that `dump` wrote."""
-    data = json.loads(text)
+def load(data: dict[str, Any]) -> Architecture:
+    """The `Architecture` that `dump` wrote. The lists of `data` are used up."""
     if data["version"] != VERSION:
         raise ValueError(f"a spec of version {data['version']}, not {VERSION}")
     tensors = [_tensor(row) for row in data["tensors"]]

@@ -6,9 +6,9 @@ Publishers name them `NAME-GGUF`, `NAME-AWQ`, `NAME-Q4_K_M.gguf`, also behind th
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from archcalc import zoo
+from archcalc.records import NamedTuple
 
 _FILE = re.compile(
     r"(?P<name>.+?)[-.](?P<quant>(?:UD-)?(?:(?:I?Q|TQ)\d|T?BF16|F16|F32|MXFP4)[A-Z0-9_]*)(?:-\d{5}-of-\d{5})?\.gguf", re.IGNORECASE

@@ -15,11 +15,11 @@ from archcalc.analysis.activations.checkpointing import checkpointed as checkpoi
 from archcalc.analysis.activations.checkpointing import layer_kept as layer_kept
 from archcalc.analysis.activations.checkpointing import rank_bytes as rank_bytes
 from archcalc.analysis.activations.checkpointing import together as together
-from archcalc.analysis.activations.layers import dora_working as dora_working
 from archcalc.analysis.activations.layers import layer_saved as layer_saved
-from archcalc.analysis.activations.layers import norm_bytes as norm_bytes
 from archcalc.analysis.activations.layers import unreached as unreached
 from archcalc.analysis.activations.layers import without_rule as without_rule
+from archcalc.analysis.activations.matrices import dora_working as dora_working
+from archcalc.analysis.activations.matrices import norm_bytes as norm_bytes
 from archcalc.analysis.activations.megatron import megatron_outside as megatron_outside
 from archcalc.analysis.activations.megatron import megatron_saved as megatron_saved
 from archcalc.analysis.activations.saved import Attention as Attention

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from archcalc.analysis.activations.layers import layer_saved
 from archcalc.analysis.activations.megatron import megatron_saved
 from archcalc.analysis.activations.saved import FP32, Block, How, Implementation, Linear, Recompute, Saved, linears_of
 from archcalc.model import Architecture, Layer
+from archcalc.records import NamedTuple
 
 
 class Split(NamedTuple):

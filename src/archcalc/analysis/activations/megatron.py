@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcalc.analysis.activations.layers import expert_saved, recurrence_saved, wide_norms
+from archcalc.analysis.activations.experts import expert_saved
+from archcalc.analysis.activations.layers import recurrence_saved
+from archcalc.analysis.activations.norms import wide_norms
 from archcalc.analysis.activations.saved import FP32, How, Saved, linears_of
 from archcalc.model import Architecture, Layer
 

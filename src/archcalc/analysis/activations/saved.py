@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc.model import Layer, Tensor
+from archcalc.records import NamedTuple
 
 Implementation = Literal["transformers", "megatron"]
 Attention = Literal["eager", "sdpa", "sdpa-mask", "flash"]

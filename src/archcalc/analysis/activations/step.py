@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from archcalc.analysis.activations.checkpointing import layer_kept, rank_bytes
-from archcalc.analysis.activations.layers import dora_saved, norm_of, norm_saved, streams_saved, unreached
+from archcalc.analysis.activations.layers import streams_saved, unreached
+from archcalc.analysis.activations.matrices import dora_saved
+from archcalc.analysis.activations.norms import norm_of, norm_saved
 from archcalc.analysis.activations.saved import FP32, INT64, How, Loss, Saved
 from archcalc.model import Architecture
 

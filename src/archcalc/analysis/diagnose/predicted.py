@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.analysis.ask import Understood, understand, with_draft
 from archcalc.analysis.fit import Ask, Fit, Plans, plans
@@ -16,6 +16,7 @@ from archcalc.commands.words import Command, of_text
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.hardware import Device, GpuSpec, custom, devices, parse_spec
 from archcalc.loader import Loaded, load
+from archcalc.records import NamedTuple
 
 
 class Predicted(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from archcalc.analysis.ask import Understood
 from archcalc.analysis.diagnose.predicted import Predicted
@@ -15,6 +15,7 @@ from archcalc.commands.logs import Kind, Logged
 from archcalc.commands.words import Command, Engine
 from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 
 class Try(NamedTuple):

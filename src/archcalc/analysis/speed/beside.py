@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from archcalc.analysis.speed.coefficients import device_class, fitted
 from archcalc.analysis.speed.work import Work
@@ -12,6 +11,7 @@ from archcalc.commands.speeds import VARIABLES, Unmeasured, Where, departs, swit
 from archcalc.commands.words import Engine
 from archcalc.engines.engine import server
 from archcalc.engines.plan import Ask, Fit
+from archcalc.records import NamedTuple
 
 _POOLS = {
     "--runner": ("pooling",), "--convert": ("embed", "classify", "reward"), "--is-embedding": ("true",),

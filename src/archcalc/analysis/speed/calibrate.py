@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Iterable
 from statistics import median
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from archcalc import files, report, units
 from archcalc.analysis.fit import Ask, Candidate, plans
@@ -24,6 +24,7 @@ from archcalc.engines.placement import Placement, rank_weights
 from archcalc.errors import ArchcalcError, ContextError, UsageError
 from archcalc.loader import Loaded
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 LARGEST = 64 << 20
 ENOUGH = 5

@@ -9,9 +9,10 @@ import json
 import os
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.hardware import Device
+from archcalc.records import NamedTuple
 
 FEWEST_SOURCES = 3
 """A coefficient that stands on fewer sources is none."""

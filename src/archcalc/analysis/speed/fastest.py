@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, max_context, placements
 from archcalc.analysis.speed.forecast import MARGIN, over_network
 from archcalc.analysis.speed.plan import USUAL, Wanted, of_fit
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
 from archcalc.errors import ArchcalcError
+from archcalc.records import NamedTuple
 
 
 class Faster(NamedTuple):

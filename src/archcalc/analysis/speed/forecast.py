@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
@@ -23,6 +23,7 @@ from archcalc.analysis.speed.terms import (
 from archcalc.analysis.speed.work import Work
 from archcalc.engines.placement import Placement
 from archcalc.hardware import Device
+from archcalc.records import NamedTuple
 
 MARGIN = 1.3
 """What a forecast is multiplied by before it is compared with a target, so that most measurements keep it too."""

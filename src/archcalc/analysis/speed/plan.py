@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from archcalc import report
 from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, largest, placements, plans
@@ -24,6 +23,7 @@ from archcalc.engines.engine import server
 from archcalc.engines.placement import ComponentBytes, Placement, rank_weights
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.hardware import rent
+from archcalc.records import NamedTuple
 
 _ELEMENT = {
     "fp8": 1.0,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.figures.checkpoint import DTYPE_BYTES, Entry, base_dtype, inventory, storage_bytes
 from archcalc.model import Architecture
 from archcalc.quant import made_as_loaded, method_of
+from archcalc.records import NamedTuple
 
 _FLOATS = frozenset(("BF16", "F16", "F32", "F64"))
 _EIGHT = frozenset(("F8_E4M3", "F8_E5M2"))

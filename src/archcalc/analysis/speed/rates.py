@@ -10,10 +10,10 @@ alone); llama.cpp 0c1e57098, ggml/src/ggml-cuda/mmq.cuh (quantized blocks are mu
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from archcalc.analysis.roofline import Rate
 from archcalc.hardware import Device
+from archcalc.records import NamedTuple
 
 
 class _Narrow(NamedTuple):

@@ -11,12 +11,11 @@ al. 2023, arXiv:2308.16369, section 3 (prompts that share steps with decoding).
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.analysis.roofline import Rate
 from archcalc.analysis.speed.rates import peak, scores
 from archcalc.analysis.speed.work import Work
 from archcalc.hardware import Device
+from archcalc.records import NamedTuple
 
 BATCH = {"llama.cpp": 512, "mlx": 2048}
 """Tokens of a prompt that are multiplied at once: llama.cpp 0c1e57098, common/common.h `n_ubatch`; mlx-lm 0.28, generate.py

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.analysis.speed.coefficients import device_class
 from archcalc.hardware import Device
+from archcalc.records import NamedTuple
 
 
 class Reached(NamedTuple):

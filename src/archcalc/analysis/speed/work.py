@@ -7,12 +7,12 @@ read no more than rows), of the routed experts those that its tokens visit, and 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from archcalc.analysis.flops import attention_terms, decode_flops, head_flops
 from archcalc.analysis.speed.products import Product, products
 from archcalc.engines.placement import ComponentBytes, Placement
 from archcalc.model import Architecture, Cache, Use
+from archcalc.records import NamedTuple
 
 
 class Reads(NamedTuple):

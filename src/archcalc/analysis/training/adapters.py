@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture, Part, Role, Tensor
+from archcalc.records import NamedTuple
 
 
 def leaf(name: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.analysis.training.planner import Planner
 from archcalc.analysis.training.run import Run
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 SPLITS = ("dp", "fsdp", "zero", "tp", "pp", "cp", "ep")
 

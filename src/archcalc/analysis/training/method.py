@@ -6,10 +6,11 @@ Read in TRL 1.16 (trainer/dpo_trainer.py, kto_trainer.py, grpo_trainer.py, rewar
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc.analysis.training.run import Run
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 Method = Literal["sft", "dpo", "kto", "grpo", "ppo", "reward"]
 

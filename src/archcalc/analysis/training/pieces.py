@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from archcalc.analysis.activations.saved import linears_of
 from archcalc.analysis.training.adapters import ADAPTED, SAVED, adapted, adapter_elements, magnitudes, targeted, unfused
@@ -11,6 +10,7 @@ from archcalc.analysis.training.run import Run
 from archcalc.engines.placement import evenly
 from archcalc.model import Architecture, Layer, Part, Tensor
 from archcalc.quant._loaders import bitsandbytes_takes
+from archcalc.records import NamedTuple
 
 
 class Piece(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from math import ceil
-from typing import NamedTuple
 
 from archcalc.analysis import activations as act
 from archcalc.analysis.activations import How, Saved, Split, rank_bytes
@@ -16,6 +15,7 @@ from archcalc.analysis.training.run import Memory, Run, Term
 from archcalc.analysis.training.states import States, casts, share, states
 from archcalc.engines.placement import evenly
 from archcalc.model import Architecture, Layer
+from archcalc.records import NamedTuple
 
 _STASH = 5
 """Inputs that wait to be moved to the CPU (torchtune and TRL, `max_fwd_stash_size`)."""

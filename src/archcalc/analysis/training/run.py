@@ -6,10 +6,11 @@ again, the optimizer's step), each a sum of what is alive then. Sources stand at
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc.analysis import activations as act
 from archcalc.analysis.activations import Loss
+from archcalc.records import NamedTuple
 
 Optimizer = Literal[
     "adamw", "adamw-fused", "adamw-8bit", "paged-adamw", "paged-adamw-8bit", "sgd", "sgd-momentum", "adafactor", "lion",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.analysis.training.planner import Planner
 from archcalc.analysis.training.run import Run
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 
 class Limits(NamedTuple):

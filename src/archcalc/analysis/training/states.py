@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.analysis.training.pieces import Piece
 from archcalc.analysis.training.run import Optimizer, Run
 from archcalc.model import Tensor
+from archcalc.records import NamedTuple
 
 _NF4_BLOCK, _NF4_SECOND = 64, 256
 _8BIT_BLOCK, _8BIT_LEAST = 256, 4096

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc.cards.labels import NUMERIC, Quals
 from archcalc.cards.quantity import Number
+from archcalc.records import NamedTuple
 
 Form = Literal["number", "word", "flag", "ratio", "every", "relation", "fit", "product", "unknowable", "unread"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import NamedTuple
 
 from archcalc.cards.labels import Quals
 from archcalc.cards.models import Model
+from archcalc.records import NamedTuple
 
 
 class Value(NamedTuple):

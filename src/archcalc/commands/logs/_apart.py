@@ -10,9 +10,9 @@ srt/models/registry.py; llama.cpp 0c1e57098, src/llama-model-loader.cpp, src/lla
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from archcalc.commands.logs._lines import _SENT, Kind
+from archcalc.records import NamedTuple
 
 _CAUSES: tuple[tuple[Kind, str], ...] = (
     # What is more particular stands before what is more general.

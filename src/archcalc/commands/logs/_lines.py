@@ -8,9 +8,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from archcalc.commands.words import Engine
+from archcalc.records import NamedTuple
 
 MOST_BYTES = 48 << 20
 """Of a longer log the start and the end are read: the start says what was asked for, the end how it went."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from archcalc.engines._allocation import Workload, unread
 from archcalc.engines.budget import GIB, Budget, Serving, Term, budgeted, cuda_context
@@ -13,6 +13,7 @@ from archcalc.engines.llamacpp.settings import Settings
 from archcalc.engines.placement import ComponentBytes, RankWeights
 from archcalc.figures.checkpoint import inventory, storage_bytes
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.engines.plan import Ask, Candidate

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from math import prod
-from typing import NamedTuple
 
 from archcalc.engines._allocation import (
     UNREAD,
@@ -33,6 +32,7 @@ from archcalc.engines.llamacpp.compute import Batch, Placed, reserved
 from archcalc.engines.served import built_of, classes_of, served
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture, Bare, Cache, Layer
+from archcalc.records import NamedTuple
 
 NAME = "llama.cpp"
 VERSION = "0c1e57098"

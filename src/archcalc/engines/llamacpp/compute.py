@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.engines.llamacpp.graph import Graph, Node
 from archcalc.model import Cache, Layer, Tensor
+from archcalc.records import NamedTuple
 
 
 class Batch(NamedTuple):

@@ -7,7 +7,7 @@ Source: llama.cpp 0c1e57098, common/fit.cpp `common_params_fit_impl`, whose step
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from archcalc import units
 from archcalc.engines.budget import cuda_context
@@ -28,6 +28,7 @@ from archcalc.engines.llamacpp.layout import CPU, devices_of, lay_out
 from archcalc.engines.llamacpp.ollama import cache_of
 from archcalc.engines.llamacpp.pool import on_cpu
 from archcalc.engines.llamacpp.settings import Settings
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.engines.plan import Ask, Candidate

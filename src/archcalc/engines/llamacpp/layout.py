@@ -10,10 +10,10 @@ import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import NamedTuple
 
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.engines.weights import Kept
+from archcalc.records import NamedTuple
 
 CPU = -1
 # What tensors of a role are called in a GGUF file (gguf-py/gguf/constants.py `TENSOR_NAMES`).

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 
 class Settings(NamedTuple):

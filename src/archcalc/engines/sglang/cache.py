@@ -9,7 +9,6 @@ Sources: SGLang 0.5.23, python/sglang/srt/model_executor/pool_configurator.py (`
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
 
 from archcalc.engines._allocation import (
     DTYPE_BYTES,
@@ -33,6 +32,7 @@ from archcalc.engines.served import classes_of, is_one_of, served
 from archcalc.engines.sglang import rules
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache
+from archcalc.records import NamedTuple
 
 NAME = "SGLang"
 VERSION = "0.5.23"

@@ -8,9 +8,9 @@ srt/mem_cache/kv_cache_configurator.py `_handle_max_mamba_cache`, before 0.5.16 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from archcalc.engines._version import parse, released
+from archcalc.records import NamedTuple
 
 FIRST, NEWEST = "0.3.6", "0.5.23"
 Key = tuple[int, int, int, int]

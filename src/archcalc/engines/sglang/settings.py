@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.model import Architecture

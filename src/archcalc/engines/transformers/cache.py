@@ -7,8 +7,6 @@ cache_utils.py of 4.55.4, 4.56.0, 5.14.1 and 5.15.0 for what changed.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.engines._allocation import (
     DTYPE_BYTES,
     Allocation,
@@ -31,6 +29,7 @@ from archcalc.engines._version import as_of
 from archcalc.errors import UnsupportedError
 from archcalc.figures.checkpoint import base_dtype
 from archcalc.model import Architecture, Cache, State
+from archcalc.records import NamedTuple
 
 NAME = "transformers"
 FILE = "transformers, cache_utils.py"

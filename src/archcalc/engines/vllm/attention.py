@@ -10,13 +10,13 @@ Sources, each read in vLLM 0.11.1 to 0.33: v1/attention/backends/ and its mla/, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from archcalc.engines._allocation import held_caches
 from archcalc.engines.served import is_one_of
 from archcalc.engines.vllm.cache import PACKED_ROWS, CacheOptions, asked_dtype
 from archcalc.engines.vllm.rules import NEWEST, at_least
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 _HALF = "auto float16 bfloat16"
 _EIGHT = "fp8 fp8_e4m3"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from math import lcm
-from typing import NamedTuple
 
 from archcalc.engines._allocation import (
     DTYPE_BYTES,
@@ -38,6 +37,7 @@ from archcalc.engines.vllm.planner import Demand, Group, LayerSpec, Spec, cdiv
 from archcalc.engines.vllm.rules import NEWEST, Rules, at_least, check_known, rules
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache, CacheKind, Layer, State
+from archcalc.records import NamedTuple
 
 NAME = "vLLM"
 SOURCE = "vLLM, v1/kv_cache_interface.py and v1/core/kv_cache_planning.py"

@@ -6,13 +6,14 @@ profiles the text model. How large an input can be is on the architecture's reco
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from archcalc.engines._once import once
 from archcalc.engines.placement import Placement
 from archcalc.engines.vllm.rules import at_least, rules
 from archcalc.engines.vllm.runner import second_runner
 from archcalc.model import Architecture, Encoder, widths
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.engines.budget import Serving

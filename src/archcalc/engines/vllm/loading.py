@@ -7,9 +7,8 @@ loads), docs/features/quantization/bnb.md and gguf.md (plugins since 0.28 and 0.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from archcalc.engines.vllm.rules import at_least
+from archcalc.records import NamedTuple
 
 
 class _Row(NamedTuple):

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc.engines.vllm.rules import Rules, rules
 from archcalc.errors import NoRoomError, UnsupportedError, UsageError
+from archcalc.records import NamedTuple
 
 Form = Literal["full", "mla", "sliding", "sliding-mla", "chunked", "state", "ring"]
 _ALL_TOKENS = ("full", "mla")

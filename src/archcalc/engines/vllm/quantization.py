@@ -8,11 +8,12 @@ without a config of its quantization), each method's `get_config_filenames` and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archcalc.engines.served import is_one_of, listed, served
 from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least
 from archcalc.errors import UnsupportedError
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.model import Architecture

@@ -7,10 +7,11 @@ bodies of functions between releases (`scripts/vllm_changes.py` does it for a ne
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from archcalc.engines._version import parse, rows_as_of
 from archcalc.errors import UsageError
+from archcalc.records import NamedTuple
 
 ENGINE = "vLLM"
 RELEASES = (

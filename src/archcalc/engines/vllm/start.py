@@ -10,7 +10,7 @@ length).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archcalc.engines._kernels import FP8, Least, experts_stored, lacking
 from archcalc.engines.budget import FITTED, Budget
@@ -18,6 +18,7 @@ from archcalc.engines.plan import Ask, Pooled, Start, Taken
 from archcalc.engines.vllm.rules import NEWEST, at_least, rules
 from archcalc.engines.vllm.settings import Settings
 from archcalc.model import Architecture
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.hardware import Device

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from archcalc.engines._offload import added, draft_bytes, spared
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
@@ -13,6 +13,7 @@ from archcalc.engines.vllm.rules import at_least, rules
 from archcalc.engines.weights import FLOATS, JoinedKeep, Piece, WeightOptions, cuda, mxfp4_tiles
 from archcalc.figures.checkpoint import Entry
 from archcalc.model import Architecture, Tensor
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.engines.plan import Ask, Candidate

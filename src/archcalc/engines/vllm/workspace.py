@@ -7,7 +7,7 @@ v1/attention/backends/mla/indexer.py `get_max_prefill_buffer_size`; models/deeps
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from archcalc.engines._allocation import held_caches
 from archcalc.engines._once import once
@@ -17,6 +17,7 @@ from archcalc.engines.served import is_one_of
 from archcalc.engines.vllm.cache import PACKED_ROWS
 from archcalc.engines.vllm.rules import at_least
 from archcalc.model import Architecture, Layer
+from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.hardware import Device

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc.errors import ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks.files import File, unresolved
 from archcalc.frameworks.launch import flags_of
+from archcalc.records import NamedTuple
 
 # Groups of megatron/training/arguments.py and megatron/training/config/*.py (main of 2026-08) that change no memory of the GPU.
 # (Hierarchical context parallelism exchanges heads for tokens, as many bytes on each rank; muP's scaled embeddings and logits take

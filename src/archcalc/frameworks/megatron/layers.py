@@ -7,7 +7,7 @@ on one rank.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from archcalc.records import NamedTuple
 
 FP32, HALF = 4, 2
 

@@ -7,7 +7,6 @@ micro-batch in flight with the loss, or of a layer made again. Read in Megatron-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.allocator import Allocator
@@ -17,6 +16,7 @@ from archcalc.frameworks.megatron.fp8 import compute_of, in_fp8, layers_in_fp8, 
 from archcalc.frameworks.megatron.fsdp import gathered_bytes, sharded
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
 from archcalc.hardware import Device
+from archcalc.records import NamedTuple
 
 MIB = 1 << 20
 MOST_LAYERS, MOST_EXPERTS = 10_000, 1 << 14

@@ -15,7 +15,7 @@ from functools import cache
 from hashlib import sha256
 from itertools import chain, islice, repeat
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any
 
 from archcalc import __version__, report, units
 from archcalc.analysis import page
@@ -25,6 +25,7 @@ from archcalc.analysis.inspect import inspect
 from archcalc.analysis.speed.plan import USUAL
 from archcalc.errors import ArchcalcError
 from archcalc.loader import Loaded
+from archcalc.records import NamedTuple
 from archcalc.render.html import chart, figure
 from archcalc.render.html._text import escape
 from archcalc.render.page import component_name, knobs

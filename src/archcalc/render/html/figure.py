@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from archcalc import units
 from archcalc.model import Architecture, Layer
+from archcalc.records import NamedTuple
 from archcalc.render.html._text import escape
 from archcalc.report import Inspection, LayerKind
 
