@@ -77,8 +77,11 @@ class Wanted(NamedTuple):
         named.
 
         The last token of the output is not read again, so llama.cpp needs no place for it; vLLM and SGLang count it all the same. Raises
-        `UsageError` for requests that are longer than the context that is asked for.
+        `UsageError` for requests that are longer than the context that is asked for, and for a time between tokens of which there is one.
         """
+        if self.osl == 1 and self.tpot is not None:
+            said = "requests of one output token (--osl 1) have no time between two, which --tpot is"
+            raise UsageError(said, "--ttft is the time to that one; or give a longer --osl")
         if asked is not None:
             if (long := self.longest(engine)) > asked:
                 said = f"a prompt and its output of {long:,} tokens are beyond --ctx {asked:,}"
