@@ -207,7 +207,12 @@ def pools(architecture: Architecture, own: Settings | None = None) -> bool:
     at once (vLLM 0.33, config/model.py `_get_default_runner_type`; --runner says so of a class that generates)."""
     if own is not None and own.pools is not None:
         return own.pools
-    return not architecture.writes
+    return not _writes(architecture)
+
+
+@once
+def _writes(architecture: Architecture) -> bool:
+    return architecture.writes
 
 
 def pooler_peak(architecture: Architecture, tokens: int) -> int:
