@@ -15,7 +15,8 @@ from archcalc import hardware
 from archcalc.analysis import fit, verdict
 from archcalc.analysis.charts import Point, points
 from archcalc.analysis.refusals import refuse_guess
-from archcalc.analysis.speed.plan import USUAL, Wanted
+from archcalc.analysis.speed.plan import USUAL, Wanted, element_bytes
+from archcalc.analysis.speed.work import work
 from archcalc.engines.budget import Budget
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights
@@ -246,7 +247,7 @@ class _Tables:
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
         self.limit = loaded.architecture.facts.context_tokens or UNSTATED_CONTEXT
-        self.stair, self.pool, self.command, self.word, self.several = (_Interned() for _ in range(5))
+        self.stair, self.pool, self.command, self.word, self.several, self.work = (_Interned() for _ in range(6))
         self._models: dict[_Kernels, _Weighed] = {}
         self._weights: dict[tuple[int, Placement], RankWeights] = {}
         self._budgets: dict[tuple[Any, ...], Budget] = {}
@@ -257,6 +258,7 @@ class _Tables:
         self._commands: dict[tuple[Any, ...], str] = {}
         self._kinds: dict[str, Any] = {}
         self._refused: dict[tuple[Any, ...], str] = {}
+        self._read: dict[tuple[Any, ...], int] = {}
 
     def weighed(self, ask: fit.Ask) -> _Weighed:
         """The model on that GPU. Raises what the engine says of it."""
@@ -399,6 +401,18 @@ class _Tables:
         text = text.replace(_OWN_FLAGS, own) if own else text.replace(f" {_OWN_FLAGS}", "")
         return self.command(tuple(map(self.word, text.split(_FLAG))))
 
+    def read(self, at: _Weighed, placement: Placement, ask: fit.Ask, dtype: str) -> int:
+        """The place of what a step reads at least: of the weights, of a sequence's state, and of its cache `[bytes, window, compress]`
+        for each kind of layer. -1 for a model that does not decode."""
+        whole = placement._replace(pp=1)
+        key = at.number, whole, element_bytes(dtype)
+        if key not in self._read:
+            made = work(at.model.architecture, self.weights(at, whole, ask).components, whole, element_bytes(dtype))
+            bare = made.floor_bytes(0, 0, 0)
+            place = self.work((bare, 2 * made.state_bytes, made.reads)) if made.decodes and bare else -1
+            self._read[key] = place
+        return self._read[key]
+
     def rows_of(self, ask: fit.Ask, placement: Placement) -> tuple[list[list[Any]], list[str], int]:
         """A row for all cache dtypes that the plan takes the same flags for; why others are refused; the engine's share of the memory."""
         at = self.weighed(ask)
@@ -454,9 +468,11 @@ class _Tables:
                 for i in range(len(pools))
             ]
             cells = tuple(p.place if i in places else -1 for i, p in enumerate(pools))
+            reads = tuple(self.read(at, placement, asks[i], p.said) if i in places else -1 for i, p in enumerate(pools))
             yield [
                 placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over,
                 self._most(pools[first], plan, taken), self.several(cells), self.several(tuple(commands)), stop,
+                self.several(reads),
             ]  # fmt: skip
 
     def _by_context(self, at: _Weighed, placement: Placement, ask: fit.Ask, taken: Taken, key: tuple[Any, ...]) -> Taken:
@@ -530,22 +546,22 @@ class _Tables:
         return made, list(self.with_settings(ask, least)) if least and self.tight(made) else []
 
 
-_LISTS = ("stairs", "pools", "commands", "words", "lists")
+_LISTS = ("stairs", "pools", "commands", "words", "lists", "works")
 
 
 def opening(loaded: Loaded) -> dict[str, Any]:
     """The tables of a model, as plain data, without a machine yet. Raises what `archcalc fit` raises for the model on any machine.
 
-    `copies` is whether replicas of the attention may be taken for the sequences that they hold (`fit.copies_cache`).
-    `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
-    [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
-    weights bytes, activation stair, overhead stair, sequences, pool of each dtype, command of each dtype, what stops
-    the start]`, and `fewer` what differs where fewer sequences than by default are taken, the most first: `[place of the placement,
-    activation stair, overhead stair, command of each dtype, sequences, pool of each dtype where it differs]`. `settings` are `[the engine's
-    share, plans, fewer]` with each of its settings, to be looked at where the best plan leaves no room. Pools and commands of
-    each dtype are places in `lists`, of places; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is
-    left. `commands` are places in `words`, which `--` joins: `{}` in one is the context, `{12}` what that staircase says of it, 0 a word
-    that is left out.
+    `copies` is whether replicas of the attention may be taken for the sequences that they hold (`fit.copies_cache`). `stairs` are the
+    staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block, [stairs of blocks],
+    dtype]`, `works` what a step reads at least (`_Tables.read`). `machines` holds for each device and count the placements in the order
+    of preference, as `[tp, pp, ep, dp, weights bytes, activation stair, overhead stair, sequences, pool of each dtype, command of each
+    dtype, what stops the start, work of each dtype]`, and `fewer` what differs where fewer sequences than by default are taken, the most
+    first: `[place of the placement, activation stair, overhead stair, command of each dtype, sequences, pool of each dtype where it
+    differs]`. `settings` are `[the engine's share, plans, fewer]` with each of its settings, to be looked at where the best plan leaves
+    no room. Pools, commands and works of each dtype are places in `lists`, of places; a pool of -1 is one that the engine refuses, and
+    `errors` say why where no placement is left. `commands` are places in `words`, which `--` joins: `{}` in one is the context, `{12}`
+    what that staircase says of it, 0 a word that is left out.
     """
     refuse_guess(loaded.architecture)
     context = loaded.architecture.facts.context_tokens
@@ -562,7 +578,7 @@ def opening(loaded: Loaded) -> dict[str, Any]:
 def pieces(loaded: Loaded) -> Iterator[tuple[str, dict[str, Any]]]:
     """The machines of a device, one device after the other, each with the entries of the lists that are new with it."""
     made_of = _Tables(loaded)
-    interned = (made_of.stair, made_of.pool, made_of.command, made_of.word, made_of.several)
+    interned = (made_of.stair, made_of.pool, made_of.command, made_of.word, made_of.several, made_of.work)
     told = [0] * len(interned)
     for device, counts in machines():
         piece: dict[str, Any] = {"machine": _machine(made_of, device, counts)}
@@ -602,6 +618,7 @@ def devices() -> list[dict[str, Any]]:
     return [
         {
             "id": d.id, "name": d.name, "vendor": d.vendor, "memory": d.visible_bytes, "counts": counts,
+            "bandwidth": d.bandwidth_bytes_per_s,
         }
         for d, counts in machines()
     ]  # fmt: skip

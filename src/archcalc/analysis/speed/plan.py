@@ -38,6 +38,13 @@ _ELEMENT = {
     "q4_0": 18 / 32,
 }
 """Bytes of a cached element that is no half-precision number; GGUF types as quant/gguf.py has them."""
+
+
+def element_bytes(dtype: str) -> float:
+    """Bytes of a cached element, as engines name its kind."""
+    return _ELEMENT.get(dtype, 2.0)
+
+
 STANDS_IN = {"tensorrt-llm": "sglang"}
 """Whose memory rules stand in for an engine's that are not modelled, where its speed is."""
 RAISED = "only where the GPU is given more of the memory than by default, as the notes say: it does not fit else"
@@ -126,7 +133,7 @@ def _work(found: Plans, fit: Fit) -> Work:
         # The fullest stage is not all of them.
         components = rank_weights(model.architecture, p._replace(pp=1), model.options, model.tensors).components
     cached = "fp8" if fit.kv_dtype.startswith("fp8") else ""
-    return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left, cached)
+    return work(model.architecture, components, p, element_bytes(fit.kv_dtype), weights.left, cached)
 
 
 def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:
