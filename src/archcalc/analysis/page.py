@@ -241,6 +241,11 @@ def machines() -> Iterator[tuple[Device, list[int]]]:
         yield device, [n for n in COUNTS if n <= most]
 
 
+def _of_dtypes(ask: fit.Ask) -> list[fit.Ask]:
+    """The question with each of the cache's dtypes, the default first."""
+    return [ask._replace(kv_dtype=dtype) for dtype in KV_DTYPES]
+
+
 class _Tables:
     """The tables of one model. What GPUs have in common is made once: they differ by their memory, and few by more."""
 
@@ -257,6 +262,7 @@ class _Tables:
         self._rows: dict[tuple[Any, ...], list[list[Any]]] = {}
         self._commands: dict[tuple[Any, ...], str] = {}
         self._kinds: dict[str, Any] = {}
+        self._pool_kinds: dict[str, Any] = {}
         self._refused: dict[tuple[Any, ...], str] = {}
         self._read: dict[tuple[Any, ...], int] = {}
 
@@ -313,7 +319,9 @@ class _Tables:
 
     def pooled(self, at: _Weighed, placement: Placement, ask: fit.Ask, plan: Budget) -> _Pooled:
         device = ask.gpus.device
-        key = (placement.tp, placement.pp, plan.batched_tokens, ask.kv_dtype, server(ENGINE).pool_kind(device))
+        if device.id not in self._pool_kinds:
+            self._pool_kinds[device.id] = server(ENGINE).pool_kind(device)
+        key = (placement.tp, placement.pp, plan.batched_tokens, ask.kv_dtype, self._pool_kinds[device.id])
         of_one = *key, device.compute
         found = self._pools.get(key) or self._pools.get(of_one)
         if found is not None:
@@ -413,8 +421,10 @@ class _Tables:
             self._read[key] = place
         return self._read[key]
 
-    def rows_of(self, ask: fit.Ask, placement: Placement) -> tuple[list[list[Any]], list[str], int]:
-        """A row for all cache dtypes that the plan takes the same flags for; why others are refused; the engine's share of the memory."""
+    def rows_of(self, asks: Sequence[fit.Ask], placement: Placement) -> tuple[list[list[Any]], list[str], int]:
+        """A row for all cache dtypes that the plan takes the same flags for; why others are refused; the engine's share of the memory.
+        `asks` are a question with each of the dtypes."""
+        ask = asks[0]
         at = self.weighed(ask)
         plan = self.budget(at, placement, ask, self.limit)
         start, shared = server(ENGINE).settles(ask, placement, plan, 1)
@@ -422,7 +432,6 @@ class _Tables:
             return [], [], 0
         shared = shared._replace(notes=())
         stop = at.stop or start.limit or ""
-        asks = [ask._replace(kv_dtype=dtype) for dtype in KV_DTYPES]
         pools = [self.pooled(at, placement, asked, plan) for asked in asks]
         reasons = ["" if p.place >= 0 else p.said for p in pools]
         share = self.budget(at, placement, ask, self.limit, shared).budget_bytes
@@ -468,7 +477,8 @@ class _Tables:
                 for i in range(len(pools))
             ]
             cells = tuple(p.place if i in places else -1 for i, p in enumerate(pools))
-            reads = tuple(self.read(at, placement, asks[i], p.said) if i in places else -1 for i, p in enumerate(pools))
+            read = {dtype: self.read(at, placement, asks[0], dtype) for dtype in dict.fromkeys(pools[i].said for i in places)}
+            reads = tuple(read[p.said] if i in places else -1 for i, p in enumerate(pools))
             yield [
                 placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over,
                 self._most(pools[first], plan, taken), self.several(cells), self.several(tuple(commands)), stop,
@@ -498,6 +508,8 @@ class _Tables:
     def placed(self, ask: fit.Ask) -> _Placed:
         """Every placement in the order of preference, and the same with fewer sequences, the most first."""
         at, device = self.weighed(ask), ask.gpus.device
+        asks = _of_dtypes(ask)
+        smaller = [(n, _of_dtypes(ask._replace(sequences=n))) for n in server(ENGINE).fewer_sequences]
         rows: list[list[Any]] = []
         less: list[list[Any]] = []
         errors, refused, share = [""] * len(KV_DTYPES), "", 0
@@ -509,12 +521,12 @@ class _Tables:
             if why := self._refused[key]:
                 refused = refused or why
                 continue
-            made, reasons, share = self.rows_of(ask, placement)
+            made, reasons, share = self.rows_of(asks, placement)
             errors = [a or b for a, b in zip(errors, reasons, strict=True)]
             # Where the weights alone are too much, no number of sequences helps.
             light = bool(made) and made[0][4] < share
-            for sequences in server(ENGINE).fewer_sequences if light else ():
-                for row in self.rows_of(ask._replace(sequences=sequences), placement)[0]:
+            for sequences, fewer in smaller if light else ():
+                for row in self.rows_of(fewer, placement)[0]:
                     other = [row[8]] if row[8] != made[0][8] else []
                     less.append([len(rows), row[5], row[6], row[9], sequences, *other])
             rows += made
