@@ -432,12 +432,13 @@ measurements of sources that the fit had not seen. Where nothing stands behind a
 A step is a sum of terms, each a quantity that follows from the model, the plan and the device, times a fitted coefficient
 (`src/archcalc/analysis/speed/terms.py`); `--explain` shows all of them:
 
-- the weights that act on a token over the memory's bandwidth, of routed experts the share `1 - (1 - k/E)^T` that T tokens visit (`T^0.8`,
-  for tokens that choose alike, forecasts unseen sources worse: 45 % at the 90th percentile against 42 %);
+- the weights that act on a token over the memory's bandwidth, of routed experts the share `1 - (1 - k/E)^n` that T tokens visit, with
+  `n = T^0.85` for tokens that choose alike (of 0.65, 0.75, 0.85 and 1 the exponent nearest to unseen sources);
 - each sequence's cache, as far as a layer sees it, over the bandwidth;
 - layers (a mixer and an FFN; one that stands alone is half of one), layers of experts, layers with a state; messages between ranks, and
   the bytes sent;
-- the products of many sequences over the matrix rate, and the prompts of others that share the step.
+- the products of many sequences over the matrix rate, and the prompts of others that share the step;
+- layers again, in as many of the steps as read a prompt: such a step has a size of its own, of which no graph of the whole was captured.
 
 The time to the first token is the passes over the prompt (products, the weights that each pass reads, the layers that it starts), a
 step before them, and what the prompts of others take. How many of those wait with it depends on how requests arrive, which nobody says:
@@ -459,7 +460,8 @@ rows of one source or two, other classes stand in for it (below), and the answer
   GPUs: the answer is the bound. What was published of MI300X (vLLM and SGLang of early 2025) took 2.1 to 3.9 times as long as the
   coefficients of other GPUs would say, more than an interval of use could hold.
 - Exchanges between machines in each layer (sums of tensor parallelism over more GPUs than one machine or NVLink domain has, experts that
-  are spread over several): the terms know the rate of the link inside a machine, and none of a network.
+  are spread over several): the terms know the rate of the link inside a machine, and none of a network. What pipeline stages on several
+  machines send each other is told beside the forecast, and stands in no term.
 - Several sequences at once under MLX: what is published of it comes from fewer than three sources.
 - Weights that a command leaves to the CPU's memory (`--n-cpu-moe`, `-ngl`, `--cpu-offload-gb`): the answer is a bound, which reads them
   at the rate that `--ram-bandwidth` names, or over PCIe where the GPU computes with them. Two hosts that were measured (RTX 4080 and

@@ -47,7 +47,7 @@ YEAR = {"lhl-strix": [2025], "geerlingguy": [2024, 2026], "mlx-lm": [2025], "mlx
 PRIOR = {
     "weights": (1.25, 0.3, 0.15), "cache": (1.5, 0.5, 0.3), "layer": (15 * US, 0.8, 0.5), "moe_layer": (20 * US, 0.8, 0.5),
     "recurrent_layer": (15 * US, 0.8, 0.5), "latent_layer": (15 * US, 0.8, 0.4), "indexed_layer": (30 * US, 1.0, 0.3),
-    "step": (100 * US, 1.5, 0.3),
+    "step": (100 * US, 1.5, 0.3), "mixed_layer": (30 * US, 1.0, 0.4),
     "message": (6 * US, 0.8, 0.4), "sent": (2.0, 0.7, 0.3),
     "products": (2.0, 0.5, 0.2), "sequence": (5 * US, 1.0, 0.4), "prompts": (2.0, 0.5, 0.3), "prompts_experts": (3.0, 0.5, 0.3),
     "prompt_products": (1.5, 0.5, 0.3), "prompt_experts": (1.5, 0.5, 0.3),
@@ -206,8 +206,13 @@ def placed(architecture: Any, r: dict[str, Any], engine: str, placement: Placeme
     spec = parse_spec(f"{r['gpus']}x{r['device']}" if r["gpus"] > 1 else r["device"])
     made = candidate(architecture, Ask(spec, STORED_AS[engine], quant=r.get("quant")))
     one = rank_weights(made.architecture, placement._replace(pp=1), made.options, made.tensors)
+    of = work(made.architecture, one.components, placement, 2)
+    if r.get("group", "").startswith("InferenceX/"):
+        # InferenceX, benchmarks/gptoss_fp4_b200_docker.sh: `VLLM_USE_FLASHINFER_MOE_MXFP4_MXFP8=1`.
+        told = {"mxfp4-experts": "mxfp4-mxfp8"}
+        of = of._replace(products=tuple(p._replace(kind=told.get(p.kind, p.kind)) for p in of.products))
     return (
-        work(made.architecture, one.components, placement, 2),
+        of,
         spec.device,
         made.quant,
         one.bytes // placement.pp,
@@ -285,13 +290,17 @@ def fit(rows: list[Row]) -> Model:
     place = {name: i for i, name in enumerate(names)}
     terms = [term for term in PRIOR if (term, "") in place]
     quantities = np.array([[row.terms.get(term, 0.0) for term in terms] for row in rows])
-    carried = np.zeros((len(terms), len(rows), len(names)))
-    for j, term in enumerate(terms):
-        for i, row in enumerate(rows):
-            device = device_class(row.device)
-            for effect in ("", row.engine, device, f"{row.engine}/{device}"):
+    # Which rows an effect is of, and which term it multiplies.
+    has = np.zeros((len(rows), len(names)))
+    for i, row in enumerate(rows):
+        device = device_class(row.device)
+        for effect in ("", row.engine, device, f"{row.engine}/{device}"):
+            for term in terms:
                 if (term, effect) in place:
-                    carried[j, i, place[term, effect]] = 1
+                    has[i, place[term, effect]] = 1
+    of = np.array([terms.index(term) for term, _ in names])
+    to_terms = np.zeros((len(names), len(terms)))
+    to_terms[np.arange(len(names)), of] = 1
     measured = np.log([row.seconds for row in rows])
     counts = collections.Counter((row.group, row.phase) for row in rows)
     low = {"low": 0.5}
@@ -305,7 +314,7 @@ def fit(rows: list[Row]) -> Model:
     spread = np.array([PRIOR[term][1] if not effect else PRIOR[term][2] * (PAIR if "/" in effect else 1) for term, effect in names])
 
     def parts(x: Any) -> Any:
-        return np.exp(np.clip(carried @ x, -30, 10)).T * quantities
+        return np.exp(np.clip((has * x) @ to_terms, -30, 10)) * quantities
 
     def residuals(x: Any) -> Any:
         r = (np.log(parts(x).sum(1)) - measured) / NOISE
@@ -318,7 +327,7 @@ def fit(rows: list[Row]) -> Model:
         root = np.sqrt(1 + r * r)
         rho = np.sqrt(2 * (root - 1))
         slope = np.where(rho > 1e-9, np.abs(r) / root / np.maximum(rho, 1e-12), 1.0)
-        inner = np.einsum("ij,jik->ik", p / total[:, None], carried) / NOISE
+        inner = (p / total[:, None])[:, of] * has / NOISE
         return np.vstack([(weight * slope)[:, None] * inner, np.diag(1 / spread)])
 
     return Model(names, least_squares(residuals, mean, jacobian, max_nfev=60).x)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from archcalc.analysis.ask import understand
-from archcalc.commands.words import Command, of_arguments, of_text
+from archcalc.commands.words import Command, filled, of_arguments, of_text
 from archcalc.errors import ArchcalcError, UsageError
 from conftest import Run
 
@@ -692,3 +692,71 @@ def test_a_file_is_what_its_name_says(line: str, least: float, most: float, run:
 def test_clients_of_two_models_are_two_commands() -> None:
     with pytest.raises(UsageError, match="starts 3 engines"):
         of_text("ollama serve &\nollama run qwen3:8b\nollama run llama3.1:8b")
+
+
+_COMPOSE = "services: {{v: {{image: 'vllm/vllm-openai:v0.20.0', command: '--model a', environment: {{B: '9'}}, env_file: {0}}}}}"
+_POD = """
+kind: Pod
+spec:
+  containers:
+  - image: vllm/vllm-openai:v0.20.0
+    args: [--model, a, --max-model-len, $(LENGTH)]
+    {0}
+"""
+_MAP = "---\nkind: ConfigMap\nmetadata: {name: m}\ndata: {LENGTH: '4096'}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "files", "environment", "unread"),
+    [
+        # The Compose specification, 05-services.md `env_file`: a name, names, or records of a path; `environment` stands over it.
+        (_COMPOSE.format("e"), {"e": "A=1\nB=2\n# C=3"}, {"A": "1", "B": "9"}, ()),
+        (_COMPOSE.format("[e, f]"), {"e": "A='1 2'\n", "f": "A=3"}, {"A": "3", "B": "9"}, ()),
+        (_COMPOSE.format("[{path: e}, f]"), {"e": 'export A="1"'}, {"A": "1", "B": "9"}, ("env_file f",)),
+        # docker/cli 27, opts/file.go: as they stand.
+        ("docker run --env-file e -e B=9 vllm/vllm-openai:v0.20.0 --model a", {"e": "A='1'"}, {"A": "'1'", "B": "9"}, ()),
+        ("docker run --env-file e vllm/vllm-openai:v0.20.0 --model a", {}, {}, ("--env-file e",)),
+        # Kubernetes, "Define container environment variables": maps that stand in the manifest are read.
+        (_POD.format("envFrom: [{configMapRef: {name: m}}]") + _MAP, {}, {"LENGTH": "4096"}, ()),
+        (_POD.format("env: [{name: LENGTH, valueFrom: {configMapKeyRef: {name: m, key: LENGTH}}}]") + _MAP, {}, {"LENGTH": "4096"}, ()),
+        (_POD.format("envFrom: [{configMapRef: {name: other}}]") + _MAP, {}, {}, ("envFrom configMapRef other",)),
+        (_POD.format("envFrom: [{secretRef: {name: s}}]"), {}, {}, ("envFrom secretRef s",)),
+    ],
+)  # fmt: skip
+def test_variables_that_stand_in_files_beside_the_command(
+    text: str, files: dict[str, str], environment: dict[str, str], unread: tuple[str, ...]
+) -> None:
+    made = filled(of_text(text), files.get)
+    assert (dict(made.environment), made.unread) == (environment, unread)
+    if "LENGTH" in environment:
+        assert made.words[-1] == "4096" and not made.unknown
+
+
+def test_what_is_not_here_to_be_read_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(_COMPOSE.format("e").replace("--model a", "--model qwen3-8b"))
+    notes = json.loads(run("fit", "--gpu", "h100", "--command-file", str(tmp_path / "c.yaml"), "--format", "json").stdout)["notes"]
+    assert any("env_file e: not here to be read" in note for note in notes)
+    (tmp_path / "e").write_text("VLLM_USE_V1=0\n")
+    found = run("fit", "--gpu", "h100", "--command-file", str(tmp_path / "c.yaml"), "--format", "json").stdout
+    assert "not here" not in found and "VLLM_USE_V1=0" in found
+    (tmp_path / "k.yaml").write_text(_POD.format("envFrom: [{configMapRef: {name: other}}]"))
+    said = run("fit", "--gpu", "h100", "--command-file", str(tmp_path / "k.yaml"))
+    assert said.returncode and "configMapRef other, which may set it" in said.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        # Ollama 0.33, cmd/cmd.go `NewCLI`: `run` reads OLLAMA_EDITOR, OLLAMA_HOST and OLLAMA_NOHISTORY.
+        ("OLLAMA_CONTEXT_LENGTH=8192 ollama run qwen3:8b", "OLLAMA_CONTEXT_LENGTH is read"),
+        (
+            "OLLAMA_NUM_PARALLEL=2 OLLAMA_KV_CACHE_TYPE=q8_0 ollama run qwen3:8b",
+            "OLLAMA_NUM_PARALLEL and OLLAMA_KV_CACHE_TYPE are read",
+        ),
+        ("OLLAMA_HOST=a ollama run qwen3:8b", ""),
+    ],
+)
+def test_variables_of_ollama_s_server_do_nothing_before_its_client(command: str, names: str, run: Run) -> None:
+    notes = json.loads(run("fit", "--gpu", "4090", "--format", "json", "--", *command.split()).stdout)["notes"]
+    found = [note for note in notes if "`ollama serve`" in note]
+    assert (len(found) == 1 and found[0].startswith(names)) if names else not found

@@ -142,3 +142,35 @@ def test_no_plan_without_kernels(command: str, fits: bool, cli: Any) -> None:
 )  # fmt: skip
 def test_prompts_over_an_fp8_cache_on_120(gpu: str, backends: tuple[str, str, str], cache: str, starts: bool) -> None:
     assert (sglang_attention.refused(backends, cache, device(gpu), None) is None) == starts
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "backends", "cuda", "starts"),
+    [
+        # model_override_base.py `get_default_attn_backend`: FlashInfer's kernels widen FP8, Triton's compiler has none of e4m3 below 8.9.
+        ("qwen3-8b", "fp8_e4m3", (), (8, 0), True), ("qwen3-8b", "fp8_e4m3", ("triton", "", ""), (8, 0), False),
+        ("qwen3-8b", "fp8_e4m3", ("flashinfer", "triton", ""), (8, 6), False), ("qwen3-8b", "fp8_e5m2", ("triton", "", ""), (8, 0), True),
+        ("qwen3-8b", "fp8_e4m3", ("triton", "", ""), (8, 9), True), ("deepseek-v2-lite", "fp8_e4m3", (), (8, 0), False),
+        ("deepseek-v2-lite", "fp8_e4m3", ("flashinfer", "", ""), (8, 0), True), ("deepseek-v2-lite", "fp8_e5m2", (), (8, 6), True),
+        ("deepseek-v2-lite", "fp8_e4m3", (), (8, 9), True), ("deepseek-v2-lite", "auto", (), (8, 0), True),
+        # deepseek_v4_hook.py: FlashMLA, whose kernels are of 9.0 and newer.
+        ("deepseek-v4-flash", "auto", (), (8, 0), False), ("deepseek-v4-flash", "auto", (), (8, 9), False),
+        ("deepseek-v4-flash", "auto", (), (9, 0), True), ("deepseek-v4-flash", "auto", (), (12, 0), True),
+    ],
+)  # fmt: skip
+def test_sglang_s_attention_on_older_gpus(
+    name: str, dtype: str, backends: tuple[str, ...], cuda: tuple[int, int], starts: bool
+) -> None:
+    assert (sglang_attention.unread(_stored(name, None), dtype, backends, cuda) is None) == starts
+
+
+@pytest.mark.parametrize(
+    ("version", "cuda", "built"),
+    [
+        # pyproject.toml of the releases: torch 2.6.0 (compute capability up to 9.0), and 2.7.1.
+        ("0.4.3", (10, 0), False), ("0.4.6", (12, 0), False), ("0.4.6.post5", (10, 3), False), ("0.4.7", (10, 0), True),
+        ("0.5.23", (12, 0), True), (None, (10, 0), True), ("0.4.3", (9, 0), True), ("0.4.3", None, True),
+    ],
+)  # fmt: skip
+def test_sglang_s_first_builds_for_blackwell(version: str | None, cuda: tuple[int, int] | None, built: bool) -> None:
+    assert (kernels.unbuilt(version, cuda) is None) == built

@@ -303,6 +303,40 @@ def test_a_cache_needs_kernels_for_the_gpu_and_the_model(
 
 
 @pytest.mark.parametrize(
+    ("cuda", "version", "reads"),
+    [((8, 0), None, False), ((8, 9), None, False), ((9, 0), None, True), ((9, 0), "0.21.0", True), ((10, 0), None, True),
+     ((10, 0), "0.24.0", False), ((12, 0), None, False)],
+)  # fmt: skip
+def test_flash_attention_reads_fp8_where_its_third_or_fourth_runs(cuda: tuple[int, int], version: str | None, reads: bool) -> None:
+    """vLLM 0.21, v1/attention/backends/fa_utils.py `flash_attn_supports_fp8`; 0.33, `flash_attn_supports_kv_cache_dtype`."""
+    architecture = zoo.spec("qwen3-8b")
+    assert architecture is not None
+    found = attention.lacks(architecture, version, "fp8", None, cuda, "--kv-cache-dtype", named="FLASH_ATTN")
+    assert (found is None) == reads and (reads or "with FLASH_ATTN" in str(found))
+
+
+@pytest.mark.parametrize(
+    ("sees", "text_alone", "dtype", "reading"),
+    [
+        # model_arch_config_convertor.py `Gemma4ModelArchConfigConvertor.is_mm_prefix_lm`; composite.py: both of its backends have to read.
+        ("vision", False, "nvfp4", ()), ("vision", True, "nvfp4", ((9, 0), (10, 0))), (None, False, "nvfp4", ((9, 0), (10, 0))),
+        ("vision", False, "fp8", ((8, 9), (9, 0), (10, 0), (12, 0))),
+    ],
+)  # fmt: skip
+def test_gemma_4_reads_nvfp4_where_its_images_are_seen_in_order(
+    sees: str | None, text_alone: bool, dtype: str, reading: tuple[tuple[int, int], ...]
+) -> None:
+    text = {"model_type": "gemma4_text", "use_bidirectional_attention": sees, "num_hidden_layers": 6}
+    architecture = parse(
+        {"model_type": "gemma4", "architectures": ["Gemma4ForConditionalGeneration"], "text_config": text, "dtype": "bfloat16"}
+    )
+    assert architecture.mutual == (sees == "vision")
+    for cuda in ((8, 0), (8, 9), (9, 0), (10, 0), (12, 0)):
+        found = attention.lacks(architecture, None, dtype, None, cuda, "--kv-cache-dtype", text_alone=text_alone)
+        assert (found is None) == (cuda in reading), (cuda, found)
+
+
+@pytest.mark.parametrize(
     ("version", "named", "text_alone", "dtype", "reads"),
     [
         # `is_mm_prefix_lm` is off where no images can come, since 0.28.
@@ -310,6 +344,8 @@ def test_a_cache_needs_kernels_for_the_gpu_and_the_model(
         # A backend that is named is the only one (`validate_configuration`).
         (None, "TRITON_ATTN", True, "fp8", False), (None, "FLASHINFER", True, "fp8", True), (None, "FLEX_ATTENTION", True, "fp8", False),
         (None, "TRITON_ATTN", True, "auto", True),
+        # fa_utils.py `flash_attn_supports_kv_cache_dtype`: FlashAttention 3 and 4, on 9.x and 10.x.
+        *((v, "FLASH_ATTN", True, "fp8", False) for v in (None, "0.24.0", "0.21.0")), (None, "FLASH_ATTN", True, "auto", True),
     ],
 )  # fmt: skip
 def test_a_command_s_own_words_part_backends(version: str | None, named: str, text_alone: bool, dtype: str, reads: bool) -> None:

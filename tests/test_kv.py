@@ -225,3 +225,8 @@ def test_engines_have_few_decoders_over_an_encoder(run: Run, tmp_path: Path, eng
             done = run(*command, str(tmp_path / "config.json"), "--engine", engine, "--ctx", "128")
             assert done.returncode == status, (command, config["model_type"])
             assert ("whose decoder reads an encoder's output" in " ".join(done.stderr.split())) == bool(status)
+
+
+@pytest.mark.parametrize(("model", "states"), [("llama-3.1-8b", False), ("qwen3-next-80b-a3b", True), ("gemma-3-1b", False)])
+def test_a_column_of_states_stands_where_there_are_some(model: str, states: bool, cli: Run) -> None:
+    assert ("fixed" in cli("kv", model).stdout.splitlines()[2].split()) == states

@@ -59,7 +59,7 @@ WEIGHTLESS = RankWeights(0, 0, 0, 0, (), (0,), 0, 0, 0)
 SCRIPT = Path(pages.__file__).parent / "page.js"
 COMPARED = (
     "fits", "verdict", "plan", "per_gpu", "context_tokens", "concurrency", "max_context_tokens", "max_concurrency", "kv_tokens",
-    "usd_per_hour", "instance", "command",
+    "decode_tokens_per_s_ceiling", "usd_per_hour", "instance", "command",
 )  # fmt: skip
 
 Case = tuple[str, str, int, int | None, int, str]

@@ -11,7 +11,7 @@ from archcalc.analysis.fit import Ask, plans
 from archcalc.analysis.speed.forecast import Forecast
 from archcalc.analysis.speed.plan import Wanted, of_fit, work_of
 from archcalc.analysis.speed.products import kind_of, products
-from archcalc.analysis.speed.rates import FORMATS, peak, scores
+from archcalc.analysis.speed.rates import FORMATS, UNTOLD, peak, scores
 from archcalc.analysis.speed.work import Work
 from archcalc.engines.vllm.start import scheme_kernels
 from archcalc.hardware import device, parse_spec
@@ -222,3 +222,29 @@ def test_int8_of_weights_and_activations_does_not_run_on_blackwell(gpu: str, ref
     stored = plans(a._replace(quantization=_stored(["Linear"], dynamic)), ask._replace(quant=None), alternatives=0).best
     assert stored.start.starts != refused
     assert plans(a, ask._replace(quant="fp8-dynamic"), alternatives=0).best.start.starts
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpu", "kind", "untold", "fastest"),
+    [
+        # vLLM 0.33, oracle/mxfp4.py: `_filter_by_activation` puts kernels of 16 bits first, where no activations are stated (gpt-oss);
+        # `_get_priority_backends` has those of MXFP8 first for DeepSeek-V4. 10.x alone has them.
+        ("vllm", "b200", "mxfp4-experts", "bf16", "fp8"), ("vllm", "b200", "mxfp4-mxfp8", "fp8", "fp8"),
+        ("vllm", "h100", "mxfp4-experts", "bf16", "bf16"), ("vllm", "rtx-5090", "mxfp4-mxfp8", "bf16", "bf16"),
+        # SGLang 0.5.23, moe_runner/flashinfer_trtllm.py: the precision "default" is MXFP8.
+        ("sglang", "b200", "mxfp4-experts", "fp8", "fp8"),
+    ],
+)  # fmt: skip
+def test_experts_of_mxfp4_are_multiplied_as_the_engine_chooses(engine: str, gpu: str, kind: str, untold: str, fastest: str) -> None:
+    of = {"bf16": "16"}
+    for made, wanted in ((UNTOLD.get((engine, kind), kind), untold), (kind, fastest)):
+        rate = peak(device(gpu), made)
+        assert rate is not None and rate.flops_per_s == pytest.approx(RATES[gpu][of.get(wanted, wanted)] * 1e12, rel=0.03)
+
+
+def test_a_forecast_says_what_mxfp4_is_multiplied_in() -> None:
+    told = {gpu: made("gpt-oss-120b", gpu, None, 1024)[1] for gpu in ("b200", "h200")}
+    assert "multiplied in 16 bits" in told["b200"].stands and "16 bits" not in told["h200"].stands
+    prompt, floor = told["b200"].prompt_tokens_per_s, told["b200"].floor_s
+    # The bound is of what the engine can be told.
+    assert prompt is not None and floor is not None and 1024 / prompt.high >= floor

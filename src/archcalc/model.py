@@ -503,8 +503,8 @@ class Architecture(NamedTuple):
     checkpoint's index states one, leaves out: buffers. `refines` says that a text is made in several passes over all of it
     (diffusion), `outcome` what the decoder of a part makes, `returned` that the reference hands back the keys and values of a pass,
     though its layers see both ways: it is a decoder's class. `buffers` are what the library that saved the checkpoint stored beside;
-    nothing loads them. `use` is what its publisher makes of a decoder that writes no text. `unserved` says why the class that engines
-    have by the name that the config states does not run it.
+    nothing loads them. `mutual` says that the config has the tokens of an image see each other. `use` is what its publisher makes of a
+    decoder that writes no text. `unserved` says why the class that engines have by the name that the config states does not run it.
     """
 
     model_type: str
@@ -537,6 +537,7 @@ class Architecture(NamedTuple):
     returned: bool = False
     outcome: Outcome = ""
     use: Use = ""
+    mutual: bool = False
 
     @property
     def doubts(self) -> tuple[str, ...]:

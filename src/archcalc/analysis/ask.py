@@ -138,6 +138,15 @@ def understand(command: Command, version: str | None = None) -> Understood:
     if found.plugins:
         title = NAMES[command.engine]
         notes.append(f"{_listed(found.plugins)}: {title} has no such value of its own, and stops unless a plugin of it brings one")
+    if servers := environment.of_server(command.program, command.environment):
+        said = (
+            "are read by `ollama serve` and not by `ollama run`: they are"
+            if len(servers) > 1
+            else ("is read by `ollama serve` and not by `ollama run`: it is")
+        )
+        notes.append(f"{_listed(servers)} {said} taken to stand in the server's environment, and inert before the client alone")
+    if command.unread:
+        notes.append(f"{_listed(command.unread)}: not here to be read, so what is set there is not known")
     line = written(command, asked.environment)
     if command.version and not version:
         notes.append(f"{NAMES[command.engine]} {command.version} by the image's tag: elsewhere --engine-version {command.version}")

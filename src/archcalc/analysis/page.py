@@ -15,7 +15,8 @@ from archcalc import hardware
 from archcalc.analysis import fit, verdict
 from archcalc.analysis.charts import Point, points
 from archcalc.analysis.refusals import refuse_guess
-from archcalc.analysis.speed.plan import USUAL, Wanted
+from archcalc.analysis.speed.plan import USUAL, Wanted, element_bytes
+from archcalc.analysis.speed.work import work
 from archcalc.engines.budget import Budget
 from archcalc.engines.engine import DEFAULT, server
 from archcalc.engines.placement import Placement, RankWeights
@@ -241,13 +242,18 @@ def machines() -> Iterator[tuple[Device, list[int]]]:
         yield device, [n for n in COUNTS if n <= most]
 
 
+def _of_dtypes(ask: fit.Ask) -> list[fit.Ask]:
+    """The question with each of the cache's dtypes, the default first."""
+    return [ask._replace(kv_dtype=dtype) for dtype in KV_DTYPES]
+
+
 class _Tables:
     """The tables of one model. What GPUs have in common is made once: they differ by their memory, and few by more."""
 
     def __init__(self, loaded: Loaded) -> None:
         self.loaded = loaded
         self.limit = loaded.architecture.facts.context_tokens or UNSTATED_CONTEXT
-        self.stair, self.pool, self.command, self.word, self.several = (_Interned() for _ in range(5))
+        self.stair, self.pool, self.command, self.word, self.several, self.work = (_Interned() for _ in range(6))
         self._models: dict[_Kernels, _Weighed] = {}
         self._weights: dict[tuple[int, Placement], RankWeights] = {}
         self._budgets: dict[tuple[Any, ...], Budget] = {}
@@ -257,7 +263,9 @@ class _Tables:
         self._rows: dict[tuple[Any, ...], list[list[Any]]] = {}
         self._commands: dict[tuple[Any, ...], str] = {}
         self._kinds: dict[str, Any] = {}
+        self._pool_kinds: dict[str, Any] = {}
         self._refused: dict[tuple[Any, ...], str] = {}
+        self._read: dict[tuple[Any, ...], int] = {}
 
     def weighed(self, ask: fit.Ask) -> _Weighed:
         """The model on that GPU. Raises what the engine says of it."""
@@ -312,7 +320,9 @@ class _Tables:
 
     def pooled(self, at: _Weighed, placement: Placement, ask: fit.Ask, plan: Budget) -> _Pooled:
         device = ask.gpus.device
-        key = (placement.tp, placement.pp, plan.batched_tokens, ask.kv_dtype, server(ENGINE).pool_kind(device))
+        if device.id not in self._pool_kinds:
+            self._pool_kinds[device.id] = server(ENGINE).pool_kind(device)
+        key = (placement.tp, placement.pp, plan.batched_tokens, ask.kv_dtype, self._pool_kinds[device.id])
         of_one = *key, device.compute
         found = self._pools.get(key) or self._pools.get(of_one)
         if found is not None:
@@ -400,8 +410,22 @@ class _Tables:
         text = text.replace(_OWN_FLAGS, own) if own else text.replace(f" {_OWN_FLAGS}", "")
         return self.command(tuple(map(self.word, text.split(_FLAG))))
 
-    def rows_of(self, ask: fit.Ask, placement: Placement) -> tuple[list[list[Any]], list[str], int]:
-        """A row for all cache dtypes that the plan takes the same flags for; why others are refused; the engine's share of the memory."""
+    def read(self, at: _Weighed, placement: Placement, ask: fit.Ask, dtype: str) -> int:
+        """The place of what a step reads at least: of the weights, of a sequence's state, and of its cache `[bytes, window, compress]`
+        for each kind of layer. -1 for a model that does not decode."""
+        whole = placement._replace(pp=1)
+        key = at.number, whole, element_bytes(dtype)
+        if key not in self._read:
+            made = work(at.model.architecture, self.weights(at, whole, ask).components, whole, element_bytes(dtype))
+            bare = made.floor_bytes(0, 0, 0)
+            place = self.work((bare, 2 * made.state_bytes, made.reads)) if made.decodes and bare else -1
+            self._read[key] = place
+        return self._read[key]
+
+    def rows_of(self, asks: Sequence[fit.Ask], placement: Placement) -> tuple[list[list[Any]], list[str], int]:
+        """A row for all cache dtypes that the plan takes the same flags for; why others are refused; the engine's share of the memory.
+        `asks` are a question with each of the dtypes."""
+        ask = asks[0]
         at = self.weighed(ask)
         plan = self.budget(at, placement, ask, self.limit)
         start, shared = server(ENGINE).settles(ask, placement, plan, 1)
@@ -409,7 +433,6 @@ class _Tables:
             return [], [], 0
         shared = shared._replace(notes=())
         stop = at.stop or start.limit or ""
-        asks = [ask._replace(kv_dtype=dtype) for dtype in KV_DTYPES]
         pools = [self.pooled(at, placement, asked, plan) for asked in asks]
         reasons = ["" if p.place >= 0 else p.said for p in pools]
         share = self.budget(at, placement, ask, self.limit, shared).budget_bytes
@@ -455,9 +478,12 @@ class _Tables:
                 for i in range(len(pools))
             ]
             cells = tuple(p.place if i in places else -1 for i, p in enumerate(pools))
+            read = {dtype: self.read(at, placement, asks[0], dtype) for dtype in dict.fromkeys(pools[i].said for i in places)}
+            reads = tuple(read[p.said] if i in places else -1 for i, p in enumerate(pools))
             yield [
                 placement.tp, placement.pp, placement.ep, placement.dp, held.bytes, active, over,
                 self._most(pools[first], plan, taken), self.several(cells), self.several(tuple(commands)), stop,
+                self.several(reads),
             ]  # fmt: skip
 
     def _by_context(self, at: _Weighed, placement: Placement, ask: fit.Ask, taken: Taken, key: tuple[Any, ...]) -> Taken:
@@ -483,6 +509,8 @@ class _Tables:
     def placed(self, ask: fit.Ask) -> _Placed:
         """Every placement in the order of preference, and the same with fewer sequences, the most first."""
         at, device = self.weighed(ask), ask.gpus.device
+        asks = _of_dtypes(ask)
+        smaller = [(n, _of_dtypes(ask._replace(sequences=n))) for n in server(ENGINE).fewer_sequences]
         rows: list[list[Any]] = []
         less: list[list[Any]] = []
         errors, refused, share = [""] * len(KV_DTYPES), "", 0
@@ -494,12 +522,12 @@ class _Tables:
             if why := self._refused[key]:
                 refused = refused or why
                 continue
-            made, reasons, share = self.rows_of(ask, placement)
+            made, reasons, share = self.rows_of(asks, placement)
             errors = [a or b for a, b in zip(errors, reasons, strict=True)]
             # Where the weights alone are too much, no number of sequences helps.
             light = bool(made) and made[0][4] < share
-            for sequences in server(ENGINE).fewer_sequences if light else ():
-                for row in self.rows_of(ask._replace(sequences=sequences), placement)[0]:
+            for sequences, fewer in smaller if light else ():
+                for row in self.rows_of(fewer, placement)[0]:
                     other = [row[8]] if row[8] != made[0][8] else []
                     less.append([len(rows), row[5], row[6], row[9], sequences, *other])
             rows += made
@@ -531,22 +559,22 @@ class _Tables:
         return made, list(self.with_settings(ask, least)) if least and self.tight(made) else []
 
 
-_LISTS = ("stairs", "pools", "commands", "words", "lists")
+_LISTS = ("stairs", "pools", "commands", "words", "lists", "works")
 
 
 def opening(loaded: Loaded) -> dict[str, Any]:
     """The tables of a model, as plain data, without a machine yet. Raises what `archcalc fit` raises for the model on any machine.
 
-    `copies` is whether replicas of the attention may be taken for the sequences that they hold (`fit.copies_cache`).
-    `stairs` are the staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block,
-    [stairs of blocks], dtype]`. `machines` holds for each device and count the placements in the order of preference, as `[tp, pp, ep, dp,
-    weights bytes, activation stair, overhead stair, sequences, pool of each dtype, command of each dtype, what stops
-    the start]`, and `fewer` what differs where fewer sequences than by default are taken, the most first: `[place of the placement,
-    activation stair, overhead stair, command of each dtype, sequences, pool of each dtype where it differs]`. `settings` are `[the engine's
-    share, plans, fewer]` with each of its settings, to be looked at where the best plan leaves no room. Pools and commands of
-    each dtype are places in `lists`, of places; a pool of -1 is one that the engine refuses, and `errors` say why where no placement is
-    left. `commands` are places in `words`, which `--` joins: `{}` in one is the context, `{12}` what that staircase says of it, 0 a word
-    that is left out.
+    `copies` is whether replicas of the attention may be taken for the sequences that they hold (`fit.copies_cache`). `stairs` are the
+    staircases over the context that others name by place. `pools` are `[block bytes, null blocks, tokens per block, [stairs of blocks],
+    dtype]`, `works` what a step reads at least (`_Tables.read`). `machines` holds for each device and count the placements in the order
+    of preference, as `[tp, pp, ep, dp, weights bytes, activation stair, overhead stair, sequences, pool of each dtype, command of each
+    dtype, what stops the start, work of each dtype]`, and `fewer` what differs where fewer sequences than by default are taken, the most
+    first: `[place of the placement, activation stair, overhead stair, command of each dtype, sequences, pool of each dtype where it
+    differs]`. `settings` are `[the engine's share, plans, fewer]` with each of its settings, to be looked at where the best plan leaves
+    no room. Pools, commands and works of each dtype are places in `lists`, of places; a pool of -1 is one that the engine refuses, and
+    `errors` say why where no placement is left. `commands` are places in `words`, which `--` joins: `{}` in one is the context, `{12}`
+    what that staircase says of it, 0 a word that is left out.
     """
     refuse_guess(loaded.architecture)
     context = loaded.architecture.facts.context_tokens
@@ -563,7 +591,7 @@ def opening(loaded: Loaded) -> dict[str, Any]:
 def pieces(loaded: Loaded) -> Iterator[tuple[str, dict[str, Any]]]:
     """The machines of a device, one device after the other, each with the entries of the lists that are new with it."""
     made_of = _Tables(loaded)
-    interned = (made_of.stair, made_of.pool, made_of.command, made_of.word, made_of.several)
+    interned = (made_of.stair, made_of.pool, made_of.command, made_of.word, made_of.several, made_of.work)
     told = [0] * len(interned)
     for device, counts in machines():
         piece: dict[str, Any] = {"machine": _machine(made_of, device, counts)}
@@ -603,6 +631,7 @@ def devices() -> list[dict[str, Any]]:
     return [
         {
             "id": d.id, "name": d.name, "vendor": d.vendor, "memory": d.visible_bytes, "counts": counts,
+            "bandwidth": d.bandwidth_bytes_per_s,
         }
         for d, counts in machines()
     ]  # fmt: skip

@@ -192,6 +192,8 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         inner = getattr(schema, _levels.language_of(cls), None) if _levels.language_of(cls) else schema
         if isinstance(inner, _schema.ConfigSchema) and inner.sees_both_ways() and architecture.decodes:
             architecture = turned(architecture)
+        if isinstance(inner, _schema.ConfigSchema) and inner is not schema and inner.sees_images_whole():
+            architecture = architecture._replace(mutual=True)
         unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config), *_values.unknown_activations(config))
     except RecursionError:
         raise ArchcalcError("the config is nested too deeply") from None

@@ -70,6 +70,10 @@ class TextSchema(DecoderSchema):
         """Source: transformers 5.24, models/gemma4/modeling_gemma4.py `Gemma4TextAttention`."""
         return (self.model_extra or {}).get("use_bidirectional_attention") == "all" or super().sees_both_ways()
 
+    def sees_images_whole(self) -> bool:
+        """Source: the same, `Gemma4Model.forward` (`create_masks_for_vision_model`)."""
+        return (self.model_extra or {}).get("use_bidirectional_attention") == "vision"
+
     def windows(self) -> list[int | None]:
         # Where every token may look ahead, a window is half as long to either side.
         window = self.sliding_window // 2 + 1 if self.sees_both_ways() else self.sliding_window

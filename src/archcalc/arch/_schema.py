@@ -100,6 +100,10 @@ class ConfigSchema(BaseModel):
         """Whether the config turns a decoder's layers to see both ways."""
         return self.turns and (self.model_extra or {}).get("is_causal") is False
 
+    def sees_images_whole(self) -> bool:
+        """Whether the config has the tokens of an image see each other."""
+        return False
+
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "name" not in vars(cls):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
 
 from archcalc.cards import truth
 from archcalc.cards.document import Table
@@ -13,6 +13,7 @@ from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.resolve import Resolved
+from archcalc.records import NamedTuple
 from archcalc.report import Verdict
 
 Named = Literal["pinned", "outright", "loosely", "around"]

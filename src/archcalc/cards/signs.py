@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from archcalc.cards import truth, words
 from archcalc.cards.findings import Finding, Near
@@ -18,6 +18,7 @@ from archcalc.cards.names import namesakes, siblings
 from archcalc.cards.quantity import scales, shape
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.vocabulary import mark
+from archcalc.records import NamedTuple
 
 
 class Sign(NamedTuple):

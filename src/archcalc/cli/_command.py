@@ -32,16 +32,17 @@ def given(call: typer.Context, file: str | None) -> Command | None:
     if words is not None and file is not None:
         raise UsageError("a command stands behind -- and another in --command-file", "give one of them")
     from archcalc.commands.config_file import merged
-    from archcalc.commands.words import MODELFILE, of_arguments, of_text
+    from archcalc.commands.words import MODELFILE, filled, of_arguments, of_text
 
     if words is not None:
         made = of_arguments(words)
         if made.program == MODELFILE and "-f" in made.words[:-1]:
             return of_text(_text(made.words[made.words.index("-f") + 1]), "Modelfile")
-        return merged(made, lambda name: _here(name, ""))
+        return merged(filled(made, lambda name: _here(name, "")), lambda name: _here(name, ""))
     assert file is not None
     folder = "" if file == "-" else str(Path(file).expanduser().parent)
-    return merged(of_text(_text(file), "" if file == "-" else file), lambda name: _here(name, folder))
+    made = filled(of_text(_text(file), "" if file == "-" else file), lambda name: _here(str(Path(folder, name)), folder))
+    return merged(made, lambda name: _here(name, folder))
 
 
 def _here(name: str, folder: str) -> str | None:

@@ -84,6 +84,16 @@ _INERT: Mapping[Engine, str] = {
 }
 
 
+def of_server(program: str, environment: Sequence[tuple[str, str]]) -> tuple[str, ...]:
+    """The variables in front of `ollama run` that its server reads alone, as they stand in the server's own environment.
+
+    Source: Ollama 0.33, cmd/cmd.go `NewCLI` (`appendEnvDocs` of each command).
+    """
+    if program != "ollama run":
+        return ()
+    return tuple(name for name, _ in environment if effect("ollama", name) == "used")
+
+
 def effect(engine: Engine, name: str) -> Effect | None:
     """What a variable does to an engine's memory, None for one of another program."""
     if not name.startswith(_PREFIXES[engine]):

@@ -6,7 +6,7 @@ Nothing is run. What a shell would put in from elsewhere (`$MODEL`, the output o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from archcalc.commands.containers import Granted, of_cdi, of_compose, of_docker, of_kubernetes, shared
@@ -24,7 +24,9 @@ class Command(NamedTuple):
     `unknown` names, for each word, what a shell would have put in and nothing here says; it is shorter than `words` where the rest is
     known. `granted` is how many GPUs its container gets, and the words that say so. `imaged` is whether an image of the engine's own runs
     it, with all that its publisher puts in, `tag` the image's tag where that names no release of the engine. `called` is the class of a
-    program in Python that the command stands for.
+    program in Python that the command stands for. `files` are the files
+    of variables that its container is given, as the flag or key and the name, which `filled` reads; `unread` what of variables is
+    elsewhere.
     """
 
     engine: Engine
@@ -38,10 +40,17 @@ class Command(NamedTuple):
     imaged: bool = False
     tag: str = ""
     called: str = ""
+    files: tuple[tuple[str, str], ...] = ()
+    unread: tuple[str, ...] = ()
 
     def refuse_unknown(self, at: int) -> None:
         """Raises `UsageError` if the word's value is not known."""
         what = self.unknown[at] if at < len(self.unknown) else ""
+        if what and self.unread and _VARIABLE.fullmatch(what):
+            raise UsageError(
+                f"{what} stands for a value that is not known here, and {self.unread[0]}, which may set it, is not here",
+                "put in its value, or have that file or map stand beside the command",
+            )
         if what.startswith(("$(", "`")):
             raise UsageError(f"{what[:60]}: what that command prints is not known here", "put in what it would print")
         if what:
@@ -49,6 +58,7 @@ class Command(NamedTuple):
             raise UsageError(f"{what} stands for a value that is not known here", f"put in its value{shell}")
 
 
+_VARIABLE = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|\(([A-Za-z_]\w*)\)|([A-Za-z_]\w*))")
 KNOWN = (
     "vllm serve, python -m vllm.entrypoints.openai.api_server, python -m sglang.launch_server, sglang serve, llama-server, llama-cli,"
     " llama-bench, ollama, mlx_lm.server"
@@ -142,6 +152,40 @@ def _written(word: str) -> Iterator[str]:
         yield m[0]
 
 
+def filled(command: Command, read: Callable[[str], str | None]) -> Command:
+    """The command with the variables of its container's files, which stand behind those that it is given itself. `read` is a file's text,
+    None of one that is not here, which is named as not read.
+
+    Sources: docker/cli 27, opts/file.go (`--env-file`: lines of NAME=VALUE as they are); the Compose specification, 05-services.md
+    `env_file` (values in quotes; of several files the last holds).
+    """
+    values: dict[str, str] = {}
+    unread = list(command.unread)
+    for kind, name in command.files:
+        text = read(name)
+        if text is None:
+            unread.append(f"{kind} {name}")
+            continue
+        for line in text.splitlines():
+            key, equals, value = line.strip().removeprefix("export ").partition("=")
+            if equals and re.fullmatch(r"[A-Za-z_]\w*", key.strip()):
+                value = value.strip()
+                quoted = kind != "--env-file" and re.fullmatch(r"(['\"])(.*)\1(?:\s+#.*)?", value)
+                values[key.strip()] = quoted[2] if quoted else value
+    own = dict(command.environment)
+    made = command._replace(environment=tuple({**values, **own}.items()), files=(), unread=tuple(dict.fromkeys(unread)))
+    if not command.unknown or not values:
+        return made
+    # What a shell in the container, or Kubernetes, would put in.
+    words = list(command.words)
+    unknown = [*command.unknown, *[""] * (len(words) - len(command.unknown))]
+    for i, what in enumerate(unknown):
+        if what:
+            words[i] = _VARIABLE.sub(lambda m: values.get(m[1] or m[2] or m[3], m[0]), words[i])
+            unknown[i] = next(_written(words[i]), "") if _VARIABLE.fullmatch(what) else what
+    return made._replace(words=tuple(words), unknown=tuple(unknown) if any(unknown) else ())
+
+
 _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
     (
         re.compile(r"(^|\s)(transformers(-cli)?\s+(serve|chat|run)|transformers-cli)(\s|$)"),
@@ -186,8 +230,9 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
     if base.endswith((".yaml", ".yml", ".json")) or _looks_like_yaml(text):
         documents = _yaml(text, name, base.endswith((".yaml", ".yml", ".json")))
         if documents is not None:
+            maps = _maps(documents)
             for document in documents:
-                yield from _manifest(document)
+                yield from _manifest(document, maps)
             return
     if _is_modelfile(text, base):
         yield _modelfile(text)
@@ -250,13 +295,31 @@ def _yaml(text: str, name: str, sure: bool) -> list[Any] | None:
     return found or (None if not sure else [])
 
 
-def _manifest(document: Any, depth: int = 0, pods: int = 1) -> Iterator[Command]:
+def _maps(documents: Sequence[Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """The variables of the ConfigMaps and Secrets that stand in the manifest itself, by kind and name."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for document in documents:
+        listed = document.get("items") if isinstance(document, dict) and document.get("kind") == "List" else None
+        for one in listed if isinstance(listed, list) else [document]:
+            if not isinstance(one, dict) or one.get("kind") not in ("ConfigMap", "Secret"):
+                continue
+            # A Secret's `data` is in base64; its `stringData` is not.
+            data, named = one.get("data" if one["kind"] == "ConfigMap" else "stringData"), one.get("metadata")
+            if isinstance(data, dict) and isinstance(named, dict):
+                found[one["kind"], str(named.get("name"))] = data
+    return found
+
+
+_Maps = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+def _manifest(document: Any, maps: _Maps, depth: int = 0, pods: int = 1) -> Iterator[Command]:
     """Compose services, and containers wherever a manifest has them. `pods` are those of one group that a LeaderWorkerSet makes."""
     if depth > 40:
         return
     if isinstance(document, list):
         for item in document:
-            yield from _manifest(item, depth + 1, pods)
+            yield from _manifest(item, maps, depth + 1, pods)
     if not isinstance(document, dict):
         return
     # kubernetes-sigs/lws 0.7, api/leaderworkerset/v1/leaderworkerset_types.go: `size` pods, the leader among them.
@@ -269,18 +332,18 @@ def _manifest(document: Any, depth: int = 0, pods: int = 1) -> Iterator[Command]
     if isinstance(services, dict):
         for name, service in services.items():
             if isinstance(service, dict):
-                yield from _container(str(name), service, compose=True)
+                yield from _container(str(name), service, maps, compose=True)
     for key, value in document.items():
         if key in ("containers", "initContainers") and isinstance(value, list):
             for container in value:
                 if isinstance(container, dict):
-                    yield from _container(str(container.get("name", "")), container, compose=False, pods=pods)
+                    yield from _container(str(container.get("name", "")), container, maps, compose=False, pods=pods)
         elif key == "modelSpec" and isinstance(value, list):
             for model in value:
                 if isinstance(model, dict):
                     yield from _of_chart(model)
         elif key != "services":
-            yield from _manifest(value, depth + 1, pods)
+            yield from _manifest(value, maps, depth + 1, pods)
 
 
 def _of_chart(model: Mapping[str, Any]) -> Iterator[Command]:
@@ -309,11 +372,54 @@ def _of_chart(model: Mapping[str, Any]) -> Iterator[Command]:
         yield command._replace(where=str(model.get("name", "")), granted=granted)
 
 
-def _container(name: str, c: Mapping[str, Any], *, compose: bool, pods: int = 1) -> Iterator[Command]:
-    environment: dict[str, str] = {}
+def _env_files(service: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The files of a service's `env_file`: a name, names, or records of a `path`."""
+    given = service.get("env_file")
+    for one in given if isinstance(given, list) else [given]:
+        name = one.get("path") if isinstance(one, dict) else one
+        if isinstance(name, str) and name:
+            yield "env_file", name
+
+
+_REFERENCES = {"configMapRef": "ConfigMap", "secretRef": "Secret", "configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"}
+
+
+def _referred(container: Mapping[str, Any], maps: _Maps) -> tuple[dict[str, str], list[str]]:
+    """The variables that a container takes from ConfigMaps and Secrets, and of those that are not in the manifest what names them.
+
+    Source: Kubernetes 1.34, "Define container environment variables": `envFrom`, and `valueFrom` of one."""
+    values: dict[str, str] = {}
+    unread: list[str] = []
+
+    def told(of: Any, key: str) -> Iterator[Mapping[str, Any]]:
+        for reference, kind in _REFERENCES.items():
+            named = of.get(reference) if isinstance(of, dict) else None
+            if isinstance(named, dict) and reference.endswith("KeyRef") == bool(key):
+                held = maps.get((kind, str(named.get("name"))))
+                if held is not None and (not key or str(named.get("key")) in held):
+                    yield {key: held[str(named.get("key"))]} if key else held
+                elif not key or kind == "ConfigMap":
+                    # One value of a Secret is a token of the Hub's.
+                    unread.append(f"{'envFrom' if not key else key + ' of'} {reference} {named.get('name')}")
+
+    sources, own = ([*of] if isinstance(of := container.get(key), list) else [] for key in ("envFrom", "env"))
+    for source in sources:
+        before = str(source.get("prefix") or "") if isinstance(source, dict) else ""
+        for held in told(source, ""):
+            values |= {before + str(k): str(v) for k, v in held.items()}
+    for item in own:
+        if isinstance(item, dict) and "valueFrom" in item:
+            for held in told(item["valueFrom"], str(item.get("name"))):
+                values |= {str(k): str(v) for k, v in held.items()}
+    return values, unread
+
+
+def _container(name: str, c: Mapping[str, Any], maps: _Maps, *, compose: bool, pods: int = 1) -> Iterator[Command]:
+    environment, unread = ({}, []) if compose else _referred(c, maps)
+    files = tuple(_env_files(c)) if compose else ()
     given = c.get("environment") if compose else c.get("env")
     if isinstance(given, dict):
-        environment = {str(k): "" if v is None else str(v) for k, v in given.items()}
+        environment |= {str(k): "" if v is None else str(v) for k, v in given.items()}
     elif isinstance(given, list):
         for item in given:
             if isinstance(item, dict) and "name" in item and "value" in item:
@@ -332,7 +438,7 @@ def _container(name: str, c: Mapping[str, Any], *, compose: bool, pods: int = 1)
     if pods == 1 and shared(" ".join(word.text for word in (*head, *rest))):
         granted = None
     for command in _in_image(image, head, rest, environment):
-        yield command._replace(where=name, granted=command.granted or granted)
+        yield command._replace(where=name, granted=command.granted or granted, files=files, unread=tuple(unread))
 
 
 def _words_of(value: Any, environment: Mapping[str, str], compose: bool) -> list[Word]:
@@ -680,7 +786,7 @@ def _subcommand(engine: Engine, texts: Sequence[str], at: int) -> str:
 def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:
     entry: list[Word] = []
     inside: dict[str, str] = {}
-    gpus, devices = "", list[str]()
+    gpus, devices, files = "", list[str](), list[tuple[str, str]]()
     i = 0
     while i < len(words) and words[i].text.startswith("-"):
         flag, equals, value = words[i].text.partition("=")
@@ -694,6 +800,8 @@ def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[C
         elif flag.startswith("-e") and len(flag) > 2 and not flag.startswith("--"):
             key, _, held = words[i].text[2:].partition("=")
             inside[key] = held
+        elif flag == "--env-file":
+            files.append((flag, value))
         elif flag == "--gpus":
             gpus = value
         elif flag == "--device":
@@ -711,7 +819,7 @@ def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[C
         inside.pop("NVIDIA_VISIBLE_DEVICES", None)
     for command in _in_image(words[i].text, entry, list(words[i + 1 :]), inside):
         joined = shared(" ".join(word.text for word in words[i:]))
-        yield command._replace(granted=None if joined else command.granted or granted)
+        yield command._replace(granted=None if joined else command.granted or granted, files=tuple(files))
 
 
 def _in_image(image: str, entry: Sequence[Word], rest: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:

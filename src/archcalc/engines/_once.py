@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from functools import lru_cache, wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 _Held = TypeVar("_Held")
 _Rest = ParamSpec("_Rest")
@@ -12,30 +12,21 @@ _Made = TypeVar("_Made")
 _MOST = 1024
 
 
-class _Same:
-    """A key that is equal where it holds the very same object, which it keeps, so that no other gets its address."""
-
-    __slots__ = ("held",)
-
-    def __init__(self, held: object) -> None:
-        self.held = held
-
-    def __hash__(self) -> int:
-        return id(self.held)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.held is other.held
-
-
 def once(function: Callable[Concatenate[_Held, _Rest], _Made]) -> Callable[Concatenate[_Held, _Rest], _Made]:
-    """The function, which keeps what it found for an object and the hashable arguments behind it."""
+    """The function, which keeps what it found for an object and the hashable arguments behind it.
 
-    @lru_cache(maxsize=_MOST)
-    def made(same: _Same, *rest: Hashable) -> _Made:
-        return function(same.held, *rest)  # type: ignore[arg-type, call-arg]
+    The objects are kept too, so that no other gets the address of one.
+    """
+    kept: dict[tuple[Any, ...], tuple[_Held, _Made]] = {}
 
     @wraps(function)
     def found(held: _Held, /, *rest: _Rest.args, **named: _Rest.kwargs) -> _Made:
-        return made(_Same(held), *rest, **named)  # type: ignore[arg-type]
+        key = (id(held), rest, *named.items()) if named else (id(held), rest)
+        known = kept.get(key)
+        if known is None:
+            if len(kept) >= _MOST:
+                kept.clear()
+            known = kept[key] = held, function(held, *rest, **named)
+        return known[1]
 
     return found

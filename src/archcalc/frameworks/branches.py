@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from archcalc.records import NamedTuple
 
 _IF = re.compile(r"^\s*(el)?if\s+(.*?)\s*(?:;\s*then\b.*)?$")
 _TEST = re.compile(r"^(?:\[\[?\s+(.+?)\s+\]\]?|\(\((.+?)\)\))$")

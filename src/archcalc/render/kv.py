@@ -45,21 +45,22 @@ def write_page(c: Comparison, out: TextIO, *, explain: bool = False) -> None:
     page.print()
     found = [item for item in c.found if isinstance(item, KvReport)]
     split = any(r.gpus > 1 for r in found)
+    states = any(r.state_bytes for r in found)
     table = plain_table()
     for head, right in (
         ("engine", False),
         ("dtype", False),
         ("per GPU" if split else "bytes", True),
         ("a token more", True),
-        ("fixed", True),
+        *([("fixed", True)] if states else []),
     ):
         table.add_column(head, justify="right" if right else "left", no_wrap=True)
     table.add_column("rule", overflow="fold")
     for item in c.found:
         if isinstance(item, Skipped):
-            table.add_row(item.engine, "-", "-", "-", "-", item.error.message, style="dim")
+            table.add_row(item.engine, *["-"] * (4 if states else 3), item.error.message, style="dim")
         else:
-            table.add_row(item.engine, item.dtype, *_bytes(item), _rule(item, split))
+            table.add_row(item.engine, item.dtype, *_bytes(item)[: 3 if states else 2], _rule(item, split))
     page.print(table)
     for item in found:
         if explain or len(c.found) == 1:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
+from archcalc.analysis.speed.rates import UNTOLD, peak
 from archcalc.analysis.speed.terms import (
     BATCH,
     ROWS,
@@ -241,7 +242,8 @@ def forecast(
     missing: list[str] = []
     if reference(device, engine) is None:
         missing.append(f"no matrix rate is published for {device.name}: nothing is said of prompts")
-    stands = _stands(fits) + _calibrated(calibration) + _bridged(work, device)
+    beside = _bridged(work, device) + _staged(work, device, load) + _untold(work, device, engine)
+    stands = _stands(fits) + _calibrated(calibration) + beside
     for phase, needed in _phases(work, device, engine, load).items():
         errors = fits.errors.get(phase)
         if errors is None:
@@ -380,6 +382,33 @@ def _bridged(work: Work, device: Device) -> str:
     if ranks > device.bridge:
         return f"; {ranks} cards exchange over PCIe: a bridge of {device.link} joins {device.bridge} of them"
     return f"; the {ranks} cards are taken to be joined by a bridge ({device.link}), which is sold apart"
+
+
+def _staged(work: Work, device: Device, load: Load) -> str:
+    """What is said of stages on several machines, between which activations are sent: nothing was measured so."""
+    p = work.placement
+    machines = -(-p.tp * p.pp // device.per_machine)
+    if p.pp == 1 or machines == 1:
+        return ""
+    sent = -(-load.concurrency // p.dp) * work.sent_bytes
+    slow = 1000 * 8 * sent / _NETWORK
+    return (
+        f"; stages lie on {machines} machines, and no term is of the network between them: a step sends {sent / 1e6:,.3g} MB over it"
+        f" {'once' if machines == 2 else f'{machines - 1} times'} ({slow:.2g} ms each at 100 Gbit/s, and the network's latency)"
+    )
+
+
+_NETWORK = 100 * 10**9
+"""Bits a second that the time of a send is told at: a common network card's."""
+
+
+def _untold(work: Work, device: Device, engine: str) -> str:
+    """What is said of weights that an engine multiplies in more bits than it can, unless it is told otherwise."""
+    for p in work.products:
+        other = UNTOLD.get((engine, p.kind))
+        if other is not None and peak(device, p.kind) != peak(device, other):
+            return "; experts of MXFP4 are multiplied in 16 bits, as by default (--moe-backend flashinfer_trtllm_afp8 takes MXFP8)"
+    return ""
 
 
 def _usual(load: Load, engine: str) -> bool:

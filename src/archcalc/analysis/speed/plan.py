@@ -38,6 +38,13 @@ _ELEMENT = {
     "q4_0": 18 / 32,
 }
 """Bytes of a cached element that is no half-precision number; GGUF types as quant/gguf.py has them."""
+
+
+def element_bytes(dtype: str) -> float:
+    """Bytes of a cached element, as engines name its kind."""
+    return _ELEMENT.get(dtype, 2.0)
+
+
 STANDS_IN = {"tensorrt-llm": "sglang"}
 """Whose memory rules stand in for an engine's that are not modelled, where its speed is."""
 RAISED = "only where the GPU is given more of the memory than by default, as the notes say: it does not fit else"
@@ -77,8 +84,11 @@ class Wanted(NamedTuple):
         named.
 
         The last token of the output is not read again, so llama.cpp needs no place for it; vLLM and SGLang count it all the same. Raises
-        `UsageError` for requests that are longer than the context that is asked for.
+        `UsageError` for requests that are longer than the context that is asked for, and for a time between tokens of which there is one.
         """
+        if self.osl == 1 and self.tpot is not None:
+            said = "requests of one output token (--osl 1) have no time between two, which --tpot is"
+            raise UsageError(said, "--ttft is the time to that one; or give a longer --osl")
         if asked is not None:
             if (long := self.longest(engine)) > asked:
                 said = f"a prompt and its output of {long:,} tokens are beyond --ctx {asked:,}"
@@ -123,7 +133,7 @@ def _work(found: Plans, fit: Fit) -> Work:
         # The fullest stage is not all of them.
         components = rank_weights(model.architecture, p._replace(pp=1), model.options, model.tensors).components
     cached = "fp8" if fit.kv_dtype.startswith("fp8") else ""
-    done = work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left, cached)
+    done = work(model.architecture, components, p, element_bytes(fit.kv_dtype), weights.left, cached)
     return done._replace(apart=True) if model.options.apart else done
 
 

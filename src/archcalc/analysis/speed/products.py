@@ -50,9 +50,11 @@ def kind_of(quantization: Mapping[str, Any], dtype: str) -> str:
         return ""
     if dtype in _EIGHT:
         return "mxfp8" if method == "mxfp8" or "MXFP8" in algorithm else "fp8"
-    if method in ("mxfp4", "fp8"):
-        # DeepSeek-V4 states FP8, and beside it experts of four bits.
+    if method == "mxfp4":
         return "mxfp4-experts"
+    if method == "fp8":
+        # DeepSeek-V4 states FP8, and beside it experts of four bits.
+        return "mxfp4-mxfp8"
     if dtype == "I32":
         return ""
     return "mxfp4" if method == "quark" else "nvfp4" if method.startswith(("modelopt", "nvfp4")) else "int8"

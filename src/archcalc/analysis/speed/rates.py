@@ -39,8 +39,10 @@ FORMATS: dict[str, tuple[_Narrow, ...]] = {
     "nvfp4": (_Narrow("fp4", 100, gfx=_NO_AMD),),
     # mxfp4/flashinfer.py on 10.x; mxfp4/marlin.py else.
     "mxfp4": (_Narrow("fp4", 100, 109, _CDNA4),),
-    # fused_moe/oracle/mxfp4.py: activations of 16 bits, or of MXFP8 on 10.x, as the measured runs had them; Marlin and Triton else.
+    # fused_moe/oracle/mxfp4.py `select_mxfp4_moe_backend`: activations of MXFP8 on 10.x where that is asked for; Triton and Marlin else.
     "mxfp4-experts": (_Narrow("fp8", 100, 109, _CDNA4),),
+    # The same, `select_deepseek_v4_mxfp4_moe_backend`: MXFP8 on 10.x first, unasked; Marlin else.
+    "mxfp4-mxfp8": (_Narrow("fp8", 100, 109, _CDNA4),),
     # scaled_mm/cutlass.py.
     "int8": (_Narrow("int8", 75),),
     # mixed_precision/cutlass.py `CutlassW4A8LinearKernel`.
@@ -52,6 +54,11 @@ FORMATS: dict[str, tuple[_Narrow, ...]] = {
 }
 """What weights are multiplied in, where it is not 16 bits: those of AWQ and GPTQ of 4 and 8 bits, W4A16, NF4 and INT8 of weights alone are
 widened before the product (mixed_precision/machete.py, marlin.py), so that they are `bf16` or `fp16` here."""
+UNTOLD = {("vllm", "mxfp4-experts"): "bf16"}
+"""What an engine multiplies a format in unless it is told otherwise, where that is less than the device can: vLLM 0.33,
+fused_moe/oracle/mxfp4.py `_filter_by_activation` (gpt-oss states no format of its activations, so kernels of 16 bits come first, on 10.x
+`FLASHINFER_TRTLLM_MXFP4_BF16`; --moe-backend flashinfer_trtllm_afp8 takes MXFP8). SGLang 0.5.23 takes MXFP8 there by default
+(--flashinfer-mxfp4-moe-precision)."""
 
 
 @lru_cache(256)

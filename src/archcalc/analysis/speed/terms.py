@@ -6,13 +6,16 @@ second. Being linear, the same terms serve the forecast and the fit.
 
 Sources of the forms: Williams et al. 2009, doi:10.1145/1498765.1498785 (roofline); Pope et al. 2022, arXiv:2211.05102, section 2 (what a
 decoding step reads and sends); Thakur et al. 2005, doi:10.1177/1094342005051521 (ring all-reduce: 2 (n-1)/n of the bytes); Agrawal et
-al. 2023, arXiv:2308.16369, section 3 (prompts that share steps with decoding).
+al. 2023, arXiv:2308.16369, section 3 (prompts that share steps with decoding); vLLM 0.33, v1/cudagraph_dispatcher.py and SGLang 0.5.9,
+model_executor/cuda_graph_runner.py (whole steps are captured of decoding alone).
 """
 
 from __future__ import annotations
 
+from math import exp
+
 from archcalc.analysis.roofline import Rate
-from archcalc.analysis.speed.rates import peak, scores
+from archcalc.analysis.speed.rates import UNTOLD, peak, scores
 from archcalc.analysis.speed.work import Work
 from archcalc.hardware import Device
 from archcalc.records import NamedTuple
@@ -27,6 +30,9 @@ PROMPTS = frozenset(
 ROWS = frozenset({"own_prompt", "prompt_products", "prompt_experts", "prompt_scores"})
 """The terms of a prompt that grow with how many are read at once; the others are of a pass."""
 _LAPTOP_LINK = 16 * 10**9
+_ALONE = 0.85
+"""T tokens of a step visit as many experts as T to this would that choose alone: those of one text, and of one language, choose alike. Of
+0.65, 0.75, 0.85 and 1 the exponent whose fits were nearest to sources that were left out."""
 
 
 class Load(NamedTuple):
@@ -62,7 +68,7 @@ def decode(work: Work, device: Device, load: Load, engine: str) -> list[Term]:
     ranks = p.tp * work.sharing
     each = max(1.0, load.concurrency / p.dp)
     context = load.isl + load.osl / 2
-    share = work.visited(load.concurrency)
+    share = _share(work, load)
     weights = work.dense_bytes + work.expert_bytes * share
     cache = each * work.cache_bytes(context)
     terms = [
@@ -106,6 +112,11 @@ def decode(work: Work, device: Device, load: Load, engine: str) -> list[Term]:
                 ("prompts_experts", [q for q in prompt if q.routed]),
             ):
                 terms.append(Term(name, others / gpus * _seconds(part), text.format(_said(part) or "none")))
+            # A step that reads a prompt has a size of its own, of which no graph was captured: every kernel is started from the CPU.
+            mixed = 1 - exp(-others / p.dp * -(-load.isl // BATCH.get(engine, 2048)))
+            terms.append(
+                Term("mixed_layer", work.layers * mixed, f"{work.layers:g} layers x {mixed:.3g} of the steps read a prompt")
+            )
     elif each > 1 and load.isl and rate is not None:
         # llama-server reads the prompts of new requests in the steps of the others: tools/server/server.cpp `update_slots`, 0c1e57098.
         at_once = BATCH[engine] if work.experts or not load.batch else load.batch
@@ -179,7 +190,7 @@ def first(work: Work, device: Device, load: Load, engine: str) -> list[Term]:
     own = sum(q.seconds / (shared if q.routed else 1) for q in prompt) / (p.tp * p.pp * passes / (passes + p.pp - 1))
     read = work.dense_bytes + work.expert_bytes * work.visited(min(load.isl, BATCH.get(engine, 2048)))
     each = max(1.0, load.concurrency / p.dp)
-    step = work.dense_bytes + work.expert_bytes * work.visited(load.concurrency) + each * work.cache_bytes(load.isl + load.osl / 2)
+    step = work.dense_bytes + work.expert_bytes * _share(work, load) + each * work.cache_bytes(load.isl + load.osl / 2)
     # Replicas of a dense model wait for none of each other's; those that share experts run in step.
     replicas = p.dp // shared
     others = max(0.0, load.concurrency / replicas - 1)
@@ -208,6 +219,11 @@ def packing(work: Work, load: Load, engine: str) -> tuple[int, float]:
     return rows * ways, rows * (alone + ways * routed) / (alone + routed)
 
 
+def _share(work: Work, load: Load) -> float:
+    """The share of a rank's experts that a step reads."""
+    return work.visited(load.concurrency**_ALONE)
+
+
 class Spent(NamedTuple):
     """Operations of one type, and the rate that one GPU makes them at; `routed` are those of routed experts."""
 
@@ -231,11 +247,12 @@ def _said(parts: list[Spent]) -> str:
     return " + ".join(f"{n:.3g} operations / {rate.flops_per_s:.3g} a second ({rate.dtype})" for rate, n in of.items() if n)
 
 
-def _spent(work: Work, device: Device, tokens: float, rows: float, alone: bool) -> list[Spent] | None:
-    """The matrices of so many tokens, of which the head makes so many rows; None where a rate is not published."""
+def _spent(work: Work, device: Device, tokens: float, rows: float, engine: str, fastest: bool = False) -> list[Spent] | None:
+    """The matrices of so many tokens, of which the head makes so many rows; None where a rate is not published. `fastest` is with what an
+    engine can be told to multiply in, not what it takes unless it is."""
     found = []
     for p in work.products:
-        rate = peak(device, p.kind, alone)
+        rate = peak(device, p.kind if fastest else UNTOLD.get((engine, p.kind), p.kind), engine not in SERVED)
         if rate is None:
             return None
         found.append(Spent((p.flops - p.head - p.routed) * tokens + p.head * rows, rate))
@@ -249,13 +266,12 @@ def fastest_prompt(work: Work, device: Device, isl: int, engine: str) -> list[Sp
 
     Attention over an FP8 cache is taken to be in FP8 wherever the device has it.
     """
-    return _of_prompt(work, device, isl, engine, latent=False)
+    return _of_prompt(work, device, isl, engine, fastest=True)
 
 
-def _of_prompt(work: Work, device: Device, isl: int, engine: str, latent: bool | None = None) -> list[Spent] | None:
-    alone = engine not in SERVED
-    made = _spent(work, device, isl, 1, alone)
-    rate = scores(device, work.cached, alone, work.latent > 0 if latent is None else latent)
+def _of_prompt(work: Work, device: Device, isl: int, engine: str, fastest: bool = False) -> list[Spent] | None:
+    made = _spent(work, device, isl, 1, engine, fastest)
+    rate = scores(device, work.cached, engine not in SERVED, work.latent > 0 and not fastest)
     return None if made is None or rate is None else [*made, Spent(work.prompt_scores(isl), rate)]
 
 
@@ -265,7 +281,7 @@ def _of_token(work: Work, device: Device, context: float, engine: str) -> list[S
     if engine not in SERVED:
         rate = reference(device, engine)
         return [] if rate is None else [Spent(work.flops_per_token + attention, rate)]
-    made, rate = _spent(work, device, 1, 1, False), scores(device, work.cached)
+    made, rate = _spent(work, device, 1, 1, engine), scores(device, work.cached)
     return [] if made is None or rate is None else [*made, Spent(attention, rate)]
 
 

@@ -175,9 +175,13 @@ class Sglang(Server):
         from archcalc.engines.plan import capability
         from archcalc.engines.served import misnamed, untrusted
         from archcalc.engines.sglang import attention, kernels, quantization, settings
+        from archcalc.engines.sglang.cache import cache_dtype
 
-        named = ask.own.method if ask.own is not None else None
-        if why := kernels.refused(ask.version, model.architecture, capability(ask.gpus.device), named):
+        named, cuda = ask.own.method if ask.own is not None else None, capability(ask.gpus.device)
+        if why := kernels.unbuilt(ask.version, cuda) or kernels.refused(ask.version, model.architecture, cuda, named):
+            return why
+        backends = ask.own.backends if ask.own is not None else ()
+        if why := attention.unread(model.architecture, cache_dtype(model.architecture, ask.kv_dtype), backends, cuda):
             return why
         if ask.own is None:
             return None

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archcalc.engines._allocation import held_caches
 from archcalc.engines.budget import capability
+from archcalc.engines.served import is_one_of
+from archcalc.engines.sglang.cache import PACKED_ROWS
 from archcalc.engines.sglang.rules import NEWEST, since
 
 if TYPE_CHECKING:
     from archcalc.hardware import Device
+    from archcalc.model import Architecture
 
 FLAGS = ("--attention-backend", "--decode-attention-backend", "--prefill-attention-backend")
 _OFTEN, _BEFORE_PREFILL = 3, 2
@@ -56,6 +60,31 @@ def _heads(backends: tuple[str, ...], cache: str, version: str | None, device: D
             f"SGLang's backend trtllm_mha reads no cache in fp8_e4m3 for prompts on {device.name}: name another, or another cache"
         )
     return None
+
+
+def unread(architecture: Architecture, dtype: str, backends: tuple[str, ...], cuda: tuple[int, int] | None) -> str | None:
+    """Why SGLang has no kernels for the model's attention, or for its cache of a dtype, on an NVIDIA GPU; None where it has, or where it is
+    not known. `backends` are the values of `FLAGS`, empty where nothing is said.
+
+    Sources: SGLang 0.5.23, srt/arg_groups/model_override_base.py `get_default_attn_backend` (below 9.0 FlashInfer, of MLA Triton),
+    srt/arg_groups/deepseek_v4_hook.py `_default_dsv4_attention_backend` (FlashMLA, which is built for 9.0 and newer). Triton's compiler has
+    no FP8 of four bits of exponent below 8.9: "type fp8e4nv not supported in this architecture" (sglang#5871, vllm#26431); FlashInfer's
+    kernels widen both kinds there.
+    """
+    if cuda is None or cuda >= (9, 0):
+        return None
+    here = f"on compute capability {cuda[0]}.{cuda[1]}"
+    if is_one_of(architecture, PACKED_ROWS):
+        return f"SGLang's attention over the packed latents of DeepSeek-V4 (FlashMLA) is for compute capability 9.0 and newer, not {here}"
+    if dtype != "fp8_e4m3" or cuda >= (8, 9):
+        return None
+    latent = any(held.cache.kind == "latent" for held in held_caches(architecture))
+    first, decode, prefill = backends if any(backends) else ("", "", "")
+    usual = "triton" if latent else "flashinfer"
+    if "triton" not in ((decode or first or usual), (prefill or first or usual)):
+        return None
+    of = "of MLA" if latent else "of the backend triton"
+    return f"SGLang's kernels {of} read no cache in fp8_e4m3 {here}: leave it out, or name fp8_e5m2"
 
 
 def refused(backends: tuple[str, ...], cache: str, device: Device, version: str | None = None) -> str | None:

@@ -56,7 +56,7 @@ _NOT_MODELLED = frozenset(
 
 # DeepSeek-V4: packed rows in pages of 256 tokens, rounded up to whole tiles; a share of 0.1 of the slots for its windows
 # (srt/mem_cache/deepseek_v4_memory_pool.py).
-_PACKED_ROWS = frozenset({"DeepseekV4ForCausalLM"})
+PACKED_ROWS = frozenset({"DeepseekV4ForCausalLM"})
 _PACKED_PAGE, _TILE, _ROTARY, _SCALES = 256, 576, 64, 8
 _RATIO, _PACKED_RATIO = 0.8, 0.1
 
@@ -129,7 +129,7 @@ def cache_cell(architecture: Architecture, cache: Cache, dtype: str, options: Ca
     """Bytes of one token in one layer on one rank. MLA's latent and index keys are on every rank whole; DCP splits tokens, and so the
     heads among fewer ranks. `sparse` is MLA with an indexer."""
     width = 1 if dtype.startswith(("fp8", "mxfp8")) else 4 if options.float32 and dtype == "auto" else 2
-    if is_one_of(architecture, _PACKED_ROWS):
+    if is_one_of(architecture, PACKED_ROWS):
         return _packed_cell(cache)
     if cache.kind == "latent":
         if sparse and width == 1:
@@ -166,7 +166,7 @@ def _buffer(architecture: Architecture, cache: Cache) -> tuple[Fraction, int]:
     of_token, of_request = Fraction(0), 0
     for state in cache.states if cache.kind != "state" else ():
         width, rows = state.shape
-        if not is_one_of(architecture, _PACKED_ROWS):
+        if not is_one_of(architecture, PACKED_ROWS):
             of_request += width * rows * 2
         elif rows > cache.compress:
             of_token += Fraction(rows * width * 4, _PACKED_PAGE)
@@ -241,7 +241,7 @@ def draft_cell(architecture: Architecture, each: Cells, kv_dtype: str | None, op
     if not drafts or not rules.since(options.version, 0, 5, 14):
         return Fraction(0)
     ratio = Fraction(settled(architecture, options)[1])
-    if is_one_of(architecture, _PACKED_ROWS):
+    if is_one_of(architecture, PACKED_ROWS):
         return (each.full + ratio * each.sliding) * drafts / architecture.layers
     if options.draft is None and is_one_of(architecture, _DRAFT_UNSTATED):
         return Fraction(0)
@@ -259,7 +259,7 @@ def _sparse(architecture: Architecture) -> bool:
 
 def settled(architecture: Architecture, options: CacheOptions) -> tuple[int, float]:
     """The page and the sliding layers' share, asked for or the model's."""
-    packed = is_one_of(architecture, _PACKED_ROWS)
+    packed = is_one_of(architecture, PACKED_ROWS)
     page = options.page_size or (_PACKED_PAGE if packed else 1)
     return page, options.swa_full_tokens_ratio or (_PACKED_RATIO if packed else _RATIO)
 
@@ -367,7 +367,7 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
         layers = options.drafts if options.draft is None else options.draft.layers
         text = times(f"{_number(drafted):,} B", f"({tokens:,} + {page:,}) slots")
         figures.append(Figure("draft", None, layers, int(drafted * (tokens + page)), int(drafted) // options.dcp, 0, text, SOURCE))
-    shown = dtype if dtype != "auto" else "fp8_e4m3" if is_one_of(architecture, _PACKED_ROWS) else default_dtype(architecture)
+    shown = dtype if dtype != "auto" else "fp8_e4m3" if is_one_of(architecture, PACKED_ROWS) else default_dtype(architecture)
     if options.float32 and shown == default_dtype(architecture):
         shown = "fp32"
     details: dict[str, int | float] = {"token_slots": tokens, "bytes_per_slot": _number(each.full), "page_size": page}

@@ -1,7 +1,9 @@
 """Which GPUs SGLang has kernels for, by how weights are stored and by release.
 
 Sources: SGLang 0.5.23, srt/layers/quantization/: `get_min_capability` of each method's config, which srt/model_loader/loader.py
-`_get_quantization_config` compares, and of each scheme of compressed-tensors; 0.5.9, 0.5.12 to 0.5.15 and 0.5.19 for modelopt_quant.py.
+`_get_quantization_config` compares, and of each scheme of compressed-tensors; 0.5.9, 0.5.12 to 0.5.15 and 0.5.19 for modelopt_quant.py;
+0.4.6 and 0.4.7, pyproject.toml (`torch==2.6.0`, whose builds end at compute capability 9.0, and `torch==2.7.1`, whose builds with CUDA
+12.8 have 10.x and 12.x; sgl-project/sglang#5071 shows an image of April 2025 on a B200).
 """
 
 from __future__ import annotations
@@ -75,6 +77,19 @@ def method_refused(version: str | None, quantization: Mapping[str, Any], capabil
 
     method = _method(quantization, method_of(quantization))
     return lacking("SGLang", method, _least(CAPABILITY.get(method, ()), version), capability)
+
+
+_BLACKWELL = (0, 4, 7)
+
+
+def unbuilt(version: str | None, capability: tuple[int, int] | None) -> str | None:
+    """Why a release has no build for an NVIDIA GPU, whatever it serves; None where it has one."""
+    if capability is None or capability < (10, 0) or since(version, *_BLACKWELL):
+        return None
+    return (
+        f"SGLang {version} is built for PyTorch 2.6, which has no kernels for compute capability {capability[0]}.x: 0.4.7 is the first"
+        " with builds that have them (CUDA 12.8)"
+    )
 
 
 def refused(

@@ -43,6 +43,7 @@ class _Backend(NamedTuple):
 
 
 _TRITON, _TRITON_LATENT, _FLASHINFER, _FLEX = "TRITON_ATTN", "TRITON_MLA", "FLASHINFER", "FLEX_ATTENTION"
+_FLASH = "FLASH_ATTN"
 _BEFORE_512, _WITH_512 = (64, 128, 256), (64, 128, 256, 512)
 _FULL = (
     # Triton's takes whatever FlashAttention's does, and what FlashInfer's does but for NVFP4, and FP8 on GPUs without units for it.
@@ -61,6 +62,10 @@ _FULL = (
     _Backend((0, 32), None, "nvfp4", 16, (10,), _WITH_512, "images", by=_FLASHINFER),
     _Backend((0, 32), None, "nvfp4", 16, (9,), (128, 256, 512), "sinks images", by=_FLASHINFER),
     _Backend((0, 32), None, "nvfp4", 16, (8, 12), (128, 256, 512), "sinks images mixed", by=_FLASHINFER),
+    # FP8 with FlashAttention 3 and 4 alone, for 9.x and 10.x: v1/attention/backends/fa_utils.py `flash_attn_supports_kv_cache_dtype`.
+    _Backend((), None, _HALF, 16, least=80, by=_FLASH),
+    _Backend((), (0, 25), _EIGHT, 16, (9,), by=_FLASH),
+    _Backend((0, 25), None, _EIGHT, 16, (9, 10), by=_FLASH),
     _Backend((0, 12), (0, 21), _HALF, 1, without="sinks", by=_FLEX),
     _Backend((0, 21), None, _HALF, 16, without="sinks", by=_FLEX),
 )
@@ -175,13 +180,15 @@ def lacks(
         if rows is not _FULL and not at_least(version, *_READ):
             continue
         there = [row for row in rows if _takes(row, version, cuda, size, needs)]
-        if named and any(row.by == named for row in rows):
+        alone = bool(named) and any(row.by == named for row in rows)
+        if alone:
             there = [row for row in there if row.by == named]
         reading = [row for row in there if dtype in row.dtypes.split()]
         if there and not reading and at_least(version, *_READ):
             known = list(dict.fromkeys(" ".join(row.dtypes for row in there).split()))
             return (
-                f"{flag} {dtype}: {release} has no attention backend that reads it for {what} on this GPU",
+                f"{flag} {dtype}: {release} {f'does not read it with {named}' if alone else 'has no attention backend that reads it'}"
+                f" for {what} on this GPU",
                 f"leave {flag} out, or name one of {', '.join(known)}",
             )
         if block is not None and reading and all(block % row.block for row in reading):
@@ -251,6 +258,8 @@ _SEES_IMAGES: tuple[tuple[tuple[int, ...], frozenset[str]], ...] = (
 )
 _TEXT_ALONE = (0, 28)
 """Since then a server of text alone takes them for causal (0.28, `is_mm_prefix_lm`: `supports_multimodal`)."""
+_BY_CONFIG = (0, 21)
+"""Since then a config of Gemma 4 says it (`Gemma4ModelArchConfigConvertor`, read in 0.21, 0.24 and 0.33; before, nothing was read)."""
 # Classes whose heads of several sizes are given to one backend: FlashAttention 4's on 9.x and 10.x, else Triton's (0.24 to 0.33,
 # models/config.py `Gemma4Config`, `MODELS_CONFIG_MAP`).
 _MIXED, _MIXED_SINCE = (
@@ -270,6 +279,7 @@ def _attention(
     if any(tensor.name.endswith("sinks") for _, tensor, _ in architecture.each_tensor()):
         needs["sinks"] = " with sinks"
     images = any(at_least(version, *since) and is_one_of(architecture, classes) for since, classes in _SEES_IMAGES)
+    images = images or (architecture.mutual and at_least(version, *_BY_CONFIG))
     if images and not (text_alone and at_least(version, *_TEXT_ALONE)):
         needs["images"] = " where an image's tokens see each other"
     sizes = {cache.key_dim for cache in caches if cache.kind not in ("index", "state", "latent")}

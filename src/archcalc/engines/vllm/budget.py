@@ -47,24 +47,25 @@ _WORKSPACE = ((9, 0), 32 * MIB, 8320 * 1024)
 _PENALTIES = 4 + 4 / 32
 
 
+# What holds without a command; made once, as a plan asks for it again and again.
+_USUAL = Settings()
+
+
 def budget(device: Device, architecture: Architecture, placement: Placement, weights: RankWeights, serving: Serving) -> Budget:
     version = serving.version
     rule = rules(version)
-    own: Settings = serving.own or Settings()
-    serving = serving._replace(
-        sequences=serving.sequences or own.sequences, eager=serving.eager or not own.graphs, offline=serving.offline or own.offline,
-        images=serving.images and own.profiles_images and not own.text_alone,
-    )  # fmt: skip
+    own: Settings = serving.own or _USUAL
+    if serving.own is not None:
+        serving = serving._replace(
+            sequences=serving.sequences or own.sequences, eager=serving.eager or not own.graphs, offline=serving.offline or own.offline,
+            images=serving.images and own.profiles_images and not own.text_alone,
+        )  # fmt: skip
     share = serving.utilization or rule.utilization
     v0 = runs_v0(device, version, own)
     tokens, sequences = batch_defaults(device, architecture, serving)
     memory = device.visible_bytes
     peak, note, once = vllm_peak(device, architecture, placement, serving, tokens, sequences)
-    workspace = _workspace(device)
-    activation = [
-        *peak,
-        Term("cuBLAS workspace", workspace, "cited", f"{workspace:,} B", "PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp"),
-    ]
+    activation = [*peak, _cublas(_workspace(device))]
     overhead = _overhead(device, architecture, placement, serving, v0)
     if keeps_penalties(device, architecture, version, own) and not pools(architecture, own):
         size = int(sequences * architecture.facts.vocab_size * _PENALTIES)
@@ -81,6 +82,11 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
     # The cache is given, whatever the profiling says (v1/worker/gpu_worker.py `determine_available_memory`).
     whole = made.weights_bytes + made.activation_bytes + made.overhead_bytes + own.cache_bytes
     return made._replace(budget_bytes=whole, kv_room_bytes=own.cache_bytes, utilization=whole / memory, first_start_bytes=0)
+
+
+@lru_cache(maxsize=8)
+def _cublas(size: int) -> Term:
+    return Term("cuBLAS workspace", size, "cited", f"{size:,} B", "PyTorch, aten/src/ATen/cuda/CublasHandlePool.cpp")
 
 
 def kind(device: Device, architecture: Architecture, version: str | None) -> Hashable:
@@ -164,7 +170,7 @@ def vllm_peak(
     shared_space = workspace(device, architecture, placement, serving.version, tokens, context)
     forward = forward_peak(device, architecture, placement, serving, tokens, shared_space)
     vocab, hidden = architecture.facts.vocab_size, architecture.facts.hidden_size
-    own: Settings = serving.own or Settings()
+    own: Settings = serving.own or _USUAL
     passes = sampling_passes(device, architecture, serving.version, own, sequences)
     logits = int(passes * 4 * sequences * vocab) + 2 * hidden * tokens + shared_space.kept
     if pools(architecture, own):
@@ -207,7 +213,12 @@ def pools(architecture: Architecture, own: Settings | None = None) -> bool:
     at once (vLLM 0.33, config/model.py `_get_default_runner_type`; --runner says so of a class that generates)."""
     if own is not None and own.pools is not None:
         return own.pools
-    return not architecture.writes
+    return not _writes(architecture)
+
+
+@once
+def _writes(architecture: Architecture) -> bool:
+    return architecture.writes
 
 
 def pooler_peak(architecture: Architecture, tokens: int) -> int:
@@ -313,7 +324,7 @@ def capture_sizes(sequences: int, tokens: int, own: Settings | None = None) -> t
 
     Decoding with drafts runs all of a sequence's tokens at once. Source: vLLM 0.33, config/vllm.py `_set_cudagraph_sizes`.
     """
-    own = own or Settings()
+    own = own or _USUAL
     each = 1 + own.draft_tokens
     largest = min(own.largest_capture or min(2 * sequences * each, 512), tokens)
     sizes = own.capture_sizes or (1, 2, 4, *range(8, 256, 8), *range(256, max(513, largest + 1), 16))
@@ -328,7 +339,7 @@ def largest_whole(device: Device, version: str | None, sequences: int, tokens: i
 
     Source: vLLM 0.33, config/vllm.py `_set_cudagraph_sizes`: up to 1,024 on data-centre Blackwell, 512 else; level 1 captures pieces alone.
     """
-    own = own or Settings()
+    own = own or _USUAL
     if not own.graphs or not own.compiled or not own.whole_graphs:
         return 0
     if own.capture_sizes:
@@ -344,7 +355,7 @@ def graphs_bytes(architecture: Architecture, placement: Placement, sequences: in
 
 def _graphs(architecture: Architecture, placement: Placement, sequences: int, tokens: int, own: Settings) -> Term:
     """Each captured graph keeps a little for each layer; layers with a state run more kernels."""
-    pieces, whole = capture_sizes(sequences, tokens, own)
+    pieces, whole = capture_sizes(sequences, tokens, None if own is _USUAL else own)
     if pools(architecture, own):
         # config/vllm.py: "Pooling models do not support full cudagraphs".
         whole = 0

@@ -6,11 +6,11 @@ Read in Megatron-LM, main of 2026-08, core/distributed/fsdp/src/megatron_fsdp.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.megatron.arguments import Arguments
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block
+from archcalc.records import NamedTuple
 
 
 class Sharded(NamedTuple):

@@ -2,7 +2,7 @@
 // The fit panel. Every rule was applied when the page was made: what stands in `data` are the plans of each machine, staircases over the
 // context, and pools of blocks (archcalc/analysis/page.py says how they are written). Here they are multiplied, added and compared.
 
-const ROW = { tp: 0, pp: 1, ep: 2, dp: 3, weights: 4, activation: 5, overhead: 6, sequences: 7, pools: 8, commands: 9, limit: 10, fewer: 11 };
+const ROW = { tp: 0, pp: 1, ep: 2, dp: 3, weights: 4, activation: 5, overhead: 6, sequences: 7, pools: 8, commands: 9, limit: 10, works: 11, fewer: 12 };
 
 /** The value of a staircase at `n`. */
 function at(stairs, n) {
@@ -58,6 +58,20 @@ function judge(fit, budget, row, dtype, context, concurrency) {
   return { row, sequences, activation, overhead, room, needed, headroom, fits: headroom >= 0n && !row[ROW.limit] && (!row[ROW.fewer] || sequences <= row[ROW.fewer]), most: most * dp, tokens: tokens * dp, kvDtype };
 }
 
+/** The most tokens a second of all sequences, by the bandwidth: each step reads the weights once, and every sequence's cache and state.
+ * null where it is not known. */
+function bound(fit, bandwidth, row, dtype, context, concurrency) {
+  const place = fit.lists[row[ROW.works]][dtype];
+  if (place < 0 || bandwidth === null) return null;
+  const [weights, state, reads] = fit.works[place];
+  const cache = reads.reduce((sum, [bytes, window, compress]) => sum + bytes * Math.min(context / compress, window ?? Infinity), 0) + state;
+  const rate = (requests) => requests / ((weights + (requests / Math.min(row[ROW.pp], requests)) * cache) / bandwidth);
+  const dp = row[ROW.dp];
+  const each = Math.floor(concurrency / dp);
+  const fuller = concurrency % dp;
+  return fuller * rate(each + 1) + (each ? (dp - fuller) * rate(each) : 0);
+}
+
 /** What the page holds so far, out of the texts of its blocks: the plans of one device after the other. */
 function assemble(opening, pieces) {
   const data = JSON.parse(opening);
@@ -71,7 +85,7 @@ function add(data, piece) {
     if (!made) return;
     const { fit } = data.models[i];
     fit.machines[device] = made.machine;
-    for (const list of ["stairs", "pools", "commands", "words", "lists"]) fit[list].push(...made[list]);
+    for (const list of ["stairs", "pools", "commands", "words", "lists", "works"]) fit[list].push(...made[list]);
   });
 }
 
@@ -156,12 +170,15 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     max_context_tokens: holds(limit) ? limit : largest(holds, limit),
     max_concurrency: rounded(best.most, 3),
     kv_tokens: best.tokens,
+    decode_tokens_per_s_ceiling: best.fits ? nearest(bound(fit, device.bandwidth, row, dtype, tokens, concurrency)) : null,
     usd_per_hour: here.usd,
     instance: here.instance,
     instances: here.instances,
     command: best.fits ? commandOf(fit, row, dtype, tokens) : "",
   };
 }
+
+const nearest = (rate) => (rate === null ? null : rounded(rate, 1));
 
 /** What is rented: an instance, or several. */
 const offered = ({ instance, instances }) => (instances > 1 ? `${instances} x ${instance}` : instance);
@@ -174,7 +191,7 @@ function rents(data, model, context, concurrency, dtype) {
       const made = chosen(data, model, device.id, count, context, concurrency, dtype);
       if (made.error || !made.best.fits || made.here.usd === null) continue;
       const most = made.best.row[ROW.fewer] ? Math.min(made.best.most, made.best.row[ROW.fewer] * made.best.row[ROW.dp]) : made.best.most;
-      found.push({ device: device.id, count, name: `${count} x ${device.name.replace(/^(NVIDIA|AMD|Intel) /, "")}`, usd: made.here.usd, instance: offered(made.here), sequences: Math.floor(most) });
+      found.push({ device: device.id, count, name: `${count} x ${device.name.replace(/^(NVIDIA|AMD|Intel) /, "")}`, usd: made.here.usd, instance: offered(made.here), sequences: Math.floor(most), bound: bound(model.fit, device.bandwidth, made.best.row, dtype, made.tokens, concurrency) });
     }
   }
   found.sort((a, b) => a.usd - b.usd || b.sequences - a.sequences || a.count - b.count);
@@ -278,6 +295,7 @@ const FIGURES = [
   ["longest context at this concurrency", (r) => `${formatTokens(r.max_context_tokens)} tokens`],
   ["most sequences of this context", (r) => grouped(r.max_concurrency, 2)],
   ["KV tokens, as the engine reports", (r) => group(r.kv_tokens)],
+  ["tokens/s of all at this context, at most: a bound of the bandwidth, no forecast", (r) => (r.decode_tokens_per_s_ceiling === null ? "–" : grouped(r.decode_tokens_per_s_ceiling, 1))],
   ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${grouped(r.usd_per_hour, 2)} an hour (${offered(r)})`)],
   ["command", (r) => r.command || "none: it does not fit"],
 ];
@@ -492,9 +510,9 @@ function start() {
       chart(document.getElementById("rent-chart"), made);
       document.getElementById("rent-rows").replaceChildren(
         ...made.flatMap(({ frontier }, i) => {
-          const rows = frontier.slice(0, ROWS).map((one) => [one.name, grouped(one.usd, 2), group(one.sequences), one.instance]);
+          const rows = frontier.slice(0, ROWS).map((one) => [one.name, grouped(one.usd, 2), group(one.sequences), one.bound === null ? "–" : grouped(one.bound, 1), one.instance]);
           const none = coming() ? "none yet: plans are still coming" : "no machine of this page with a price holds it";
-          return (rows.length ? rows : [[none, "–", "–", ""]]).map(([name, usd, held, of]) =>
+          return (rows.length ? rows : [[none, "–", "–", "–", ""]]).map(([name, usd, held, most, of]) =>
             element(
               "tr",
               {},
@@ -502,6 +520,7 @@ function start() {
               element("td", {}, name),
               element("td", { class: "n" }, usd),
               element("td", { class: "n" }, held),
+              element("td", { class: "n" }, most),
               element("td", { class: "of" }, of),
             ),
           );
