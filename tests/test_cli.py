@@ -180,10 +180,15 @@ def test_a_file_needs_no_more_than_pydantic(tmp_path: Path) -> None:
     assert adapters == {"archcalc.arch.llama"}
 
 
-def test_the_page_needs_rich_and_no_pydantic() -> None:
+def test_the_page_of_a_pipe_needs_neither_rich_nor_pydantic_nor_an_engines_rules() -> None:
     loaded = imported("inspect", "deepseek-v3")
-    assert "rich.table" in loaded
-    assert not loaded & {*HEAVY, "pydantic", "pydantic_core", "rich.markdown", "rich.syntax", "rich.traceback"}
+    assert not loaded & {*HEAVY, "pydantic", "pydantic_core", "rich", "archcalc.analysis.fit", "archcalc.engines.vllm.cache"}
+
+
+def test_a_file_says_what_holds_it_by_the_rules_of_fit(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(zoo.config("llama-3.1-8b")), encoding="utf-8")
+    assert "archcalc.analysis.fit" in imported("inspect", str(path))
 
 
 def test_importing_the_library_is_cheap() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from archcalc.analysis import page
 from archcalc.analysis.fit import Ask, plans
-from archcalc.analysis.speed import calibrate as bench
+from archcalc.analysis.speed import measured as bench
 from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, classes, device_class, fitted, within
 from archcalc.analysis.speed.forecast import MARGIN, forecast
 from archcalc.analysis.speed.plan import Wanted, of_fit, work_of

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archcalc.analysis.speed.calibrate import read_bench
+from archcalc.analysis.speed.measured import read_bench
 from archcalc.errors import UsageError
 from conftest import Run
 

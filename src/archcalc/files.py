@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
@@ -73,6 +72,8 @@ def replacing(path: str, unchanged: Callable[[], bool] | None = None) -> Iterato
     Owner and permissions are kept, and a link stays one, to a file that is replaced. `unchanged` is asked last: where it says no, or
     the file changes in the moment of being replaced, it stays as it is and `SourceError` is raised.
     """
+    import tempfile  # every start reads files, few write one
+
     target = os.path.realpath(path)
     before = os.stat(target) if os.path.exists(target) else None
     if before is not None:

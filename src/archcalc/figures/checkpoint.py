@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from archcalc.arch._assumed import assumed
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture, Part, Tensor
 from archcalc.records import NamedTuple
@@ -94,6 +93,9 @@ def base_dtype(architecture: Architecture, dtype: str | None = None) -> tuple[st
     stated = dtype or architecture.dtype
     if stated is not None:
         return stated, ()
+    # Where the config says it, which most do, no adapter is imported.
+    from archcalc.arch._assumed import assumed
+
     found, why = assumed(architecture)
     return found, (why,)
 

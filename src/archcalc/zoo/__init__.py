@@ -70,7 +70,7 @@ def names() -> tuple[str, ...]:
     >>> "deepseek-v3" in names()
     True
     """
-    return tuple(entry.name for entry in entries())
+    return tuple(_rows())
 
 
 def find(text: str) -> Entry | None:
@@ -85,7 +85,8 @@ def find(text: str) -> Entry | None:
     >>> find("llama-9") is None
     True
     """
-    return _read()[1].get(key(text))
+    row = _rows().get(text)
+    return _entry(row) if row is not None else _read()[1].get(key(text))
 
 
 def keys() -> Iterable[str]:
@@ -134,21 +135,26 @@ def _written(name: str) -> dict[str, Any] | None:
 
 
 def _path(folder: str, name: str) -> str:
-    if name not in names():
+    if name not in _rows():
         raise KeyError(name)
     return os.path.join(_HERE, folder, f"{name}.json")
 
 
 @cache
-def _read() -> tuple[tuple[Entry, ...], dict[str, Entry]]:
+def _rows() -> dict[str, dict[str, Any]]:
     with open(os.path.join(_HERE, "index.json"), encoding="utf-8") as file:
-        rows = json.load(file)
-    found = tuple(
-        Entry(
-            row["name"], row["repo"], tuple(row["aliases"]), row["family"], row["release"], row["license"],
-            row["origin"], row["origin_note"], row.get("card", True), row.get("release_note"),
-            row.get("use", ""),
-        )
-        for row in rows
+        return {row["name"]: row for row in json.load(file)}
+
+
+def _entry(row: dict[str, Any]) -> Entry:
+    return Entry(
+        row["name"], row["repo"], tuple(row["aliases"]), row["family"], row["release"], row["license"],
+        row["origin"], row["origin_note"], row.get("card", True), row.get("release_note"), row.get("use", ""),
     )  # fmt: skip
+
+
+@cache
+def _read() -> tuple[tuple[Entry, ...], dict[str, Entry]]:
+    """All entries, and each by the keys of all its names: a model that is asked for by its own name needs neither."""
+    found = tuple(map(_entry, _rows().values()))
     return found, {key(text): entry for entry in found for text in (*entry.aliases, entry.repo, entry.name)}
