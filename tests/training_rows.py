@@ -50,10 +50,6 @@ _WHY: tuple[tuple[str, str], ...] = (
         "whole GiB of four and of eight GPUs, which differ by 4 bytes a parameter: weights and states without gradients",
     ),
     (
-        "axolotl-gemma4",
-        "reserved, as stated in a comment of the example, which packs what reads images and experts in kernels of its own",
-    ),
-    (
         "axolotl-",
         "reserved, as stated in a comment of the example; its lengths are caps, and batches that packing does not fill are shorter",
     ),
