@@ -617,6 +617,34 @@ def test_branches_of_scripts(cli: Run, tmp_path: Path, old: str, new: str, there
     assert "--use-distributed-optimizer" in used and any("`if` that it does not decide" in note for note in r["notes"])
 
 
+_TITAN = (
+    '[model]\nname = "llama3"\nflavor = "8B"\n[training]\nlocal_batch_size = 16\nseq_len = 2048\n[parallelism]\n'
+    'pipeline_parallel_degree = 4\n[activation_checkpoint]\nmode = "none"\n'
+)
+
+
+def test_schedules_of_torchtitan(cli: Run, tmp_path: Path) -> None:
+    """PyTorch 2.13, distributed/pipelining/schedules.py: GPipe has all micro-batches forward first, 1F1B one for each stage from here on;
+    torchtitan's default is 1F1B (config/configs.py)."""
+
+    def first(schedule: str) -> int:
+        line = f'pipeline_parallel_schedule = "{schedule}"\n' if schedule else ""
+        r = of_file(cli, tmp_path, _TITAN.replace("degree = 4\n", f"degree = 4\n{line}"), name="run.toml")
+        return int(r["stages"][0]["total_bytes"])
+
+    assert first("") == first("1F1B") < first("Interleaved1F1B") < first("GPipe") == first("LoopedBFS")
+    # 16 micro-batches, 4 stages: 1F1B has 4, GPipe 16, interleaved 4 + 3 / 2.
+    one = (first("GPipe") - first("1F1B")) / 12
+    assert first("Interleaved1F1B") - first("1F1B") == pytest.approx(1.5 * one, rel=0.02)
+    for schedule in ("ZBVZeroBubble", "DualPipeV"):
+        path = tmp_path / "run.toml"
+        path.write_text(
+            _TITAN.replace("degree = 4\n", f'degree = 4\npipeline_parallel_schedule = "{schedule}"\n'), encoding="utf-8"
+        )
+        done = cli("train", "--recipe", str(path), "--gpu", "8xH100", "--offline")
+        assert done.returncode == 2 and schedule in done.stderr
+
+
 def test_scripts_that_generate_are_told(cli: Run, tmp_path: Path) -> None:
     # NVIDIA/Megatron-LM, examples/academic_paper_scripts/detxoify_lm/generate-1.3b.sh.
     (tmp_path / "run.sh").write_text(_SCRIPT.replace("--bf16", "--bf16 --out-seq-length 400 --num-samples 0"), encoding="utf-8")

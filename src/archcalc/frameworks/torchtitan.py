@@ -23,7 +23,8 @@ _INERT = (
     r"|training\.steps|training\.max_norm|training\.seed|training\.deterministic|training\.gc_.*|optimizer|float8|quantize|compile|parallelism"
     r"|model\.(?:hf_assets_path|tokenizer_path|tokenizer|print_after.*|converters))(?:\..*)?|" + INERT
 )
-_SCHEDULES = {"1F1B", "Interleaved1F1B", "InterleavedZeroBubble", "ZBVZeroBubble", "GPipe", "LoopedBFS", "DualPipeV"}
+_SCHEDULES = {"1F1B", "Interleaved1F1B", "InterleavedZeroBubble", "GPipe", "LoopedBFS"}
+"""Of PyTorch's (2.13, distributed/pipelining/schedules.py) those whose micro-batches in flight are counted."""
 
 
 class Torchtitan:
@@ -57,7 +58,7 @@ class Torchtitan:
         mode = k.text("activation_checkpoint.mode", default="selective")
         option = k.text("activation_checkpoint.selective_ac_option", default="op")
         compiled = k.flag("compile.enable", "training.compile") and "loss" in (k.names("compile.components") or ("model", "loss"))
-        schedule = k.text(f"{p}.pipeline_parallel_schedule", default="Interleaved1F1B")
+        schedule = k.text(f"{p}.pipeline_parallel_schedule", default="1F1B")
         if pp > 1 and schedule not in _SCHEDULES:
             raise UnsupportedError(
                 f"{k.path}: {p}.pipeline_parallel_schedule {schedule!r} is not modelled", f"one of {', '.join(sorted(_SCHEDULES))}"
@@ -94,12 +95,16 @@ class Torchtitan:
             "sequence": tp > 1 or None,
             "pp": pp,
             "interleave": 2 if pp > 1 and schedule in ("Interleaved1F1B", "InterleavedZeroBubble") else 1,
+            # Each pass of all micro-batches forward before the first backward (`ScheduleGPipe`, `ScheduleLoopedBFS`).
+            "all_forward": (pp > 1 and schedule in ("GPipe", "LoopedBFS")) or None,
             "cp": cp,
             "ep": k.int(f"{p}.expert_parallel_degree", default=1),
             # models/llama3/infra/parallelize.py `apply_fsdp`: embedding, and norm with head, are units.
             "ends_apart": True,
             "reshard": False if reshard == "never" else None,
         }
+        if pp > 1 and schedule == "InterleavedZeroBubble":
+            notes.append("InterleavedZeroBubble is counted as Interleaved1F1B, which keeps no less")
         if not fields["recompute"]:
             raise UnsupportedError(f"{k.path}: activation_checkpoint.mode {mode!r} is not modelled", "none, selective, full")
         if fields["every"]:

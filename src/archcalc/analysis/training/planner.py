@@ -243,7 +243,8 @@ class Planner:
             at_start = saved.block in ("embedding", "position") or saved.name.startswith("embedding")
             if (at_start and first and (positions or saved.block != "position")) or (not at_start and last):
                 # The first stage has a micro-batch in flight for each stage.
-                outside.append((saved, min(run.pp, run.micro_batches) if at_start else 1))
+                flying = run.micro_batches if run.all_forward else min(run.pp, run.micro_batches)
+                outside.append((saved, flying if at_start else 1))
         spared = first and run.lora and run.recompute == "none" and run.implementation == "transformers"
         return _Stage(
             tuple(rows), tuple(outside), tuple(act.unreached(self.a, _first_layer(self.a), how)) if spared else (),
@@ -388,6 +389,8 @@ def _in_flight(run: Run, stage: int) -> tuple[int, int]:
     """Micro-batches whose activations a stage keeps, as a fraction: with 1F1B as many as there are stages from here to the end;
     interleaved schedules add (p - 1) / v for v chunks a stage (Korthikanti et al. 2022, section 4.2.3; Narayanan et al. 2021,
     arXiv:2104.04473, 2.2)."""
+    if run.all_forward and run.pp > 1:
+        return run.micro_batches, 1
     flying = min(run.pp - stage, run.micro_batches)
     if run.interleave == 1 or run.pp == 1:
         return flying, 1

@@ -50,7 +50,8 @@ class Run(NamedTuple):
     from the forward to the backward pass, `buffers` are bytes of communication; `no_sync` sums whole gradients on every rank over
     micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
     fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
-    `compiled` says that the model is compiled as a whole, `frozen_size` in how many bytes an element the `frozen_models` stand beside it.
+    `compiled` says that the model is compiled as a whole, `all_forward` that a pipeline runs all micro-batches forward
+    first, `frozen_size` in how many bytes an element the `frozen_models` stand beside it.
     Beside an adapter whole copies of the modules that `saved` names are trained (PEFT's `modules_to_save`), in `saved_size` bytes
     an element where that is not the model's type. With `pairs` a micro-batch holds both sequences of each. `micro_batches` are
     those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp` and `cp`, and from
@@ -120,6 +121,7 @@ class Run(NamedTuple):
     scored: int = 0
     pairs: bool = False
     compiled: bool = False
+    all_forward: bool = False
 
     @property
     def keeps_gradients(self) -> bool:
