@@ -84,8 +84,10 @@ def imported(*arguments: str) -> set[str]:
         "atexit.register(lambda: print('\\n'.join(sys.modules), file=sys.stderr))\n"
         "from archcalc.cli import main\nmain()\n"
     )
+    # Workers of pytest-xdist are told the width of a terminal.
+    env = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"}
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, env={**env, "HF_HUB_OFFLINE": "1"}
     )
     assert done.returncode == 0, done.stderr
     return set(done.stderr.split())
