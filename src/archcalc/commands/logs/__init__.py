@@ -47,6 +47,10 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "User-specified max_model_len",
         "loading the weights took",
         "Actual usage is",
+        "usage: vllm",
+        "vllm: error: ",
+        "vllm serve: error: ",
+        "api_server.py: error: ",
     ),
     "sglang": (
         "server_args=ServerArgs",
@@ -61,6 +65,7 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "--mem-fraction-static",
         "cuda graph end",
         "sliding window memory pool",
+        "launch_server.py: error: ",
     ),
     "ollama": (
         "level=INFO source=",
@@ -123,7 +128,8 @@ _LIKELY = ("version", "ServerArgs", "build", "starting ", "Initializing a", "oun
 # told behind such a line is another one, also where the one before was serving and was ended from outside.
 _CAME_FAR = re.compile(
     r"Starting to load model|Loading (?:safetensors|weights)|odel (?:loading|weights) took|KV cache size: |Available KV cache memory"
-    r"|Application startup complete|Uvicorn running on|Load weight (?:begin|end)|KV [Cc]ache is allocated|fired up and ready"
+    r"|tion throughput: |Decode batch|slot launch_slot_: |Application startup complete"
+    r"|Uvicorn running on|Load weight (?:begin|end)|KV [Cc]ache is allocated|fired up and ready"
     r"|(?:load|llm_load)_tensors: |buffer size =|server is listening|runner started in|llama-server started in|model weights\" device"
 )
 # Lines that a program prints before it tells its start: its banner, the devices that a backend finds, the shell's echo of the command.
