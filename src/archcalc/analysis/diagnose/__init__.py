@@ -10,7 +10,7 @@ from archcalc import report, units
 from archcalc.analysis.ask import understand
 from archcalc.analysis.diagnose.lost import estimated, listed, lost, with_quant
 from archcalc.analysis.diagnose.predicted import Judged, Predicted, command_of, left_out, predict
-from archcalc.analysis.diagnose.program import program
+from archcalc.analysis.diagnose.program import others_hold, program
 from archcalc.analysis.diagnose.remedies import MOST
 from archcalc.analysis.diagnose.remedies import remedies as remedies_of
 from archcalc.commands.logs import APART, WORDS, Kind, Logged
@@ -73,7 +73,7 @@ def diagnose(
         notes.append(difference)
 
     readable = command is not None and _readable(log, command)
-    taken = 0 if program(log).share_of_all else int(dict(log.figures).get("beside", 0))
+    taken = 0 if program(log).share_of_all else others_hold(log)
 
     def judged(changes: Mapping[str, Any]) -> Judged:
         try:
@@ -109,6 +109,7 @@ def diagnose(
     if remedies:
         notes += left_out(log)
     notes += _told(log, kind, predicted, bool(remedies or unknown))
+    stands = program(log).stands(log, command) if command else log.command
     spec = gpus or (predicted.ask.gpus if predicted else None)
     return (
         report.Diagnosis(
@@ -118,7 +119,7 @@ def diagnose(
             model=source or "",
             gpu=spec.device.known_as if spec else log.gpu,
             gpus=spec.count if spec else log.gpus,
-            command=program(log).stands(log, command) if command else log.command,
+            command=stands,
             terms=terms,
             # Each replica has a cache of its own, and says what that holds.
             tokens=report.DiagnosedTokens(
@@ -128,7 +129,7 @@ def diagnose(
             kind=kind,
             cause=cause or None,
             said=log.said or None,
-            remedies=remedies[:MOST],
+            remedies=[each for each in remedies if command is None or each.command != stands][:MOST],
             notes=notes,
         ),
         predicted,
@@ -177,7 +178,7 @@ def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: b
             f"it serves, and its cache holds {log.tokens:,} tokens, fewer than the context of {log.context_tokens:,}: longer requests are"
             " cut short or refused"
         )
-    if kind is not None and (neighbours := _neighbours(log)):
+    if neighbours := _neighbours(log, kind):
         alone = ""
         if predicted is not None:
             does = "fits" if predicted.best.fits else "does not fit even then"
@@ -264,17 +265,19 @@ def _short(log: Logged, predicted: Predicted) -> Kind | None:
 def _cause(log: Logged, kind: Kind | None, predicted: Predicted | None) -> str:
     if kind is None:
         return ""
-    if neighbours := _neighbours(log):
+    if neighbours := _neighbours(log, kind):
         return f"{_own_cause(log, kind, predicted)}, where {neighbours} of the GPU"
     return _own_cause(log, kind, predicted)
 
 
-def _neighbours(log: Logged) -> str:
-    """Who else holds how much."""
+def _neighbours(log: Logged, kind: Kind | None) -> str:
+    """Who else holds how much, where memory of the GPU is what lacks."""
     figures = dict(log.figures)
-    if "beside" not in figures:
+    if kind is None or kind in (_REFUSED | _STOPPED | {"ram"}) - {"no-cache", "one-request"} or not (held := others_hold(log)):
         return ""
-    count, size = int(figures["beside count"]), units.format_bytes(int(figures["beside"]))
+    count, size = int(figures.get("beside count", 0)), units.format_bytes(held)
+    if not count:
+        return f"other processes hold {size}"
     who = f"process {int(figures['beside pid'])}"
     return f"{who} holds {size}" if count == 1 else f"{who} and {count - 1} more hold {size}"
 

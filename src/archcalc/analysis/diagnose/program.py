@@ -127,7 +127,7 @@ def missing(log: Logged, kind: Kind | None, predicted: Predicted) -> int:
         # The pool has the room that was predicted: what ran out lies beside it.
         return 0
     figures = dict(log.figures)
-    if "beside" in figures:
+    if others_hold(log):
         # What others hold explains it, and is taken off the memory.
         return 0
     tried = int(figures.get("tried", 0))
@@ -150,9 +150,25 @@ def beyond_pool(log: Logged, kind: Kind, predicted: Predicted) -> bool:
     return budget.kv_room_bytes > 0 and held >= budget.utilization * log.memory_bytes
 
 
+def others_hold(log: Logged) -> int:
+    """What others hold of a GPU, in bytes: by the message that names them, or by what was free before an engine that tells it began."""
+    figures, free, size = dict(log.figures), log.term("free"), log.memory_bytes
+    if "beside" in figures:
+        return int(figures["beside"])
+    several = log.engine != "sglang" and (log.gpus or 1) > 1
+    if program(log).share_of_all or several or not free or not size or size - free <= size * _OWN_START:
+        # Of cards of several sizes neither figure says whose it is.
+        return 0
+    return size - free
+
+
+# Of the memory, what a driver, a display and the process's own context may take before the engine looks.
+_OWN_START = 1 / 8
+
+
 def beside(log: Logged, predicted: Predicted) -> dict[str, Any]:
     """The change that leaves what others hold of the GPU to them, where the engine's share is one of the whole memory."""
-    held, memory = int(dict(log.figures).get("beside", 0)), predicted.best.budget.memory_bytes
+    held, memory = others_hold(log), predicted.best.budget.memory_bytes
     share = (memory - held) * 100 // memory / 100
     if not held or not program(log).share_of_all or share >= predicted.best.budget.utilization:
         return {}

@@ -47,6 +47,8 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "User-specified max_model_len",
         "loading the weights took",
         "Actual usage is",
+        "Avg prompt throughput",
+        "(APIServer pid=",
         "usage: vllm",
         "vllm: error: ",
         "vllm serve: error: ",
@@ -66,6 +68,8 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "cuda graph end",
         "sliding window memory pool",
         "launch_server.py: error: ",
+        "Decode batch",
+        "Prefill batch",
     ),
     "ollama": (
         "level=INFO source=",
@@ -105,6 +109,8 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "main: loading model",
         "common_params_fit",
         "error: invalid argument: -",
+        "slot launch_slot_: ",
+        "slot print_timing: ",
     ),
 }
 
@@ -146,8 +152,10 @@ def read(text: str) -> Logged:
     """
     found = list(lines(text))
     # The start of a log says whose it is; a log of a day need not be counted whole.
-    counted = [line for line in found[:20000] if telling(line)] or found[:20000]
-    counts = {engine: sum(any(sign in line for sign in signs) for line in counted) for engine, signs in _SIGNS.items()}
+    counts = _counts([line for line in found[:20000] if telling(line)])
+    if not any(counts.values()):
+        # The tail of a server's log is known by what it tells of its requests.
+        counts = _counts(found[:20000])
     if counts["ollama"] and counts["ollama"] + counts["llama.cpp"] > counts["vllm"] + counts["sglang"]:
         return _last(found, "ollama", lambda run: llamacpp.read_log(run, "ollama"))
     engine = max(counts, key=lambda e: counts[e])
@@ -161,6 +169,11 @@ def read(text: str) -> Logged:
     if engine == "sglang":
         return _last(found, engine, sglang.read_log)
     return _last(found, engine, lambda run: llamacpp.read_log(run, engine))
+
+
+def _counts(found: list[str]) -> dict[Engine, int]:
+    """How many lines have a sign of each engine."""
+    return {engine: sum(any(sign in line for sign in signs) for line in found) for engine, signs in _SIGNS.items()}
 
 
 _MOST_RUNS = 8

@@ -33,9 +33,9 @@ from archcalc.commands.logs._lines import (
     unread,
 )
 
-# What only requests of clients have it print: its own warm-up ends before a batch of decoding is told (managers/scheduler_metrics_mixin.py
-# `log_decode_stats`), and asks /generate (entrypoints/http_server.py).
-_SERVES = ("Decode batch", '"POST /v1/')
+# What only requests of clients have it print: its own warm-up (entrypoints/http_server.py) makes 8 tokens, and a batch of decoding is told
+# every 40 (managers/scheduler_components/metrics_reporter.py).
+_SERVES = ("Decode batch",)
 # Where a server that served says that it ended: managers/scheduler.py `run_scheduler_process`, entrypoints/engine.py.
 _ENDED = ("hit an exception", "Received sigquit", "atchdog timeout")
 
