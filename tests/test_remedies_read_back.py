@@ -221,6 +221,8 @@ ALLOCATED = "Of the allocated memory 4.72 GiB is allocated by PyTorch, and 38.10
         ),
         ("Including non-PyTorch memory, this process has 23.4 GiB memory in use. " + ALLOCATED, 0, 0, 0),
         ("Process 5000 has 23.4 GiB memory in use. " + ALLOCATED, 0, 0, 0),
+        # A message that is cut says of none which is its own.
+        ("Process 123 has 77.99 GiB memory in use.", 0, 0, 0),
         ("no process at all", 0, 0, 0),
     ],
 )
@@ -235,7 +237,11 @@ def test_who_else_holds_memory_of_the_gpu(said: str, held: float, pid: int, coun
     [
         (vllm("0.30.0", QWEN, torch_oom("298.00 MiB", 23.51, "120.56 MiB", "5.18 GiB", NEIGHBOUR)), (), "process 4321 holds 18.2 GiB"),
         (sglang("model_path='Qwen/Qwen3-8B', tp_size=1", "[2026-11-02 10:00:11] Load weight begin. avail mem=6.10 GB",
-                torch_oom("298.00 MiB", 23.51, "120.56 MiB", "5.18 GiB")), (), "other processes hold 17.4 GiB"),
+                torch_oom("298.00 MiB", 23.51, "120.56 MiB", "5.18 GiB")), (), "other processes hold 18.2 GiB"),
+        ("\n".join((*LLAMA[:2], "llama_model_load: using device CUDA0 (NVIDIA GeForce RTX 4090) - 9000 MiB free", *LLAMA[3:6], *LLAMA[-2:])),
+         (), "other processes hold 14.7 GiB"),
+        (vllm("0.30.0", QWEN, torch_oom("298.00 MiB", 23.51, "120.56 MiB", "17179869184.00 GiB")), (), ""),
+        (vllm("0.30.0", QWEN, torch_oom("298.00 MiB", 23.51, "120.56 MiB", "5.18 GiB")), (), "other processes hold 18.2 GiB"),
         (vllm("0.30.0", QWEN, torch_oom("298.00 MiB", 23.51, "120.56 MiB", "23.2 GiB")), (), ""),
         (vllm("0.30.0", QWEN, "ERROR OSError: Address already in use", NEIGHBOUR), (), ""),
     ],

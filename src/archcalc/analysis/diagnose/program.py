@@ -151,15 +151,22 @@ def beyond_pool(log: Logged, kind: Kind, predicted: Predicted) -> bool:
 
 
 def others_hold(log: Logged) -> int:
-    """What others hold of a GPU, in bytes: by the message that names them, or by what was free before an engine that tells it began."""
+    """What others hold of a GPU, in bytes: by the message that names them, by what of the GPU is neither free nor the process's own, or by
+    what was free before an engine that tells it began."""
     figures, free, size = dict(log.figures), log.term("free"), log.memory_bytes
     if "beside" in figures:
         return int(figures["beside"])
-    several = log.engine != "sglang" and (log.gpus or 1) > 1
-    if program(log).share_of_all or several or not free or not size or size - free <= size * _OWN_START:
+    if not size:
+        return 0
+    if "in use" in figures and "free" in figures:
+        # Of a container's neighbours NVML tells the memory, and not whose it is.
+        held = int(size - figures["in use"] - figures["free"])
+    elif program(log).share_of_all or not free or (not program(log).fills_share and (log.gpus or 1) > 1):
         # Of cards of several sizes neither figure says whose it is.
         return 0
-    return size - free
+    else:
+        held = size - free
+    return held if held > size * _OWN_START else 0
 
 
 # Of the memory, what a driver, a display and the process's own context may take before the engine looks.

@@ -65,7 +65,8 @@ def remedies(
     ):
         # The engine's own estimate, of the room that it found.
         estimated = True
-        yield _made(of, log, command, {"context_tokens": longest}, None, f"requests longer than {longest:,} tokens")
+        what = f"requests longer than {longest:,} tokens, by the engine's own estimate"
+        yield _made(of, log, command, {"context_tokens": longest}, None, what)
     if kind == "heads":
         yield from _divisors(of, log, command, predicted, judged)
         return
@@ -105,7 +106,7 @@ def _freeing(
             if set(each.changes) & _FREEING or (beyond and "utilization" in each.changes):
                 short.append(each)
             continue
-        if spare(then) < 0:
+        if spare(then) < 0 and (kind not in BEFORE or then.best.headroom_bytes < 0):
             # The engine starts, and its cache is smaller than the context: one that it holds is the one to ask for.
             if any(set(each.changes) < set(other.changes) for other, _ in small):
                 continue

@@ -336,7 +336,9 @@ def others(line: str) -> dict[str, float]:
     allocator does, the smallest.
     """
     held = {int(m[1]): size_of(m[2], m[3]) for m in _PROCESSES.finditer(line)}
-    if held and not _OWN.search(line) and (m := _ALLOCATED.search(line)):
+    if held and not _OWN.search(line):
+        if (m := _ALLOCATED.search(line)) is None:
+            return {}
         mine = [pid for pid, size in held.items() if size >= size_of(m[1], m[2])]
         if mine:
             del held[min(mine, key=lambda pid: held[pid])]
