@@ -238,7 +238,7 @@ def test_who_else_holds_memory_of_the_gpu(said: str, held: float, pid: int, coun
         (vllm("0.30.0", QWEN, torch_oom("298.00 MiB", 23.51, "120.56 MiB", "5.18 GiB", NEIGHBOUR)), (), "process 4321 holds 18.2 GiB"),
         (sglang("model_path='Qwen/Qwen3-8B', tp_size=1", "[2026-11-02 10:00:11] Load weight begin. avail mem=6.10 GB",
                 torch_oom("298.00 MiB", 23.51, "120.56 MiB", "5.18 GiB")), (), "other processes hold 18.2 GiB"),
-        ("\n".join((*LLAMA[:2], "llama_model_load: using device CUDA0 (NVIDIA GeForce RTX 4090) - 9000 MiB free", *LLAMA[3:6], *LLAMA[-2:])),
+        ("\n".join((*LLAMA[:2], "load_model: using device CUDA0 (NVIDIA GeForce RTX 4090) - 9000 MiB free", *LLAMA[3:6], *LLAMA[-2:])),
          (), "other processes hold 14.7 GiB"),
         (vllm("0.30.0", QWEN, torch_oom("298.00 MiB", 23.51, "120.56 MiB", "17179869184.00 GiB")), (), ""),
         (vllm("0.30.0", QWEN, torch_oom("298.00 MiB", 23.51, "120.56 MiB", "5.18 GiB")), (), "other processes hold 18.2 GiB"),
