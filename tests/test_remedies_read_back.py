@@ -175,6 +175,10 @@ CASES = [
         vllm("0.30.0", QWEN, SHARED), "4090", ("--gpu-memory-utilization 0.22 --tensor-parallel-size 8",),
         ("--quantization", "--tensor-parallel-size 2"), id="neighbour",
     ),
+    pytest.param(
+        vllm("0.30.0", QWEN, SHARED.replace("23.51", "79.19").replace("18.20", "30.50").replace("5.18", "48.10")),
+        "h100", ("--gpu-memory-utilization 0.61\n",), (), id="neighbour-beside",
+    ),
 ]  # fmt: skip
 
 

@@ -183,7 +183,8 @@ def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: b
         if predicted is not None:
             does = "fits" if predicted.best.fits else "does not fit even then"
             alone = f"; on a GPU of its own the command as it stands {does} by the prediction"
-        yield f"{neighbours} of this GPU, which the commands above leave to others{alone}: `nvidia-smi` shows whose it is"
+        above = ", which the commands above leave to others" if helped and predicted is not None else ""
+        yield f"{neighbours} of this GPU{above}{alone}: `nvidia-smi` shows whose it is"
     if kind == "other" and _SPEAKS_OF_MEMORY.search(log.said):
         yield "the line speaks of memory, in words that are not known here: which remedy is right, it says itself"
     elif kind == "quant" and _of_cache(log):

@@ -97,7 +97,8 @@ def _freeing(
         return then if best.fits and spare(then) >= 0 else None
 
     small, short, more = list[tuple[Try, int]](), list[Try](), list[tuple[Try, int]]()
-    for made in of.tries(log, kind, predicted, beyond=beyond):
+    alone = (Try({}, "a part of the cache: what other processes hold"),) if base else ()
+    for made in (*alone, *of.tries(log, kind, predicted, beyond=beyond)):
         if (estimated and set(made.changes) == {"context_tokens"}) or (base and "utilization" in made.changes):
             continue
         each = Try({**base, **made.changes}, made.gives_up)
