@@ -51,7 +51,8 @@ def diagnose(
     notes: list[str] = []
     command = command_of(log, model, notes)
     source = model or log.model
-    predicted = predict(log, command, model, gpus, quant, offline, refresh, overrides, notes).predicted
+    first = predict(log, command, model, gpus, quant, offline, refresh, overrides, notes)
+    predicted = first.predicted
     kind = log.failure
     if "inferred" in dict(log.figures) and predicted is not None and _short(log, predicted):
         log = log._replace(started=False)
@@ -82,7 +83,9 @@ def diagnose(
             again = None
         if again is None:
             return Judged(refused=True)
-        return predict(log, again, model, gpus, quant, offline, False, overrides, [], strict=readable, taken=taken)
+        found = predict(log, again, model, gpus, quant, offline, False, overrides, [], strict=readable, taken=taken)
+        # What holds for the log's own command too is no fault of a change.
+        return Judged() if found.unmodelled and first.unmodelled else found
 
     if (
         gpus is not None

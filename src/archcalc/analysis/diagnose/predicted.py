@@ -13,7 +13,7 @@ from archcalc.commands.effects import effect
 from archcalc.commands.flags import Row, table
 from archcalc.commands.logs import Logged
 from archcalc.commands.words import Command, of_text
-from archcalc.errors import ArchcalcError, UsageError
+from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.hardware import Device, GpuSpec, custom, devices, parse_spec
 from archcalc.loader import Loaded
 
@@ -152,10 +152,12 @@ def _shown(value: Any) -> str:
 
 
 class Judged(NamedTuple):
-    """What became of a command: predicted, or refused as its engine refuses it; neither where its model or GPU is not known."""
+    """What became of a command: predicted, or refused as `fit` refuses it; neither where its model or GPU is not known. `unmodelled` says
+    that it was refused for what is not served or not modelled."""
 
     predicted: Predicted | None = None
     refused: bool = False
+    unmodelled: bool = False
 
 
 _UNKNOWN = 1 << 50
@@ -216,7 +218,7 @@ def predict(
         found = plans(loaded.architecture, ask, alternatives=0)
     except ArchcalcError as error:
         notes.append(f"predicted: {error.message}")
-        return Judged(refused=True)
+        return Judged(refused=True, unmodelled=isinstance(error, UnsupportedError))
     return Judged(Predicted(loaded, found.asked(ask), found, understood) if known else None)
 
 
