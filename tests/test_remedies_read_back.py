@@ -315,6 +315,27 @@ def test_a_line_in_a_collector_s_json(form: str) -> None:
     assert list(lines(form % said.replace("\\", "\\\\").replace('"', '\\"'))) == [said]
 
 
+@pytest.mark.parametrize(
+    ("failed", "tried", "free"),
+    [
+        ("failed to allocate compute buffers", 2200, 2200 - 1372),
+        ("llama_init: failed to allocate buffer for kv cache", 4600, 4600 - 2624),
+    ],
+)
+def test_a_buffer_larger_than_predicted_is_what_a_change_has_to_free(
+    failed: str, tried: int, free: int, cli: Run, tmp_path: Path
+) -> None:
+    """Of 16,384 tokens the fullest GPU's cache takes 2,624 MiB; the compute buffer is predicted with 1,372 MiB, within a few."""
+    text = "\n".join((*LLAMA[:-2], LLAMA[-2].replace("2200.00", f"{tried}.00"), failed)) + "\n"
+    small = text.replace(f"{tried}.00", "1.00")
+    more, less = (diagnose(cli, tmp_path, each, "--gpu", "2x4090")["remedies"] for each in (text, small))
+    kept = [{r["gives_up"]: r["headroom_bytes"] for r in each if "-ngl" in r["command"]} for each in (more, less)]
+    layers = [int(next(iter(each)).split()[1]) for each in kept]
+    # Each layer on the CPU frees some 250 MiB of weights and 32 MiB of cache.
+    assert layers[0] > layers[1]
+    assert (layers[0] - layers[1]) * 290 * MIB >= free * MIB // 2
+
+
 @pytest.mark.parametrize("name", ["Qwen3-32B-Q5_K_M.gguf", "/m/Qwen3-32B-Q8_0.gguf", "models/Qwen3-8B-Q4_K_M.gguf"])
 def test_a_name_is_the_same_model_for_fit_and_diagnose(name: str, cli: Run, tmp_path: Path) -> None:
     text = (

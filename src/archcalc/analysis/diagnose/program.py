@@ -123,17 +123,14 @@ def missing(log: Logged, kind: Kind | None, predicted: Predicted) -> int:
     best = predicted.best
     if room is not None:
         return max(0, best.budget.kv_room_bytes - room)
-    if kind is not None and beyond_pool(log, kind, predicted):
-        # The pool has the room that was predicted: what ran out lies beside it.
+    tried = int(dict(log.figures).get("tried", 0))
+    buffer = {"compute": best.budget.activation_bytes, "cache": best.kv_needed_bytes}.get(kind or "")
+    if buffer is not None and not best.fits and not program(log).fills_share and not others_hold(log):
+        # The buffer that was asked for is larger than predicted.
+        return max(0, tried - buffer)
+    if (kind is not None and beyond_pool(log, kind, predicted)) or others_hold(log):
+        # The pool has the room that was predicted: what ran out lies beside it. Or others hold it, which is taken off the memory.
         return 0
-    figures = dict(log.figures)
-    if others_hold(log):
-        # What others hold explains it, and is taken off the memory.
-        return 0
-    tried = int(figures.get("tried", 0))
-    if kind == "compute" and not best.fits:
-        # The buffer is larger than predicted.
-        return max(0, tried - best.budget.activation_bytes)
     # It ran out although it was predicted to fit: all that was to spare was taken by something else, and what it tried beside.
     return best.headroom_bytes + tried if best.fits and log.failure not in (None, "one-request") else 0
 
@@ -141,9 +138,11 @@ def missing(log: Logged, kind: Kind | None, predicted: Predicted) -> int:
 def beyond_pool(log: Logged, kind: Kind, predicted: Predicted) -> bool:
     """Whether memory ran out beside a pool that was made. Where the log does not name the place, the process tells by what it holds: the
     engine's whole share, which weights and what a step takes do not fill by the prediction."""
+    if not program(log).fills_share:
+        return False
     if kind in _BEYOND:
         return True
-    if kind != "memory" or not program(log).fills_share or not log.memory_bytes:
+    if kind != "memory" or not log.memory_bytes:
         return False
     figures, budget = dict(log.figures), predicted.best.budget
     held = figures.get("in use", log.memory_bytes - figures.get("free", log.memory_bytes))
