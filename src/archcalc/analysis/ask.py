@@ -241,7 +241,8 @@ def resolved(
         own_quant = None if (ask.quant or "?").startswith("?") else ask.quant
         stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
         ask = ask._replace(quant=None if stored == as_it_is else stored)
-        if ask.quant is not None and server(ask.engine).loading(ask.version, canonical(stored)) is not None:
+        engine = server(ask.engine)
+        if ask.quant is not None and not engine.one_file and engine.loading(ask.version, canonical(stored)) is not None:
             # It is stored so, and not quantized as it loads.
             loaded = loaded._replace(architecture=quantize_as(loaded.architecture, stored))
             ask = ask._replace(quant=None)
@@ -254,7 +255,7 @@ def resolved(
     if ask.quant is not None and ask.quant.startswith("~"):
         # The usual type, where the file is made anew.
         usual = ask.quant[1:]
-        ask = ask._replace(quant=usual if usual in server(ask.engine).storages(loaded.architecture) else None)
+        ask = ask._replace(quant=usual if any(server(ask.engine).storages(loaded.architecture)) else None)
     if ask.quant is not None and ask.quant.startswith("?"):
         # Quantized as it loads, unless the checkpoint is quantized already.
         ask = ask._replace(quant=ask.quant[1:] if loaded.architecture.quantization is None else None)
