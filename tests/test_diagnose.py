@@ -442,7 +442,11 @@ def test_a_gpu_that_is_not_the_log_s_is_told(cli: Run, tmp_path: Path) -> None:
 
 def test_sglang_serves_with_a_cache_shorter_than_its_context(cli: Run, tmp_path: Path) -> None:
     """Twice the ranks hold the weights and 20,000 tokens, which SGLang starts with: what it then does not serve is told."""
-    text = of_sglang(0.83, "Load weight begin. avail mem=43.7 GB\n", tried=448, free=12).replace("23.52", "44.39")
+    text = (
+        of_sglang(0.83, "Load weight begin. avail mem=43.7 GB\n", tried=448, free=12)
+        .replace("23.52", "44.39")
+        .replace("23.51", "44.38")
+    )
     text = text.replace("'qwen3-8b', tp_size=1", "'llama-3.3-70b', tp_size=2")
     found, _ = diagnose(cli, tmp_path, text)
     four = [r for r in found["remedies"] if "--tp-size 4" in r["command"]]

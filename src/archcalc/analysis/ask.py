@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from archcalc.commands import environment
 from archcalc.commands.change import PYTHON, VISIBLE, written
@@ -13,8 +14,12 @@ from archcalc.commands.flags import Read, of_bench, read
 from archcalc.commands.words import NAMES, Command
 from archcalc.engines.asked import Asked, FlagsRead
 from archcalc.engines.engine import server
-from archcalc.errors import ArchcalcError, UsageError
+from archcalc.errors import ArchcalcError, OfflineError, UsageError
 from archcalc.records import NamedTuple
+
+if TYPE_CHECKING:
+    from archcalc.engines.plan import Ask
+    from archcalc.loader import Loaded
 
 ENGINES = {"vllm": "vllm", "sglang": "sglang", "llama.cpp": "llama.cpp", "ollama": "llama.cpp", "mlx": "mlx"}
 """Whose rules hold for each kind of command."""
@@ -217,6 +222,59 @@ def with_draft(found: Understood, *, offline: bool = False, refresh: bool = Fals
     notes = tuple(note for note in found.notes if not note.startswith(f"the draft model {asked.draft} "))
     counted = f"the draft model {asked.draft} is counted: its weights, and its layers' cache"
     return found._replace(asked=asked._replace(own=own), options=options, notes=(*notes, counted))
+
+
+def resolved(
+    name: str, ask: Ask, *, offline: bool = False, refresh: bool = False, overrides: Sequence[str] = ()
+) -> tuple[Loaded, Ask, tuple[str, ...]]:
+    """The model that a command names, the question with its storage settled, and what to say of it.
+
+    A GGUF file or a repacked checkpoint that is not here is the model that it was made of, in that storage. Raises `ArchcalcError` where
+    neither is to be had.
+    """
+    from archcalc.engines.engine import LOCAL
+    from archcalc.loader import load, stands_for
+    from archcalc.quant import canonical, file_type_of, is_plain, quantize_as
+
+    options: dict[str, Any] = {"offline": offline, "refresh": refresh, "overrides": overrides}
+    known = stands_for(name)
+    # Of a repository of GGUF files only llama.cpp takes one that is not named.
+    unnamed = known is not None and not known[1] and ask.engine != LOCAL
+    known = None if unnamed else known
+    try:
+        loaded = load(known[0] if known else name, **options)
+    except OfflineError:
+        # A repacked checkpoint whose own config is not to be had: the model it was made of, in that storage.
+        known = None if unnamed else stands_for(name, config=True)
+        if known is None:
+            raise
+        loaded = load(known[0], **options)
+    notes: tuple[str, ...] = ()
+    if known:
+        as_it_is = server(ask.engine).load(loaded.architecture, None, ask.gpus.device)[1]
+        # What is stored so is not quantized again as it loads.
+        own_quant = None if (ask.quant or "?").startswith("?") else ask.quant
+        stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
+        ask = ask._replace(quant=None if stored == as_it_is else stored)
+        engine = server(ask.engine)
+        if ask.quant is not None and not engine.one_file and engine.loading(ask.version, canonical(stored)) is not None:
+            # It is stored so, and not quantized as it loads.
+            loaded = loaded._replace(architecture=quantize_as(loaded.architecture, stored))
+            ask = ask._replace(quant=None)
+        own_config = (
+            ""
+            if ".gguf" in name or file_type_of(stored) or ask.engine == LOCAL
+            else "; its own config may keep more modules as they are"
+        )
+        notes = (f"{name} is not here, and taken for {known[0]} in {stored}{own_config}",)
+    if ask.quant is not None and ask.quant.startswith("~"):
+        # The usual type, where the file is made anew.
+        usual = ask.quant[1:]
+        ask = ask._replace(quant=usual if any(server(ask.engine).storages(loaded.architecture)) else None)
+    if ask.quant is not None and ask.quant.startswith("?"):
+        # Quantized as it loads, unless the checkpoint is quantized already.
+        ask = ask._replace(quant=ask.quant[1:] if loaded.architecture.quantization is None else None)
+    return loaded, ask, notes
 
 
 def _shown(text: str, value: object) -> str:

@@ -206,10 +206,16 @@ def of_host(made: Budget, size: int) -> Budget:
             f"overhead_bytes {size}: no more than {beside:,} B are predicted beside the weights, and a host cannot need less than none",
             "make one from a log of this host: archcalc diagnose LOG --save-calibration FILE",
         )
-    term = Term("this host", size, "given", "logged beyond what was predicted", "--calibration")
+    # No overhead is less than none: a log that shows less than that has smaller activations than are predicted.
+    overhead = max(size, -made.overhead_bytes)
+    said = "logged beyond what was predicted" if size >= 0 else "logged less than what was predicted"
+    term = Term("this host", overhead, "given", said, "--calibration")
+    smaller = (term._replace(bytes=size - overhead),) if size < overhead else ()
     return made._replace(
-        overhead_bytes=made.overhead_bytes + size,
+        activation_bytes=made.activation_bytes + size - overhead,
+        overhead_bytes=made.overhead_bytes + overhead,
         kv_room_bytes=made.kv_room_bytes - size,
+        activation_terms=(*made.activation_terms, *smaller),
         overhead_terms=(*made.overhead_terms, term),
     )
 

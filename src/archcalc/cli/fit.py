@@ -31,7 +31,7 @@ from archcalc.cli._options import (
     kinds,
 )
 from archcalc.cli._records import options, said
-from archcalc.errors import ArchcalcError, ContextError, OfflineError, UsageError
+from archcalc.errors import ArchcalcError, ContextError, UsageError
 from archcalc.records import NamedTuple
 from archcalc.report import FitReport
 
@@ -467,13 +467,10 @@ def _of_command(
 ) -> tuple[list[str], _fits.Reporter]:
     """The model of an engine's own command on each machine, and how it is reported."""
     from archcalc import units
-    from archcalc.analysis.ask import ENGINES, understand, with_draft
+    from archcalc.analysis.ask import ENGINES, resolved, understand, with_draft
     from archcalc.analysis.speed.beside import Flags
     from archcalc.analysis.verdict import Given, fit_report
-    from archcalc.engines.engine import LOCAL, server
-    from archcalc.loader import load as read
-    from archcalc.loader import stands_for
-    from archcalc.quant import canonical, file_type_of, is_plain, quantize_as
+    from archcalc.engines.engine import server
 
     offline, refresh = reading.offline, reading.refresh
     # In front of a command a list is the cards of one machine, of several kinds where the engine takes such.
@@ -495,52 +492,17 @@ def _of_command(
     def report(text: str) -> FitReport:
         assert isinstance(text, Pair)
         asked = asks[text.machine]
-        known = stands_for(text)
-        # Of a repository of GGUF files only llama.cpp takes one that is not named.
-        unnamed = known is not None and not known[1] and asked.engine != LOCAL
-        known = None if unnamed else known
         options: dict[str, Any] = {"offline": offline, "refresh": refresh}
         options["overrides"] = (*found.asked.overrides, *(reading.set_ or ()))
-        try:
-            loaded = read(known[0] if known else str(text), **options)
-        except OfflineError:
-            # A repacked checkpoint whose own config is not to be had: the model it was made of, in that storage.
-            known = None if unnamed else stands_for(text, config=True)
-            if known is None:
-                raise
-            loaded = read(known[0], **options)
-        notes = found.notes
-        if known:
-            as_it_is = server(asked.engine).load(loaded.architecture, None, text.machine.device)[1]
-            # What is stored so is not quantized again as it loads.
-            own_quant = None if (asked.quant or "?").startswith("?") else asked.quant
-            stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
-            asked = asked._replace(quant=None if stored == as_it_is else stored)
-            engine = server(asked.engine)
-            if asked.quant is not None and not engine.one_file and engine.loading(asked.version, canonical(stored)) is not None:
-                # It is stored so, and not quantized as it loads.
-                loaded = loaded._replace(architecture=quantize_as(loaded.architecture, stored))
-                asked = asked._replace(quant=None)
-            own_config = (
-                ""
-                if ".gguf" in text or file_type_of(stored) or asked.engine == LOCAL
-                else "; its own config may keep more modules as they are"
-            )
-            notes = (*notes, f"{text} is not here, and taken for {known[0]} in {stored}{own_config}")
-        if asked.quant is not None and asked.quant.startswith("~"):
-            # The usual type, where the file is made anew.
-            usual = asked.quant[1:]
-            asked = asked._replace(quant=usual if any(server(asked.engine).storages(loaded.architecture)) else None)
-        if asked.quant is not None and asked.quant.startswith("?"):
-            # Quantized as it loads, unless the checkpoint is quantized already.
-            asked = asked._replace(quant=asked.quant[1:] if loaded.architecture.quantization is None else None)
+        loaded, asked, told = resolved(str(text), asked, **options)
+        notes = (*found.notes, *told)
         given = Given(
             found.line,
             found.options.used,
             found.options.inert,
             found.options.unmodelled,
             notes,
-            "" if quant is None or known else text,
+            "" if quant is None or told else str(text),
         )
         try:
             return fit_report(loaded, asked, given=given, wanted=wanted._replace(flags=flags._replace(gpus=text.machine.count)))

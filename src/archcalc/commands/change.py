@@ -12,6 +12,7 @@ from archcalc.commands.effects import effect as effect_of_flag
 from archcalc.commands.environment import as_flags, effect
 from archcalc.commands.flags import table
 from archcalc.commands.words import MODELFILE, Command, Engine
+from archcalc.errors import UsageError
 
 # What a change is called in each engine's command line: the flag to write, and its full name in the table of flags.
 FLAGS: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
@@ -71,14 +72,35 @@ _SHORT = {
 }
 
 
-def changed(command: Command, changes: Mapping[str, object]) -> str:
-    """The command on one line with each change in place of what it said: True writes a flag alone, False takes it out."""
+def altered(command: Command, changes: Mapping[str, object]) -> Command:
+    """The command with each change in place of what it said: True writes a flag alone, False takes it out."""
     flags = FLAGS.get(command.engine, {})
     words = list(command.words)
     for name, value in changes.items():
         for flag in flags.get(name, ()):
-            words = _set(command.engine, words, flag, value)
-    return written(command._replace(words=tuple(words), unknown=()))
+            words = _set(command.engine, words, _of_release(command, flag), value)
+    return command._replace(words=tuple(words), unknown=())
+
+
+def changed(command: Command, changes: Mapping[str, object]) -> str:
+    """The same on one line."""
+    return written(altered(command, changes))
+
+
+# What flags are called since they went.
+_SINCE = {"--cuda-graph-max-bs": "--cuda-graph-max-bs-decode"}
+
+
+def _of_release(command: Command, flag: str) -> str:
+    """A flag by the name that the command's release has for it; of no known release by that which the command uses, or the newest's."""
+    later = _SINCE.get(flag)
+    if later is None or (command.version is None and any(word.partition("=")[0] == flag for word in command.words)):
+        return flag
+    try:
+        known = table(command.engine).at(command.version)
+    except UsageError:
+        known = table(command.engine).at(None)
+    return flag if flag in known else later
 
 
 VISIBLE = (

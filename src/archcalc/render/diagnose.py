@@ -51,7 +51,12 @@ def write_page(d: Diagnosis, out: TextIO) -> None:
         known = ("one-request", "states")
         # Where nothing could be predicted, it is not known whether it then starts.
         does = "Starts" if remedy.headroom_bytes is not None or d.outcome != "refused" or d.kind in known else "Lifts this"
-        page.print(Text(f"\n{does}{spare}; gives up {remedy.gives_up}", style="bold"))
+        page.print(
+            Text(
+                f"\n{does}{spare}; {remedy.gives_up if remedy.gives_up.startswith('takes ') else f'gives up {remedy.gives_up}'}",
+                style="bold",
+            )
+        )
         write_command(remedy.command, page)
     write_notes(page, d.notes)
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from archcalc import report, units
+from archcalc.analysis.ask import understand
 from archcalc.analysis.diagnose.lost import estimated, listed, lost, with_quant
-from archcalc.analysis.diagnose.predicted import Predicted, command_of, left_out, predict
-from archcalc.analysis.diagnose.program import program
+from archcalc.analysis.diagnose.predicted import Judged, Predicted, command_of, left_out, predict
+from archcalc.analysis.diagnose.program import others_hold, program
 from archcalc.analysis.diagnose.remedies import MOST
 from archcalc.analysis.diagnose.remedies import remedies as remedies_of
 from archcalc.commands.logs import APART, WORDS, Kind, Logged
-from archcalc.commands.words import of_arguments
+from archcalc.commands.words import Command
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.hardware import GpuSpec
 
@@ -51,7 +51,8 @@ def diagnose(
     notes: list[str] = []
     command = command_of(log, model, notes)
     source = model or log.model
-    predicted = predict(log, command, source, gpus, quant, offline, refresh, overrides, notes)
+    first = predict(log, command, model, gpus, quant, offline, refresh, overrides, notes)
+    predicted = first.predicted
     kind = log.failure
     if "inferred" in dict(log.figures) and predicted is not None and _short(log, predicted):
         log = log._replace(started=False)
@@ -72,13 +73,19 @@ def diagnose(
     if difference := _difference(terms):
         notes.append(difference)
 
-    def judged(line: str) -> Predicted | None:
-        """The prediction of a changed command."""
+    readable = command is not None and _readable(log, command)
+    taken = 0 if program(log).share_of_all else others_hold(log)
+
+    def judged(changes: Mapping[str, Any]) -> Judged:
         try:
-            of = of_arguments(shlex.split(line))._replace(version=command.version if command else None)
-        except (ArchcalcError, ValueError):
-            return None
-        return predict(log, of, source, gpus, quant, offline, False, overrides, [])
+            again = program(log).again(log, command, changes) if command is not None else None
+        except ArchcalcError:
+            again = None
+        if again is None:
+            return Judged(refused=True)
+        found = predict(log, again, model, gpus, quant, offline, False, overrides, [], strict=readable, taken=taken)
+        # What holds for the log's own command too is no fault of a change.
+        return Judged() if found.unmodelled and first.unmodelled else found
 
     if (
         gpus is not None
@@ -105,6 +112,7 @@ def diagnose(
     if remedies:
         notes += left_out(log)
     notes += _told(log, kind, predicted, bool(remedies or unknown))
+    stands = program(log).stands(log, command) if command else log.command
     spec = gpus or (predicted.ask.gpus if predicted else None)
     return (
         report.Diagnosis(
@@ -114,7 +122,7 @@ def diagnose(
             model=source or "",
             gpu=spec.device.known_as if spec else log.gpu,
             gpus=spec.count if spec else log.gpus,
-            command=program(log).stands(log, command) if command else log.command,
+            command=stands,
             terms=terms,
             # Each replica has a cache of its own, and says what that holds.
             tokens=report.DiagnosedTokens(
@@ -124,11 +132,20 @@ def diagnose(
             kind=kind,
             cause=cause or None,
             said=log.said or None,
-            remedies=remedies[:MOST],
+            remedies=[each for each in remedies if command is None or each.command != stands][:MOST],
             notes=notes,
         ),
         predicted,
     )
+
+
+def _readable(log: Logged, command: Command) -> bool:
+    """Whether the log's own command is read whole."""
+    try:
+        understand(command, log.version if program(log).releases else None)
+    except ArchcalcError:
+        return False
+    return True
 
 
 def _resized(predicted: Predicted) -> str:
@@ -164,6 +181,13 @@ def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: b
             f"it serves, and its cache holds {log.tokens:,} tokens, fewer than the context of {log.context_tokens:,}: longer requests are"
             " cut short or refused"
         )
+    if neighbours := _neighbours(log, kind):
+        alone = ""
+        if predicted is not None:
+            does = "fits" if predicted.best.fits else "does not fit even then"
+            alone = f"; on a GPU of its own the command as it stands {does} by the prediction"
+        above = ", which the commands above leave to others" if helped and predicted is not None else ""
+        yield f"{neighbours} of this GPU{above}{alone}: `nvidia-smi` shows whose it is"
     if kind == "other" and _SPEAKS_OF_MEMORY.search(log.said):
         yield "the line speaks of memory, in words that are not known here: which remedy is right, it says itself"
     elif kind == "quant" and _of_cache(log):
@@ -245,6 +269,24 @@ def _short(log: Logged, predicted: Predicted) -> Kind | None:
 def _cause(log: Logged, kind: Kind | None, predicted: Predicted | None) -> str:
     if kind is None:
         return ""
+    if neighbours := _neighbours(log, kind):
+        return f"{_own_cause(log, kind, predicted)}, where {neighbours} of the GPU"
+    return _own_cause(log, kind, predicted)
+
+
+def _neighbours(log: Logged, kind: Kind | None) -> str:
+    """Who else holds how much, where memory of the GPU is what lacks."""
+    figures = dict(log.figures)
+    if kind is None or kind in (_REFUSED | _STOPPED | {"ram"}) - {"no-cache", "one-request"} or not (held := others_hold(log)):
+        return ""
+    count, size = int(figures.get("beside count", 0)), units.format_bytes(held)
+    if not count:
+        return f"other processes hold {size}"
+    who = f"process {int(figures['beside pid'])}"
+    return f"{who} holds {size}" if count == 1 else f"{who} and {count - 1} more hold {size}"
+
+
+def _own_cause(log: Logged, kind: Kind, predicted: Predicted | None) -> str:
     figures = dict(log.figures)
     said = WORDS[kind]
     room, needed = log.term("room"), log.term("kv needed")

@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from archcalc.analysis.ask import Understood
 from archcalc.analysis.diagnose.predicted import Predicted
-from archcalc.analysis.diagnose.program import BEFORE, Program, Try, shorter, smaller_cache
+from archcalc.analysis.diagnose.program import BEFORE, Program, Try, missing, shorter, smaller_cache
 from archcalc.analysis.fit import Ask, plans
 from archcalc.commands.logs import Kind, Logged
 from archcalc.commands.words import Engine
 from archcalc.errors import ArchcalcError
-from archcalc.model import Architecture
 
 
 class LlamaCpp(Program):
@@ -23,17 +21,10 @@ class LlamaCpp(Program):
     fills_share = False
     lists = False
 
-    def settled(self, log: Logged, understood: Understood, architecture: Architecture) -> tuple[dict[str, Any], Any]:
-        from archcalc.engines.engine import server
-
-        values, own = super().settled(log, understood, architecture)
-        if "quant" not in values and (kind := log.file_type or _file_type(log.model or "")):
-            values["quant"] = kind
-        if str(values.get("quant", "")).startswith("~"):
-            usual = values["quant"][1:]
-            values["quant"] = usual if any(server(self.engine).storages(architecture)) else None
+    def settled(self, log: Logged, ask: Ask) -> Ask:
+        kind = log.file_type or _file_type(log.model or "")
         # What the engine set by itself stands in its log.
-        return values, own._replace(fits=False)
+        return ask._replace(quant=ask.quant if ask.quant is not None else kind, own=ask.own._replace(fits=False))
 
     def terms(self, predicted: Predicted) -> dict[str, int]:
         best, states = predicted.best, _states(predicted)
@@ -50,11 +41,14 @@ class LlamaCpp(Program):
     def tries(self, log: Logged, kind: Kind, predicted: Predicted, *, beyond: bool) -> Iterator[Try]:
         ask = predicted.ask
         if kind not in BEFORE and kind != "no-cache":
+            now = predicted.understood.given.get("--ubatch-size", "512")
+            for n in (512, 128) if kind == "compute" and now.isdecimal() else ():
+                if n < int(now):
+                    yield Try({"ubatch": n}, "some speed of long prompts")
             if ask.kv_dtype is None:
-                smaller = smaller_cache(predicted, "q8_0")
-                yield smaller._replace(ask=smaller.ask._replace(own=ask.own._replace(type_k="q8_0", type_v="q8_0")))
-            yield from shorter(log, predicted, ask)
-        yield from _to_cpu(predicted)
+                yield smaller_cache("q8_0")
+            yield from shorter(log, predicted, predicted)
+        yield from _to_cpu(predicted, missing(log, kind, predicted))
 
 
 def _file_type(name: str) -> str | None:
@@ -79,33 +73,26 @@ def _states(predicted: Predicted) -> int:
     return made.state_bytes // max(1, predicted.best.concurrency) * slots
 
 
-def _to_cpu(predicted: Predicted) -> Iterator[Try]:
-    """Experts first, which few tokens visit, then whole layers: the fewest that make it fit."""
+def _to_cpu(predicted: Predicted, lost: int) -> Iterator[Try]:
+    """Experts first, which few tokens visit, then whole layers: the fewest that make it fit, with what is `lost` besides."""
     ask, layers = predicted.ask, predicted.loaded.architecture.layers
     from archcalc.engines.plan import largest
 
     def fits(own: Any) -> bool:
         try:
-            return plans(predicted.loaded.architecture, ask._replace(own=own), alternatives=0).best.fits
+            best = plans(predicted.loaded.architecture, ask._replace(own=own), alternatives=0).best
         except ArchcalcError:
             return False
+        return best.fits and best.headroom_bytes >= lost
 
     if predicted.loaded.architecture.facts.moe is not None:
         stay = largest(lambda n: fits(ask.own._replace(cpu_experts=layers - n)), layers)
         if stay or fits(ask.own._replace(cpu_experts=layers)):
             n = layers - stay
-            yield Try(
-                {"cpu_experts": n},
-                ask._replace(own=ask.own._replace(cpu_experts=n)),
-                f"speed: the experts of {n} layer{'s' if n > 1 else ''} run from RAM",
-            )
+            yield Try({"cpu_experts": n}, f"speed: the experts of {n} layer{'s' if n > 1 else ''} run from RAM")
     held = largest(lambda n: fits(ask.own._replace(gpu_layers=n)), layers)
     if held:
-        yield Try(
-            {"gpu_layers": held},
-            ask._replace(own=ask.own._replace(gpu_layers=held)),
-            f"speed: {_layers(layers + 1 - held)} from RAM",
-        )
+        yield Try({"gpu_layers": held}, f"speed: {_layers(layers + 1 - held)} from RAM")
 
 
 def _layers(n: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc.analysis.diagnose.llamacpp import LlamaCpp
+from archcalc.commands.change import altered
 from archcalc.commands.logs import Logged
 from archcalc.commands.words import Command
 
@@ -33,6 +34,10 @@ class Ollama(LlamaCpp):
             else:
                 return None
         return " ".join([*words, "ollama serve"])
+
+    def again(self, log: Logged, command: Command, changes: Mapping[str, Any]) -> Command | None:
+        # What the server's variables make of the command that it starts.
+        return None if self.printed(log, command, changes) is None else altered(command, changes)
 
     def stands(self, log: Logged, command: Command) -> str:
         return self.printed(log, command, {}) or ""

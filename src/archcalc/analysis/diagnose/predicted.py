@@ -7,15 +7,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from archcalc.analysis.ask import Understood, understand, with_draft
+from archcalc.analysis.ask import Understood, resolved, understand, with_draft
 from archcalc.analysis.fit import Ask, Fit, Plans, plans
 from archcalc.commands.effects import effect
 from archcalc.commands.flags import Row, table
 from archcalc.commands.logs import Logged
 from archcalc.commands.words import Command, of_text
-from archcalc.errors import ArchcalcError, UsageError
+from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.hardware import Device, GpuSpec, custom, devices, parse_spec
-from archcalc.loader import Loaded, load
+from archcalc.loader import Loaded
 from archcalc.records import NamedTuple
 
 
@@ -152,54 +152,75 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
+class Judged(NamedTuple):
+    """What became of a command: predicted, or refused as `fit` refuses it; neither where its model or GPU is not known. `unmodelled` says
+    that it was refused for what is not served or not modelled."""
+
+    predicted: Predicted | None = None
+    refused: bool = False
+    unmodelled: bool = False
+
+
+_UNKNOWN = 1 << 50
+"""The memory of a GPU that nobody named: what is refused on it is refused on all."""
+
+
 def predict(
     log: Logged, command: Command | None, source: str | None, gpus: GpuSpec | None, quant: str | None, offline: bool,
-    refresh: bool, overrides: tuple[str, ...], notes: list[str],
-) -> Predicted | None:  # fmt: skip
-    """The prediction of the same command on the same machine; None, and a note, where something that it needs is not known."""
+    refresh: bool, overrides: tuple[str, ...], notes: list[str], *, strict: bool = False, taken: int = 0,
+) -> Judged:  # fmt: skip
+    """The prediction of a command on the log's machine; what it needs and is not known is named in the notes.
+
+    `source` is the model where the command's own name is not that of its config. `strict` takes no flag that the engine would refuse, and
+    `taken` is what others hold of each GPU, in bytes.
+    """
     from archcalc.analysis.diagnose.program import program
     from archcalc.engines.engine import server
 
     if command is None:
         notes.append("the log names no model: give --model with its repository or config.json for a prediction")
-        return None
+        return Judged()
     of = program(log)
     version = log.version if of.releases else None
     try:
-        understood = with_draft(_understood(command, version, notes), offline=offline)
+        understood = understand(command, version) if strict else _understood(command, version, notes)
+        understood = with_draft(understood, offline=offline)
     except ArchcalcError as error:
         notes.append(f"its arguments cannot be read: {error.message}")
-        return None
+        return Judged(refused=True)
+    asked = understood.asked
+    if understood.visible is not None and asked.gpus is not None and asked.gpus > understood.visible[0] and strict:
+        return Judged(refused=True)
     spec = gpus or machine_of(log, understood)
+    known = spec is not None
     if spec is None:
         notes.append("the log names no GPU that is known: give --gpu for a prediction")
-        return None
+        if not strict:
+            return Judged()
+        spec = GpuSpec(custom(_UNKNOWN), asked.gpus or 1)
+    elif taken:
+        device = spec.device
+        spec = spec._replace(device=device._replace(visible_bytes=max(1, device.visible_bytes - taken)))
+    if asked.gpus is not None and asked.gpus != spec.count:
+        spec = spec._replace(count=asked.gpus)
+    name = source or asked.model
     try:
-        loaded = load(
-            source or understood.asked.model, offline=offline, refresh=refresh, overrides=(*understood.asked.overrides, *overrides)
-        )
+        own = asked.own
+        ask = Ask(gpus=spec, engine=asked.engine, version=asked.version, own=own, **{"concurrency": 1, **asked.values})
+        ask = of.settled(log, ask)
+        if quant is not None:
+            ask = ask._replace(quant=quant)
+        loaded, ask, _ = resolved(name, ask, offline=offline, refresh=refresh, overrides=(*asked.overrides, *overrides))
     except ArchcalcError as error:
-        notes.append(
-            f"no prediction without the config.json of {source or understood.asked.model}: give it with --model ({error.message})"
-        )
-        return None
-    values, own = of.settled(log, understood, loaded.architecture)
-    if quant is not None:
-        values["quant"] = quant
-    if str(values.get("quant", "")).startswith("?"):
-        values["quant"] = values["quant"][1:] if loaded.architecture.quantization is None else None
-    values.setdefault("concurrency", 1)
-    wanted = understood.asked.gpus or spec.count
-    if wanted != spec.count:
-        spec = spec._replace(count=wanted)
+        notes.append(f"no prediction without the config.json of {name}: give it with --model ({error.message})")
+        return Judged()
     try:
-        notes += server(understood.asked.engine).released(understood.asked.version)
-        ask = Ask(gpus=spec, engine=understood.asked.engine, version=understood.asked.version, own=own, **values)
+        notes += server(asked.engine).released(asked.version)
         found = plans(loaded.architecture, ask, alternatives=0)
-        return Predicted(loaded, found.asked(ask), found, understood)
     except ArchcalcError as error:
         notes.append(f"predicted: {error.message}")
-        return None
+        return Judged(refused=True, unmodelled=isinstance(error, UnsupportedError))
+    return Judged(Predicted(loaded, found.asked(ask), found, understood) if known else None)
 
 
 def machine_of(log: Logged, understood: Understood) -> GpuSpec | None:

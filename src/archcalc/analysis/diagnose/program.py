@@ -7,22 +7,19 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, ClassVar
 
-from archcalc.analysis.ask import Understood
 from archcalc.analysis.diagnose.predicted import Predicted
-from archcalc.analysis.fit import Ask, Fit, max_context, plans
+from archcalc.analysis.fit import Ask, Fit, max_context
 from archcalc.commands.change import changed, written
 from archcalc.commands.logs import Kind, Logged
-from archcalc.commands.words import Command, Engine
+from archcalc.commands.words import Command, Engine, of_text
 from archcalc.errors import ArchcalcError
-from archcalc.model import Architecture
 from archcalc.records import NamedTuple
 
 
 class Try(NamedTuple):
-    """A change to try: what the command says, the same of the question, and what it costs."""
+    """A change of the command to try, and what it costs."""
 
     changes: dict[str, Any]
-    ask: Ask
     gives_up: str
 
 
@@ -30,7 +27,8 @@ class Program:
     """A program that writes logs.
 
     `engine` is the registry's, `executable` and `model_flag` how a command of it begins. `releases` says whether its releases are the
-    engine's, `fills_share` whether its cache fills the share of the memory that it may take, whatever else is smaller, `serves_less`
+    engine's, `fills_share` whether its cache fills the share of the memory that it may take, whatever else is smaller, `share_of_all`
+    whether that is a share of all memory and not of what is free, `serves_less`
     whether it starts with a cache smaller than one request, `combines` whether one change and a shorter context are tried together,
     `lists` whether it prints its command's arguments, and
     `sequences` which limits of sequences are tried with a shorter context (0 for the command's own). `causes` are what a stop is called
@@ -42,6 +40,7 @@ class Program:
     model_flag: ClassVar[str] = ""
     releases: ClassVar[bool] = True
     fills_share: ClassVar[bool] = True
+    share_of_all: ClassVar[bool] = False
     serves_less: ClassVar[bool] = False
     combines: ClassVar[bool] = False
     lists: ClassVar[bool] = True
@@ -56,9 +55,9 @@ class Program:
         """What the log says of the command beside the arguments that it lists."""
         return ()
 
-    def settled(self, log: Logged, understood: Understood, architecture: Architecture) -> tuple[dict[str, Any], Any]:
-        """The values of the question and the engine's settings, with what the log says of them."""
-        return dict(understood.asked.values), understood.asked.own
+    def settled(self, log: Logged, ask: Ask) -> Ask:
+        """The question with what the log says of it."""
+        return ask
 
     def terms(self, predicted: Predicted) -> dict[str, int]:
         """What is predicted of the terms that this program's lines state, in bytes."""
@@ -72,6 +71,11 @@ class Program:
         """Whether the log's own figures say that one request does not fit."""
         return False
 
+    def lacks(self, log: Logged, predicted: Predicted, then: Predicted, lost: int) -> int:
+        """What of `lost` in the tensors of a step is still lacking with a change: less, where they take less."""
+        before, after = predicted.best.budget.activation_bytes, then.best.budget.activation_bytes
+        return lost * min(before, after) // before if before else lost
+
     def whole_experts(self, said: str, ranks: int) -> int | bool:
         """What expert parallelism is given as, where what was said not to divide is the width of the experts; False where it is not."""
         return False
@@ -79,6 +83,11 @@ class Program:
     def printed(self, log: Logged, command: Command, changes: Mapping[str, Any]) -> str | None:
         """The changed command; None where the program is not told so."""
         return changed(command, changes)
+
+    def again(self, log: Logged, command: Command, changes: Mapping[str, Any]) -> Command | None:
+        """The changed command as it is read from what is printed of it; None where the program is not told so. Raises `ArchcalcError`."""
+        line = self.printed(log, command, changes)
+        return None if line is None else of_text(line)._replace(version=command.version)
 
     def stands(self, log: Logged, command: Command) -> str:
         """The command of the log, as it is written."""
@@ -115,10 +124,14 @@ def missing(log: Logged, kind: Kind | None, predicted: Predicted) -> int:
     best = predicted.best
     if room is not None:
         return max(0, best.budget.kv_room_bytes - room)
-    if kind is not None and beyond_pool(log, kind, predicted):
-        # The pool has the room that was predicted: what ran out lies beside it.
-        return 0
     tried = int(dict(log.figures).get("tried", 0))
+    buffer = {"compute": best.budget.activation_bytes, "cache": best.kv_needed_bytes}.get(kind or "")
+    if buffer is not None and not best.fits and not program(log).fills_share and not others_hold(log):
+        # The buffer that was asked for is larger than predicted.
+        return max(0, tried - buffer)
+    if (kind is not None and beyond_pool(log, kind, predicted)) or others_hold(log):
+        # The pool has the room that was predicted: what ran out lies beside it. Or others hold it, which is taken off the memory.
+        return 0
     # It ran out although it was predicted to fit: all that was to spare was taken by something else, and what it tried beside.
     return best.headroom_bytes + tried if best.fits and log.failure not in (None, "one-request") else 0
 
@@ -126,13 +139,47 @@ def missing(log: Logged, kind: Kind | None, predicted: Predicted) -> int:
 def beyond_pool(log: Logged, kind: Kind, predicted: Predicted) -> bool:
     """Whether memory ran out beside a pool that was made. Where the log does not name the place, the process tells by what it holds: the
     engine's whole share, which weights and what a step takes do not fill by the prediction."""
+    if not program(log).fills_share:
+        return False
     if kind in _BEYOND:
         return True
-    if kind != "memory" or not program(log).fills_share or not log.memory_bytes:
+    if kind != "memory" or not log.memory_bytes:
         return False
     figures, budget = dict(log.figures), predicted.best.budget
     held = figures.get("in use", log.memory_bytes - figures.get("free", log.memory_bytes))
     return budget.kv_room_bytes > 0 and held >= budget.utilization * log.memory_bytes
+
+
+def others_hold(log: Logged) -> int:
+    """What others hold of a GPU, in bytes: by the message that names them, by what of the GPU is neither free nor the process's own, or by
+    what was free before an engine that tells it began."""
+    figures, free, size = dict(log.figures), log.term("free"), log.memory_bytes
+    if "beside" in figures:
+        return int(figures["beside"])
+    if not size:
+        return 0
+    if "in use" in figures and "free" in figures:
+        # Of a container's neighbours NVML tells the memory, and not whose it is.
+        held = int(size - figures["in use"] - figures["free"])
+    elif program(log).share_of_all or not free or (not program(log).fills_share and (log.gpus or 1) > 1):
+        # Of cards of several sizes neither figure says whose it is.
+        return 0
+    else:
+        held = size - free
+    return held if held > size * _OWN_START else 0
+
+
+# Of the memory, what a driver, a display and the process's own context may take before the engine looks.
+_OWN_START = 1 / 8
+
+
+def beside(log: Logged, predicted: Predicted) -> dict[str, Any]:
+    """The change that leaves what others hold of the GPU to them, where the engine's share is one of the whole memory."""
+    held, memory = others_hold(log), predicted.best.budget.memory_bytes
+    share = (memory - held) * 100 // memory / 100
+    if not held or not program(log).share_of_all or share >= predicted.best.budget.utilization:
+        return {}
+    return {"utilization": share}
 
 
 # Beside what was asked for, what an allocator needs to find it in one piece.
@@ -147,53 +194,44 @@ def lacking(log: Logged) -> int:
 
 def smaller_share(log: Logged, predicted: Predicted) -> Iterator[Try]:
     """A share of the memory that leaves what was asked for outside it, and one that leaves more."""
-    ask, budget = predicted.ask, predicted.best.budget
+    budget = predicted.best.budget
     least = round((int(budget.utilization * 100 + 1e-6) - -(-lacking(log) * 100 // budget.memory_bytes)) / 100, 2)
     for share in (least, round(least - 0.05, 2)):
         if 0.2 <= share < budget.utilization:
-            yield Try({"utilization": share}, ask._replace(utilization=share), "a part of the cache")
+            yield Try({"utilization": share}, "a part of the cache")
 
 
-def shorter(log: Logged, predicted: Predicted, ask: Ask) -> Iterator[Try]:
-    """A shorter context: the longest that fits, by the log's own room where it has one."""
-    best = predicted.best
-    lost = missing(log, log.failure, predicted)
-    smaller = ask
-    if lost:
+def shorter(log: Logged, predicted: Predicted, then: Predicted) -> Iterator[Try]:
+    """A shorter context of a command as it is `then`: the longest that fits, by the log's own room where it has one."""
+    ask, best = then.ask, then.best
+    if lost := missing(log, log.failure, predicted):
         device = ask.gpus.device
         share = ask.utilization or best.budget.utilization or 1.0
-        smaller = ask._replace(
-            gpus=ask.gpus._replace(device=device._replace(visible_bytes=int(device.visible_bytes - lost / share)))
-        )
+        ask = ask._replace(gpus=ask.gpus._replace(device=device._replace(visible_bytes=int(device.visible_bytes - lost / share))))
     try:
-        model, of = predicted.found.model, best
-        if (ask.quant, ask.tp) != (predicted.ask.quant, predicted.ask.tp):
-            # Other weights on each GPU: a plan of its own.
-            changed_plan = plans(predicted.loaded.architecture, ask, alternatives=0)
-            model, of = changed_plan.model, changed_plan.best
-        longest = max_context(model, of, smaller)
+        longest = max_context(then.found.model, best, ask)
     except ArchcalcError:
         return
     if (said := dict(log.figures).get("longest")) is not None:
         longest = min(longest, int(said) // 16 * 16)
     tokens = longest // 1024 * 1024 or longest
-    if not 0 < tokens < best.context_tokens:
-        return
-    slots = program(log).slots(ask)
-    yield Try({"context_tokens": tokens * slots}, ask._replace(context_tokens=tokens), f"requests longer than {tokens:,} tokens")
+    if 0 < tokens < best.context_tokens:
+        yield Try({"context_tokens": tokens * program(log).slots(ask)}, f"requests longer than {tokens:,} tokens")
 
 
-def smaller_cache(predicted: Predicted, dtype: str) -> Try:
+def smaller_cache(dtype: str) -> Try:
     """The cache in fewer bits."""
-    return Try({"kv_dtype": dtype}, predicted.ask._replace(kv_dtype=dtype), f"some precision: the cache is kept in {dtype}")
+    return Try({"kv_dtype": dtype}, f"some precision: the cache is kept in {dtype}")
 
 
 def more_gpus(predicted: Predicted) -> Iterator[Try]:
-    """The same over more ranks of tensor parallelism."""
-    ask, tp_now = predicted.ask, predicted.best.placement.tp
+    """The same over more ranks of tensor parallelism, among which attention in data parallelism counts too."""
+    given = predicted.understood.given
+    now = int(next((given[flag] for flag in ("--tensor-parallel-size", "--tp-size") if flag in given), 1))
     for tp in (2, 4, 8):
-        if tp > tp_now:
-            more = ask._replace(
-                tp=tp, gpus=ask.gpus._replace(count=ask.gpus.count // tp_now * tp), ep=None if ask.ep in (None, 1) else tp
-            )
-            yield Try({"tp": tp}, more, f"{tp // tp_now} times the GPUs")
+        if tp > now and tp % now == 0:
+            yield Try({"tp": tp}, f"{TAKES}{tp // now} times the GPUs")
+
+
+TAKES = "takes "
+"""How what a change takes is told, where it gives up nothing."""

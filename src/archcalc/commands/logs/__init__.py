@@ -47,6 +47,12 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "User-specified max_model_len",
         "loading the weights took",
         "Actual usage is",
+        "Avg prompt throughput",
+        "(APIServer pid=",
+        "usage: vllm",
+        "vllm: error: ",
+        "vllm serve: error: ",
+        "api_server.py: error: ",
     ),
     "sglang": (
         "server_args=ServerArgs",
@@ -61,6 +67,9 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "--mem-fraction-static",
         "cuda graph end",
         "sliding window memory pool",
+        "launch_server.py: error: ",
+        "Decode batch",
+        "Prefill batch",
     ),
     "ollama": (
         "level=INFO source=",
@@ -100,6 +109,8 @@ _SIGNS: dict[Engine, tuple[str, ...]] = {
         "main: loading model",
         "common_params_fit",
         "error: invalid argument: -",
+        "slot launch_slot_: ",
+        "slot print_timing: ",
     ),
 }
 
@@ -123,7 +134,8 @@ _LIKELY = ("version", "ServerArgs", "build", "starting ", "Initializing a", "oun
 # told behind such a line is another one, also where the one before was serving and was ended from outside.
 _CAME_FAR = re.compile(
     r"Starting to load model|Loading (?:safetensors|weights)|odel (?:loading|weights) took|KV cache size: |Available KV cache memory"
-    r"|Application startup complete|Uvicorn running on|Load weight (?:begin|end)|KV [Cc]ache is allocated|fired up and ready"
+    r"|tion throughput: |Decode batch|slot launch_slot_: |Application startup complete"
+    r"|Uvicorn running on|Load weight (?:begin|end)|KV [Cc]ache is allocated|fired up and ready"
     r"|(?:load|llm_load)_tensors: |buffer size =|server is listening|runner started in|llama-server started in|model weights\" device"
 )
 # Lines that a program prints before it tells its start: its banner, the devices that a backend finds, the shell's echo of the command.
@@ -140,8 +152,10 @@ def read(text: str) -> Logged:
     """
     found = list(lines(text))
     # The start of a log says whose it is; a log of a day need not be counted whole.
-    counted = [line for line in found[:20000] if telling(line)] or found[:20000]
-    counts = {engine: sum(any(sign in line for sign in signs) for line in counted) for engine, signs in _SIGNS.items()}
+    counts = _counts([line for line in found[:20000] if telling(line)])
+    if not any(counts.values()):
+        # The tail of a server's log is known by what it tells of its requests.
+        counts = _counts(found[:20000])
     if counts["ollama"] and counts["ollama"] + counts["llama.cpp"] > counts["vllm"] + counts["sglang"]:
         return _last(found, "ollama", lambda run: llamacpp.read_log(run, "ollama"))
     engine = max(counts, key=lambda e: counts[e])
@@ -155,6 +169,11 @@ def read(text: str) -> Logged:
     if engine == "sglang":
         return _last(found, engine, sglang.read_log)
     return _last(found, engine, lambda run: llamacpp.read_log(run, engine))
+
+
+def _counts(found: list[str]) -> dict[Engine, int]:
+    """How many lines have a sign of each engine."""
+    return {engine: sum(any(sign in line for sign in signs) for line in found) for engine, signs in _SIGNS.items()}
 
 
 _MOST_RUNS = 8

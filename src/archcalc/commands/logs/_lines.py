@@ -6,6 +6,7 @@ Source: PyTorch 2.9, c10/cuda/CUDACachingAllocator.cpp.
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
@@ -150,18 +151,26 @@ def decoded(data: bytes) -> str:
 
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_DOCKER = re.compile(r'^\{"log":"((?:[^"\\]|\\.)*)"')
+# What Docker's json-file driver and collectors behind it make of a line (moby daemon/logger/jsonfilelog/jsonlog, `JSONLog`).
+_JSON = re.compile(r'^\{.{0,400}?"log" ?: ?"((?:[^"\\]|\\.)*)')
 
 
 def lines(text: str) -> Iterator[str]:
     """The lines, without colours and wrappings, each of bounded length."""
     for raw in re.split(r"[\r\n\u2028]+", _ANSI.sub("", text)):
         line = raw[: _MOST_ARGUMENTS if any(sign in raw[:400] for sign in _LISTS) else _MOST_LINE]
-        wrapped = _DOCKER.match(line)
-        if wrapped:
-            line = wrapped[1].replace('\\"', '"').replace("\\n", "").replace("\\t", "\t").replace("\\\\", "\\")
+        if line.startswith("{") and (wrapped := _JSON.match(line)):
+            line = _ANSI.sub("", _unwrapped(wrapped[1]))
         if line.strip():
             yield line.strip("\0 \t")
+
+
+def _unwrapped(text: str) -> str:
+    try:
+        return str(json.loads(f'"{text}"', strict=False)).strip("\r\n")
+    except ValueError:
+        # Cut within a character's code.
+        return text.replace('\\"', '"').replace("\\n", "").replace("\\\\", "\\")
 
 
 # Lines that say nothing of memory, of which a log of a day has millions, and words that lines to be read hold.
@@ -236,7 +245,13 @@ _WORDS = (
     "assert ",
     "file type",
     "file_type",
+    "recommendedMax",
 )
+
+
+def serves(line: str, signs: tuple[str, ...]) -> bool:
+    """Whether a line is one that a server prints of requests alone."""
+    return any(sign in line for sign in signs) and not _SENT.search(line)
 
 
 # What users sent, which servers log where they are asked to: it may say anything.
@@ -310,6 +325,29 @@ NOT_HAD = re.compile(
 # What a model asserts of its own widths, as a traceback shows the line: the AssertionError after it says nothing.
 DIVIDES = re.compile(r"^.{0,120}\bassert [\w.()\[\] ]*(?:heads?|size|experts?|channels|groups)[\w.()\[\] ]* % [\w.()\[\] ]+ == 0\b")
 CAPACITY = re.compile(r"GPU \d+ has a total capac\w+ of ([\d.]+) ([KMGT]iB)")
+_PROCESSES = re.compile(r"\bProcess (\d+) has ([\d.]+) ([KMGT]iB) memory in use")
+_OWN = re.compile(r"this process has ([\d.]+) ([KMGT]iB) memory in use")
+_ALLOCATED = re.compile(r"Of the allocated memory ([\d.]+) ([KMGT]iB) is allocated by PyTorch")
+
+
+def others(line: str) -> dict[str, float]:
+    """What other processes hold of the GPU that ran out, by PyTorch's message: all of it in bytes, and whose most of it is.
+
+    A process that PyTorch cannot tell for its own, as in a container, is named as others are: of those that hold as much as PyTorch's
+    allocator does, the smallest.
+    """
+    held = {int(m[1]): size_of(m[2], m[3]) for m in _PROCESSES.finditer(line)}
+    if held and not _OWN.search(line):
+        if (m := _ALLOCATED.search(line)) is None:
+            return {}
+        mine = [pid for pid, size in held.items() if size >= size_of(m[1], m[2])]
+        if mine:
+            del held[min(mine, key=lambda pid: held[pid])]
+    if not held:
+        return {}
+    return {"beside": sum(held.values()), "beside pid": max(held, key=lambda pid: held[pid]), "beside count": len(held)}
+
+
 _DEVICE = re.compile(
     r"(?:NVIDIA[ _](?:GeForce[ _])?|AMD[ _](?:Instinct[ _]|Radeon[ _])?|Tesla[ _]|Intel\(R\) Arc\(TM\) |Intel Arc )"
     r"((?:RTX|GTX|H|A|B|L|T|V|P|MI|GB|GH|RX|Pro|AI|Quadro)[ _]?[A-Z]?\d[\w .-]*?)(?=[,;()|/'\"\]]|\.json| +(?:and|with|has|on)\b|$|  )"

@@ -10,10 +10,25 @@ import re
 from typing import Any
 
 from archcalc.commands.logs._apart import cause
-from archcalc.commands.logs._lines import APART, MIB, Kind, Logged, Terms, command_in, device_named, saying, size_of, telling
+from archcalc.commands.logs._lines import (
+    APART,
+    MIB,
+    Kind,
+    Logged,
+    Terms,
+    command_in,
+    device_named,
+    saying,
+    serves,
+    size_of,
+    telling,
+)
 from archcalc.commands.words import Engine
 
-_HOST = re.compile(r"^(?:CPU|.*_Host$|.*Mapped$|BLAS|AMX)", re.IGNORECASE)
+# Of mapped files the CPU's alone: a Mac's GPU maps them too (ggml/src/ggml-metal/ggml-metal.cpp, `MTL0_Mapped`; `Metal_Mapped` before).
+_HOST = re.compile(r"^(?:CPU|.*_Host$|(?!MTL|Metal).*Mapped$|BLAS|AMX)", re.IGNORECASE)
+# What a server prints of its requests alone: tools/server/server-context.cpp.
+_SERVES = ("slot launch_slot_: ", "slot print_timing: ")
 
 
 # Where a server that served says that it ended: ggml/src/ggml-cuda/ggml-cuda.cu `ggml_cuda_error`, ggml.c `ggml_abort`.
@@ -52,7 +67,7 @@ _ALLOCATED = re.compile(
 )
 # What the CPU's memory could not hold: ggml/src/ggml-backend.cpp, src/llama-mmap.cpp.
 _NO_RAM = re.compile(
-    r"unable to allocate (?:CPU\w*|\S+_Host|\S*Mapped|BLAS|AMX) buffer"
+    r"unable to allocate (?:CPU\w*|\S+_Host|(?!MTL|Metal)\S*Mapped|BLAS|AMX) buffer"
     r"|cpu_buffer_type_alloc_buffer: failed to allocate|mmap failed: Cannot allocate memory|std::bad_alloc"
 )
 
@@ -100,6 +115,9 @@ def read_log(found: list[str], engine: Engine) -> Logged:
 
     served = 0
     for i, line in enumerate(found):
+        if not started and serves(line, _SERVES):
+            served = served or i
+            started, phase = True, "serving"
         if not telling(line):
             continue
         if m := re.search(r"\bbuild(?:_info)?: (?:b?)(\d{3,6})[ -](?:\()?[0-9a-f]{6,}", line):
@@ -123,6 +141,9 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             if v := re.search(r"VRAM: (\d+) MiB", line):
                 memory = int(v[1]) * MIB
         gpu = gpu or device_named(line)
+        if m := re.search(r"recommendedMaxWorkingSetSize\s*=\s*([\d.]+) MB", line):
+            # What a Mac gives to its GPU (ggml/src/ggml-metal/ggml-metal-device.m, in 10^6 bytes).
+            memory = size_of(m[1], "MB")
         if 'msg="inference compute"' in line and (m := re.search(r'total="([\d.]+) ([KMGT]iB)"', line)):
             memory = (memory or 0) + size_of(m[1], m[2])
         if command is None and (made := command_in(line)) and "llama" in made:

@@ -25,12 +25,17 @@ from archcalc.commands.logs._lines import (
     device_named,
     literal,
     named,
+    others,
     saying,
+    serves,
     size_of,
     telling,
     unread,
 )
 
+# What only requests of clients have it print: its own warm-up (entrypoints/http_server.py) makes 8 tokens, and a batch of decoding is told
+# every 40 (managers/scheduler_components/metrics_reporter.py).
+_SERVES = ("Decode batch",)
 # Where a server that served says that it ended: managers/scheduler.py `run_scheduler_process`, entrypoints/engine.py.
 _ENDED = ("hit an exception", "Received sigquit", "atchdog timeout")
 
@@ -60,8 +65,14 @@ def read_log(found: list[str]) -> Logged:
             failure, said = kind, saying(line)
 
     served = 0
+    batch = 0
     for i, line in enumerate(found):
+        if not started and serves(line, _SERVES):
+            served = served or i
+            started, phase = True, "serving"
         if not telling(line):
+            if "Prefill batch" in line or "Decode batch" in line:
+                batch = i
             continue
         if "ServerArgs(" in line:
             text, whole = balanced(found, i, line.index("ServerArgs(") + len("ServerArgs"))
@@ -73,6 +84,8 @@ def read_log(found: list[str]) -> Logged:
                 asked = {**dict(as_flags(keep)), **asked}
                 beside = as_flags({k: v for k, v in values.items() if k not in _SGLANG_KEPT and k not in _SGLANG_SETTLED})
                 lost = unread(values)
+                if isinstance(chunk := values.get("chunked_prefill_size"), int) and chunk > 0:
+                    figures["chunk"] = chunk
                 tp, pp, length = (values.get(key) for key in ("tp_size", "pp_size", "context_length"))
                 gpus = ((tp if isinstance(tp, int) else 0) or 1) * ((pp if isinstance(pp, int) else 0) or 1)
                 context = context or (length if isinstance(length, int) else None)
@@ -134,6 +147,8 @@ def read_log(found: list[str]) -> Logged:
             figures["free"] = size_of(m[1], m[2])
         if m := re.search(r"this process has ([\d.]+) ([KMGT]iB) memory in use", line):
             figures["in use"] = size_of(m[1], m[2])
+        if " memory in use" in line and (neighbours := others(line)).get("beside", 0) > figures.get("beside", 0):
+            figures |= neighbours
         if "Not enough memory. Please try to increase --mem-fraction-static" in line or re.search(
             r"rest memory .*(?:negative|not enough)|leaves? no (?:GPU )?(?:memory|room) for the (?:full )?(?:KV|pool)"
             r"|Memory pool size is too small",
@@ -154,6 +169,8 @@ def read_log(found: list[str]) -> Logged:
         elif re.search(r"Capture cuda graph failed", line):
             fail("capturing", line)
         elif TORCH_OOM.search(line):
+            if "chunk" in figures and "Prefill batch" in found[batch]:
+                figures["prefill"] = figures["chunk"]
             around = " ".join(found[max(0, i - 40) : i + 1])
             if re.search(r"capture|cuda_graph_runner", around) and phase in ("capturing", "warmup"):
                 fail("capturing", line)

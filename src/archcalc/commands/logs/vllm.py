@@ -26,7 +26,9 @@ from archcalc.commands.logs._lines import (
     device_named,
     literal,
     named,
+    others,
     saying,
+    serves,
     size_of,
     telling,
     unread,
@@ -61,6 +63,8 @@ _VLLM_TERMS: tuple[tuple[str, str, str], ...] = (
 _VLLM_SIZES = tuple((name, re.compile(pattern), unit) for name, pattern, unit in _VLLM_TERMS)
 # Where a server that served says that it ended: v1/engine/core.py `run_engine_core`, v1/engine/exceptions.py.
 _ENDED = ("EngineCore encountered a fatal error", "EngineDeadError", "died unexpectedly")
+# What a server prints of its requests alone, also where the log's head is lost: v1/metrics/loggers.py `LoggingStatLogger`, Uvicorn.
+_SERVES = ("tion throughput: ", 'HTTP/1.1" 200')
 # Lines of these levels tell of no failure; what users sent may stand in them.
 _QUIET = re.compile(r"\b(?:INFO|DEBUG) \d\d-\d\d ")
 _FREE = re.compile(r"Free memory on device ?\S* ?\(([\d.]+)/([\d.]+) GiB\)")
@@ -78,7 +82,7 @@ def read_log(found: list[str]) -> Logged:
     context: int | None = None
     started, failure, said = False, None, ""
     phase = "start"
-    oom_line = ""
+    oom_line = encoder = ""
     block = 16
     lost: tuple[str, ...] = ()
     ranks = Ranks()
@@ -92,6 +96,9 @@ def read_log(found: list[str]) -> Logged:
 
     served = 0
     for i, line in enumerate(found):
+        if not started and serves(line, _SERVES):
+            served = served or i
+            started, phase = True, "serving"
         if not telling(line):
             continue
         if (
@@ -171,6 +178,9 @@ def read_log(found: list[str]) -> Logged:
             tokens = now if tokens is None else min(tokens, now)
         if m := re.search(r"(?:# )?(?:GPU|cuda|rocm|CUDA) blocks: (\d+)", line):
             blocks = int(m[1]) if blocks is None else min(blocks, int(m[1]))
+        if m := re.search(r"Encoder cache will be initialized with a budget of .* profiled with \d+ (\w+) items", line):
+            # v1/worker/gpu_model_runner.py `profile_run`: the encoder first, and a step of the decoder after it.
+            encoder = m[1]
         if m := re.search(r"Setting attention block size to (\d+) tokens", line):
             block = int(m[1])
         if m := re.search(r"Maximum concurrency for ([\d,]+) tokens per request: ([\d.]+)x", line):
@@ -205,6 +215,8 @@ def read_log(found: list[str]) -> Logged:
             figures["free"] = size_of(m[1], m[2])
         if m := re.search(r"this process has ([\d.]+) ([KMGT]iB) memory in use", line):
             figures["in use"] = size_of(m[1], m[2])
+        if " memory in use" in line and (neighbours := others(line)).get("beside", 0) > figures.get("beside", 0):
+            figures |= neighbours
         if "out of memory occurred when warming up" in line:
             if failure in ("cache", "capturing"):
                 # What PyTorch said before it does not name the place.
@@ -220,6 +232,8 @@ def read_log(found: list[str]) -> Logged:
                 at = "capturing"
             elif re.search(r"profile_run|determine_available_memory|determine_num_available_blocks", around):
                 at = "profiling"
+                if encoder and not re.search(r"_dummy_run|_dummy_sampler_run", around):
+                    figures[f"encoder {encoder}"] = 1
             elif re.search(r"allocate_kv_cache|initialize_kv_cache|_allocate_kv_cache_tensors", around):
                 at = "cache"
             elif re.search(
@@ -241,7 +255,7 @@ def read_log(found: list[str]) -> Logged:
             if m := re.search(r"max seq len \((\d+)\)", line):
                 context = context or int(m[1])
             if m := re.search(r"stored in KV cache \((\d+)\)", line):
-                tokens = int(m[1])
+                tokens = figures["longest"] = int(m[1])
             if m := re.search(r"estimated maximum model length is (\d+)", line):
                 figures["longest"] = int(m[1])
             fail("one-request", line)
@@ -308,6 +322,9 @@ def read_log(found: list[str]) -> Logged:
         figures["inferred"] = 1
     if failure not in (None, "serving", *(APART if ended else ())):
         started = False
+    if ranks.seen.get("DP"):
+        # The first one's name says so too where it is alone (v1/engine/core.py `run_engine_core`, 0.10 and 0.11).
+        ranks.put([("DP", "0")])
     if "listed" not in figures and command is None:
         for kind_, flag in _OF_RANKS:
             if (count := ranks.size(kind_)) is not None:
@@ -358,6 +375,8 @@ def _ranks(line: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for m in _WORKER.finditer(line):
         found += [("TP", m[2])] if m[2] else re.findall(r"([A-Z]+)(\d+)", m[1])
+        if m[0].startswith("EngineCore") and found[-1] == ("DP", "0"):
+            found.pop()
     return found
 
 
