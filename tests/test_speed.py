@@ -871,6 +871,13 @@ def test_a_benchmark_of_one_engine_calibrates_that(held: object, engine: str, cl
         ("qwen3-235b-a22b --gpu 16xh100 --tp 8 --dp 2 --ep 16", False),
         ("qwen3-235b-a22b --gpu 16xh100 --tp 8 --pp 2 --ep 8", True),
         ("qwen3-235b-a22b --gpu 2xdgx-spark --tp 2 --ep 2 --quant w4a16", False),
+        # Ranks in the order of replicas, stages and tensor parallelism (vLLM 0.33, parallel_state.py): each machine holds one replica.
+        ("deepseek-v3 --gpu 16xh100 --tp 4 --pp 2 --dp 2", False),
+        ("qwen3-30b-a3b --gpu 16xh100 --tp 2 --pp 2 --dp 4", False),
+        ("qwen3-30b-a3b --gpu 8xh100 --tp 2 --pp 2 --dp 2", True),
+        # Stages outermost (SGLang, data_parallel_controller.py): each machine holds one stage of all replicas.
+        ("qwen3-235b-a22b --gpu 16xh100 --tp 4 --pp 2 --dp 2 --engine sglang", True),
+        ("llama-3.1-8b --gpu 16xh100 --pp 2 --dp 8", True),
         ("deepseek-r1 --gpu 8xh200 --dp 8 --ep 8", True),
         ("deepseek-r1 --gpu 72xgb200 --dp 72 --ep 72", True),
         ("llama-3.1-8b --gpu 16xh100 --dp 16", True),

@@ -389,7 +389,7 @@ def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
 
 def _alternative(fit: Fit, found: Plans, ask: Ask, wanted: speed.Wanted) -> report.FitAlternative:
     p = fit.placement
-    told = fit.fits and not over_network(p, found.model.architecture.facts.moe is not None, ask.gpus.device)
+    told = fit.fits and not over_network(p, found.model.architecture.facts.moe is not None, ask.gpus.device, ask.engine)
     rate = speed.of_fit(found, fit, ask, wanted).tokens_per_s if told else None
     return report.FitAlternative(
         plan=report.FitPlan(p.tp, p.pp, p.ep, p.dp, found.model.quant, fit.kv_dtype),

@@ -166,10 +166,18 @@ def floor_s(work: Work, device: Device, engine: str, isl: int) -> float | None:
     return None if least is None else sum(part.seconds for part in least) / gpus
 
 
-def over_network(placement: Placement, moe: bool, device: Device) -> bool:
+def over_network(placement: Placement, moe: bool, device: Device, engine: str) -> bool:
     """Whether each layer exchanges between machines, of which the forecast has no term: tensor parallelism over several, and experts that
-    lie on several, split by columns (sums) or spread (every token is sent to its experts' ranks and back)."""
-    ways = placement.tp * placement.dp if moe else placement.tp
+    lie on several, split by columns (sums) or spread (every token is sent to its experts' ranks and back).
+
+    Machines take ranks in order. vLLM counts all stages of a replica before the next replica, so that replicas that share a stage's experts
+    lie `tp x pp` ranks apart (0.33, distributed/parallel_state.py `initialize_model_parallel`, engine/arg_utils.py
+    `data_parallel_size_local`); SGLang counts a stage's ranks first, replicas among them (0.5.23, srt/managers/data_parallel_controller.py
+    `launch_tensor_parallel_group`: `pp_size_per_node`).
+    """
+    ways = placement.tp
+    if moe and placement.dp > 1:
+        ways *= placement.dp * (placement.pp if engine == "vllm" else 1)
     return ways > device.per_machine
 
 
@@ -221,7 +229,7 @@ def forecast(
         return none._replace(why=other.why)
     if engine in SERVED and _otherwise(quant):
         return none._replace(why=f"no measurements of {engine} with weights in {quant} stand behind a forecast")
-    if over_network(work.placement, work.experts > 0, device):
+    if over_network(work.placement, work.experts > 0, device, engine):
         return none._replace(why=_crosses(work.placement, device))
     fits = known(engine, device)
     if fits is None:
