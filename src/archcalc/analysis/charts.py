@@ -383,7 +383,7 @@ def drawn(
         from archcalc.quant import check_name
 
         wanted = Wanted(None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl))
-        context = wanted.context("", tokens) or 2 * USUAL
+        context = wanted.context(tokens) or 2 * USUAL
         quants = list(dict.fromkeys(name.strip() for name in quant.split(","))) if quant else [None]
         for name in filter(None, quants):
             check_name(name)

@@ -129,7 +129,7 @@ def _figures(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     overrides = json.dumps(row.get("set") or {}, sort_keys=True)
     a = _loaded(row["source"], overrides).architecture
     yield dict(zip(_MODEL, _model(row["source"], overrides), strict=True))
-    context = _context(row, "") or a.facts.context_tokens
+    context = _context(row) or a.facts.context_tokens
     if context:
         dtype = row.get("kv_dtype") or "bf16"
         width = memory.DTYPE_BYTES.get(dtype)
@@ -216,7 +216,7 @@ def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
         raise model
     asked: dict[str, Any] = {name: row.get(name) for name in ("tp", "pp", "ep", "dp", "quant", "kv_dtype")}
     wanted = Wanted(row.get("isl"), row.get("osl"))
-    ask = Ask(spec, engine, _context(row, engine), row.get("concurrency") or 1, **asked)
+    ask = Ask(spec, engine, _context(row), row.get("concurrency") or 1, **asked)
     found = held(_loaded(row["source"], overrides).architecture, ask, model).found
     found, _ = fastest(found, found.asked(ask), wanted)
     best = found.best
@@ -228,11 +228,11 @@ def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
     return dict(zip(_FIT, made, strict=True))
 
 
-def _context(row: Mapping[str, Any], engine: str) -> int | None:
+def _context(row: Mapping[str, Any]) -> int | None:
     """As asked, or what requests of the lengths asked for need; None where neither is given."""
     from archcalc.analysis.speed.plan import Wanted
 
-    return Wanted(row.get("isl"), row.get("osl")).context(engine, row.get("context_tokens"))
+    return Wanted(row.get("isl"), row.get("osl")).context(row.get("context_tokens"))
 
 
 def _speed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Any, ...]:

@@ -69,7 +69,7 @@ def fit_report(
     found, faster = fastest(found, ask, wanted)
     ask = ask._replace(sequences=found.sequences)
     best = found.best
-    long = wanted.longest(ask.engine)
+    long = wanted.longest
     if given and long > best.context_tokens:
         raise UsageError(
             f"a prompt and its output of {long:,} tokens are beyond the command's context of {best.context_tokens:,}",
@@ -523,7 +523,7 @@ def _vram(taken: float) -> str:
 def _of_requests(found: Plans, ask: Ask, wanted: speed.Wanted) -> Fit | None:
     """A command's plan for requests of the lengths asked about, where the engine starts and its cache has no room for as many of the
     command's whole context: that is a limit of a sequence, and takes nothing beforehand of an engine that gives out blocks."""
-    best, length = found.best, wanted.context(ask.engine)
+    best, length = found.best, wanted.context()
     if best.fits or not best.start.starts or length is None or length >= best.context_tokens or not server(ask.engine).torch:
         return None
     shorter = judge(found.model, best.placement, ask, length, best.concurrency)

@@ -69,7 +69,7 @@ class Load(NamedTuple):
         int | None, typer.Option("--concurrency", min=1, max=1_000_000, help="Sequences of that context at once; 1 by default.")
     ] = None
     isl: Annotated[
-        str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for its speed; 1k by default.")
+        str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for its speed; 1k by default, less in a shorter --ctx.")
     ] = None
     osl: Osl = None
     tpot: Annotated[
@@ -351,7 +351,7 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
     if host.ram_bandwidth is not None:
         wanted = wanted._replace(ram_bytes_per_s=units.parse_bytes(host.ram_bandwidth))
     held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
-    context = wanted.context(held, units.parse_tokens(load.ctx) if load.ctx is not None else None)
+    context = wanted.context(units.parse_tokens(load.ctx) if load.ctx is not None else None)
     ask = Ask(
         gpus=spec,
         engine=held,
@@ -409,7 +409,7 @@ def _of_sources(
             )
         except ArchcalcError as error:
             if isinstance(error, ContextError):
-                error.hint = _longer(str(text), error, offline, set_, wanted.lengths_said(ask.context_tokens, ask.engine))
+                error.hint = _longer(str(text), error, offline, set_, wanted.lengths_said(ask.context_tokens))
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
             raise

@@ -211,7 +211,7 @@ class Server(Engine):
     nor expert is split over all ranks, not over those of a replica.
     `torch`: PyTorch's allocator rounds what tensors take. `keeps_rotary`: a table of cosines and sines is on every GPU. `towers`
     for images and audio are loaded with the rest. `longer`: a context beyond the model's own is no
-    error. `keeps_last`: the last token of an output has a place in the cache. `one_file`: a model is one GGUF file.
+    error. `one_file`: a model is one GGUF file.
     `whole_blocks`: tensor parallelism leaves the blocks of a quantization whole. `even_vocabulary`: it divides the padded vocabulary.
 
     Plans. `takes` are the options of `archcalc fit` that not every engine has. `reads_free`: it looks at the memory that is free, where CPU
@@ -243,7 +243,6 @@ class Server(Engine):
     towers: ClassVar[bool] = True
     one_file: ClassVar[bool] = False
     longer: ClassVar[bool] = False
-    keeps_last: ClassVar[bool] = True
 
     @property
     def layered(self) -> bool:

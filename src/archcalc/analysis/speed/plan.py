@@ -72,37 +72,38 @@ class Wanted(NamedTuple):
         """Whether a target is asked for."""
         return self.tpot is not None or self.ttft is not None
 
-    def context(self, engine: str, asked: int | None = None) -> int | None:
-        """The context that is asked for, or that requests of such lengths need; None where none is given. `engine` is empty where none is
-        named.
+    def context(self, asked: int | None = None) -> int | None:
+        """The context that is asked for, or that requests of such lengths need; None where none is given.
 
-        The last token of the output is not read again, so llama.cpp needs no place for it; vLLM and SGLang count it all the same. Raises
-        `UsageError` for requests that are longer than the context that is asked for.
+        All tokens of a request count. The last of its output is not read again, but vLLM and SGLang count it all the same, and llama-server
+        stops at `n_tokens + 1 >= n_ctx` (0c1e57098, tools/server/server-context.cpp `process_token`) and refuses a prompt that leaves no
+        room for one. Raises `UsageError` for requests that are longer than the context that is asked for.
         """
         if asked is not None:
-            if (long := self.longest(engine)) > asked:
+            if (long := self.longest) > asked:
                 said = f"a prompt and its output of {long:,} tokens are beyond --ctx {asked:,}"
                 raise UsageError(said, "give a larger --ctx, or leave it out")
             return asked
         if self.isl is None and self.osl is None:
             return None
-        usual = self._replace(isl=self.isl or USUAL, osl=self.osl or USUAL)
-        return max(1, usual.longest(engine))
+        return (self.isl or USUAL) + (self.osl or USUAL)
 
-    def longest(self, engine: str) -> int:
-        """The tokens that a request of the lengths given has places for in the cache."""
-        unread = 1 if engine and self.osl and not server(STANDS_IN.get(engine, engine)).keeps_last else 0
-        return (self.isl or 0) + (self.osl or 0) - unread
+    @property
+    def longest(self) -> int:
+        """The tokens of a request of the lengths given."""
+        return (self.isl or 0) + (self.osl or 0)
 
-    def lengths_said(self, context: int | None, engine: str) -> bool:
+    def lengths_said(self, context: int | None) -> bool:
         """Whether a context is that of requests, whose lengths alone were given."""
-        return (self.isl is not None or self.osl is not None) and context == self.context(engine)
+        return (self.isl is not None or self.osl is not None) and context == self.context()
 
     def load(self, context: int, concurrency: int) -> Load:
-        """The requests, within the context."""
+        """The requests, within the context: of a length that nobody says `USUAL` tokens, or what the other leaves of a shorter context, half
+        of it where neither is said."""
         half = max(1, min(USUAL, context // 2))
-        osl = self.osl or (half if self.isl is None else max(1, min(USUAL, context - self.isl)))
-        return Load(self.isl or max(1, min(half, context - osl)), osl, concurrency)
+        left = max(1, min(USUAL, context - self.longest))
+        neither = self.isl is None and self.osl is None
+        return Load(self.isl or (half if neither else left), self.osl or (half if neither else left), concurrency)
 
 
 def work_of(found: Plans, fit: Fit) -> Work:

@@ -54,7 +54,6 @@ class LlamaCpp(Server):
     towers = False
     one_file = True
     longer = True
-    keeps_last = False
     smaller_caches = ("q8_0", "q4_0")
     ladder = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
 
