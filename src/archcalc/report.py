@@ -492,6 +492,7 @@ class FitSpeed(Record):
     prefill_tokens_per_s_low: float | None
     prefill_tokens_per_s_high: float | None
     bound_tokens_per_s: float | None
+    bound_tokens_per_s_whole_context: float | None
     prefill_ms_floor: float | None
     why: str | None
     stands_on: str | None
@@ -530,7 +531,7 @@ class FitCost(Record):
     """List prices: of the machine for an hour, and of a million tokens; `of` says which machine.
 
     Output is paid with whole requests, their prompts included, and has no price where the wait for them is not forecast; prompts with a
-    machine that reads them one after another and does nothing else. The two are not added.
+    machine that reads as many of them as there are requests at once, and does nothing else. The two are not added.
     """
 
     usd_per_hour: float

@@ -239,7 +239,7 @@ def _on(key: str, fit: report.FitReport | ArchcalcError, engine: str) -> _Cell:
     value, low, high = (getattr(held, name + end, None) for end in ("", "_low", "_high"))
     if value is None or low is None or high is None:
         if key == "tokens_per_s" and s.bound_tokens_per_s is not None:
-            return _Cell(f"at most {s.bound_tokens_per_s:,.0f} (a bound)")
+            return _Cell(f"at most {units.format_at_most(s.bound_tokens_per_s)} (a bound)")
         return _Cell("not forecast")
     said = [
         units.format_seconds(x / 1000) if key.endswith("_ms") else f"{x:,.3g}" if x < 1000 else f"{x:,.0f}"

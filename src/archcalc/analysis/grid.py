@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from archcalc import units
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.loader import Loaded
 
@@ -247,7 +248,7 @@ def _speed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Any, ...]:
     return (
         *times,
         *rates,
-        None if bound is None else round(bound, 1),
+        None if bound is None else units.at_most(bound, 3),
         made.load.isl,
         made.load.osl,
         ask.engine,

@@ -81,8 +81,8 @@ def fit_report(
     longest = max_context(found.model, best, ask)
     raised = could_have_more(best, ask)
     rates = speed.of_fit(found, best, ask, wanted, not brief, raised)
-    whole = speed.at_context(found, best, ask, wanted) if best.fits else None
-    ceiling, floor = (whole.bound_tokens_per_s, whole.floor_s) if whole else (None, None)
+    whole = speed.at_context(found, best, ask, wanted).bound_tokens_per_s if best.fits else None
+    ceiling, floor = (rates.bound_tokens_per_s, rates.floor_s) if best.fits else (None, None)
     offers = hardware.rent(ask.gpus)
     placement, b = best.placement, best.budget
     started = Command(given.line) if given else start(loaded, ask, found) if best.fits else Command("")
@@ -117,15 +117,15 @@ def fit_report(
         max_context_tokens=longest,
         max_concurrency=round(best.max_concurrency, 3),
         kv_tokens=best.kv_tokens,
-        decode_tokens_per_s_ceiling=None if ceiling is None else round(ceiling, 1),
-        prefill_seconds_floor=None if floor is None else round(floor, 3),
+        decode_tokens_per_s_ceiling=None if ceiling is None else units.at_most(ceiling, 3),
+        prefill_seconds_floor=None if floor is None else int(1e6 * floor) / 1e6,
         usd_per_hour=offers[0][0] if offers else None,
         instance=offers[0][2].id if offers else None,
         command=started.command if (best.fits or given) and wanted.engine is None else "",
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask, wanted) for f in found.others],
         would_fit=[] if brief else _wanting(loaded, ask, found, own),
-        speed=speed.record(rates, wanted, target),
+        speed=speed.record(rates, wanted, target, whole),
         cost=speed.cost(rates, ask),
         notes=[
             *speed.notes(wanted, ask),

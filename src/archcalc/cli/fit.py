@@ -397,16 +397,18 @@ def _of_sources(
         ask, wanted = asks[text.machine]
         loaded = load_or_repacked(text.source, offline=offline, refresh=reading.refresh, overrides=set_)
         steps = () if max_quant or wanted.engine else steps_of(text.machine.device, ask.engine, alone=alone)
+
+        def made(ask: Ask) -> FitReport:
+            limit = None if max_quant == "none" else max_quant
+            return fit_report(loaded, ask, brief=brief, max_quant=limit, wanted=wanted, steps=steps, unsaid=unsaid)
+
         try:
-            return fit_report(
-                loaded,
-                ask,
-                brief=brief,
-                max_quant=None if max_quant == "none" else max_quant,
-                wanted=wanted,
-                steps=steps,
-                unsaid=unsaid,
-            )
+            first = made(ask)
+            if wanted.aims and wanted.engine is None:
+                from archcalc.analysis.pick import keeping
+
+                return keeping(loaded, ask, first, max_quant, made)
+            return first
         except ArchcalcError as error:
             if isinstance(error, ContextError):
                 error.hint = _longer(str(text), error, offline, set_, wanted.lengths_said(ask.context_tokens))

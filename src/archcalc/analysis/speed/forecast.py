@@ -65,9 +65,10 @@ class Forecast(NamedTuple):
     """Of one plan under one load. Times in seconds; rates of all requests and replicas. None where nothing is forecast, and `why`.
 
     `bound_tokens_per_s` is what the bandwidth allows, `floor_s` what the matrix units need for one prompt; `prompt_tokens_per_s` is of one
-    prompt, of which as many as there are `replicas` are read at once; `prompts_per_s` is how many prompts all of them read where nothing
-    else is done, short ones several to a step; `stands` says what the coefficients were fitted to. Of requests of one output token `tpot`
-    is the time to that, the first, as there is none between two.
+    prompt; `prompts_per_s` is how many prompts of as many requests as there are all replicas read where nothing else is done, short ones
+    several to a step; `stands` says what the coefficients were fitted to. Of requests of one output token `tpot` is the time to that, the
+    first, as there is none between two. `begun` is the time to the first token of a request that begins when another ends, where that is
+    not `ttft`.
     """
 
     load: Load
@@ -79,8 +80,8 @@ class Forecast(NamedTuple):
     why: str | None = None
     stands: str = ""
     parts: tuple[Part, ...] = ()
-    replicas: int = 1
     prompts_per_s: Interval | None = None
+    begun: Interval | None = None
 
     @property
     def between(self) -> Interval | None:
@@ -105,9 +106,16 @@ class Forecast(NamedTuple):
         if self.tpot is None or self.ttft is None:
             return None
         more = self.load.osl - 1
-        made = Interval(*(f + more * t for f, t in zip(self.ttft, self.tpot, strict=True))).inverse(self.load.concurrency)
+        first = self.begun or self.ttft
+        made = Interval(*(f + more * t for f, t in zip(first, self.tpot, strict=True))).inverse(self.load.concurrency)
         read = self.prompts_per_s
         return made if read is None else Interval(*(min(ends) for ends in zip(made, read, strict=True)))
+
+    @property
+    def read_per_s(self) -> Interval | None:
+        """Tokens of prompts a second where nothing else is done, of all replicas."""
+        made = self.prompts_per_s
+        return None if made is None else Interval(*(self.load.isl * x for x in made))
 
     @property
     def output_per_s(self) -> Interval | None:
@@ -244,7 +252,7 @@ def forecast(
         return none._replace(why=f"no matrix rate is published for {device.name}, which products of several sequences need")
     kept: list[Part] = []
     found: dict[str, Interval] = {}
-    packed, prompts = 1, None
+    packed, prompts, begun = 1, None, None
     missing: list[str] = []
     if reference(device, engine) is None:
         missing.append(f"no matrix rate is published for {device.name}: nothing is said of prompts")
@@ -287,17 +295,20 @@ def forecast(
     if bound is not None and tpot is not None:
         tpot = _within(tpot, load.concurrency / bound)
     if prompt is not None and ttft is None and tpot is not None:
-        # Of requests that come at once the first waits for its own prompt, the last for all of them.
+        # Of requests that come at once the first waits for its own prompt, the last for all of them; where each begins when another ends it
+        # reads its own, and the steps of the others have theirs.
         each = -(-load.concurrency // work.placement.dp)
+        begun = Interval(*(p + t for p, t in zip(prompt, tpot, strict=True)))
         ttft = Interval((each + 1) / 2 * prompt.value + tpot.value, prompt.low + tpot.low, each * prompt.high + tpot.high)
     if ttft is not None:
         ttft = _within(ttft, floor or 0.0)
-    replicas = 1 if work.experts else work.placement.dp
+    replicas = 1 if work.experts else min(work.placement.dp, load.concurrency)
     read = None if prompts is None else _within(prompts, packed * (floor or 0.0)).inverse(packed * replicas)
     if load.osl == 1:
         if ttft is not None and read is not None:
             # The first token is all of a request: it takes as long as others of which one ends when it begins.
-            ttft = Interval(*(max(ends) for ends in zip(ttft, read.inverse(load.concurrency), strict=True)))
+            ttft = Interval(*(max(ends) for ends in zip(begun or ttft, read.inverse(load.concurrency), strict=True)))
+            begun = None
         tpot = ttft
     return none._replace(
         tpot=tpot,
@@ -306,8 +317,8 @@ def forecast(
         why="; ".join(missing) or None,
         stands=stands,
         parts=tuple(kept),
-        replicas=replicas,
         prompts_per_s=read,
+        begun=begun,
     )
 
 

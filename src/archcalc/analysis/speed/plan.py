@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from archcalc import report
+from archcalc import report, units
 from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, largest, placements, plans
 from archcalc.analysis.speed.beside import Beside, Flags, beside
 from archcalc.analysis.speed.forecast import (
@@ -296,9 +296,9 @@ def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | 
     return made._replace(others=others[: len(found.others)]), narrowed, target
 
 
-def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> report.FitSpeed:
-    """As printed."""
-    tpot, ttft, rate, prompt = made.between, made.ttft, made.tokens_per_s, made.prompt_tokens_per_s
+def record(made: Forecast, wanted: Wanted, target: Target | None = None, whole: float | None = None) -> report.FitSpeed:
+    """As printed. `whole` is the bound of sequences that have reached the context."""
+    tpot, ttft, rate, prompt = made.between, made.ttft, made.tokens_per_s, made.read_per_s
 
     t, f, r, q = (_ends(x, scale, digits) for x, scale, digits in ((tpot, 1000, 3), (ttft, 1000, 3), (rate, 1, 1), (prompt, 1, 1)))
     requests = _ends(made.requests_per_s, 1, 4)
@@ -331,8 +331,9 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> repo
         prefill_tokens_per_s=q[0],
         prefill_tokens_per_s_low=q[1],
         prefill_tokens_per_s_high=q[2],
-        bound_tokens_per_s=None if made.bound_tokens_per_s is None else round(made.bound_tokens_per_s, 1),
-        prefill_ms_floor=None if made.floor_s is None else round(1000 * made.floor_s, 3),
+        bound_tokens_per_s=None if made.bound_tokens_per_s is None else units.at_most(made.bound_tokens_per_s, 3),
+        bound_tokens_per_s_whole_context=None if whole is None else units.at_most(whole, 3),
+        prefill_ms_floor=None if made.floor_s is None else int(1e6 * made.floor_s) / 1000,
         why=made.why,
         stands_on=made.stands or None,
         target=goal,
@@ -360,9 +361,9 @@ def missed(target: Target | None, wanted: Wanted) -> str | None:
     missed = []
     token, first = keeps(target.tpot, target.ttft.high if target.ttft else None)
     if wanted.tpot is not None and token > wanted.tpot:
-        missed.append(f"{_time(target.tpot)} a token, {_time(token)} with the margin")
+        missed.append(f"{_time(target.tpot)} a token, {_time(token, wanted.tpot)} with the margin")
     if wanted.ttft is not None and target.ttft is not None and first > wanted.ttft:
-        missed.append(f"{_time(target.ttft.value)} to the first token, {_time(first)} at the end of its 80 %")
+        missed.append(f"{_time(target.ttft.value)} to the first token, {_time(first, wanted.ttft)} at the end of its 80 %")
     if wanted.ttft is not None and target.ttft is None:
         unknown = "the first token is not forecast, so nothing shows that --ttft is kept"
         slow = f"; the nearest plan comes to {' and '.join(missed)}, at {target.concurrency:,} at once" if missed else ""
@@ -370,8 +371,12 @@ def missed(target: Target | None, wanted: Wanted) -> str | None:
     return f"no plan that fits keeps it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once"
 
 
-def _time(seconds: float) -> str:
-    return f"{1000 * seconds:.3g} ms" if seconds < 0.9995 else f"{seconds:,.3g} s" if seconds < 999.5 else f"{seconds:,.0f} s"
+def _time(seconds: float, above: float = 0.0) -> str:
+    """In three digits, and in as many more as show that it is `above` a target."""
+    digits = next((n for n in range(3, 9) if float(f"{seconds:.{n}g}") > above), 9)
+    if seconds < 0.9995:
+        return f"{1000 * seconds:.{digits}g} ms"
+    return f"{seconds:,.{digits}g} s" if seconds < 999.5 else f"{seconds:,.{max(0, digits - 4)}f} s"
 
 
 def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
@@ -390,8 +395,7 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
 
     scale = usd / 3600 * 1e6
     # Output is paid with the whole request, prompt and all; prompts are paid where nothing else is done.
-    rate, prompt = made.output_per_s, made.prompt_tokens_per_s
-    out, into = (_ends(x and x.inverse(of), 1, 4) for x, of in ((rate, scale), (prompt, scale / made.replicas)))
+    out, into = (_ends(x and x.inverse(scale), 1, 4) for x in (made.output_per_s, made.read_per_s))
     return report.FitCost(
         usd_per_hour=round(usd, 4),
         usd_per_million_output_tokens=out[0],
