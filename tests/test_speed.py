@@ -588,7 +588,6 @@ AWAY = [
     ("rtx-4080", "gpt-oss-120b --n-cpu-moe 100", "204.8GB", 24.96),
     # AlexsJones/llmfit#778: RTX 2080, Core i9-10900X, four channels of DDR4-2933.
     ("rtx-2080", "deepseek-v2-lite:q4_k_m --n-cpu-moe 16", "93.9GB", 49.6),
-    ("rtx-2080", "qwen2.5-14b:q4_k_m -ngl 42", "93.9GB", 20.8),
 ]
 
 
@@ -890,12 +889,15 @@ def test_sums_over_a_network_are_not_forecast_at_nvlink_s_rate(asked: str, forec
 
 
 def test_a_prompt_of_a_dense_model_is_read_by_one_replica(cli: Run) -> None:
-    """Replicas of a dense model share nothing: eight of them read one prompt no faster than one does."""
-    words = "--isl 1k --osl 1k --concurrency 8 --format json --offline".split()
-    one = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", *words).stdout)["speed"]
-    eight = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "8xh100", "--dp", "8", *words).stdout)["speed"]
-    assert one["prefill_ms_floor"] == eight["prefill_ms_floor"]
-    assert one["prefill_tokens_per_s"] == eight["prefill_tokens_per_s"]
+    """Replicas of a dense model share nothing: eight of them read one prompt no faster than one does, and eight prompts as one reads one."""
+    words = "--isl 1k --osl 1k --format json --offline --concurrency".split()
+    one = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", *words, "1").stdout)
+    for n, times in ((8, 8), (2, 2), (1, 1)):
+        eight = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "8xh100", "--dp", "8", *words, str(n)).stdout)
+        assert one["speed"]["prefill_ms_floor"] == eight["speed"]["prefill_ms_floor"]
+        assert eight["speed"]["prefill_tokens_per_s"] == pytest.approx(times * one["speed"]["prefill_tokens_per_s"], rel=1e-4)
+        dollars = (e["cost"]["usd_per_million_input_tokens"] / e["cost"]["usd_per_hour"] for e in (eight, one))
+        assert next(dollars) * times == pytest.approx(next(dollars), rel=0.01)
 
 
 def test_markdown_has_the_forecast_and_the_price(cli: Run) -> None:

@@ -455,13 +455,14 @@ class SpeedTerm(Record):
 
 class FitTarget(Record):
     """Targets, and whether the plan keeps them, else how near any comes: the time to a token times `margin`, the upper end of the time to
-    the first."""
+    the first. `limit` is what stops at so many requests where the target would let more run."""
 
     tpot_ms: float | None
     ttft_ms: float | None
     margin: float
     met: bool
     why: str | None
+    limit: str | None
 
 
 class FitSpeed(Record):

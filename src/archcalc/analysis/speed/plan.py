@@ -213,13 +213,17 @@ def away_bytes_per_s(ask: Ask, wanted: Wanted) -> int | None:
 
 
 class Target(NamedTuple):
-    """The plan that does best under a target: its placement and concurrency, and its times in seconds; or the one that comes nearest."""
+    """The plan that does best under a target: its placement and concurrency, and its times in seconds; or the one that comes nearest.
+
+    `limit` is what stops at so many requests where the target would let more run; empty where it does not.
+    """
 
     placement: Placement
     concurrency: int
     met: bool
     tpot: float
     ttft: Interval | None
+    limit: str = ""
 
     def beyond(self, wanted: Wanted) -> float:
         """How many times its targets it takes, kept as `keeps` says, of the one that it misses most."""
@@ -247,12 +251,15 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
         if cannot(found.model, placement, ask):
             continue
 
-        def at(n: int, placement: Placement = placement) -> Forecast | None:
+        def judged(n: int, placement: Placement = placement) -> Fit | None:
             try:
-                fit = judge(found.model, placement, ask, context, n)
+                return judge(found.model, placement, ask, context, n)
             except ArchcalcError:
                 return None
-            return of_fit(found, fit, ask, wanted) if fit.fits else None
+
+        def at(n: int) -> Forecast | None:
+            fit = judged(n)
+            return of_fit(found, fit, ask, wanted) if fit is not None and fit.fits else None
 
         def aims(n: int, placement: Placement = placement) -> Target | None:
             made = at(n)
@@ -274,8 +281,20 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
         if made is not None and made.tokens_per_s is not None and (best is None or made.tokens_per_s.value > best[0]):
             kept = aims(most)
             assert kept is not None
-            best = made.tokens_per_s.value, kept._replace(met=True)
+            limit = _limit(judged(most + 1), at(most + 1), most) if wanted.requests is None and aims(most + 1) is None else ""
+            best = made.tokens_per_s.value, kept._replace(met=True, limit=limit)
     return nearest if best is None else best[1]
+
+
+def _limit(fit: Fit | None, more: Forecast | None, most: int) -> str:
+    """Why one request more than those that keep a target is not told of."""
+    if most == MOST_SEQUENCES:
+        return f"no more than {MOST_SEQUENCES:,} are tried"
+    if more is not None and more.why:
+        return f"of more nothing is forecast: {more.why}"
+    if fit is not None and fit.start.refused and fit.start.limit:
+        return fit.start.limit
+    return "more do not fit" if fit is None else f"the cache has no room for more of {fit.context_tokens:,} tokens"
 
 
 def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | None]:
@@ -310,6 +329,7 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None, whole: 
             margin=MARGIN,
             met=bool(target and target.met),
             why=missed(target, wanted),
+            limit=target.limit or None if target else None,
         )
     return report.FitSpeed(
         basis=made.basis,
