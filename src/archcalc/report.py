@@ -515,7 +515,7 @@ class Calibrated(Record):
 
 class CalibrationReport(Record):
     """What a host's measurements say: `factors` multiply the forecast times of a phase, `spreads` bound 80 % around them (`spread` is the
-    widest)."""
+    widest). `gpus` is how many were measured, `terms` are those of the forecast that the measurements had a part of."""
 
     schema_version: int
     source: str
@@ -525,7 +525,10 @@ class CalibrationReport(Record):
     spread: float
     spreads: dict[str, float]
     rows: int
+    gpus: int
+    terms: list[str]
     measurements: list[Calibrated]
+    notes: list[str]
 
 
 class FitCost(Record):

@@ -45,6 +45,8 @@ def fit_report(
     the options that were left out, for the line that says what was taken for granted.
     """
     wanted = wanted or speed.Wanted()
+    if wanted.calibration is not None:
+        wanted = wanted._replace(calibration=wanted.calibration.of(loaded.source.name, ask.gpus.count))
     shares = ask.ram_bytes is not None and ask.gpus.device.shared_memory
     if shares:
         ask = ask._replace(ram_bytes=None)

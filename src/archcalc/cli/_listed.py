@@ -78,7 +78,7 @@ def write(
                 errors.append((name, result))
             elif result is not None:
                 rows.append(result)
-        rows.sort(key=lambda r: (not r["fits"], r["target_met"] is False, *_order(sort, r, wanted.tpot is not None)))  # noqa: B023
+        rows.sort(key=lambda r: (not r["fits"], r["target_met"] is False, *_order(sort, r, wanted.tpot is not None)))
         found += rows
         if form is Forms.jsonl:
             for r in rows:
@@ -88,7 +88,9 @@ def write(
         elif form is not Forms.json:
             if at and form in (Forms.table, Forms.markdown):
                 print()
-            write_list(rows, form.value, sys.stdout, spec, ask, SHOWN if not all_ else None, sort.value, unsaid, wanted.tpot is not None)
+            write_list(
+                rows, form.value, sys.stdout, spec, ask, SHOWN if not all_ else None, sort.value, unsaid, wanted.tpot is not None
+            )
             sys.stdout.flush()
         if len(errors) == 1:
             complain(f"{errors[0][0]}: {errors[0][1].message}")

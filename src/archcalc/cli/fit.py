@@ -69,7 +69,8 @@ class Load(NamedTuple):
         int | None, typer.Option("--concurrency", min=1, max=1_000_000, help="Sequences of that context at once; 1 by default.")
     ] = None
     isl: Annotated[
-        str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for its speed; 1k by default, less in a shorter --ctx.")
+        str | None,
+        typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for its speed; 1k by default, less in a shorter --ctx."),
     ] = None
     osl: Osl = None
     tpot: Annotated[

@@ -39,7 +39,9 @@ def command(
     max_tpot: Annotated[
         str | None, typer.Option("--max-tpot", metavar="TIME", help="Time per token of each sequence: 30ms.")
     ] = None,
-    isl: Annotated[str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request; 1k by default, less in a shorter --ctx.")] = None,
+    isl: Annotated[
+        str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request; 1k by default, less in a shorter --ctx.")
+    ] = None,
     osl: Osl = None,
     tpot: Annotated[
         str | None, typer.Option("--tpot", metavar="TIME", help="The same, kept by the forecast with its margin: 30ms.")

@@ -261,7 +261,8 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         ways += ["by the end of the first token's 80 %"] if s.target.ttft_ms is not None else []
         yield (
             "target",
-            s.target.why or f"kept {' and '.join(ways)}: {s.concurrency:,} request{'' if s.concurrency == 1 else 's'} at once"
+            s.target.why
+            or f"kept {' and '.join(ways)}: {s.concurrency:,} request{'' if s.concurrency == 1 else 's'} at once"
             + (f"; {s.target.limit}" if s.target.limit else ""),
         )
     if r.usd_per_hour is not None:

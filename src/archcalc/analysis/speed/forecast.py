@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from archcalc.analysis.speed.beside import Beside
-from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
+from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known, within
 from archcalc.analysis.speed.terms import (
     BATCH,
     ROWS,
@@ -127,7 +127,8 @@ class Forecast(NamedTuple):
 class Calibration(NamedTuple):
     """What one host's own measurements multiply the times of a phase by, the ends of 80 % around it, and how many they were.
 
-    `gpu`, `engine` and `source` are what was measured, empty where the file does not say.
+    `gpu`, `engine`, `source` and `gpus` are what was measured, empty where the file does not say; `terms` are those of a forecast that the
+    measurements had a part of, `alike` is whether the same model on as many GPUs is asked about.
     """
 
     factors: Mapping[str, float]
@@ -136,6 +137,13 @@ class Calibration(NamedTuple):
     gpu: str = ""
     engine: str = ""
     source: str = ""
+    gpus: int = 0
+    terms: frozenset[str] = frozenset()
+    alike: bool = True
+
+    def of(self, source: str, gpus: int) -> Calibration:
+        """As it is of a model on so many GPUs."""
+        return self._replace(alike=(source, gpus) == (self.source, self.gpus))
 
 
 def bound_tokens_per_s(
@@ -284,6 +292,11 @@ def forecast(
         if lacking:
             missing.append(f"{phase}: {', '.join(lacking)} {'stand' if len(lacking) > 1 else 'stands'} on fewer than three sources")
             continue
+        errors = (
+            errors
+            if calibration is None
+            else _calibrated_errors(errors, phase, calibration, [t.name for t in terms], engine in SERVED)
+        )
         found[phase] = _interval(sum(t.quantity * fits.terms[t.name].value for t in terms), errors, phase, calibration)
         if phase == "prefill":
             packed, times = packing(work, load, engine)
@@ -353,11 +366,25 @@ def _phases(work: Work, device: Device, engine: str, load: Load) -> dict[Literal
 
 
 def _interval(seconds: float, errors: Errors, phase: str, calibration: Calibration | None) -> Interval:
-    name = "decode" if phase == "decode" else "prefill"
-    if calibration is not None and (factor := calibration.factors.get(name)):
-        seconds, spread = factor * seconds, calibration.spreads[name]
-        return Interval(seconds, seconds / spread, seconds * spread)
+    factor = 1.0 if calibration is None else calibration.factors.get(_measured(phase), 1.0)
+    seconds *= factor
     return Interval(seconds, seconds * errors.low, seconds * errors.high)
+
+
+def _measured(phase: str) -> str:
+    return "decode" if phase == "decode" else "prefill"
+
+
+def _calibrated_errors(errors: Errors, phase: str, calibration: Calibration, terms: Sequence[str], served: bool) -> Errors:
+    """The errors around a host's own middle: its measurements' where they are of the same model on as many GPUs, what rows of one source
+    have where they are of another, and those of unseen sources where a part of the time was in none of them."""
+    spread = calibration.spreads.get(_measured(phase))
+    if spread is None:
+        return errors
+    if not calibration.alike:
+        spread = max(spread, within(_measured(phase), served))
+    own = errors._replace(low=1 / spread, high=spread)
+    return own if calibration.terms.issuperset(terms) else _wider(own, errors)
 
 
 def _small_step(load: Load, work: Work) -> bool:

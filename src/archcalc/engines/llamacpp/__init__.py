@@ -233,7 +233,9 @@ class LlamaCpp(Server):
         if sequences > MAX_SEQUENCES:
             return Start(False, _too_many(sequences), f"-np {MAX_SEQUENCES}", refused=True), Taken()
         if gpus > MAX_DEVICES:
-            return Start(False, f"llama.cpp spreads a model over up to {MAX_DEVICES} GPUs, and {gpus:,} are named", refused=True), Taken()
+            return Start(
+                False, f"llama.cpp spreads a model over up to {MAX_DEVICES} GPUs, and {gpus:,} are named", refused=True
+            ), Taken()
         return Start(), Taken()
 
     def starts(
