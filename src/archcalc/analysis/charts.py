@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from archcalc import hardware, units
@@ -189,6 +190,7 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
     from archcalc.errors import ArchcalcError
 
     made: list[Point] = []
+    curves: list[tuple[Callable[[int], tuple[Point | None, str]], list[Point]]] = []
     why = "no plan fits"
     try:
         found = plans(m.architecture, ask, alternatives=0)
@@ -227,7 +229,33 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
             held.append(point)
             last = n
         made += held
+        curves.append((at, held))
+    for user in USERS:
+        # Between two steps lies the most that leaves each user so many; no curve gives more there than at its next step.
+        best = max((p.gpu for p in made if p.user >= user), default=0.0)
+        for at, held in curves:
+            for low, high in pairwise(held):
+                if low.user >= user > high.user and high.gpu > best:
+                    point = _leaving(user, at, low, high)
+                    made += [point] if point not in made else []
+                    best = max(best, point.gpu)
     return made, why
+
+
+def _leaving(user: float, at: Callable[[int], tuple[Point | None, str]], low: Point, high: Point) -> Point:
+    """The most requests at once between two points that leave each user so many tokens a second."""
+    found = low
+
+    def leaves(n: int) -> bool:
+        nonlocal found
+        point = at(n)[0]
+        if point is None or point.user < user:
+            return False
+        found = max(found, point, key=lambda p: p.concurrency)
+        return True
+
+    largest(leaves, high.concurrency, low.concurrency)
+    return found
 
 
 def _forecasts(

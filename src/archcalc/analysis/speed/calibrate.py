@@ -417,7 +417,8 @@ _PRINTED = {
     "successful requests": "completed", "maximum request concurrency": "max_concurrency", "max request concurrency": "max_concurrency",
     "total input tokens": "total_input_tokens", "total generated tokens": "total_output_tokens", "median tpot (ms)": "median_tpot_ms",
     "mean tpot (ms)": "mean_tpot_ms", "median ttft (ms)": "median_ttft_ms", "mean ttft (ms)": "mean_ttft_ms",
-    "concurrency": "concurrency", "failed requests": "failed", "accept length": "accept_length", "acceptance length": "spec_decode_acceptance_length",
+    "concurrency": "concurrency", "failed requests": "failed", "accept length": "accept_length",
+    "acceptance length": "spec_decode_acceptance_length",
     "request rate configured (rps)": "request_rate", "traffic request rate": "request_rate",
 }  # fmt: skip
 """What vLLM's and SGLang's tools print, and the keys of their JSON."""
