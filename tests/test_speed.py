@@ -889,7 +889,7 @@ def test_sums_over_a_network_are_not_forecast_at_nvlink_s_rate(asked: str, forec
 
 
 def test_a_prompt_of_a_dense_model_is_read_by_one_replica(cli: Run) -> None:
-    """Replicas of a dense model share nothing: eight of them read one prompt no faster than one does, and eight prompts as one reads one."""
+    """Replicas of a dense model share nothing: eight of them read one prompt no faster than one does, and eight prompts at once."""
     words = "--isl 1k --osl 1k --format json --offline --concurrency".split()
     one = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", *words, "1").stdout)
     for n, times in ((8, 8), (2, 2), (1, 1)):

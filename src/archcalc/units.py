@@ -350,7 +350,8 @@ def at_most(value: float, digits: int) -> float:
     >>> at_most(2.4512, 2), at_most(2.5, 2)
     (2.46, 2.5)
     """
-    return math.ceil(value * 10**digits - 1e-9) / 10**digits
+    scale = 10.0**digits
+    return math.ceil(value * scale - 1e-9) / scale
 
 
 def format_at_most(value: float) -> str:

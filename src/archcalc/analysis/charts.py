@@ -233,10 +233,10 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
     for user in USERS:
         # Between two steps lies the most that leaves each user so many; no curve gives more there than at its next step.
         best = max((p.gpu for p in made if p.user >= user), default=0.0)
-        for at, held in curves:
+        for curve, held in curves:
             for low, high in pairwise(held):
                 if low.user >= user > high.user and high.gpu > best:
-                    point = _leaving(user, at, low, high)
+                    point = _leaving(user, curve, low, high)
                     made += [point] if point not in made else []
                     best = max(best, point.gpu)
     return made, why

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def _order(sort: Order, r: dict[str, Any], timed: bool) -> tuple[float, ...]:
-    """Smaller is better; by default what is too slow to be used comes last, unless a time per token was asked for. The newer generation and the
-    larger model break ties."""
+    """Smaller is better; by default what is too slow to be used comes last, unless a time per token was asked for. The newer generation
+    and the larger model break ties."""
     from archcalc.analysis.pick import is_slow
 
     first = {

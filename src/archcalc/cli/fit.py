@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from archcalc.commands.words import Command
     from archcalc.engines.plan import Ask
     from archcalc.hardware import GpuSpec
+    from archcalc.loader import Loaded
 
 MODELS = "With no SOURCE"
 LISTS = "In lists"
@@ -405,11 +406,7 @@ def _of_sources(
 
         try:
             first = made(ask)
-            if wanted.aims and wanted.engine is None:
-                from archcalc.analysis.pick import keeping
-
-                return keeping(loaded, ask, first, max_quant, made)
-            return first
+            return _keeping(loaded, ask, first, max_quant, made) if wanted.aims and wanted.engine is None else first
         except ArchcalcError as error:
             if isinstance(error, ContextError):
                 error.hint = _longer(str(text), error, offline, set_, wanted.lengths_said(ask.context_tokens))
@@ -418,6 +415,15 @@ def _of_sources(
             raise
 
     return report
+
+
+def _keeping(
+    loaded: Loaded, ask: Ask, first: FitReport, max_quant: str | None, made: Callable[[Ask], FitReport]
+) -> FitReport:
+    """`pick.keeping`, which is only loaded for a target."""
+    from archcalc.analysis.pick import keeping
+
+    return keeping(loaded, ask, first, max_quant, made)
 
 
 def _longer(source: str, error: ContextError, offline: bool, set_: Sequence[str], lengths: bool) -> str:

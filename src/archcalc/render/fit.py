@@ -627,8 +627,9 @@ def write_list(
         notes.append(f"{' and '.join(more)}: --all lists them" if more else "")
     from archcalc.analysis.pick import SLOW_LAST
 
+    first = "those that keep the target come first" if timed else SLOW_LAST
     said = (
-        f"{'those that keep the target come first' if timed else SLOW_LAST}, then those released within a year of the newest (or when is not known), the largest of them first; quality is not "
+        f"{first}, then those released within a year of the newest (or when is not known), the largest of them first; quality is not "
         "ranked, as no scores are bundled"
     )
     notes.append(f"on {spec.named} under {ask.engine}; order: {said if order == 'best' else order}")

@@ -387,10 +387,11 @@ def _lengths(isl: int, osl: int, path: str, into: str, out: str) -> None:
 def _genai_perf(r: dict[str, Any], path: str) -> Iterable[Measurement]:
     def average(key: str, *names: str) -> float | None:
         part = r.get(key)
-        name = next((name for name in (*names, "avg") if isinstance(part, dict) and part.get(name) is not None), None)
+        held = part if isinstance(part, dict) else {}
+        name = next((name for name in (*names, "avg") if held.get(name) is not None), None)
         if name is None:
             return None
-        return _number({f"{key}.{name}": part[name]}, f"{key}.{name}", path, _ABOVE)
+        return _number({f"{key}.{name}": held[name]}, f"{key}.{name}", path, _ABOVE)
 
     config = r.get("input_config")
     config = config if isinstance(config, dict) else {}

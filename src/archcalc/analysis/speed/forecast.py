@@ -212,9 +212,10 @@ def forecast(
     parts: bool = False,
     away: int | None = None,
     other: Beside | None = None,
+    prompts: bool = True,
 ) -> Forecast:
     """Forecast a plan that fits. With `parts` every term is kept; `away` is the bandwidth to weights in the CPU's memory, `other` what the
-    engine is told that nothing was measured with."""
+    engine is told that nothing was measured with. Without `prompts` nothing is said of them."""
     bound, floor = bound_tokens_per_s(work, device, load, away, other), floor_s(work, device, engine, load.isl)
     none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
     if not work.decodes:
@@ -260,12 +261,13 @@ def forecast(
         return none._replace(why=f"no matrix rate is published for {device.name}, which products of several sequences need")
     kept: list[Part] = []
     found: dict[str, Interval] = {}
-    packed, prompts, begun = 1, None, None
+    packed, begun = 1, None
+    passes: Interval | None = None
     missing: list[str] = []
     if reference(device, engine) is None:
         missing.append(f"no matrix rate is published for {device.name}: nothing is said of prompts")
     stands = _stands(fits) + _calibrated(calibration) + _bridged(work, device)
-    for phase, needed in _phases(work, device, engine, load).items():
+    for phase, needed in _phases(work, device, engine, load, prompts).items():
         errors = fits.errors.get(phase)
         if errors is None:
             missing.append(f"{phase}: too few sources")
@@ -301,7 +303,7 @@ def forecast(
         if phase == "prefill":
             packed, times = packing(work, load, engine)
             seconds = sum(t.quantity * fits.terms[t.name].value * (times if t.name in ROWS else 1) for t in terms)
-            prompts = _interval(seconds, errors, phase, calibration)
+            passes = _interval(seconds, errors, phase, calibration)
         if parts:
             kept += (_part(phase, t, fits) for t in terms)
     tpot, prompt, ttft = found.get("decode"), found.get("prefill"), found.get("ttft")
@@ -316,7 +318,7 @@ def forecast(
     if ttft is not None:
         ttft = _within(ttft, floor or 0.0)
     replicas = 1 if work.experts else min(work.placement.dp, load.concurrency)
-    read = None if prompts is None else _within(prompts, packed * (floor or 0.0)).inverse(packed * replicas)
+    read = None if passes is None else _within(passes, packed * (floor or 0.0)).inverse(packed * replicas)
     if load.osl == 1:
         if ttft is not None and read is not None:
             # The first token is all of a request: it takes as long as others of which one ends when it begins.
@@ -349,10 +351,14 @@ def _otherwise(quant: str) -> bool:
     return canonical(quant) in _SLOW or bool(file_type_of(quant))
 
 
-def _phases(work: Work, device: Device, engine: str, load: Load) -> dict[Literal["decode", "prefill", "ttft"], list[Term]]:
+def _phases(
+    work: Work, device: Device, engine: str, load: Load, prompts: bool = True
+) -> dict[Literal["decode", "prefill", "ttft"], list[Term]]:
     found: dict[Literal["decode", "prefill", "ttft"], list[Term]] = {}
     if work.dense_bytes:
         found["decode"] = decode(work, device, load, engine)
+    if not prompts:
+        return found
     try:
         if engine in SERVED:
             found["ttft"] = first(work, device, load, engine)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from math import ceil
 from typing import NamedTuple
 
 from archcalc import report, units
@@ -98,8 +100,8 @@ class Wanted(NamedTuple):
         return (self.isl is not None or self.osl is not None) and context == self.context()
 
     def load(self, context: int, concurrency: int) -> Load:
-        """The requests, within the context: of a length that nobody says `USUAL` tokens, or what the other leaves of a shorter context, half
-        of it where neither is said."""
+        """The requests, within the context: of a length that nobody says `USUAL` tokens, or what the other leaves of a shorter context,
+        half of it where neither is said."""
         half = max(1, min(USUAL, context // 2))
         left = max(1, min(USUAL, context - self.longest))
         neither = self.isl is None and self.osl is None
@@ -127,9 +129,11 @@ def _work(found: Plans, fit: Fit) -> Work:
     return work(model.architecture, components, p, _ELEMENT.get(fit.kv_dtype, 2.0), weights.left, cached)
 
 
-def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:
+def of_fit(
+    found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False, prompts: bool = True
+) -> Forecast:
     """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another. `raised` is a plan
-    that would fit if the system were told to give the GPU more of the memory that it shares."""
+    that would fit if the system were told to give the GPU more of the memory that it shares; without `prompts` nothing is said of them."""
     load = wanted.load(fit.context_tokens, wanted.offered or fit.concurrency)._replace(batch=_prompt_batch(fit, ask, wanted))
     waits = None if raised else _waits(fit, ask, load, wanted)
     if waits is not None:
@@ -139,11 +143,11 @@ def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False
         return _bounds(found, fit, ask, those, wanted)._replace(load=load, why=waits.why + hint)
     if not fit.fits and not raised:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
-    made = _forecast(found, fit, ask, wanted, load, parts)
+    made = _forecast(found, fit, ask, wanted, load, parts, prompts)
     return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
 
 
-def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, parts: bool = False) -> Forecast:
+def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, parts: bool = False, prompts: bool = True) -> Forecast:
     """The forecast of a plan of which so many requests run at once."""
     return forecast(
         work_of(found, fit),
@@ -155,6 +159,7 @@ def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, part
         parts,
         away_bytes_per_s(ask, wanted),
         _other(found, fit, ask, wanted, load.concurrency),
+        prompts or load.osl == 1,
     )
 
 
@@ -257,9 +262,10 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
             except ArchcalcError:
                 return None
 
+        @cache
         def at(n: int) -> Forecast | None:
             fit = judged(n)
-            return of_fit(found, fit, ask, wanted) if fit is not None and fit.fits else None
+            return of_fit(found, fit, ask, wanted, prompts=wanted.ttft is not None) if fit is not None and fit.fits else None
 
         def aims(n: int, placement: Placement = placement) -> Target | None:
             made = at(n)
@@ -276,7 +282,12 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
             continue
         if nearest is None or near.beyond(wanted) < nearest.beyond(wanted):
             nearest = near
-        most = largest(holds, MOST_SEQUENCES) if wanted.requests is None else wanted.requests if holds(wanted.requests) else 0
+        if wanted.requests is None:
+            # No request takes less for a token among more: with fewer at once it makes no more than the best so far.
+            least = ceil(best[0] * near.tpot) if best is not None else 1
+            most = largest(holds, MOST_SEQUENCES, max(1, least)) if least <= MOST_SEQUENCES else 0
+        else:
+            most = wanted.requests if holds(wanted.requests) else 0
         made = at(most) if most else None
         if made is not None and made.tokens_per_s is not None and (best is None or made.tokens_per_s.value > best[0]):
             kept = aims(most)
