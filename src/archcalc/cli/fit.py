@@ -417,9 +417,7 @@ def _of_sources(
     return report
 
 
-def _keeping(
-    loaded: Loaded, ask: Ask, first: FitReport, max_quant: str | None, made: Callable[[Ask], FitReport]
-) -> FitReport:
+def _keeping(loaded: Loaded, ask: Ask, first: FitReport, max_quant: str | None, made: Callable[[Ask], FitReport]) -> FitReport:
     """`pick.keeping`, which is only loaded for a target."""
     from archcalc.analysis.pick import keeping
 
