@@ -233,3 +233,21 @@ def test_a_front_misses_no_number_of_requests(model: str, gpu: str, user: int, c
             s = _fit(cli, *words[:-3], *split, "--isl", "1k", "--osl", "1k", "--concurrency", str(n))["speed"]
             if s["tpot_ms"] is not None and 1000 / s["tpot_ms"] >= user:
                 assert row["value"] >= 0.999 * s["decode_tokens_per_s"] / gpus
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("llama-3.1-8b --gpu h100 --engine-version 0.6.0", "vllm 0.6.0 is not told from the releases that were measured"),
+        ("llama-3.1-8b --gpu h100", None),
+        ("llama-3.1-8b --gpu h100 --isl 100k --osl 128", "cut where the matrix units would run at their peak"),
+        ("llama-3.1-8b --gpu h100 --isl 256 --osl 128", None),
+    ],
+)
+def test_what_an_interval_does_not_stand_on_is_said(words: str, said: str | None, cli: Run) -> None:
+    s = _fit(cli, *words.split())["speed"]
+    whole = ("is not told from", "is cut where")
+    assert said in s["stands_on"] if said else not any(part in s["stands_on"] for part in whole)
+    if said and "peak" in said:
+        # 2 x parameters x tokens over 989 TFLOPS is the floor of the products alone (NVIDIA H100 datasheet).
+        assert s["ttft_ms_low"] == pytest.approx(s["prefill_ms_floor"], rel=0.001) and s["ttft_ms_low"] > 2 * 7e9 * 100e3 / 989e12 * 1000

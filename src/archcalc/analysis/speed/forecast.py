@@ -316,6 +316,8 @@ def forecast(
         begun = Interval(*(p + t for p, t in zip(prompt, tpot, strict=True)))
         ttft = Interval((each + 1) / 2 * prompt.value + tpot.value, prompt.low + tpot.low, each * prompt.high + tpot.high)
     if ttft is not None:
+        if floor and ttft.low < floor:
+            stands += "; the low end of the first token is cut where the matrix units would run at their peak"
         ttft = _within(ttft, floor or 0.0)
     replicas = 1 if work.experts else min(work.placement.dp, load.concurrency)
     read = None if passes is None else _within(passes, packed * (floor or 0.0)).inverse(packed * replicas)

@@ -144,6 +144,8 @@ def of_fit(
     if not fit.fits and not raised:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
     made = _forecast(found, fit, ask, wanted, load, parts, prompts)
+    if ask.version and made.stands:
+        made = made._replace(stands=f"{made.stands}; {ask.engine} {ask.version} is not told from the releases that were measured")
     return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
 
 
