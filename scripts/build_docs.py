@@ -459,7 +459,8 @@ rows of one source or two, other classes stand in for it (below), and the answer
   GPUs: the answer is the bound. What was published of MI300X (vLLM and SGLang of early 2025) took 2.1 to 3.9 times as long as the
   coefficients of other GPUs would say, more than an interval of use could hold.
 - Exchanges between machines in each layer (sums of tensor parallelism over more GPUs than one machine or NVLink domain has, experts that
-  are spread over several, as under vLLM those of replicas whose stages fill a machine): the terms know the rate of the link inside a machine, and none of a network.
+  are spread over several, as under vLLM those of replicas whose
+  stages fill a machine): the terms know the rate of the link inside a machine, and none of a network.
 - Several sequences at once under MLX: what is published of it comes from fewer than three sources.
 - Weights that a command leaves to the CPU's memory (`--n-cpu-moe`, `-ngl`, `--cpu-offload-gb`): the answer is a bound, which reads them
   at the rate that `--ram-bandwidth` names, or over PCIe where the GPU computes with them. Two hosts that were measured (RTX 4080 and
@@ -498,7 +499,8 @@ are INT8 too, and 16 bits where the GPU has no such kernels. Matrices that a che
 attention's scores and values, but for an FP8 cache on Hopper and data-centre Blackwell. Servers accumulate 16 bits in FP32, which a
 GeForce does at half the rate of FP16 that accumulates in FP16.
 
-Bounds are bounds, and rounded away from what they bound: a step reads at least one token's experts, looked-up tables are not read, and under llama.cpp quantized products may run
+Bounds are bounds, and rounded away from what they bound:
+a step reads at least one token's experts, looked-up tables are not read, and under llama.cpp quantized products may run
 at INT8 or at FP16 with FP16 accumulation where a device has them. No middle is faster than its bound.
 
 A request's own prompt is read before its first token, and shares no step of it: those of the others do, fewer the longer the outputs are.
