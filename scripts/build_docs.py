@@ -513,7 +513,8 @@ once over the time of one: Little 1961), and is at most what is read of prompts 
 It is not told where no first token is forecast, nor is a price of output. Requests of one output token have no time between two: their
 rate is that of their prompts, and their first token takes as long as all that run at once. The price of a million output tokens is the
 rent over those, so that it pays the prompts as well; the price of prompt tokens is of a machine that reads prompts alone, those of
-as many requests as there are at once, on all replicas and short ones several to a pass, as `prefill_tokens_per_s` is. The rent is the list price of the instance where one is named, else of the cheapest such machine. They are not added.
+as many requests as there are at once, on all replicas and short ones several to a pass, as `prefill_tokens_per_s` is. The rent is
+the list price of the instance where one is named, else of the cheapest such machine. They are not added.
 
 A target of the time per token is kept by the forecast x 1.3, one of the first token by the end of its 80 %: a third of the rows of unseen
 sources took longer than its middle x 1.3.
@@ -523,7 +524,8 @@ published; `--max-quant`, lists of models and `pick` take the first smaller stor
 
 One measurement of a host (`calibrate`) moves the middle. It narrows the interval of the same model on as many GPUs, by the scatter of its
 own rows; of other models and numbers to that of rows of one source; and not at all where a term of the forecast (messages between ranks,
-layers of experts, prompts of others) was in none of its measurements. Until there are five of a phase, the interval is no narrower than rows of one
+layers of experts, prompts of others) was in none of its measurements. Until there are five of a phase,
+the interval is no narrower than rows of one
 source lie around their own middle: 80 % within x 1.2 of the time per token, x 1.3 of a prompt of a local engine, x 1.5 of a server's first
 token.
 """
