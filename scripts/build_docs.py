@@ -460,12 +460,13 @@ rows of one source or two, other classes stand in for it (below), and the answer
   GPUs: the answer is the bound. What was published of MI300X (vLLM and SGLang of early 2025) took 2.1 to 3.9 times as long as the
   coefficients of other GPUs would say, more than an interval of use could hold.
 - Exchanges between machines in each layer (sums of tensor parallelism over more GPUs than one machine or NVLink domain has, experts that
-  are spread over several): the terms know the rate of the link inside a machine, and none of a network. What pipeline stages on several
-  machines send each other is told beside the forecast, and stands in no term.
+  are spread over several, as under vLLM those of replicas whose stages fill a machine): the terms know the rate of the link inside a
+  machine, and none of a network. What pipeline stages on several machines send each other is told beside the forecast, and stands in
+  no term.
 - Several sequences at once under MLX: what is published of it comes from fewer than three sources.
 - Weights that a command leaves to the CPU's memory (`--n-cpu-moe`, `-ngl`, `--cpu-offload-gb`): the answer is a bound, which reads them
   at the rate that `--ram-bandwidth` names, or over PCIe where the GPU computes with them. Two hosts that were measured (RTX 4080 and
-  2080, three models) came to 29 to 52 % of it.
+  2080, a model each) came to 29 and 39 % of it.
 - Commands that no measurement was run with: tokens that are drafted (`--speculative-config`, `--speculative-algorithm`, `-md`), where
   the bound is that of plain decoding times the tokens of a step, and none where their number is not known; prompts and tokens on
   separate machines (`--disaggregation-mode`, `--kv-transfer-config`); the cache in the CPU's memory (`-nkvo`); layers cut across GPUs
@@ -500,7 +501,8 @@ are INT8 too, and 16 bits where the GPU has no such kernels. Matrices that a che
 attention's scores and values, but for an FP8 cache on Hopper and data-centre Blackwell. Servers accumulate 16 bits in FP32, which a
 GeForce does at half the rate of FP16 that accumulates in FP16.
 
-Bounds are bounds: a step reads at least one token's experts, looked-up tables are not read, and under llama.cpp quantized products may run
+Bounds are bounds, and rounded away from what they bound:
+a step reads at least one token's experts, looked-up tables are not read, and under llama.cpp quantized products may run
 at INT8 or at FP16 with FP16 accumulation where a device has them. No middle is faster than its bound.
 
 A request's own prompt is read before its first token, and shares no step of it: those of the others do, fewer the longer the outputs are.
@@ -512,13 +514,20 @@ Replicas of a dense model are as many machines; those that share experts run in 
 once over the time of one: Little 1961), and is at most what is read of prompts where nothing else is done, short ones several to a pass.
 It is not told where no first token is forecast, nor is a price of output. Requests of one output token have no time between two: their
 rate is that of their prompts, and their first token takes as long as all that run at once. The price of a million output tokens is the
-rent over those, so that it pays the prompts as well; the price of prompt tokens is of a machine that reads prompts alone, one after
-another. The rent is the list price of the instance where one is named, else of the cheapest such machine. They are not added.
+rent over those, so that it pays the prompts as well; the price of prompt tokens is of a machine that reads prompts alone, those of
+as many requests as there are at once, on all replicas and short ones several to a pass, as `prefill_tokens_per_s` is. The rent is
+the list price of the instance where one is named, else of the cheapest such machine. They are not added.
 
 A target of the time per token is kept by the forecast x 1.3, one of the first token by the end of its 80 %: a third of the rows of unseen
 sources took longer than its middle x 1.3.
 
-One measurement of a host (`calibrate`) moves the middle. Until there are five of a phase, the interval is no narrower than rows of one
+Where the cache, the engine or what is forecast stops at so many requests and the target does not, the page says which. Weights are taken as
+published; `--max-quant`, lists of models and `pick` take the first smaller storage that keeps a target, and `fit MODEL` names it.
+
+One measurement of a host (`calibrate`) moves the middle. It narrows the interval of the same model on as many GPUs, by the scatter of its
+own rows; of other models and numbers to that of rows of one source; and not at all where a term of the forecast (messages between ranks,
+layers of experts, prompts of others) was in none of its measurements. Until there are five of a phase,
+the interval is no narrower than rows of one
 source lie around their own middle: 80 % within x 1.2 of the time per token, x 1.3 of a prompt of a local engine, x 1.5 of a server's first
 token.
 """

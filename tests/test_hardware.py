@@ -346,6 +346,59 @@ def test_every_size_of_a_machine_is_named_by_its_id() -> None:
             assert hardware.parse_spec(sized.id).notes == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "device"),
+    [
+        # Names of devices that makers sold, and of others that have a word more: NVIDIA's and AMD's product pages list both of each pair.
+        ("RTX 2080", "rtx-2080"),
+        ("NVIDIA GeForce RTX 2080", "rtx-2080"),
+        ("2080", "rtx-2080"),
+        ("rtx 2080 laptop", None),
+        ("rtx 2060 super", "rtx-2060-super"),
+        ("rtx 3080 ti", "rtx-3080-ti"),
+        ("NVIDIA GeForce RTX 5070 Laptop GPU", "rtx-5070-laptop"),
+        ("rtx 5060 laptop", None),
+        ("RTX 4500 Ada", "rtx-4500-ada"),
+        ("rtx 4500", None),
+        ("rtx 6000 blackwell", None),
+        ("orin super", None),
+        ("6000 q", None),
+        ("ryzen ai", None),  # Ryzen AI 9 HX 370 and others
+        ("titan", None),
+        ("rtx pro 4500", "rtx-pro-4500-blackwell-32gb"),
+        ("pro 4500", "rtx-pro-4500-blackwell-32gb"),
+        ("rtx pro 6000 workstation", "rtx-pro-6000-blackwell-ws"),
+        ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", "rtx-pro-6000-blackwell-maxq"),
+    ],
+)
+def test_a_name_without_a_word_of_another_is_not_that_other(text: str, device: str | None) -> None:
+    if device is not None:
+        assert (hardware.parse_spec(text).device.id, hardware.parse_spec(text).notes) == (device, ())
+        return
+    with pytest.raises(UsageError) as caught:
+        hardware.parse_spec(text)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["rtx 5070 16gb", "4070 16gb", "orin 8gb", "rtx 6000 48gb", "h100 94gb", "2080 11gb"])
+def test_a_size_that_one_of_them_has_names_it_and_is_said(text: str) -> None:
+    spec = hardware.parse_spec(text)
+    assert spec.notes[0].startswith(f"{text} is taken for {spec.device.id}")
+
+
+def test_no_part_of_a_name_is_silently_that_of_a_larger_one() -> None:
+    """Every card's number with one word of its edition left out: another device's, refused, or said."""
+    for device in (d for d in hardware.devices() if d.category in ("consumer", "laptop", "workstation")):
+        words = hardware._words(device.id)
+        for word in set(words) & {"ti", "super", "laptop", "d", "xt", "xtx", "ada", "max"}:
+            name = " ".join(each for each in words if each != word)
+            try:
+                spec = hardware.parse_spec(name)
+            except UsageError:
+                continue
+            assert spec.device.id != device.id or spec.notes, name
+
+
 def test_what_others_a_short_name_has() -> None:
     for name in ("h100", "a100", "v100", "3080", "rtx 4060 ti", "m4 max", "gh200"):
         (note,) = hardware.parse_spec(name).notes

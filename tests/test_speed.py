@@ -588,7 +588,6 @@ AWAY = [
     ("rtx-4080", "gpt-oss-120b --n-cpu-moe 100", "204.8GB", 24.96),
     # AlexsJones/llmfit#778: RTX 2080, Core i9-10900X, four channels of DDR4-2933.
     ("rtx-2080", "deepseek-v2-lite:q4_k_m --n-cpu-moe 16", "93.9GB", 49.6),
-    ("rtx-2080", "qwen2.5-14b:q4_k_m -ngl 42", "93.9GB", 20.8),
 ]
 
 
@@ -871,6 +870,13 @@ def test_a_benchmark_of_one_engine_calibrates_that(held: object, engine: str, cl
         ("qwen3-235b-a22b --gpu 16xh100 --tp 8 --dp 2 --ep 16", False),
         ("qwen3-235b-a22b --gpu 16xh100 --tp 8 --pp 2 --ep 8", True),
         ("qwen3-235b-a22b --gpu 2xdgx-spark --tp 2 --ep 2 --quant w4a16", False),
+        # Ranks in the order of replicas, stages and tensor parallelism (vLLM 0.33, parallel_state.py): each machine holds one replica.
+        ("deepseek-v3 --gpu 16xh100 --tp 4 --pp 2 --dp 2", False),
+        ("qwen3-30b-a3b --gpu 16xh100 --tp 2 --pp 2 --dp 4", False),
+        ("qwen3-30b-a3b --gpu 8xh100 --tp 2 --pp 2 --dp 2", True),
+        # Stages outermost (SGLang, data_parallel_controller.py): each machine holds one stage of all replicas.
+        ("qwen3-235b-a22b --gpu 16xh100 --tp 4 --pp 2 --dp 2 --engine sglang", True),
+        ("llama-3.1-8b --gpu 16xh100 --pp 2 --dp 8", True),
         ("deepseek-r1 --gpu 8xh200 --dp 8 --ep 8", True),
         ("deepseek-r1 --gpu 72xgb200 --dp 72 --ep 72", True),
         ("llama-3.1-8b --gpu 16xh100 --dp 16", True),
@@ -883,12 +889,15 @@ def test_sums_over_a_network_are_not_forecast_at_nvlink_s_rate(asked: str, forec
 
 
 def test_a_prompt_of_a_dense_model_is_read_by_one_replica(cli: Run) -> None:
-    """Replicas of a dense model share nothing: eight of them read one prompt no faster than one does."""
-    words = "--isl 1k --osl 1k --concurrency 8 --format json --offline".split()
-    one = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", *words).stdout)["speed"]
-    eight = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "8xh100", "--dp", "8", *words).stdout)["speed"]
-    assert one["prefill_ms_floor"] == eight["prefill_ms_floor"]
-    assert one["prefill_tokens_per_s"] == eight["prefill_tokens_per_s"]
+    """Replicas of a dense model share nothing: eight of them read one prompt no faster than one does, and eight prompts at once."""
+    words = "--isl 1k --osl 1k --format json --offline --concurrency".split()
+    one = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "h100", *words, "1").stdout)
+    for n, times in ((8, 8), (2, 2), (1, 1)):
+        eight = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "8xh100", "--dp", "8", *words, str(n)).stdout)
+        assert one["speed"]["prefill_ms_floor"] == eight["speed"]["prefill_ms_floor"]
+        assert eight["speed"]["prefill_tokens_per_s"] == pytest.approx(times * one["speed"]["prefill_tokens_per_s"], rel=1e-4)
+        dollars = (e["cost"]["usd_per_million_input_tokens"] / e["cost"]["usd_per_hour"] for e in (eight, one))
+        assert next(dollars) * times == pytest.approx(next(dollars), rel=0.01)
 
 
 def test_markdown_has_the_forecast_and_the_price(cli: Run) -> None:

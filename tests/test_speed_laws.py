@@ -49,7 +49,7 @@ def test_a_forecast_keeps_its_bounds_and_what_does_not_run_has_none(data: st.Dat
     isl, osl = draw(st.integers(1, 6000)), draw(st.integers(1, 2000))
     n = draw(st.sampled_from((1, 2, 8, 64, 300, 1024, 5000)))
     wanted = Wanted(isl, osl)
-    ask = Ask(parse_spec(gpu), engine, wanted.context(engine), n, quant=quant)
+    ask = Ask(parse_spec(gpu), engine, wanted.context(), n, quant=quant)
     try:
         found: Plans = plans(held[0], ask, alternatives=0, model=held[1])
     except ArchcalcError:

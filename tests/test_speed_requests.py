@@ -197,3 +197,57 @@ def test_a_first_token_that_is_not_forecast_is_no_time(cli: Run) -> None:
     )
     assert not got["speed"]["target"]["met"]
     assert got["speed"]["target"]["why"] == "the first token is not forecast, so nothing shows that --ttft is kept"
+
+
+LENGTHS = [
+    # What --help says: 1k of what is left open, less in a shorter context.
+    ("--osl 1", 1024, 1),
+    ("--osl 100", 1024, 100),
+    ("--osl 4k", 1024, 4096),
+    ("--isl 256", 256, 1024),
+    ("--isl 8k", 8192, 1024),
+    ("--ctx 4k --osl 100", 1024, 100),
+    ("--ctx 1k --osl 100", 924, 100),
+    ("--ctx 1k --isl 1000", 1000, 24),
+    ("--ctx 4k", 1024, 1024),
+    ("--ctx 1k", 512, 512),
+    ("--tpot 1s", 1024, 1024),
+]
+
+
+@pytest.mark.parametrize(("options", "isl", "osl"), LENGTHS)
+@pytest.mark.parametrize("machine", ["--gpu 4090", "--gpu 4090 --engine llama.cpp --quant q4_k_m"])
+def test_a_length_that_is_left_open_is_the_default(options: str, isl: int, osl: int, machine: str, cli: Run) -> None:
+    words = ("llama-3.2-1b", *machine.split(), *options.split(), "--offline", "--format", "json")
+    made = json.loads(cli("fit", *words).stdout)["speed"]
+    assert (made["isl"], made["osl"]) == (isl, osl)
+    said = {"--isl": isl, "--osl": osl}
+    whole = [word for option, n in said.items() for word in (option, str(n))]
+    if "--ctx" not in options and "--tpot" not in options:
+        # Leaving out what is the default changes nothing.
+        assert json.loads(cli("fit", *words[: 1 + len(machine.split())], *whole, *words[-3:]).stdout)["speed"] == made
+
+
+@pytest.mark.parametrize("options", ["--osl 1", "--osl 100", "--isl 256"])
+def test_every_command_takes_the_same_default(options: str, cli: Run) -> None:
+    words = (*options.split(), "--gpu", "4090", "--offline", "--format", "json")
+    fit = json.loads(cli("fit", "llama-3.2-1b", *words).stdout)["speed"]
+    (row,) = json.loads(cli("sweep", "llama-3.2-1b", *words).stdout)
+    assert (row["prompt_taken"] or fit["isl"], row["output_taken"] or fit["osl"]) == (fit["isl"], fit["osl"])
+    best = json.loads(cli("pick", *words).stdout)["best"]
+    assert (best["isl"], best["osl"]) == (fit["isl"], fit["osl"])
+    others = json.loads(cli("compare", "llama-3.2-1b", "llama-3.1-8b", *words).stdout)
+    assert f"requests of {fit['isl']:,}".replace("1,024", "1k") in " ".join(others["notes"])
+
+
+@pytest.mark.parametrize("isl", [255, 256, 1024, 2048])
+@pytest.mark.parametrize("osl", [1, 2, 1025])
+@pytest.mark.parametrize("n", [1, 4])
+def test_llama_server_takes_the_requests_that_its_command_is_for(isl: int, osl: int, n: int, cli: Run) -> None:
+    """A slot refuses a prompt of `n_ctx` tokens and more, and ends where the prompt and its output come to it (llama.cpp 0c1e57098,
+    tools/server/server-context.cpp `update_slots`, `process_token`); a slot's context is `-c` over `-np` up to a multiple of 256
+    (src/llama-context.cpp)."""
+    words = ("--quant", "q4_k_m", "--isl", str(isl), "--osl", str(osl), "--concurrency", str(n), "--offline", "--format", "json")
+    command = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "4090", "--engine", "llama.cpp", *words).stdout)["command"].split()
+    tokens, slots = (int(command[command.index(flag) + 1]) for flag in ("-c", "-np"))
+    assert slots == n and tokens // slots >= isl + osl

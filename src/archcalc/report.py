@@ -448,13 +448,14 @@ class SpeedTerm(Record):
 
 class FitTarget(Record):
     """Targets, and whether the plan keeps them, else how near any comes: the time to a token times `margin`, the upper end of the time to
-    the first."""
+    the first. `limit` is what stops at so many requests where the target would let more run."""
 
     tpot_ms: float | None
     ttft_ms: float | None
     margin: float
     met: bool
     why: str | None
+    limit: str | None
 
 
 class FitSpeed(Record):
@@ -485,6 +486,7 @@ class FitSpeed(Record):
     prefill_tokens_per_s_low: float | None
     prefill_tokens_per_s_high: float | None
     bound_tokens_per_s: float | None
+    bound_tokens_per_s_whole_context: float | None
     prefill_ms_floor: float | None
     why: str | None
     stands_on: str | None
@@ -506,7 +508,7 @@ class Calibrated(Record):
 
 class CalibrationReport(Record):
     """What a host's measurements say: `factors` multiply the forecast times of a phase, `spreads` bound 80 % around them (`spread` is the
-    widest)."""
+    widest). `gpus` is how many were measured, `terms` are those of the forecast that the measurements had a part of."""
 
     schema_version: int
     source: str
@@ -516,14 +518,17 @@ class CalibrationReport(Record):
     spread: float
     spreads: dict[str, float]
     rows: int
+    gpus: int
+    terms: list[str]
     measurements: list[Calibrated]
+    notes: list[str]
 
 
 class FitCost(Record):
     """List prices: of the machine for an hour, and of a million tokens; `of` says which machine.
 
     Output is paid with whole requests, their prompts included, and has no price where the wait for them is not forecast; prompts with a
-    machine that reads them one after another and does nothing else. The two are not added.
+    machine that reads as many of them as there are requests at once, and does nothing else. The two are not added.
     """
 
     usd_per_hour: float

@@ -7,6 +7,7 @@ Everything is computed with integers, so that no printed digit depends on floati
 
 from __future__ import annotations
 
+import math
 import re
 
 from archcalc.errors import UsageError
@@ -318,23 +319,51 @@ def format_share(part: int, whole: int) -> str:
     return f"{_fixed(per_mille, 10, 1)}%"
 
 
-def format_seconds(seconds: float) -> str:
-    """A duration with the unit that suits it.
+def format_seconds(seconds: float, *, least: bool = False) -> str:
+    """A duration with the unit that suits it; rounded down where it is the `least` that something takes.
 
     >>> [format_seconds(s) for s in (0.000041, 0.00125, 0.34, 2.1, 200, 7260)]
     ['41 us', '1.2 ms', '340 ms', '2.1 s', '3 min 20 s', '2 h 1 min']
+    >>> format_seconds(0.00279), format_seconds(0.00279, least=True)
+    ('2.8 ms', '2.7 ms')
     """
+
+    def whole(x: float) -> int:
+        return math.floor(x + 1e-9) if least else round(x)
+
     if 0 < seconds < 0.0001:
-        return f"{round(seconds * 1_000_000)} us"
-    tenths_of_ms = round(seconds * 10_000)
+        return f"{whole(seconds * 1_000_000)} us"
+    tenths_of_ms = whole(seconds * 10_000)
     if tenths_of_ms < 100:
         return f"{tenths_of_ms / 10:.1f} ms"
-    if (ms := round(seconds * 1000)) < 1000:
+    if (ms := whole(seconds * 1000)) < 1000:
         return f"{ms} ms"
-    if round(seconds * 10) < 600:
-        return f"{round(seconds * 10) / 10:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
+    if whole(seconds * 10) < 600:
+        return f"{whole(seconds * 10) / 10:.1f} s"
+    minutes, rest = divmod(whole(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60:,} h {minutes % 60} min"
+
+
+def at_most(value: float, digits: int) -> float:
+    """An upper bound with so many decimals: never below it.
+
+    >>> at_most(2.4512, 2), at_most(2.5, 2)
+    (2.46, 2.5)
+    """
+    scale = 10.0**digits
+    return math.ceil(value * scale - 1e-9) / scale
+
+
+def format_at_most(value: float) -> str:
+    """An upper bound in three digits, whole from 100 on, rounded up.
+
+    >>> [format_at_most(x) for x in (0.3001, 1.6, 2.4512, 99.91, 1234.2)]
+    ['0.301', '1.6', '2.46', '100', '1,235']
+    """
+    if value <= 0:
+        return "0"
+    up = at_most(value, max(0, 2 - math.floor(math.log10(value))))
+    return f"{up:,.0f}" if up >= 100 else f"{up:.3g}"
 
 
 _BINARY = (("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40))

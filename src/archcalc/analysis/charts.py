@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from archcalc import hardware, units
@@ -190,6 +191,7 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
     from archcalc.errors import ArchcalcError
 
     made: list[Point] = []
+    curves: list[tuple[Callable[[int], tuple[Point | None, str]], list[Point]]] = []
     why = "no plan fits"
     try:
         found = plans(m.architecture, ask, alternatives=0)
@@ -228,7 +230,33 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
             held.append(point)
             last = n
         made += held
+        curves.append((at, held))
+    for user in USERS:
+        # Between two steps lies the most that leaves each user so many; no curve gives more there than at its next step.
+        best = max((p.gpu for p in made if p.user >= user), default=0.0)
+        for curve, held in curves:
+            for low, high in pairwise(held):
+                if low.user >= user > high.user and high.gpu > best:
+                    point = _leaving(user, curve, low, high)
+                    made += [point] if point not in made else []
+                    best = max(best, point.gpu)
     return made, why
+
+
+def _leaving(user: float, at: Callable[[int], tuple[Point | None, str]], low: Point, high: Point) -> Point:
+    """The most requests at once between two points that leave each user so many tokens a second."""
+    found = low
+
+    def leaves(n: int) -> bool:
+        nonlocal found
+        point = at(n)[0]
+        if point is None or point.user < user:
+            return False
+        found = max(found, point, key=lambda p: p.concurrency)
+        return True
+
+    largest(leaves, high.concurrency, low.concurrency)
+    return found
 
 
 def _forecasts(
@@ -384,7 +412,7 @@ def drawn(
         from archcalc.quant import check_name
 
         wanted = Wanted(None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl))
-        context = wanted.context("", tokens) or 2 * USUAL
+        context = wanted.context(tokens) or 2 * USUAL
         quants = list(dict.fromkeys(name.strip() for name in quant.split(","))) if quant else [None]
         for name in filter(None, quants):
             check_name(name)

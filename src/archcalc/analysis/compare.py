@@ -147,7 +147,8 @@ def _taken(ask: Ask, wanted: Wanted, alone: bool, judged: Sequence[report.FitRep
     from archcalc.analysis.speed.plan import USUAL
     from archcalc.engines.engine import server, servers
 
-    isl, osl = (units.format_tokens(n or USUAL) for n in (wanted.isl, wanted.osl))
+    requests = wanted.load(ask.context_tokens or 2 * USUAL, 1)
+    isl, osl = units.format_tokens(requests.isl), units.format_tokens(requests.osl)
     load = f"requests of {isl} prompt and {osl} output tokens (--isl, --osl)"
     if ask.context_tokens is not None and wanted.isl is None and wanted.osl is None:
         load = f"{units.format_tokens(ask.context_tokens)} tokens of context (--ctx)"
@@ -196,7 +197,7 @@ def asked(
     other = engine if engine in STANDS_IN else None
     wanted = Wanted(tokens[0], tokens[1], other, times[0], times[1], requests=concurrency)
     dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
-    return Ask(spec, held, wanted.context(held, tokens[2]), concurrency or 1, quant=quant, kv_dtype=dtype), wanted
+    return Ask(spec, held, wanted.context(tokens[2]), concurrency or 1, quant=quant, kv_dtype=dtype), wanted
 
 
 def _judged(m: Loaded, ask: Ask, wanted: Wanted, alone: bool) -> report.FitReport | ArchcalcError:
@@ -239,7 +240,7 @@ def _on(key: str, fit: report.FitReport | ArchcalcError, engine: str) -> _Cell:
     value, low, high = (getattr(held, name + end, None) for end in ("", "_low", "_high"))
     if value is None or low is None or high is None:
         if key == "tokens_per_s" and s.bound_tokens_per_s is not None:
-            return _Cell(f"at most {s.bound_tokens_per_s:,.0f} (a bound)")
+            return _Cell(f"at most {units.format_at_most(s.bound_tokens_per_s)} (a bound)")
         return _Cell("not forecast")
     said = [
         units.format_seconds(x / 1000) if key.endswith("_ms") else f"{x:,.3g}" if x < 1000 else f"{x:,.0f}"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from archcalc import units
 from archcalc.errors import ArchcalcError, UsageError
 from archcalc.loader import Loaded
 
@@ -129,7 +130,7 @@ def _figures(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     overrides = json.dumps(row.get("set") or {}, sort_keys=True)
     a = _loaded(row["source"], overrides).architecture
     yield dict(zip(_MODEL, _model(row["source"], overrides), strict=True))
-    context = _context(row, "") or a.facts.context_tokens
+    context = _context(row) or a.facts.context_tokens
     if context:
         dtype = row.get("kv_dtype") or "bf16"
         width = memory.DTYPE_BYTES.get(dtype)
@@ -216,7 +217,7 @@ def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
         raise model
     asked: dict[str, Any] = {name: row.get(name) for name in ("tp", "pp", "ep", "dp", "quant", "kv_dtype")}
     wanted = Wanted(row.get("isl"), row.get("osl"))
-    ask = Ask(spec, engine, _context(row, engine), row.get("concurrency") or 1, **asked)
+    ask = Ask(spec, engine, _context(row), row.get("concurrency") or 1, **asked)
     found = held(_loaded(row["source"], overrides).architecture, ask, model).found
     found, _ = fastest(found, found.asked(ask), wanted)
     best = found.best
@@ -228,11 +229,11 @@ def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
     return dict(zip(_FIT, made, strict=True))
 
 
-def _context(row: Mapping[str, Any], engine: str) -> int | None:
+def _context(row: Mapping[str, Any]) -> int | None:
     """As asked, or what requests of the lengths asked for need; None where neither is given."""
     from archcalc.analysis.speed.plan import Wanted
 
-    return Wanted(row.get("isl"), row.get("osl")).context(engine, row.get("context_tokens"))
+    return Wanted(row.get("isl"), row.get("osl")).context(row.get("context_tokens"))
 
 
 def _speed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Any, ...]:
@@ -247,7 +248,7 @@ def _speed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Any, ...]:
     return (
         *times,
         *rates,
-        None if bound is None else round(bound, 1),
+        None if bound is None else units.at_most(bound, 3),
         made.load.isl,
         made.load.osl,
         ask.engine,

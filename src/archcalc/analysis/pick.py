@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from archcalc import report, units, zoo
-from archcalc.analysis.choose import Step
+from archcalc.analysis.choose import Step, listed_steps
 from archcalc.analysis.fit import Ask
 from archcalc.analysis.params import components
 from archcalc.analysis.speed.plan import Wanted, keeps
-from archcalc.analysis.verdict import fit_report
+from archcalc.analysis.verdict import allowed, fit_report
 from archcalc.engines.engine import server
 from archcalc.engines.plan import longest_of
 from archcalc.errors import ArchcalcError
@@ -54,6 +54,13 @@ def pick(
     said: dict[str, list[str]] = {}
     longest_of_all = 0
     left_out: dict[str, int] = {}
+
+    def fine(fit: report.FitReport) -> bool:
+        if max_tpot is not None:
+            floor = _floor(fit)
+            return floor is not None and floor <= max_tpot and not _misses(fit.speed, wanted)
+        return is_fine(fit, wanted)
+
     for entry in zoo.entries():
         why = ""
         if license_word and license_word.lower() not in (entry.license or "").lower():
@@ -71,14 +78,13 @@ def pick(
             why = TOO_LARGE
         if not why:
             try:
-                fit = listed(loaded, ask, max_quant=max_quant, wanted=plain, steps=steps)
+                fit = listed(loaded, ask, max_quant=max_quant, wanted=plain, steps=steps, fine=fine)
             except ArchcalcError:
                 why = UNPLACED
         if not why and not fit.fits:
             why = TOO_LARGE
         if not why:
-            rate = fit.decode_tokens_per_s_ceiling
-            tpot = fit.concurrency / rate if rate else None
+            tpot = _floor(fit)
             if max_tpot is not None and (tpot is None or tpot > max_tpot):
                 why = TOO_SLOW
             elif _misses(fit.speed, wanted):
@@ -121,6 +127,12 @@ def pick(
     )
 
 
+def _floor(fit: report.FitReport) -> float | None:
+    """The least seconds of a token with the whole context before it, by the bandwidth; None where that is not known."""
+    rate = fit.speed.bound_tokens_per_s_whole_context
+    return fit.concurrency / rate if rate else None
+
+
 def _far_too_large(a: Architecture, ask: Ask, max_quant: str | None) -> bool:
     """Whether the layers alone, in the fewest bits that any format of a list has, are more than all GPUs have."""
     bits = _FEWEST if a.quantization is None and max_quant is None else _FEWEST_PUBLISHED
@@ -148,7 +160,7 @@ def _rate(p: report.Picked) -> str:
     return (
         f"{p.tokens_per_s:,.1f} tokens/s"
         if p.tokens_per_s is not None
-        else f"at least {units.format_seconds(p.tpot_seconds_floor or 0)} a token"
+        else f"at least {units.format_seconds(p.tpot_seconds_floor or 0, least=True)} a token"
     )
 
 
@@ -158,25 +170,54 @@ def _slow(p: report.Picked, concurrency: int) -> bool:
 
 
 def listed(
-    loaded: Loaded, ask: Ask, *, max_quant: str | None, wanted: Wanted, steps: Sequence[Step], unsaid: Sequence[str] = ()
-) -> report.FitReport:
-    """A model of a list as `fit_report` says; where that is slow, in the first smaller storage of `steps` in which it is not."""
+    loaded: Loaded, ask: Ask, *, max_quant: str | None, wanted: Wanted, steps: Sequence[Step], fine: Callable[[report.FitReport], bool],
+    unsaid: Sequence[str] = (),
+) -> report.FitReport:  # fmt: skip
+    """A model of a list as `fit_report` says; where that is not `fine`, in the first smaller storage that may be tried in which it is."""
 
     def made(asked: Ask) -> report.FitReport:
         return fit_report(loaded, asked, brief=True, max_quant=max_quant, wanted=wanted, steps=steps, unsaid=unsaid)
 
-    def slow(of: report.FitReport) -> bool:
-        return not of.fits or is_slow(of.speed.decode_tokens_per_s, of.decode_tokens_per_s_ceiling, of.concurrency)
-
     first = made(ask)
-    if not first.fits or ask.quant is not None or not slow(first):
+    if not first.fits or ask.quant is not None or fine(first):
         return first
-    smaller = [step.quant for step in steps if step.engine == ask.engine]
-    if first.plan.quant in smaller:
-        smaller = smaller[smaller.index(first.plan.quant) + 1 :]
+    tried = allowed(ask.engine, max_quant) if max_quant else [step.quant for step in steps if step.engine == ask.engine]
+    return next((each for each in map(made, smaller(loaded, ask, first, tried)) if each.fits and fine(each)), first)
+
+
+def smaller(loaded: Loaded, ask: Ask, first: report.FitReport, tried: Sequence[str | None]) -> Iterator[Ask]:
+    """The question in each of the storages that are tried, gentlest first, which a model has and which come behind that of `first`."""
+    left = list(tried)
+    if first.plan.quant in left:
+        left = left[left.index(first.plan.quant) + 1 :]
     has = server(ask.engine).storages(loaded.architecture)
-    again = (made(ask._replace(quant=quant)) for quant in smaller if quant in has)
-    return next((each for each in again if not slow(each)), first)
+    yield from (ask._replace(quant=quant) for quant in left if quant in has)
+
+
+def keeping(
+    loaded: Loaded, ask: Ask, first: report.FitReport, max_quant: str | None, make: Callable[[Ask], report.FitReport]
+) -> report.FitReport:
+    """The report of a model that is asked for by name where it misses a target: with `max_quant` that of the first smaller storage, down to
+    it, that keeps the target; without, the same, which says in which storage of a list of models it would be kept."""
+    target = first.speed.target
+    if not first.fits or target is None or target.met or ask.quant is not None or max_quant == "none":
+        return first
+    tried = allowed(ask.engine, max_quant) if max_quant else [step.quant for step in listed_steps(ask.gpus.device, ask.engine)]
+    for asked in smaller(loaded, ask, first, tried):
+        made = make(asked)
+        if made.fits and made.speed.target is not None and made.speed.target.met:
+            if max_quant:
+                return made
+            target.why = f"{target.why}; --quant {asked.quant} keeps it, with {made.speed.concurrency:,} at once"
+            break
+    return first
+
+
+def is_fine(of: report.FitReport, wanted: Wanted) -> bool:
+    """Whether it keeps the targets that are asked for; where none is of the time per token, whether it is fast enough to be used."""
+    kept = of.speed.target.met if of.speed.target is not None else not _misses(of.speed, wanted)
+    slow = is_slow(of.speed.decode_tokens_per_s, of.decode_tokens_per_s_ceiling, of.concurrency)
+    return kept and (wanted.tpot is not None or not slow)
 
 
 def _misses(s: report.FitSpeed, wanted: Wanted) -> bool:
@@ -231,7 +272,7 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         max_context_tokens=fit.max_context_tokens,
         max_concurrency=fit.max_concurrency,
         kv_bytes_per_token=sum(k.bytes_per_token for k in memory.textbook(a, fit.context_tokens, 1, 2)),
-        tpot_seconds_floor=None if tpot is None else round(tpot, 5),
+        tpot_seconds_floor=None if tpot is None else int(tpot * 1e5) / 1e5,
         isl=fit.speed.isl,
         osl=fit.speed.osl,
         tpot_ms=fit.speed.tpot_ms,

@@ -46,6 +46,8 @@ def fit_report(
     the options that were left out, for the line that says what was taken for granted.
     """
     wanted = wanted or speed.Wanted()
+    if wanted.calibration is not None:
+        wanted = wanted._replace(calibration=wanted.calibration.of(loaded.source.name, ask.gpus.count))
     shares = ask.ram_bytes is not None and ask.gpus.device.shared_memory
     if shares:
         ask = ask._replace(ram_bytes=None)
@@ -70,7 +72,7 @@ def fit_report(
     found, faster = fastest(found, ask, wanted)
     ask = ask._replace(sequences=found.sequences)
     best = found.best
-    long = wanted.longest(ask.engine)
+    long = wanted.longest
     if given and long > best.context_tokens:
         raise UsageError(
             f"a prompt and its output of {long:,} tokens are beyond the command's context of {best.context_tokens:,}",
@@ -82,8 +84,8 @@ def fit_report(
     longest = max_context(found.model, best, ask)
     raised = could_have_more(best, ask)
     rates = speed.of_fit(found, best, ask, wanted, not brief, raised)
-    whole = speed.at_context(found, best, ask, wanted) if best.fits else None
-    ceiling, floor = (whole.bound_tokens_per_s, whole.floor_s) if whole else (None, None)
+    whole = speed.at_context(found, best, ask, wanted).bound_tokens_per_s if best.fits else None
+    ceiling, floor = (rates.bound_tokens_per_s, rates.floor_s) if best.fits else (None, None)
     offers = hardware.rent(ask.gpus)
     placement, b = best.placement, best.budget
     started = Command("")
@@ -122,15 +124,15 @@ def fit_report(
         max_context_tokens=longest,
         max_concurrency=round(best.max_concurrency, 3),
         kv_tokens=best.kv_tokens,
-        decode_tokens_per_s_ceiling=None if ceiling is None else round(ceiling, 1),
-        prefill_seconds_floor=None if floor is None else round(floor, 3),
+        decode_tokens_per_s_ceiling=None if ceiling is None else units.at_most(ceiling, 3),
+        prefill_seconds_floor=None if floor is None else int(1e6 * floor) / 1e6,
         usd_per_hour=offers[0][0] if offers else None,
         instance=offers[0][2].id if offers else None,
         command=started.command if (best.fits or given) and wanted.engine is None else "",
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask, wanted) for f in found.others],
         would_fit=[] if brief else _wanting(loaded, ask, found, own),
-        speed=speed.record(rates, wanted, target),
+        speed=speed.record(rates, wanted, target, whole),
         cost=speed.cost(rates, ask),
         notes=[
             *speed.notes(wanted, ask),
@@ -398,7 +400,7 @@ def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
 
 def _alternative(fit: Fit, found: Plans, ask: Ask, wanted: speed.Wanted) -> report.FitAlternative:
     p = fit.placement
-    told = fit.fits and not over_network(p, found.model.architecture.facts.moe is not None, ask.gpus.device)
+    told = fit.fits and not over_network(p, found.model.architecture.facts.moe is not None, ask.gpus.device, ask.engine)
     rate = speed.of_fit(found, fit, ask, wanted).tokens_per_s if told else None
     return report.FitAlternative(
         plan=report.FitPlan(p.tp, p.pp, p.ep, p.dp, found.model.quant, fit.kv_dtype),
@@ -532,7 +534,7 @@ def _vram(taken: float) -> str:
 def _of_requests(found: Plans, ask: Ask, wanted: speed.Wanted) -> Fit | None:
     """A command's plan for requests of the lengths asked about, where the engine starts and its cache has no room for as many of the
     command's whole context: that is a limit of a sequence, and takes nothing beforehand of an engine that gives out blocks."""
-    best, length = found.best, wanted.context(ask.engine)
+    best, length = found.best, wanted.context()
     if best.fits or not best.start.starts or length is None or length >= best.context_tokens or not server(ask.engine).torch:
         return None
     shorter = judge(found.model, best.placement, ask, length, best.concurrency)

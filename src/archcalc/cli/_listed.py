@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from archcalc.hardware import GpuSpec
 
 
-def _order(sort: Order, r: dict[str, Any]) -> tuple[float, ...]:
-    """Smaller is better; by default what is too slow to be used comes last. The newer generation and the
-    larger model break ties."""
+def _order(sort: Order, r: dict[str, Any], timed: bool) -> tuple[float, ...]:
+    """Smaller is better; by default what is too slow to be used comes last, unless a time per token was asked for. The newer generation
+    and the larger model break ties."""
     from archcalc.analysis.pick import is_slow
 
     first = {
-        Order.best: float(is_slow(r["tokens_per_s"], r["decode_tokens_per_s_ceiling"], r["concurrency"])),
+        Order.best: float(not timed and is_slow(r["tokens_per_s"], r["decode_tokens_per_s_ceiling"], r["concurrency"])),
         Order.size: -float(r["params_total"]),
         Order.context: -float(r["max_context_tokens"]),
         Order.speed: -float(r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 0),
@@ -40,7 +40,7 @@ def write(
     from archcalc import zoo
     from archcalc.analysis.choose import listed_steps
     from archcalc.analysis.params import components
-    from archcalc.analysis.pick import listed
+    from archcalc.analysis.pick import is_fine, listed
     from archcalc.engines.plan import longest_of
     from archcalc.loader import load
     from archcalc.render.fit import list_row, write_list
@@ -66,7 +66,9 @@ def write(
             if total < min_params or (ask.context_tokens and longest and ask.context_tokens > longest):  # noqa: B023
                 return None
             limit = None if max_quant == "none" else max_quant
-            made = listed(loaded, ask, max_quant=limit, wanted=wanted, steps=steps, unsaid=unsaid)  # noqa: B023
+            made = listed(
+                loaded, ask, max_quant=limit, wanted=wanted, steps=steps, fine=lambda r: is_fine(r, wanted), unsaid=unsaid  # noqa: B023
+            )  # fmt: skip
             return list_row(made, total, by_name[name])
 
         errors: list[tuple[str, ArchcalcError]] = []
@@ -76,7 +78,7 @@ def write(
                 errors.append((name, result))
             elif result is not None:
                 rows.append(result)
-        rows.sort(key=lambda r: (not r["fits"], r["target_met"] is False, *_order(sort, r)))
+        rows.sort(key=lambda r: (not r["fits"], r["target_met"] is False, *_order(sort, r, wanted.tpot is not None)))
         found += rows
         if form is Forms.jsonl:
             for r in rows:
@@ -86,7 +88,9 @@ def write(
         elif form is not Forms.json:
             if at and form in (Forms.table, Forms.markdown):
                 print()
-            write_list(rows, form.value, sys.stdout, spec, ask, SHOWN if not all_ else None, sort.value, unsaid)
+            write_list(
+                rows, form.value, sys.stdout, spec, ask, SHOWN if not all_ else None, sort.value, unsaid, wanted.tpot is not None
+            )
             sys.stdout.flush()
         if len(errors) == 1:
             complain(f"{errors[0][0]}: {errors[0][1].message}")

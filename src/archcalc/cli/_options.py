@@ -95,4 +95,6 @@ SPLIT = "Parallelism"
 Tp = Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.", rich_help_panel=SPLIT)]
 Pp = Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.", rich_help_panel=SPLIT)]
 Ep = Annotated[int | None, typer.Option("--ep", min=1, max=4096, help="Ranks that experts are spread over.", rich_help_panel=SPLIT)]
-Osl = Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request; 1k by default.")]
+Osl = Annotated[
+    str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request; 1k by default, less in a shorter --ctx.")
+]

@@ -67,7 +67,8 @@ def command(
     from archcalc.report import to_plain
 
     spec = machine(gpu if gpu or vram else "here", vram)
-    measured = read_bench(bench)
+    notes: list[str] = []
+    measured = read_bench(bench, notes)
     engine = engine_of(measured, engine)
     known = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
     ask = Ask(
@@ -75,7 +76,7 @@ def command(
         kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
     )  # fmt: skip
     loaded = load(source, offline=offline, refresh=refresh, overrides=set_ or ())
-    made = calibrate(loaded, ask, Wanted(engine=engine if engine in STANDS_IN else None), measured)
+    made = calibrate(loaded, ask, Wanted(engine=engine if engine in STANDS_IN else None), measured, notes)
     if form in (Format.json, Format.jsonl):
         print(json.dumps(to_plain(made), indent=2 if form is Format.json else None, ensure_ascii=False))
         return
@@ -88,3 +89,5 @@ def command(
         for phase, factor in made.factors.items():
             spread = made.spreads[phase]
             print(f"{phase}: this host takes {factor:.3g} times the forecast; 80 % within x {1 / spread:.2f} to x {spread:.2f}")
+        for note in made.notes:
+            print(note)

@@ -53,8 +53,12 @@ def command(
         str | None, typer.Option("--quant", metavar="NAME", help="Weights stored so, on the machine.", autocompletion=formats)
     ] = None,
     concurrency: Annotated[int | None, typer.Option("--concurrency", min=1, max=1_000_000, help="Requests at once.")] = None,
-    isl: Annotated[str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request; 1k by default.")] = None,
-    osl: Annotated[str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request; 1k by default.")] = None,
+    isl: Annotated[
+        str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request; 1k by default, less in a shorter --ctx.")
+    ] = None,
+    osl: Annotated[
+        str | None, typer.Option("--osl", metavar="TOKENS", help="Output of a request; 1k by default, less in a shorter --ctx.")
+    ] = None,
     tpot: Annotated[
         str | None, typer.Option("--tpot", metavar="TIME", help="Most requests at once that keep this time per token: 30ms.")
     ] = None,

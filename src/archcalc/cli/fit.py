@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from archcalc.commands.words import Command
     from archcalc.engines.plan import Ask
     from archcalc.hardware import GpuSpec
+    from archcalc.loader import Loaded
 
 MODELS = "With no SOURCE"
 LISTS = "In lists"
@@ -70,7 +71,8 @@ class Load(NamedTuple):
         int | None, typer.Option("--concurrency", min=1, max=1_000_000, help="Sequences of that context at once; 1 by default.")
     ] = None
     isl: Annotated[
-        str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for its speed; 1k by default.")
+        str | None,
+        typer.Option("--isl", metavar="TOKENS", help="Prompt of a request, for its speed; 1k by default, less in a shorter --ctx."),
     ] = None
     osl: Osl = None
     tpot: Annotated[
@@ -352,7 +354,7 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
     if host.ram_bandwidth is not None:
         wanted = wanted._replace(ram_bytes_per_s=units.parse_bytes(host.ram_bandwidth))
     held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
-    context = wanted.context(held, units.parse_tokens(load.ctx) if load.ctx is not None else None)
+    context = wanted.context(units.parse_tokens(load.ctx) if load.ctx is not None else None)
     ask = Ask(
         gpus=spec,
         engine=held,
@@ -398,24 +400,29 @@ def _of_sources(
         ask, wanted = asks[text.machine]
         loaded = load_or_repacked(text.source, offline=offline, refresh=reading.refresh, overrides=set_)
         steps = () if max_quant or wanted.engine else steps_of(text.machine.device, ask.engine, alone=alone)
+
+        def made(ask: Ask) -> FitReport:
+            limit = None if max_quant == "none" else max_quant
+            return fit_report(loaded, ask, brief=brief, max_quant=limit, wanted=wanted, steps=steps, unsaid=unsaid)
+
         try:
-            return fit_report(
-                loaded,
-                ask,
-                brief=brief,
-                max_quant=None if max_quant == "none" else max_quant,
-                wanted=wanted,
-                steps=steps,
-                unsaid=unsaid,
-            )
+            first = made(ask)
+            return _keeping(loaded, ask, first, max_quant, made) if wanted.aims and wanted.engine is None else first
         except ArchcalcError as error:
             if isinstance(error, ContextError):
-                error.hint = _longer(str(text), error, offline, set_, wanted.lengths_said(ask.context_tokens, ask.engine))
+                error.hint = _longer(str(text), error, offline, set_, wanted.lengths_said(ask.context_tokens))
             if not error.message.startswith(text):
                 error.message = f"{text}: {error.message}"
             raise
 
     return report
+
+
+def _keeping(loaded: Loaded, ask: Ask, first: FitReport, max_quant: str | None, made: Callable[[Ask], FitReport]) -> FitReport:
+    """`pick.keeping`, which is only loaded for a target."""
+    from archcalc.analysis.pick import keeping
+
+    return keeping(loaded, ask, first, max_quant, made)
 
 
 def _longer(source: str, error: ContextError, offline: bool, set_: Sequence[str], lengths: bool) -> str:

@@ -39,7 +39,9 @@ def command(
     max_tpot: Annotated[
         str | None, typer.Option("--max-tpot", metavar="TIME", help="Time per token of each sequence: 30ms.")
     ] = None,
-    isl: Annotated[str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request; 1k by default.")] = None,
+    isl: Annotated[
+        str | None, typer.Option("--isl", metavar="TOKENS", help="Prompt of a request; 1k by default, less in a shorter --ctx.")
+    ] = None,
     osl: Osl = None,
     tpot: Annotated[
         str | None, typer.Option("--tpot", metavar="TIME", help="The same, kept by the forecast with its margin: 30ms.")
@@ -85,7 +87,7 @@ def command(
     )  # fmt: skip
     made = pick(
         Ask(
-            spec, chosen, wanted.context(chosen, units.parse_tokens(ctx) if ctx is not None else None), concurrency,
+            spec, chosen, wanted.context(units.parse_tokens(ctx) if ctx is not None else None), concurrency,
             kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
         ),
         task=task.value if task else None,

@@ -212,7 +212,7 @@ class Server(Engine):
     nor expert is split over all ranks, not over those of a replica.
     `torch`: PyTorch's allocator rounds what tensors take. `keeps_rotary`: a table of cosines and sines is on every GPU. `towers`
     for images and audio are loaded with the rest. `longer`: a context beyond the model's own is no
-    error. `keeps_last`: the last token of an output has a place in the cache. `one_file`: a model is one GGUF file.
+    error. `one_file`: a model is one GGUF file.
     `one_share`: the share of a GPU's memory that it takes is that of its settings, whatever the placement.
     `whole_blocks`: tensor parallelism leaves the blocks of a quantization whole. `even_vocabulary`: it divides the padded vocabulary.
 
@@ -246,7 +246,6 @@ class Server(Engine):
     towers: ClassVar[bool] = True
     one_file: ClassVar[bool] = False
     longer: ClassVar[bool] = False
-    keeps_last: ClassVar[bool] = True
 
     @property
     def layered(self) -> bool:

@@ -347,6 +347,10 @@ _NOISE = frozenset(
     graphics macbook mac macmini macstudio imac studio mini air arc silicon
     """.split()
 )
+# Words that makers tell devices of one number apart by: a name without one of them is another device's, listed here or not.
+_EDITIONS = frozenset(
+    "ti super d laptop mobile max maxq ultra plus pro xt xtx gre ada blackwell nano nx agx sff oem nvl server workstation ws".split()
+)
 _MEMORY = r"([0-9]+)g(?:i?b)?"
 _SEVERAL = r"[+;&|]|,(?![0-9]{3})|\band\b|\bplus\b|[\s/](?=[0-9]+\s*[x×*](?!tx?\b)\s*[a-z])"
 
@@ -529,7 +533,24 @@ def _resolve(name: str) -> tuple[Device, tuple[str, ...]]:
     found = _device(places[0])
     if found.ram_options and sizes:
         return _with_ram(found, sizes[0]), ()
-    return found, _assumed(name, words, found)
+    unsaid = _unsaid(words, found)
+    if unsaid and not sizes:
+        raise UsageError(
+            f"{_short(name)} is not in the catalog; {found.id} is, and the word{'s' if len(unsaid) > 1 else ''}"
+            f" {' and '.join(unsaid)} in its name make{'' if len(unsaid) > 1 else 's'} it another device",
+            f"--gpu {found.id} if that is meant; {_UNLISTED}",
+        )
+    return found, _assumed(name, words, found, bool(unsaid))
+
+
+def _unsaid(words: list[str], found: Device) -> list[str]:
+    """The words of a device's name that make it another one than a name without them is of; none where one of its names has all of its
+    own said."""
+    said = {*words, "rtx", "gtx", "rx"}
+    if any(said.issuperset(_words(name)) for name in found.aliases):
+        return []
+    lacking = [[word for word in _words(name) if word in _EDITIONS and word not in said] for name in (found.id, found.name)]
+    return min(lacking, key=len)
 
 
 def _with_ram(of: Device, gb: int) -> Device:
@@ -553,8 +574,8 @@ def _with_ram(of: Device, gb: int) -> Device:
     )
 
 
-def _assumed(name: str, words: list[str], found: Device) -> tuple[str, ...]:
-    """What a short name was taken for, if it could mean another device or size."""
+def _assumed(name: str, words: list[str], found: Device, part: bool = False) -> tuple[str, ...]:
+    """What a short name was taken for, if it could mean another device or size, or is a `part` of that device's."""
     if found.ram_options:
         sold = ", ".join(f"{o.gb}" for o in found.ram_options)
         return (
@@ -562,7 +583,7 @@ def _assumed(name: str, words: list[str], found: Device) -> tuple[str, ...]:
         )
     others = _raw()["also_sold_as"].get("".join(words), ())
     if not others:
-        return ()
+        return (f"{name} is taken for {found.id} ({format_bytes(found.driver_bytes)})",) if part else ()
     listed = ", ".join(f"{d.id} ({format_bytes(d.driver_bytes)})" for d in devices() if d.id in others)
     return (f"{name} is taken for {found.id} ({format_bytes(found.driver_bytes)}); there is also {listed}",)
 

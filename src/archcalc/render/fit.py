@@ -243,14 +243,15 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         yield "requests", f"{_short(s.requests_per_s)} a second ({_short(low)} to {_short(high)}), each begun when another ends{of}"
     if s.prefill_tokens_per_s is not None:
         low, high = s.prefill_tokens_per_s_low, s.prefill_tokens_per_s_high
-        yield "prompt", f"{s.prefill_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
+        alone = "" if s.concurrency == 1 else " in all, where it reads nothing but prompts"
+        yield "prompt", f"{s.prefill_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f}){alone}"
     if s.ttft_ms is not None:
         yield "first token", f"{_ms(s.ttft_ms)} ({_ms(s.ttft_ms_low)} to {_ms(s.ttft_ms_high)}), by how requests arrive"
     if s.bound_tokens_per_s is not None:
-        floor = "" if s.prefill_ms_floor is None else f"; a prompt takes at least {_ms(s.prefill_ms_floor)} (matrix units)"
-        yield "bound", f"at most {s.bound_tokens_per_s:,.0f} tokens/s (bandwidth){floor}"
+        floor = "" if s.prefill_ms_floor is None else f"; a prompt takes at least {_least(s.prefill_ms_floor)} (matrix units)"
+        yield "bound", f"at most {units.format_at_most(s.bound_tokens_per_s)} tokens/s (bandwidth){floor}"
     elif s.prefill_ms_floor is not None:
-        yield "bound", f"an input of {units.format_tokens(s.isl)} takes at least {_ms(s.prefill_ms_floor)} (matrix units)"
+        yield "bound", f"an input of {units.format_tokens(s.isl)} takes at least {_least(s.prefill_ms_floor)} (matrix units)"
     if s.why:
         yield "not forecast", s.why
     if s.stands_on:
@@ -260,7 +261,9 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         ways += ["by the end of the first token's 80 %"] if s.target.ttft_ms is not None else []
         yield (
             "target",
-            s.target.why or f"kept {' and '.join(ways)}: {s.concurrency:,} request{'' if s.concurrency == 1 else 's'} at once",
+            s.target.why
+            or f"kept {' and '.join(ways)}: {s.concurrency:,} request{'' if s.concurrency == 1 else 's'} at once"
+            + (f"; {s.target.limit}" if s.target.limit else ""),
         )
     if r.usd_per_hour is not None:
         price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"
@@ -284,6 +287,10 @@ def _short(value: float) -> str:
 
 def _ms(value: float | None) -> str:
     return "" if value is None else units.format_seconds(value / 1000)
+
+
+def _least(ms: float) -> str:
+    return units.format_seconds(ms / 1000, least=True)
 
 
 def write_markdown_page(r: FitReport, out: TextIO) -> None:
@@ -468,7 +475,7 @@ LIST = (
 def _shown(r: dict[str, Any]) -> dict[str, Any]:
     """With the forecast as a cell; a bound says that it is one. A line that does not fit names no plan."""
     rate = r["tokens_per_s"] if r["fits"] else None
-    bound = f"<= {r['bound']:,.0f}" if rate is None and r.get("bound") is not None else ""
+    bound = f"<= {units.format_at_most(r['bound'])}" if rate is None and r.get("bound") is not None else ""
     requests = r["concurrency"] if r["fits"] and r.get("target_met") is not None else None
     plans = {} if r["fits"] is not False else dict.fromkeys(("plan", "ways"), "")
     cell = bound if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:,.1f}"
@@ -594,8 +601,9 @@ def write_list(
     most: int | None,
     order: str,
     unsaid: Sequence[str],
+    timed: bool = False,
 ) -> None:
-    """Models on one machine; `most` lines, of those that fit, unless that is None."""
+    """Models on one machine; `most` lines, of those that fit, unless that is None. `timed` is whether a time per token was asked for."""
     from archcalc.render.rows import write_csv
 
     fitting = [r for r in rows if r["fits"] and r["target_met"] is not False]
@@ -619,8 +627,9 @@ def write_list(
         notes.append(f"{' and '.join(more)}: --all lists them" if more else "")
     from archcalc.analysis.pick import SLOW_LAST
 
+    first = "those that keep the target come first" if timed else SLOW_LAST
     said = (
-        f"{SLOW_LAST}, then those released within a year of the newest (or when is not known), the largest of them first; quality is not "
+        f"{first}, then those released within a year of the newest (or when is not known), the largest of them first; quality is not "
         "ranked, as no scores are bundled"
     )
     notes.append(f"on {spec.named} under {ask.engine}; order: {said if order == 'best' else order}")

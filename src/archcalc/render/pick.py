@@ -62,7 +62,9 @@ def write_page(r: Pick, out: TextIO) -> None:
         table.add_row("holds", holds(best.max_context_tokens, best.max_concurrency, best.context_tokens, r.concurrency))
         if best.tpot_seconds_floor is not None:
             full = f"with {units.format_tokens(best.context_tokens)} tokens before it"
-            table.add_row("a token", f"takes at least {units.format_seconds(best.tpot_seconds_floor)} {full} (bandwidth)")
+            table.add_row(
+                "a token", f"takes at least {units.format_seconds(best.tpot_seconds_floor, least=True)} {full} (bandwidth)"
+            )
         if best.tpot_ms is not None and best.tpot_ms_low is not None and best.tpot_ms_high is not None:
             low, high = (units.format_seconds(ms / 1000) for ms in (best.tpot_ms_low, best.tpot_ms_high))
             load = f"{units.format_tokens(best.isl)} prompt and {units.format_tokens(best.osl)} output tokens"

@@ -88,7 +88,9 @@ def _line(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     if row.get("plan"):
         taken["plan"] = " ".join(f"{x[:2].upper()} {x[2:]}" for x in row["plan"].split() if x[2:] != "1") or "1 GPU"
     rate, bound = row.get("tokens_per_s"), row.get("bound_tokens_per_s")
-    shown = f"{rate:,.0f}" if rate is not None else f"<= {bound:,.0f}" if bound is not None and row.get("fits") else ""
+    shown = (
+        f"{rate:,.0f}" if rate is not None else f"<= {units.format_at_most(bound)}" if bound is not None and row.get("fits") else ""
+    )
     return {column.key: {**row, **taken, "rate": shown}.get(column.key) for column in columns}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
@@ -34,12 +35,15 @@ def engine_of(measured: list[Measurement], asked: str | None) -> str | None:
     return found or asked
 
 
-def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measurement]) -> report.CalibrationReport:
+def calibrate(
+    loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measurement], notes: Sequence[str] = ()
+) -> report.CalibrationReport:
     """How measurements stand to forecasts, and the factors of each phase. Raises `UsageError` where nothing is forecast to compare with."""
     from archcalc.analysis.verdict import could_have_more
 
     rows: list[report.Calibrated] = []
     why = ""
+    terms: dict[str, None] = {}
     ask = _as_said(ask, measured)
     for m in measured:
         _is_of(m, loaded, ask)
@@ -54,7 +58,7 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
             ) from None
         _is_stored(m.of, found.model, asked)
         # What ran has the memory that it takes.
-        made = of_fit(found, found.best, asked, one, raised=could_have_more(found.best, asked))
+        made = of_fit(found, found.best, asked, one, parts=True, raised=could_have_more(found.best, asked))
         _possible(m, made, loaded, asked)
         prompt = made.prompt_tokens_per_s
         times = {
@@ -64,6 +68,7 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
         }
         time = times[m.phase]
         why = made.why or why
+        terms |= dict.fromkeys(part.name for part in made.parts if part.phase == m.phase)
         ratio = None if time is None else round(m.seconds / time, 4)
         if ratio is not None and ratio > SLOWEST:
             raise UsageError(
@@ -100,7 +105,10 @@ def calibrate(loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measureme
         max(spreads.values()),
         spreads,
         len(rows),
+        ask.gpus.count,
+        list(terms),
         rows,
+        list(notes),
     )
 
 
@@ -287,7 +295,12 @@ def read_calibration(path: str, other: str = "") -> Calibration | None:
     for key in ("gpu", "engine", "source"):
         if not isinstance(held.get(key), str):
             raise UsageError(f"{path}: {key}: {str(held.get(key))[:40]}: a name was expected", hint)
-    return Calibration(factors, spreads, rows, held["gpu"], held["engine"], held["source"])
+    gpus, terms = held.get("gpus", 0), held.get("terms", [])
+    if not isinstance(gpus, int) or isinstance(gpus, bool):
+        raise UsageError(f"{path}: gpus: {str(gpus)[:40]}: a number of GPUs was expected", hint)
+    if not isinstance(terms, list) or not all(isinstance(term, str) for term in terms):
+        raise UsageError(f"{path}: terms: {str(terms)[:40]}: a list of names was expected", hint)
+    return Calibration(factors, spreads, rows, held["gpu"], held["engine"], held["source"], gpus, frozenset(terms))
 
 
 def _within(value: Any, least: float) -> bool:

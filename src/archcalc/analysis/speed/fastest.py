@@ -27,14 +27,14 @@ def fastest(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Faster | Non
     if wanted.aims or ask.own is not None or ask.concurrency == 1 or ask.gpus.count == 1 or not best.fits:
         return found, None
     moe = found.model.architecture.facts.moe is not None
-    if server(ask.engine).layered or over_network(best.placement, moe, ask.gpus.device):
+    if server(ask.engine).layered or over_network(best.placement, moe, ask.gpus.device, ask.engine):
         return found, None
     usual = _rate(found, best, ask, wanted)
     # Of a batch that is too large for its graphs nothing is forecast, and of replicas that share it something is.
     first, most, sequences = best, MARGIN * (usual or 0.0), found.sequences
     for placement in placements(found.model.architecture, ask):
         if cannot(found.model, placement, ask) or over_network(
-            placement, found.model.architecture.facts.moe is not None, ask.gpus.device
+            placement, found.model.architecture.facts.moe is not None, ask.gpus.device, ask.engine
         ):
             continue
         for n in at_once(ask, placement):
@@ -77,7 +77,7 @@ def shorter(found: Plans, ask: Ask, wanted: Wanted) -> Shorter | None:
     made: Shorter | None = None
     for placement in placements(found.model.architecture, ask):
         if cannot(found.model, placement, ask) or over_network(
-            placement, found.model.architecture.facts.moe is not None, ask.gpus.device
+            placement, found.model.architecture.facts.moe is not None, ask.gpus.device, ask.engine
         ):
             continue
         for n in at_once(ask, placement):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from archcalc.analysis.speed.beside import Beside
-from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known
+from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known, within
 from archcalc.analysis.speed.rates import UNTOLD, peak
 from archcalc.analysis.speed.terms import (
     BATCH,
@@ -67,9 +67,10 @@ class Forecast(NamedTuple):
     """Of one plan under one load. Times in seconds; rates of all requests and replicas. None where nothing is forecast, and `why`.
 
     `bound_tokens_per_s` is what the bandwidth allows, `floor_s` what the matrix units need for one prompt; `prompt_tokens_per_s` is of one
-    prompt, of which as many as there are `replicas` are read at once; `prompts_per_s` is how many prompts all of them read where nothing
-    else is done, short ones several to a step; `stands` says what the coefficients were fitted to. Of requests of one output token `tpot`
-    is the time to that, the first, as there is none between two.
+    prompt; `prompts_per_s` is how many prompts of as many requests as there are all replicas read where nothing else is done, short ones
+    several to a step; `stands` says what the coefficients were fitted to. Of requests of one output token `tpot` is the time to that, the
+    first, as there is none between two. `begun` is the time to the first token of a request that begins when another ends, where that is
+    not `ttft`.
     """
 
     load: Load
@@ -81,8 +82,8 @@ class Forecast(NamedTuple):
     why: str | None = None
     stands: str = ""
     parts: tuple[Part, ...] = ()
-    replicas: int = 1
     prompts_per_s: Interval | None = None
+    begun: Interval | None = None
 
     @property
     def between(self) -> Interval | None:
@@ -107,9 +108,16 @@ class Forecast(NamedTuple):
         if self.tpot is None or self.ttft is None:
             return None
         more = self.load.osl - 1
-        made = Interval(*(f + more * t for f, t in zip(self.ttft, self.tpot, strict=True))).inverse(self.load.concurrency)
+        first = self.begun or self.ttft
+        made = Interval(*(f + more * t for f, t in zip(first, self.tpot, strict=True))).inverse(self.load.concurrency)
         read = self.prompts_per_s
         return made if read is None else Interval(*(min(ends) for ends in zip(made, read, strict=True)))
+
+    @property
+    def read_per_s(self) -> Interval | None:
+        """Tokens of prompts a second where nothing else is done, of all replicas."""
+        made = self.prompts_per_s
+        return None if made is None else Interval(*(self.load.isl * x for x in made))
 
     @property
     def output_per_s(self) -> Interval | None:
@@ -121,7 +129,8 @@ class Forecast(NamedTuple):
 class Calibration(NamedTuple):
     """What one host's own measurements multiply the times of a phase by, the ends of 80 % around it, and how many they were.
 
-    `gpu`, `engine` and `source` are what was measured, empty where the file does not say.
+    `gpu`, `engine`, `source` and `gpus` are what was measured, empty where the file does not say; `terms` are those of a forecast that the
+    measurements had a part of, `alike` is whether the same model on as many GPUs is asked about.
     """
 
     factors: Mapping[str, float]
@@ -130,6 +139,13 @@ class Calibration(NamedTuple):
     gpu: str = ""
     engine: str = ""
     source: str = ""
+    gpus: int = 0
+    terms: frozenset[str] = frozenset()
+    alike: bool = True
+
+    def of(self, source: str, gpus: int) -> Calibration:
+        """As it is of a model on so many GPUs."""
+        return self._replace(alike=(source, gpus) == (self.source, self.gpus))
 
 
 def bound_tokens_per_s(
@@ -168,10 +184,18 @@ def floor_s(work: Work, device: Device, engine: str, isl: int) -> float | None:
     return None if least is None else sum(part.seconds for part in least) / gpus
 
 
-def over_network(placement: Placement, moe: bool, device: Device) -> bool:
+def over_network(placement: Placement, moe: bool, device: Device, engine: str) -> bool:
     """Whether each layer exchanges between machines, of which the forecast has no term: tensor parallelism over several, and experts that
-    lie on several, split by columns (sums) or spread (every token is sent to its experts' ranks and back)."""
-    ways = placement.tp * placement.dp if moe else placement.tp
+    lie on several, split by columns (sums) or spread (every token is sent to its experts' ranks and back).
+
+    Machines take ranks in order. vLLM counts all stages of a replica before the next replica, so that replicas that share a stage's experts
+    lie `tp x pp` ranks apart (0.33, distributed/parallel_state.py `initialize_model_parallel`, engine/arg_utils.py
+    `data_parallel_size_local`); SGLang counts a stage's ranks first, replicas among them (0.5.23, srt/managers/data_parallel_controller.py
+    `launch_tensor_parallel_group`: `pp_size_per_node`).
+    """
+    ways = placement.tp
+    if moe and placement.dp > 1:
+        ways *= placement.dp * (placement.pp if engine == "vllm" else 1)
     return ways > device.per_machine
 
 
@@ -190,9 +214,10 @@ def forecast(
     parts: bool = False,
     away: int | None = None,
     other: Beside | None = None,
+    prompts: bool = True,
 ) -> Forecast:
     """Forecast a plan that fits. With `parts` every term is kept; `away` is the bandwidth to weights in the CPU's memory, `other` what the
-    engine is told that nothing was measured with."""
+    engine is told that nothing was measured with. Without `prompts` nothing is said of them."""
     bound, floor = bound_tokens_per_s(work, device, load, away, other), floor_s(work, device, engine, load.isl)
     none = Forecast(load, bound_tokens_per_s=bound, floor_s=floor)
     if not work.decodes:
@@ -223,7 +248,7 @@ def forecast(
         return none._replace(why=other.why)
     if engine in SERVED and _otherwise(quant):
         return none._replace(why=f"no measurements of {engine} with weights in {quant} stand behind a forecast")
-    if over_network(work.placement, work.sharing > 1, device):
+    if over_network(work.placement, work.sharing > 1, device, engine):
         return none._replace(why=_crosses(work.placement, device))
     fits = known(engine, device)
     if fits is None:
@@ -238,13 +263,14 @@ def forecast(
         return none._replace(why=f"no matrix rate is published for {device.name}, which products of several sequences need")
     kept: list[Part] = []
     found: dict[str, Interval] = {}
-    packed, prompts = 1, None
+    packed, begun = 1, None
+    passes: Interval | None = None
     missing: list[str] = []
     if reference(device, engine) is None:
         missing.append(f"no matrix rate is published for {device.name}: nothing is said of prompts")
     beside = _bridged(work, device) + _staged(work, device, load) + _untold(work, device, engine)
     stands = _stands(fits) + _calibrated(calibration) + beside
-    for phase, needed in _phases(work, device, engine, load).items():
+    for phase, needed in _phases(work, device, engine, load, prompts).items():
         errors = fits.errors.get(phase)
         if errors is None:
             missing.append(f"{phase}: too few sources")
@@ -271,28 +297,38 @@ def forecast(
         if lacking:
             missing.append(f"{phase}: {', '.join(lacking)} {'stand' if len(lacking) > 1 else 'stands'} on fewer than three sources")
             continue
+        errors = (
+            errors
+            if calibration is None
+            else _calibrated_errors(errors, phase, calibration, [t.name for t in terms], engine in SERVED)
+        )
         found[phase] = _interval(sum(t.quantity * fits.terms[t.name].value for t in terms), errors, phase, calibration)
         if phase == "prefill":
             packed, times = packing(work, load, engine)
             seconds = sum(t.quantity * fits.terms[t.name].value * (times if t.name in ROWS else 1) for t in terms)
-            prompts = _interval(seconds, errors, phase, calibration)
+            passes = _interval(seconds, errors, phase, calibration)
         if parts:
             kept += (_part(phase, t, fits) for t in terms)
     tpot, prompt, ttft = found.get("decode"), found.get("prefill"), found.get("ttft")
     if bound is not None and tpot is not None:
         tpot = _within(tpot, load.concurrency / bound)
     if prompt is not None and ttft is None and tpot is not None:
-        # Of requests that come at once the first waits for its own prompt, the last for all of them.
+        # Of requests that come at once the first waits for its own prompt, the last for all of them; where each begins when another ends it
+        # reads its own, and the steps of the others have theirs.
         each = -(-load.concurrency // work.placement.dp)
+        begun = Interval(*(p + t for p, t in zip(prompt, tpot, strict=True)))
         ttft = Interval((each + 1) / 2 * prompt.value + tpot.value, prompt.low + tpot.low, each * prompt.high + tpot.high)
     if ttft is not None:
+        if floor and ttft.low < floor:
+            stands += "; the low end of the first token is cut where the matrix units would run at their peak"
         ttft = _within(ttft, floor or 0.0)
-    replicas = work.placement.dp // work.sharing
-    read = None if prompts is None else _within(prompts, packed * (floor or 0.0)).inverse(packed * replicas)
+    replicas = 1 if work.sharing > 1 else min(work.placement.dp, load.concurrency)
+    read = None if passes is None else _within(passes, packed * (floor or 0.0)).inverse(packed * replicas)
     if load.osl == 1:
         if ttft is not None and read is not None:
             # The first token is all of a request: it takes as long as others of which one ends when it begins.
-            ttft = Interval(*(max(ends) for ends in zip(ttft, read.inverse(load.concurrency), strict=True)))
+            ttft = Interval(*(max(ends) for ends in zip(begun or ttft, read.inverse(load.concurrency), strict=True)))
+            begun = None
         tpot = ttft
     return none._replace(
         tpot=tpot,
@@ -301,8 +337,8 @@ def forecast(
         why="; ".join(missing) or None,
         stands=stands,
         parts=tuple(kept),
-        replicas=replicas,
         prompts_per_s=read,
+        begun=begun,
     )
 
 
@@ -320,10 +356,14 @@ def _otherwise(quant: str) -> bool:
     return canonical(quant) in _SLOW or bool(file_type_of(quant))
 
 
-def _phases(work: Work, device: Device, engine: str, load: Load) -> dict[Literal["decode", "prefill", "ttft"], list[Term]]:
+def _phases(
+    work: Work, device: Device, engine: str, load: Load, prompts: bool = True
+) -> dict[Literal["decode", "prefill", "ttft"], list[Term]]:
     found: dict[Literal["decode", "prefill", "ttft"], list[Term]] = {}
     if work.dense_bytes:
         found["decode"] = decode(work, device, load, engine)
+    if not prompts:
+        return found
     try:
         if engine in SERVED:
             found["ttft"] = first(work, device, load, engine)
@@ -337,11 +377,25 @@ def _phases(work: Work, device: Device, engine: str, load: Load) -> dict[Literal
 
 
 def _interval(seconds: float, errors: Errors, phase: str, calibration: Calibration | None) -> Interval:
-    name = "decode" if phase == "decode" else "prefill"
-    if calibration is not None and (factor := calibration.factors.get(name)):
-        seconds, spread = factor * seconds, calibration.spreads[name]
-        return Interval(seconds, seconds / spread, seconds * spread)
+    factor = 1.0 if calibration is None else calibration.factors.get(_measured(phase), 1.0)
+    seconds *= factor
     return Interval(seconds, seconds * errors.low, seconds * errors.high)
+
+
+def _measured(phase: str) -> str:
+    return "decode" if phase == "decode" else "prefill"
+
+
+def _calibrated_errors(errors: Errors, phase: str, calibration: Calibration, terms: Sequence[str], served: bool) -> Errors:
+    """The errors around a host's own middle: its measurements' where they are of the same model on as many GPUs, what rows of one source
+    have where they are of another, and those of unseen sources where a part of the time was in none of them."""
+    spread = calibration.spreads.get(_measured(phase))
+    if spread is None:
+        return errors
+    if not calibration.alike:
+        spread = max(spread, within(_measured(phase), served))
+    own = errors._replace(low=1 / spread, high=spread)
+    return own if calibration.terms.issuperset(terms) else _wider(own, errors)
 
 
 def _small_step(load: Load, work: Work) -> bool:

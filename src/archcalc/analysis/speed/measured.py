@@ -23,6 +23,8 @@ _HINT = (
     "llama-bench -o json, vllm bench serve --save-result, sglang.bench_serving --output-file, genai-perf's"
     " profile_export_genai_perf.json, or what the first two print"
 )
+_FAILED = 0.05
+"""The share of the requests that may fail: with more, others ran faster than they would have."""
 _MOST = 1e15
 """No count, time or rate of a benchmark is more."""
 _ABOVE = 1e-9
@@ -80,12 +82,16 @@ def read_text(path: str) -> str:
     return held.decode("utf-8", errors="replace")
 
 
-def read_bench(path: str) -> list[Measurement]:
-    """The measurements of a benchmark's file. Raises `UsageError` for a file of another tool, or one without any."""
+def read_bench(path: str, notes: list[str] | None = None) -> list[Measurement]:
+    """The measurements of a benchmark's file; what of it is left out is added to `notes`. Raises `UsageError` for a file of another tool,
+    or one without any."""
+    said: list[str] = [] if notes is None else notes
     text = read_text(path)
     held = _objects(text)
     found = (
-        [*_llama_table(text, path), *_served_text(text, path)] if held is None else [m for raw in held for m in _of_json(raw, path)]
+        [*_llama_table(text, path, said), *_served_text(text, path, said)]
+        if held is None
+        else [m for raw in held for m in _of_json(raw, path, said)]
     )
     if not found:
         raise UsageError(f"{path}: no measurement that is known was found", f"it reads {_HINT}")
@@ -109,11 +115,11 @@ def _objects(text: str) -> list[Any] | None:
     return found if found and all(isinstance(raw, dict) for raw in found) else None
 
 
-def _of_json(raw: dict[str, Any], path: str) -> Iterable[Measurement]:
+def _of_json(raw: dict[str, Any], path: str, notes: list[str]) -> Iterable[Measurement]:
     if "avg_ts" in raw:
-        return _llama_bench(raw, path)
+        return _llama_bench(raw, path, notes)
     if "mean_tpot_ms" in raw or "median_tpot_ms" in raw:
-        return _served(raw, path)
+        return _served(raw, path, notes)
     if "inter_token_latency" in raw:
         return _genai_perf(raw, path)
     raise UsageError(f"{path}: no benchmark that is known wrote this", f"it reads {_HINT}")
@@ -141,12 +147,16 @@ def _whole(raw: Any, key: str, path: str, least: int = 0, most: float = _MOST) -
 # llama-bench
 
 
-def _llama_bench(r: dict[str, Any], path: str) -> Iterable[Measurement]:
+def _llama_bench(r: dict[str, Any], path: str, notes: list[str]) -> Iterable[Measurement]:
     prompt, output = _whole(r, "n_prompt", path, most=_LONGEST), _whole(r, "n_gen", path, most=_LONGEST)
     depth = _whole(r, "n_depth", path, most=_LONGEST) if "n_depth" in r else 0
     rate = _number(r, "avg_ts", path, _ABOVE)
     if (prompt and output) or (depth and prompt):
-        return  # A mix of both says neither.
+        test = f"pp{prompt}" + (f"+tg{output}" if output else "") + (f" @ d{depth}" if depth else "")
+        notes.append(
+            f"{test} is left out: a rate of prompts and outputs together, or of a prompt behind another, is compared with nothing"
+        )
+        return
     of = _of_llama(r, path)
     if prompt:
         yield Measurement("prefill", prompt, 1, 1, prompt / rate, of)
@@ -226,7 +236,7 @@ _DEVICES = (
 )
 
 
-def _llama_table(text: str, path: str) -> Iterable[Measurement]:
+def _llama_table(text: str, path: str, notes: list[str]) -> Iterable[Measurement]:
     """Rows such as `| llama 8B Q4_K | … | pp512 | 1234.5 ± 6.7 |`, `tg128 @ d4096` with tokens in the cache before."""
     devices = next((found for pattern in _DEVICES if (found := pattern.findall(text))), [])
     header: list[str] = []
@@ -236,7 +246,7 @@ def _llama_table(text: str, path: str) -> Iterable[Measurement]:
             header = [_COLUMNS.get(cell, cell) for cell in cells]
         # A table without its header ends with the test and the rate.
         row = dict(zip(header, cells, strict=False)) if len(header) == len(cells) else {"test": cells[-2:][0], "avg_ts": cells[-1]}
-        test = re.fullmatch(r"(pp|tg) ?(\d+)(?: @ d(\d+))?", row["test"])
+        test = re.fullmatch(r"(pp|tg) ?(\d+)(?:\+tg ?(\d+))?(?: @ d(\d+))?", row["test"])
         rate = _NUMBER.match(row["avg_ts"])
         if len(cells) < 3 or not test:
             continue
@@ -245,8 +255,9 @@ def _llama_table(text: str, path: str) -> Iterable[Measurement]:
                 f"{path}: t/s of {row['test']} is {row['avg_ts'][:40]!r}: a number was expected",
                 "write the file again with the tool",
             )
-        made: dict[str, Any] = {"n_prompt": 0, "n_gen": 0, "avg_ts": float(rate[0]), "n_depth": int(test[3] or 0)}
+        made: dict[str, Any] = {"n_prompt": 0, "n_gen": 0, "avg_ts": float(rate[0]), "n_depth": int(test[4] or 0)}
         made["n_prompt" if test[1] == "pp" else "n_gen"] = int(test[2])
+        made["n_gen"] = int(test[3] or made["n_gen"])
         for key in ("model_size", "model_n_params"):
             size = re.fullmatch(r"([\d.]+) ?(|M|B|[KMGT]iB)", row.get(key, ""))
             if size and size[1].count(".") < 2:
@@ -260,15 +271,23 @@ def _llama_table(text: str, path: str) -> Iterable[Measurement]:
             if key in row
         }
         made |= {key: row[key] for key in ("devices", "type_k", "type_v") if key in row}
-        yield from _llama_bench({**made, "gpu_info": ", ".join(devices)}, path)
+        yield from _llama_bench({**made, "gpu_info": ", ".join(devices)}, path, notes)
 
 
 # Servers
 
 
-def _served(r: dict[str, Any], path: str) -> Iterable[Measurement]:
+def _served(r: dict[str, Any], path: str, notes: list[str]) -> Iterable[Measurement]:
     """A run of `vllm bench serve` or of SGLang's bench_serving, at one concurrency."""
     done = _whole(r, "completed", path, 1)
+    failed = _whole(r, "failed", path) if r.get("failed") is not None else 0
+    if failed > _FAILED * (done + failed):
+        raise UsageError(
+            f"{path}: failed is {failed:,} of {done + failed:,} requests: those that ended ran with fewer at once than is stated",
+            "see the server's log for why, and run it again",
+        )
+    if failed:
+        notes.append(f"{failed:,} of {done + failed:,} requests failed")
     most, rate = r.get("max_concurrency"), r.get("request_rate")
     if not most:
         raise UsageError(
@@ -355,18 +374,21 @@ def _lengths(isl: int, osl: int, path: str, into: str, out: str) -> None:
 
 
 def _genai_perf(r: dict[str, Any], path: str) -> Iterable[Measurement]:
-    def average(key: str, least: float = _ABOVE) -> float | None:
+    def average(key: str, *names: str) -> float | None:
         part = r.get(key)
-        if not isinstance(part, dict) or part.get("avg") is None:
+        held = part if isinstance(part, dict) else {}
+        name = next((name for name in (*names, "avg") if held.get(name) is not None), None)
+        if name is None:
             return None
-        return _number({f"{key}.avg": part["avg"]}, f"{key}.avg", path, least)
+        return _number({f"{key}.{name}": held[name]}, f"{key}.{name}", path, _ABOVE)
 
     config = r.get("input_config")
     config = config if isinstance(config, dict) else {}
     places = ((config.get("perf_analyzer") or {}).get("stimulus"), config.get("loadgen"), config)
     stated = next((place["concurrency"] for place in places if isinstance(place, dict) and place.get("concurrency")), None)
     isl, osl = average("input_sequence_length"), average("output_sequence_length")
-    gap, first = average("inter_token_latency"), average("time_to_first_token")
+    # The middle, as of the other tools.
+    gap, first = average("inter_token_latency", "p50"), average("time_to_first_token", "p50")
     if not isinstance(stated, int) or isinstance(stated, bool):
         raise UsageError(f"{path}: the concurrency is not stated (input_config)", "run genai-perf with --concurrency")
     concurrency = _whole({"concurrency": stated}, "concurrency", path, 1, MOST_SEQUENCES)
@@ -385,13 +407,14 @@ _PRINTED = {
     "successful requests": "completed", "maximum request concurrency": "max_concurrency", "max request concurrency": "max_concurrency",
     "total input tokens": "total_input_tokens", "total generated tokens": "total_output_tokens", "median tpot (ms)": "median_tpot_ms",
     "mean tpot (ms)": "mean_tpot_ms", "median ttft (ms)": "median_ttft_ms", "mean ttft (ms)": "mean_ttft_ms",
-    "concurrency": "concurrency", "accept length": "accept_length", "acceptance length": "spec_decode_acceptance_length",
+    "concurrency": "concurrency", "failed requests": "failed", "accept length": "accept_length",
+    "acceptance length": "spec_decode_acceptance_length",
     "request rate configured (rps)": "request_rate", "traffic request rate": "request_rate",
 }  # fmt: skip
 """What vLLM's and SGLang's tools print, and the keys of their JSON."""
 
 
-def _served_text(text: str, path: str) -> Iterable[Measurement]:
+def _served_text(text: str, path: str, notes: list[str]) -> Iterable[Measurement]:
     """The blocks that `vllm bench serve` and SGLang's bench_serving print, one for each run."""
     for block in re.split(r"^=+ *Serving Benchmark Result *=+\s*$", text, flags=re.MULTILINE)[1:]:
         values: dict[str, Any] = {}
@@ -401,4 +424,4 @@ def _served_text(text: str, path: str) -> Iterable[Measurement]:
                 values[key] = float(value)
             elif name.strip().lower() == "backend":
                 values["backend"] = value
-        yield from _served(values, path)
+        yield from _served(values, path, notes)

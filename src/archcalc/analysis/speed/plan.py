@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
+from math import ceil
 
-from archcalc import report
+from archcalc import report, units
 from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, largest, placements, plans
 from archcalc.analysis.speed.beside import Beside, Flags, beside
 from archcalc.analysis.speed.forecast import (
@@ -79,40 +81,42 @@ class Wanted(NamedTuple):
         """Whether a target is asked for."""
         return self.tpot is not None or self.ttft is not None
 
-    def context(self, engine: str, asked: int | None = None) -> int | None:
-        """The context that is asked for, or that requests of such lengths need; None where none is given. `engine` is empty where none is
-        named.
+    def context(self, asked: int | None = None) -> int | None:
+        """The context that is asked for, or that requests of such lengths need; None where none is given.
 
-        The last token of the output is not read again, so llama.cpp needs no place for it; vLLM and SGLang count it all the same. Raises
-        `UsageError` for requests that are longer than the context that is asked for, and for a time between tokens of which there is one.
+        All tokens of a request count. The last of its output is not read again, but vLLM and SGLang count it all the same, and llama-server
+        stops at `n_tokens + 1 >= n_ctx` (0c1e57098, tools/server/server-context.cpp `process_token`) and refuses a prompt that leaves no
+        room for one. Raises `UsageError` for requests that are longer than the context that is asked for, and for a time between tokens of
+        which there is one.
         """
         if self.osl == 1 and self.tpot is not None:
             said = "requests of one output token (--osl 1) have no time between two, which --tpot is"
             raise UsageError(said, "--ttft is the time to that one; or give a longer --osl")
         if asked is not None:
-            if (long := self.longest(engine)) > asked:
+            if (long := self.longest) > asked:
                 said = f"a prompt and its output of {long:,} tokens are beyond --ctx {asked:,}"
                 raise UsageError(said, "give a larger --ctx, or leave it out")
             return asked
         if self.isl is None and self.osl is None:
             return None
-        usual = self._replace(isl=self.isl or USUAL, osl=self.osl or USUAL)
-        return max(1, usual.longest(engine))
+        return (self.isl or USUAL) + (self.osl or USUAL)
 
-    def longest(self, engine: str) -> int:
-        """The tokens that a request of the lengths given has places for in the cache."""
-        unread = 1 if engine and self.osl and not server(STANDS_IN.get(engine, engine)).keeps_last else 0
-        return (self.isl or 0) + (self.osl or 0) - unread
+    @property
+    def longest(self) -> int:
+        """The tokens of a request of the lengths given."""
+        return (self.isl or 0) + (self.osl or 0)
 
-    def lengths_said(self, context: int | None, engine: str) -> bool:
+    def lengths_said(self, context: int | None) -> bool:
         """Whether a context is that of requests, whose lengths alone were given."""
-        return (self.isl is not None or self.osl is not None) and context == self.context(engine)
+        return (self.isl is not None or self.osl is not None) and context == self.context()
 
     def load(self, context: int, concurrency: int) -> Load:
-        """The requests, within the context."""
+        """The requests, within the context: of a length that nobody says `USUAL` tokens, or what the other leaves of a shorter context,
+        half of it where neither is said."""
         half = max(1, min(USUAL, context // 2))
-        osl = self.osl or (half if self.isl is None else max(1, min(USUAL, context - self.isl)))
-        return Load(self.isl or max(1, min(half, context - osl)), osl, concurrency)
+        left = max(1, min(USUAL, context - self.longest))
+        neither = self.isl is None and self.osl is None
+        return Load(self.isl or (half if neither else left), self.osl or (half if neither else left), concurrency)
 
 
 def work_of(found: Plans, fit: Fit) -> Work:
@@ -137,9 +141,11 @@ def _work(found: Plans, fit: Fit) -> Work:
     return done._replace(apart=True) if model.options.apart else done
 
 
-def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False) -> Forecast:
+def of_fit(
+    found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False, raised: bool = False, prompts: bool = True
+) -> Forecast:
     """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another. `raised` is a plan
-    that would fit if the system were told to give the GPU more of the memory that it shares."""
+    that would fit if the system were told to give the GPU more of the memory that it shares; without `prompts` nothing is said of them."""
     load = wanted.load(fit.context_tokens, wanted.offered or fit.concurrency)._replace(batch=_prompt_batch(fit, ask, wanted))
     waits = None if raised else _waits(fit, ask, load, wanted)
     if waits is not None:
@@ -149,11 +155,13 @@ def of_fit(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, parts: bool = False
         return _bounds(found, fit, ask, those, wanted)._replace(load=load, why=waits.why + hint)
     if not fit.fits and not raised:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
-    made = _forecast(found, fit, ask, wanted, load, parts)
+    made = _forecast(found, fit, ask, wanted, load, parts, prompts)
+    if ask.version and made.stands:
+        made = made._replace(stands=f"{made.stands}; {ask.engine} {ask.version} is not told from the releases that were measured")
     return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
 
 
-def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, parts: bool = False) -> Forecast:
+def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, parts: bool = False, prompts: bool = True) -> Forecast:
     """The forecast of a plan of which so many requests run at once."""
     return forecast(
         work_of(found, fit),
@@ -165,6 +173,7 @@ def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, part
         parts,
         away_bytes_per_s(ask, wanted),
         _other(found, fit, ask, wanted, load.concurrency),
+        prompts or load.osl == 1,
     )
 
 
@@ -223,13 +232,17 @@ def away_bytes_per_s(ask: Ask, wanted: Wanted) -> int | None:
 
 
 class Target(NamedTuple):
-    """The plan that does best under a target: its placement and concurrency, and its times in seconds; or the one that comes nearest."""
+    """The plan that does best under a target: its placement and concurrency, and its times in seconds; or the one that comes nearest.
+
+    `limit` is what stops at so many requests where the target would let more run; empty where it does not.
+    """
 
     placement: Placement
     concurrency: int
     met: bool
     tpot: float
     ttft: Interval | None
+    limit: str = ""
 
     def beyond(self, wanted: Wanted) -> float:
         """How many times its targets it takes, kept as `keeps` says, of the one that it misses most."""
@@ -257,12 +270,16 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
         if cannot(found.model, placement, ask):
             continue
 
-        def at(n: int, placement: Placement = placement) -> Forecast | None:
+        def judged(n: int, placement: Placement = placement) -> Fit | None:
             try:
-                fit = judge(found.model, placement, ask, context, n)
+                return judge(found.model, placement, ask, context, n)
             except ArchcalcError:
                 return None
-            return of_fit(found, fit, ask, wanted) if fit.fits else None
+
+        @cache
+        def at(n: int) -> Forecast | None:
+            fit = judged(n)
+            return of_fit(found, fit, ask, wanted, prompts=wanted.ttft is not None) if fit is not None and fit.fits else None
 
         def aims(n: int, placement: Placement = placement) -> Target | None:
             made = at(n)
@@ -279,13 +296,30 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
             continue
         if nearest is None or near.beyond(wanted) < nearest.beyond(wanted):
             nearest = near
-        most = largest(holds, MOST_SEQUENCES) if wanted.requests is None else wanted.requests if holds(wanted.requests) else 0
+        if wanted.requests is None:
+            # No request takes less for a token among more: with fewer at once it makes no more than the best so far.
+            least = ceil(best[0] * near.tpot) if best is not None else 1
+            most = largest(holds, MOST_SEQUENCES, max(1, least)) if least <= MOST_SEQUENCES else 0
+        else:
+            most = wanted.requests if holds(wanted.requests) else 0
         made = at(most) if most else None
         if made is not None and made.tokens_per_s is not None and (best is None or made.tokens_per_s.value > best[0]):
             kept = aims(most)
             assert kept is not None
-            best = made.tokens_per_s.value, kept._replace(met=True)
+            limit = _limit(judged(most + 1), at(most + 1), most) if wanted.requests is None and aims(most + 1) is None else ""
+            best = made.tokens_per_s.value, kept._replace(met=True, limit=limit)
     return nearest if best is None else best[1]
+
+
+def _limit(fit: Fit | None, more: Forecast | None, most: int) -> str:
+    """Why one request more than those that keep a target is not told of."""
+    if most == MOST_SEQUENCES:
+        return f"no more than {MOST_SEQUENCES:,} are tried"
+    if more is not None and more.why:
+        return f"of more nothing is forecast: {more.why}"
+    if fit is not None and fit.start.refused and fit.start.limit:
+        return fit.start.limit
+    return "more do not fit" if fit is None else f"the cache has no room for more of {fit.context_tokens:,} tokens"
 
 
 def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | None]:
@@ -306,9 +340,9 @@ def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | 
     return made._replace(others=others[: len(found.others)]), narrowed, target
 
 
-def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> report.FitSpeed:
-    """As printed."""
-    tpot, ttft, rate, prompt = made.between, made.ttft, made.tokens_per_s, made.prompt_tokens_per_s
+def record(made: Forecast, wanted: Wanted, target: Target | None = None, whole: float | None = None) -> report.FitSpeed:
+    """As printed. `whole` is the bound of sequences that have reached the context."""
+    tpot, ttft, rate, prompt = made.between, made.ttft, made.tokens_per_s, made.read_per_s
 
     t, f, r, q = (_ends(x, scale, digits) for x, scale, digits in ((tpot, 1000, 3), (ttft, 1000, 3), (rate, 1, 1), (prompt, 1, 1)))
     requests = _ends(made.requests_per_s, 1, 4)
@@ -320,6 +354,7 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> repo
             margin=MARGIN,
             met=bool(target and target.met),
             why=missed(target, wanted),
+            limit=target.limit or None if target else None,
         )
     return report.FitSpeed(
         basis=made.basis,
@@ -341,8 +376,9 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None) -> repo
         prefill_tokens_per_s=q[0],
         prefill_tokens_per_s_low=q[1],
         prefill_tokens_per_s_high=q[2],
-        bound_tokens_per_s=None if made.bound_tokens_per_s is None else round(made.bound_tokens_per_s, 1),
-        prefill_ms_floor=None if made.floor_s is None else round(1000 * made.floor_s, 3),
+        bound_tokens_per_s=None if made.bound_tokens_per_s is None else units.at_most(made.bound_tokens_per_s, 3),
+        bound_tokens_per_s_whole_context=None if whole is None else units.at_most(whole, 3),
+        prefill_ms_floor=None if made.floor_s is None else int(1e6 * made.floor_s) / 1000,
         why=made.why,
         stands_on=made.stands or None,
         target=goal,
@@ -370,9 +406,9 @@ def missed(target: Target | None, wanted: Wanted) -> str | None:
     missed = []
     token, first = keeps(target.tpot, target.ttft.high if target.ttft else None)
     if wanted.tpot is not None and token > wanted.tpot:
-        missed.append(f"{_time(target.tpot)} a token, {_time(token)} with the margin")
+        missed.append(f"{_time(target.tpot)} a token, {_time(token, wanted.tpot)} with the margin")
     if wanted.ttft is not None and target.ttft is not None and first > wanted.ttft:
-        missed.append(f"{_time(target.ttft.value)} to the first token, {_time(first)} at the end of its 80 %")
+        missed.append(f"{_time(target.ttft.value)} to the first token, {_time(first, wanted.ttft)} at the end of its 80 %")
     if wanted.ttft is not None and target.ttft is None:
         unknown = "the first token is not forecast, so nothing shows that --ttft is kept"
         slow = f"; the nearest plan comes to {' and '.join(missed)}, at {target.concurrency:,} at once" if missed else ""
@@ -380,8 +416,12 @@ def missed(target: Target | None, wanted: Wanted) -> str | None:
     return f"no plan that fits keeps it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once"
 
 
-def _time(seconds: float) -> str:
-    return f"{1000 * seconds:.3g} ms" if seconds < 0.9995 else f"{seconds:,.3g} s" if seconds < 999.5 else f"{seconds:,.0f} s"
+def _time(seconds: float, above: float = 0.0) -> str:
+    """In three digits, and in as many more as show that it is `above` a target."""
+    digits = next((n for n in range(3, 9) if float(f"{seconds:.{n}g}") > above), 9)
+    if seconds < 0.9995:
+        return f"{1000 * seconds:.{digits}g} ms"
+    return f"{seconds:,.{digits}g} s" if seconds < 999.5 else f"{seconds:,.{max(0, digits - 4)}f} s"
 
 
 def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
@@ -400,8 +440,7 @@ def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
 
     scale = usd / 3600 * 1e6
     # Output is paid with the whole request, prompt and all; prompts are paid where nothing else is done.
-    rate, prompt = made.output_per_s, made.prompt_tokens_per_s
-    out, into = (_ends(x and x.inverse(of), 1, 4) for x, of in ((rate, scale), (prompt, scale / made.replicas)))
+    out, into = (_ends(x and x.inverse(scale), 1, 4) for x in (made.output_per_s, made.read_per_s))
     return report.FitCost(
         usd_per_hour=round(usd, 4),
         usd_per_million_output_tokens=out[0],

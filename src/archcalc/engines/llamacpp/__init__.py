@@ -54,7 +54,6 @@ class LlamaCpp(Server):
     towers = False
     one_file = True
     longer = True
-    keeps_last = False
     smaller_caches = ("q8_0", "q4_0")
     ladder = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
 
@@ -232,9 +231,11 @@ class LlamaCpp(Server):
 
         gpus = placement.gpus
         if sequences > MAX_SEQUENCES:
-            return Start(False, _too_many(sequences), f"-np {MAX_SEQUENCES}"), Taken()
+            return Start(False, _too_many(sequences), f"-np {MAX_SEQUENCES}", refused=True), Taken()
         if gpus > MAX_DEVICES:
-            return Start(False, f"llama.cpp spreads a model over up to {MAX_DEVICES} GPUs, and {gpus:,} are named", None), Taken()
+            return Start(
+                False, f"llama.cpp spreads a model over up to {MAX_DEVICES} GPUs, and {gpus:,} are named", refused=True
+            ), Taken()
         return Start(), Taken()
 
     def starts(
