@@ -340,8 +340,8 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     """Judge placements in the order of preference until one fits, and then so many others of other kinds.
 
     The best is the first that fits, or else the one that comes closest. Where none fits with the sequences that the engine runs at once by
-    default, as many fewer as makes one fit are taken; where weights alone leave nothing to a cache, the engine's settings that do,
-    those of them that the options leave open. `model` is what `candidate` made of the architecture for this
+    default, as many fewer as makes one fit are taken; else, of the placements where weights alone leave nothing to a cache, one that the
+    engine's settings make fit, those of them that the options leave open. `model` is what `candidate` made of the architecture for this
     engine, version, storage and GPU, where many questions are asked about it. Raises `UsageError` where the engine can place the model
     in no way that was asked for.
     """
@@ -352,26 +352,52 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     if fitted is not ask:
         ask, context = fitted, context_of(architecture, fitted)
     found = _fewer(model, ask, context, alternatives)
-    if ask.own is None and all(f.budget.kv_room_bytes <= 0 for f in (found.best, *found.others)):
-        for settings in _could_be_set(ask, found):
-            tried = _fewer(model, found._replace(sequences=ask.sequences, settings=settings).asked(ask), context, alternatives)
-            if tried.best.fits:
-                found = tried._replace(settings=settings)
-                break
+    if ask.own is None and not found.best.fits:
+        found = _with_settings(model, ask, context, alternatives, found) or found
     if fitted.own is not None and fitted.own is not given:
         found = found._replace(own=fitted.own, context_tokens=fitted.context_tokens)
     return found._replace(others=found.others[:alternatives])
 
 
-def _fewer(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans:
+def _fewer(
+    model: Candidate, ask: Ask, context: int, alternatives: int, among: frozenset[Placement] | None = None
+) -> Plans:
     """The placements with the sequences that are asked for or the engine's default, or with as many fewer as makes one fit."""
-    found = _plans(model, ask, context, alternatives)
-    if ask.sequences is None and ask.own is None and not found.best.fits and _light(found):
+    found = _plans(model, ask, context, alternatives, among)
+    if ask.sequences is None and ask.own is None and not found.best.fits and _light((found.best, *found.others)):
         for n in server(ask.engine).fewer_sequences:
-            fewer = _plans(model, ask._replace(sequences=n), context, alternatives)
+            fewer = _plans(model, ask._replace(sequences=n), context, alternatives, among)
             if fewer.best.fits:
                 return fewer
     return found
+
+
+def _with_settings(model: Candidate, ask: Ask, context: int, alternatives: int, found: Plans) -> Plans | None:
+    """The placements that weights alone leave nothing to a cache on, with the engine's settings that make one fit; None where none do.
+
+    Each is judged with the settings that it would have if it were the only one, so that a split which is asked for never fits where
+    the free choice does not."""
+    judged = (found.best, *found.others)
+    stuck: dict[tuple[str, ...], tuple[list[Setting], list[Fit]]] = {}
+    for fit in judged:
+        if fit.budget.kv_room_bytes <= 0:
+            settings = list(server(ask.engine).settings(ask, fit.budget))
+            stuck.setdefault(tuple(s.options for s in settings), (settings, []))[1].append(fit)
+    made: list[Plans] = []
+    for settings, fits in stuck.values():
+        share = max((s.values["utilization"] for s in settings if "utilization" in s.values), default=0.0)
+        among = None if len(fits) == len(judged) else frozenset(f.placement for f in fits)
+        for chosen in ways_to_set(settings) if _light(fits, share) else ():
+            with_them = found._replace(sequences=ask.sequences, settings=chosen).asked(ask)
+            tried = _fewer(model, with_them, context, alternatives, among)
+            if tried.best.fits:
+                made.append(tried._replace(settings=chosen))
+                break
+    if not made:
+        return None
+    best = min(made, key=lambda p: (len(p.settings), preference(p.best.placement, ask.gpus.device)))
+    shown = {f.placement for f in (best.best, *best.others)}
+    return best._replace(others=(*best.others, *(f for f in judged if f.placement not in shown)))
 
 
 def ways_to_set(settings: Sequence[Setting]) -> list[tuple[Setting, ...]]:
@@ -379,23 +405,18 @@ def ways_to_set(settings: Sequence[Setting]) -> list[tuple[Setting, ...]]:
     return [*((s,) for s in settings), *([tuple(settings)] if len(settings) > 1 else [])]
 
 
-def _could_be_set(ask: Ask, found: Plans) -> list[tuple[Setting, ...]]:
-    """What could make a plan fit."""
-    settings = server(ask.engine).settings(ask, found.best.budget)
-    share = max((s.values["utilization"] for s in settings if "utilization" in s.values), default=0.0)
-    return ways_to_set(settings) if _light(found, share) else []
-
-
-def _light(found: Plans, share: float = 0.0) -> bool:
+def _light(judged: Sequence[Fit], share: float = 0.0) -> bool:
     """Whether weights and cache alone fit some placement, with a share of the memory: nothing else helps where they do not."""
     return any(
-        max(f.budget.budget_bytes, int(share * f.budget.memory_bytes)) >= f.weights.bytes + f.kv_needed_bytes
-        for f in (found.best, *found.others)
+        max(f.budget.budget_bytes, int(share * f.budget.memory_bytes)) >= f.weights.bytes + f.kv_needed_bytes for f in judged
     )
 
 
-def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans:
-    """Judge placements with the sequences that are asked for; where none fits, all that were judged are among the others."""
+def _plans(
+    model: Candidate, ask: Ask, context: int, alternatives: int, among: frozenset[Placement] | None = None
+) -> Plans:
+    """Judge placements, or those `among` them, with the sequences that are asked for; where none fits, all that were judged are among the
+    others."""
     device = ask.gpus.device
     found: list[Fit] = []
     refused: list[str] = []
@@ -403,6 +424,8 @@ def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans
     seen: set[tuple[bool, bool, bool]] = set()
     best: Fit | None = None
     for placement in sorted(placements(model.architecture, ask), key=lambda p: preference(p, device)):
+        if among is not None and placement not in among:
+            continue
         # Beside the best, one more of each kind: with and without stages, experts spread, replicas.
         kind = placement.pp > 1, placement.ep > 1, placement.dp > 1
         if best is not None and (kind in seen or len(found) > alternatives):
@@ -430,7 +453,7 @@ def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans
         raise UsageError(refused[0], hint)
     best = best or max(found, key=lambda f: f.headroom_bytes)
     others = sorted((f for f in found if f is not best), key=lambda f: (not f.fits, -f.max_concurrency))
-    if best.fits and (spread := _replicated(model, ask, context, found)):
+    if best.fits and among is None and (spread := _replicated(model, ask, context, found)):
         # What is not chosen of the two stands first among the others, for it is what the choice was made against.
         beside = max(spread, key=lambda f: f.max_concurrency)
         best, other = (beside, best) if beside.max_concurrency > best.max_concurrency else (best, beside)
