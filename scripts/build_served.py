@@ -95,7 +95,28 @@ def sglang(source: Path) -> dict[str, Any]:
     overrides = folder / "arg_groups" / "overrides.py"
     sets = {"slides": _slides(folder / "configs" / "model_config.py"), "tracked": _tracked(overrides)} if overrides.exists() else {}
     sets["configs"] = sglang_configs(source)
+    sets["bitsandbytes"] = sglang_packed(folder / "models", classes)
     return {"classes": classes, "methods": methods, "sets": sets}
+
+
+def sglang_packed(models: Path, classes: set[str]) -> list[str]:
+    """The classes that the loader of bitsandbytes takes: they, or a class that they build on, have
+    `bitsandbytes_stacked_params_mapping`."""
+    bases: dict[str, list[str]] = {}
+    having = set[str]()
+    for path in models.rglob("*.py"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                bases[node.name] = [
+                    base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases
+                ]
+                if any(name == "bitsandbytes_stacked_params_mapping" for name, _ in assigned(ast.Module(node.body, []))):
+                    having.add(node.name)
+
+    def has(name: str, seen: frozenset[str] = frozenset()) -> bool:
+        return name in having or any(base not in seen and has(base, seen | {base}) for base in bases.get(name, ()))
+
+    return sorted(name for name in classes if has(name))
 
 
 def _slides(path: Path) -> list[str]:

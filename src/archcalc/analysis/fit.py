@@ -359,9 +359,7 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     return found._replace(others=found.others[:alternatives])
 
 
-def _fewer(
-    model: Candidate, ask: Ask, context: int, alternatives: int, among: frozenset[Placement] | None = None
-) -> Plans:
+def _fewer(model: Candidate, ask: Ask, context: int, alternatives: int, among: frozenset[Placement] | None = None) -> Plans:
     """The placements with the sequences that are asked for or the engine's default, or with as many fewer as makes one fit."""
     found = _plans(model, ask, context, alternatives, among)
     if ask.sequences is None and ask.own is None and not found.best.fits and _light((found.best, *found.others)):
@@ -373,26 +371,32 @@ def _fewer(
 
 
 def _with_settings(model: Candidate, ask: Ask, context: int, alternatives: int, found: Plans) -> Plans | None:
-    """The placements that weights alone leave nothing to a cache on, with the engine's settings that make one fit; None where none do.
+    """The placements with the engine's settings that make one fit, where weights alone leave nothing to a cache on some; None where none do.
 
-    Each is judged with the settings that it would have if it were the only one, so that a split which is asked for never fits where
-    the free choice does not."""
+    Those are each judged with the settings that they would have if they were the only ones, so that a split which is asked for never
+    fits where the free choice does not."""
     judged = (found.best, *found.others)
-    stuck: dict[tuple[str, ...], tuple[list[Setting], list[Fit]]] = {}
+    stuck: dict[tuple[str, ...], tuple[Sequence[Setting], list[Fit]]] = {}
     for fit in judged:
         if fit.budget.kv_room_bytes <= 0:
-            settings = list(server(ask.engine).settings(ask, fit.budget))
+            settings = server(ask.engine).settings(ask, fit.budget)
             stuck.setdefault(tuple(s.options for s in settings), (settings, []))[1].append(fit)
-    made: list[Plans] = []
-    for settings, fits in stuck.values():
+
+    def first(settings: Sequence[Setting], fits: Sequence[Fit]) -> Plans | None:
         share = max((s.values["utilization"] for s in settings if "utilization" in s.values), default=0.0)
         among = None if len(fits) == len(judged) else frozenset(f.placement for f in fits)
         for chosen in ways_to_set(settings) if _light(fits, share) else ():
             with_them = found._replace(sequences=ask.sequences, settings=chosen).asked(ask)
             tried = _fewer(model, with_them, context, alternatives, among)
             if tried.best.fits:
-                made.append(tried._replace(settings=chosen))
-                break
+                return tried._replace(settings=chosen)
+        return None
+
+    made = [plan for settings, fits in stuck.values() if (plan := first(settings, fits)) is not None]
+    if made and sum(len(fits) for _, fits in stuck.values()) < len(judged):
+        # With settings that some split takes, another that has room for a cache may be better.
+        whole = first(server(ask.engine).settings(ask, found.best.budget), judged)
+        made += [whole] if whole is not None else []
     if not made:
         return None
     best = min(made, key=lambda p: (len(p.settings), preference(p.best.placement, ask.gpus.device)))
@@ -412,9 +416,7 @@ def _light(judged: Sequence[Fit], share: float = 0.0) -> bool:
     )
 
 
-def _plans(
-    model: Candidate, ask: Ask, context: int, alternatives: int, among: frozenset[Placement] | None = None
-) -> Plans:
+def _plans(model: Candidate, ask: Ask, context: int, alternatives: int, among: frozenset[Placement] | None = None) -> Plans:
     """Judge placements, or those `among` them, with the sequences that are asked for; where none fits, all that were judged are among the
     others."""
     device = ask.gpus.device

@@ -175,9 +175,13 @@ class Sglang(Server):
         from archcalc.engines.plan import capability
         from archcalc.engines.served import misnamed, untrusted
         from archcalc.engines.sglang import attention, kernels, quantization, settings
+        from archcalc.quant import canonical
 
         named = ask.own.method if ask.own is not None else None
         if why := kernels.refused(ask.version, model.architecture, capability(ask.gpus.device), named):
+            return why
+        words = self.loading(ask.version, canonical(ask.quant)) if model.options.online and ask.quant is not None else None
+        if why := quantization.off_platform(ask, model.architecture, words):
             return why
         if ask.own is None:
             return None
