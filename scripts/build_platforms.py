@@ -53,13 +53,11 @@ def _true(test: ast.expr, vendor: str) -> bool:
     if isinstance(test, ast.BoolOp):
         each = [_true(part, vendor) for part in test.values]
         return any(each) if isinstance(test.op, ast.Or) else all(each)
-    name = test.func.id if isinstance(test, ast.Call) and isinstance(test.func, ast.Name) else getattr(test, "id", "")
+    name = getattr(test.func if isinstance(test, ast.Call) else test, "id", "")
     asked = _ASKED.get(name.removeprefix("_"))
-    return (
-        vendor.startswith("gfx95")
-        if "gfx95" in name or "mxfp" in name
-        else asked is None or asked == vendor.partition(":")[2] or asked == vendor
-    )
+    if "gfx95" in name or "mxfp" in name:
+        return vendor.startswith("gfx95")
+    return asked is None or asked in (vendor, vendor.partition(":")[2])
 
 
 def _registered(module: ast.Module, vendor: str) -> set[str]:

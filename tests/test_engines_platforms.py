@@ -81,7 +81,8 @@ def test_a_checkpoint_is_taken_where_the_platform_lists_it(
 # The same of what is quantized as it loads. vLLM 0.33: layers/quantization/online/nvfp4.py "requires a Blackwell (SM100) GPU", fp8.py
 # "FP8 PTPC online quant [...] Requires SM89+"; platforms/rocm.py and xpu.py.
 ONLINE = [
-    ("vllm", "", "h100", "nvfp4-experts", False), ("vllm", "", "b200", "nvfp4-experts", True), ("vllm", "", "mi300x", "nvfp4-experts", False),
+    ("vllm", "", "h100", "nvfp4-experts", False), ("vllm", "", "b200", "nvfp4-experts", True),
+    ("vllm", "", "mi300x", "nvfp4-experts", False),
     ("vllm", "", "rtx-pro-6000", "nvfp4-experts", False), ("vllm", "", "mi300x", "int8-experts", False),
     ("vllm", "", "h100", "int8-experts", True), ("vllm", "", "mi300x", "fp8", True), ("vllm", "0.20.0", "mi300x", "fp8", False),
     ("vllm", "0.21.0", "mi300x", "fp8", True), ("vllm", "", "mi300x", "fp8-dynamic", True), ("vllm", "", "a100", "fp8-dynamic", False),
@@ -148,7 +149,8 @@ def test_deprecated_methods_of_a_flag_start_with_another(cli: Run) -> None:
     ("gpu", "model", "starts"),
     [
         ("t4", "deepseek-v2-lite", False), ("2080-ti", "deepseek-v2-lite", False), ("titan-rtx", "deepseek-v2-lite", False),
-        ("a10g", "deepseek-v2-lite", True), ("4090", "deepseek-v2-lite", True), ("t4", "qwen3-8b", True), ("4xt4", "deepseek-v2-lite", False),
+        ("a10g", "deepseek-v2-lite", True), ("4090", "deepseek-v2-lite", True), ("t4", "qwen3-8b", True),
+        ("4xt4", "deepseek-v2-lite", False),
     ],
 )  # fmt: skip
 def test_mla_starts_where_its_prompts_have_a_backend(cli: Run, gpu: str, model: str, starts: bool) -> None:

@@ -186,8 +186,8 @@ def test_no_plan_where_published_builds_hold_no_code(gpu: str, version: str, fit
     assert fits or "hold no code for compute capability" in " ".join((done.stdout + done.stderr).split())
 
 
-# vLLM 0.33, models/registry.py `_normalize_arch`, config/model.py `_SUFFIX_TO_DEFAULTS`; 0.10.0 `_normalize_archs`, and nothing alike in 0.9.2,
-# whose registry lists classes of its own for two.
+# vLLM 0.33, models/registry.py `_normalize_arch`, config/model.py `_SUFFIX_TO_DEFAULTS`; 0.10.0 `_normalize_archs`, and nothing alike in
+# 0.9.2, whose registry lists classes of its own for two.
 @pytest.mark.parametrize(
     ("model", "name", "version", "served"),
     [

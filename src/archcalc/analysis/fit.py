@@ -371,7 +371,8 @@ def _fewer(model: Candidate, ask: Ask, context: int, alternatives: int, among: f
 
 
 def _with_settings(model: Candidate, ask: Ask, context: int, alternatives: int, found: Plans) -> Plans | None:
-    """The placements with the engine's settings that make one fit, where weights alone leave nothing to a cache on some; None where none do.
+    """The placements with the engine's settings that make one fit, where weights alone leave nothing to a cache on
+    some; None where none do.
 
     Those are each judged with the settings that they would have if they were the only ones, so that a split which is asked for never
     fits where the free choice does not."""

@@ -62,8 +62,8 @@ _GPUS = {"amd": "AMD's GPUs", "intel": "Intel's GPUs", "nvidia": "NVIDIA's GPUs"
 
 
 def off_platform(ask: Ask, architecture: Architecture, words: Sequence[str] | None) -> str | None:
-    """Why the release does not take the method on this platform, whose lists are `platforms.json`, or not for this class of model; None where
-    it does. `words` are those of a command with which weights are quantized as they load, None where a checkpoint is stored so.
+    """Why the release does not take the method on this platform, whose lists are `platforms.json`, or not for this class of model; None
+    where it does. `words` are those of a command with which weights are quantized as they load, None where a checkpoint is stored so.
 
     SGLang 0.5.23, srt/configs/model_config.py `_verify_quantization` ("Unknown quantization method", "currently not supported in ROCm")."""
     from archcalc.engines.sglang.kernels import named
@@ -87,7 +87,8 @@ def off_platform(ask: Ask, architecture: Architecture, words: Sequence[str] | No
         # srt/model_loader/loader.py `BitsAndBytesModelLoader._load_weights`.
         packed = table.sets["bitsandbytes"]
         if classes_of(architecture) and not is_one_of(architecture, packed):
-            return f"{release} does not load {classes_of(architecture)[0]} with bitsandbytes: the class does not say how its layers are packed"
+            name = classes_of(architecture)[0]
+            return f"{release} does not load {name} with bitsandbytes: the class does not say how its layers are packed"
     return None
 
 

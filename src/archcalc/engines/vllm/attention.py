@@ -91,8 +91,8 @@ def missing(architecture: Architecture, version: str | None, major: int | None, 
     is not known. `expanded`: latent caches are turned off (`VLLM_MLA_DISABLE`).
 
     Prompts of MLA are computed by FlashAttention alone below 10.x, and FlashAttention 2 starts at 8.0: 0.33, platforms/interface.py
-    `get_mla_prefill_backend_cls`, vllm_flash_attn/flash_attn_interface.py `_is_fa2_supported`; 0.8.5, 0.11 v1/attention/backends/mla/common.py
-    and 0.16 layers/attention/mla_attention.py call it without another choice."""
+    `get_mla_prefill_backend_cls`, vllm_flash_attn/flash_attn_interface.py `_is_fa2_supported`; 0.8.5 and 0.11
+    v1/attention/backends/mla/common.py and 0.16 layers/attention/mla_attention.py call it without another choice."""
     if major is None:
         return None
     if is_one_of(architecture, PACKED_ROWS):

@@ -197,7 +197,7 @@ def refused(
         if method == "humming" and own != "mxfp4":
             return None
         return f"the checkpoint is stored in {own}, and vLLM refuses {flag}, which does not match it: leave the flag out"
-    if made := online(version, method):
+    if online(version, method):
         if method == "ptpc_fp8" and not amd:
             return f"{flag} is for AMD's GPUs alone: --quantization fp8 is for any"
         return None
