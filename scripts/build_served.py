@@ -221,7 +221,40 @@ def transformers(source: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
                 for node in ast.walk(value):
                     if isinstance(node, ast.Tuple) and len(both := texts(node.elts)) == 2:
                         configs.add(both[0])
-    return dict(sorted(found.items())), {"configs": sorted(configs)}
+    return dict(sorted(found.items())), {"configs": sorted(configs), **_auto_classes(source)}
+
+
+# What a command may load a whole model with.
+_LOADERS = frozenset(
+    "AutoModel AutoModelForCausalLM AutoModelForImageTextToText AutoModelForMultimodalLM AutoModelForSpeechSeq2Seq AutoModelForSeq2SeqLM"
+    " AutoModelForMaskedLM AutoModelForPreTraining AutoModelForSequenceClassification AutoModelForTokenClassification"
+    " AutoModelForQuestionAnswering AutoModelForMultipleChoice AutoModelForNextSentencePrediction".split()
+)
+
+
+def _auto_classes(source: Path) -> dict[str, list[str]]:
+    """The model types that each of transformers' Auto classes builds."""
+    module = tree(source / "transformers" / "models" / "auto" / "modeling_auto.py")
+    values = dict(assigned(module))
+
+    def types(name: str) -> set[str]:
+        found = set[str]()
+        for pair in ast.walk(values[name]):
+            if isinstance(pair, ast.Tuple) and pair.elts:
+                found.update(texts(pair.elts[:1]))
+            elif isinstance(pair, ast.Name) and pair.id != name and pair.id.endswith("_MAPPING_NAMES"):
+                found |= types(pair.id)
+        return found
+
+    found: dict[str, list[str]] = {}
+    for node in module.body:
+        if isinstance(node, ast.ClassDef) and (public := node.name.removeprefix("_")) in _LOADERS:
+            for name, value in assigned(ast.Module(node.body, [])):
+                if name == "_model_mapping" and isinstance(value, ast.Name):
+                    made = values[value.id]
+                    assert isinstance(made, ast.Call)
+                    found[public] = sorted(types(made.args[1].id)) if isinstance(made.args[1], ast.Name) else []
+    return dict(sorted(found.items()))
 
 
 def mlx(source: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
