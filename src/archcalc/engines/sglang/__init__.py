@@ -31,6 +31,9 @@ _LOADING = {
     "nf4": ("--quantization", "bitsandbytes", "--load-format", "bitsandbytes"),
 }
 
+_NOT_SERVED = frozenset({"google", "aws"})
+"""Vendors that SGLang 0.5.23 has no platform of its own for (srt/platforms/, srt/utils/common.py `get_device`)."""
+
 _OTHERWISE = frozenset({"autoround", "nvfp4"})
 """Methods that configs name otherwise than SGLang does."""
 
@@ -166,6 +169,8 @@ class Sglang(Server):
         """SGLang 0.5.23, srt/model_executor/model_runner_components/load_model_utils.py `maybe_downgrade_dtype_for_legacy_gpu`."""
         from archcalc.engines.plan import capability
 
+        if device.vendor in _NOT_SERVED:
+            return f"SGLang has no code for {device.name}"
         cuda = capability(device)
         if cuda is None or cuda >= (7, 5):
             return ""
