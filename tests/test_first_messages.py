@@ -53,3 +53,30 @@ def test_a_gguf_of_other_weights_is_told_as_such(cli: Run, tmp_path: Path, quant
     found = json.loads(done.stdout)
     assert found["fits"]
     assert any("weights that were quantized" in note for note in found["notes"]) == another
+
+
+# vLLM 0.33, config/model.py `_resolve_auto_dtype` (float16 where a float32 model pools; 0.9.1 on, and not in 0.9.0); SGLang 0.5.23,
+# load_model_utils.py `maybe_downgrade_dtype_for_legacy_gpu`.
+@pytest.mark.parametrize(
+    ("asked", "weights", "kept"),
+    [
+        ("qwen3-4b --gpu t4 --engine sglang", "fp16", "fp16"), ("qwen3-4b --gpu a10g --engine sglang", "bf16", "bf16"),
+        ("qwen3-4b --gpu t4 --engine vllm", "fp16", "fp16"), ("qwen3-4b --gpu a10g --engine vllm", "bf16", "bf16"),
+        ("qwen3-4b --gpu t4 --engine sglang --kv-dtype fp8_e5m2", "fp16", "fp8_e5m2"),
+    ],
+)  # fmt: skip
+def test_what_runs_in_float16_is_called_so(cli: Run, asked: str, weights: str, kept: str) -> None:
+    done = cli("fit", "--offline", "--format", "json", "--ctx", "2k", *asked.split())
+    plan = json.loads(done.stdout)["plan"]
+    assert (plan["quant"], plan["kv_dtype"]) == (weights, kept)
+
+
+@pytest.mark.parametrize(("name", "weights"), [("BertForSequenceClassification", "fp16"), ("BertModel", "fp16")])
+def test_a_float32_model_that_pools_runs_in_float16_under_vllm(cli: Run, tmp_path: Path, name: str, weights: str) -> None:
+    config = {
+        "architectures": [name], "model_type": "bert", "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
+        "num_attention_heads": 12, "vocab_size": 30522, "max_position_embeddings": 512, "type_vocab_size": 2, "torch_dtype": "float32",
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    done = cli("fit", "--offline", "--format", "json", str(tmp_path), "--gpu", "a100", "--engine", "vllm")
+    assert json.loads(done.stdout)["plan"]["quant"] == weights

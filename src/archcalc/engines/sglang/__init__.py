@@ -48,6 +48,15 @@ def registry() -> Registry:
     )  # fmt: skip
 
 
+def halves(device: Device) -> bool:
+    """Whether SGLang runs in float16 whatever the config says: the GPU has no bfloat16 (0.5.23, srt/model_executor/
+    model_runner_components/load_model_utils.py `maybe_downgrade_dtype_for_legacy_gpu`)."""
+    from archcalc.engines.plan import capability
+
+    cuda = capability(device)
+    return cuda is not None and cuda < (8, 0)
+
+
 class Sglang(Server):
     name = "sglang"
     title = "SGLang"
@@ -106,7 +115,8 @@ class Sglang(Server):
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.loading import as_stored
 
-        return as_stored(architecture, quant, self.title)
+        held, name = as_stored(architecture, quant, self.title)
+        return held, "fp16" if name == "bf16" and quant is None and halves(device) else name
 
     def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
         return "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None

@@ -105,10 +105,10 @@ class Vllm(Server):
             # A class of decoders that pools has no head (model_executor/models/adapters.py `_create_pooling_model_cls`).
             held = held._replace(groups=tuple(g for g in held.groups if g.part != "head"))
         cuda = capability(device)
-        if name == "bf16" and quant is None and cuda is not None and cuda[0] < 8:
+        if name == "bf16" and quant is None and ((cuda is not None and cuda[0] < 8) or not held.writes):
             from archcalc.engines.vllm.cache import served_dtype
 
-            name = served_dtype(held, None, cuda[0])
+            name = served_dtype(held, None, cuda and cuda[0])
         return held, name
 
     def asked(self, read: Read) -> Asked:
