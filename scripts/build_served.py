@@ -95,7 +95,28 @@ def sglang(source: Path) -> dict[str, Any]:
     overrides = folder / "arg_groups" / "overrides.py"
     sets = {"slides": _slides(folder / "configs" / "model_config.py"), "tracked": _tracked(overrides)} if overrides.exists() else {}
     sets["configs"] = sglang_configs(source)
+    sets["bitsandbytes"] = sglang_packed(folder / "models", classes)
     return {"classes": classes, "methods": methods, "sets": sets}
+
+
+def sglang_packed(models: Path, classes: set[str]) -> list[str]:
+    """The classes that the loader of bitsandbytes takes: they, or a class that they build on, have
+    `bitsandbytes_stacked_params_mapping`."""
+    bases: dict[str, list[str]] = {}
+    having = set[str]()
+    for path in models.rglob("*.py"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                bases[node.name] = [
+                    base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases
+                ]
+                if any(name == "bitsandbytes_stacked_params_mapping" for name, _ in assigned(ast.Module(node.body, []))):
+                    having.add(node.name)
+
+    def has(name: str, seen: frozenset[str] = frozenset()) -> bool:
+        return name in having or any(base not in seen and has(base, seen | {base}) for base in bases.get(name, ()))
+
+    return sorted(name for name in classes if has(name))
 
 
 def _slides(path: Path) -> list[str]:
@@ -200,7 +221,40 @@ def transformers(source: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
                 for node in ast.walk(value):
                     if isinstance(node, ast.Tuple) and len(both := texts(node.elts)) == 2:
                         configs.add(both[0])
-    return dict(sorted(found.items())), {"configs": sorted(configs)}
+    return dict(sorted(found.items())), {"configs": sorted(configs), **_auto_classes(source)}
+
+
+# What a command may load a whole model with.
+_LOADERS = frozenset(
+    "AutoModel AutoModelForCausalLM AutoModelForImageTextToText AutoModelForMultimodalLM AutoModelForSpeechSeq2Seq AutoModelForSeq2SeqLM"
+    " AutoModelForMaskedLM AutoModelForPreTraining AutoModelForSequenceClassification AutoModelForTokenClassification"
+    " AutoModelForQuestionAnswering AutoModelForMultipleChoice AutoModelForNextSentencePrediction".split()
+)
+
+
+def _auto_classes(source: Path) -> dict[str, list[str]]:
+    """The model types that each of transformers' Auto classes builds."""
+    module = tree(source / "transformers" / "models" / "auto" / "modeling_auto.py")
+    values = dict(assigned(module))
+
+    def types(name: str) -> set[str]:
+        found = set[str]()
+        for pair in ast.walk(values[name]):
+            if isinstance(pair, ast.Tuple) and pair.elts:
+                found.update(texts(pair.elts[:1]))
+            elif isinstance(pair, ast.Name) and pair.id != name and pair.id.endswith("_MAPPING_NAMES"):
+                found |= types(pair.id)
+        return found
+
+    found: dict[str, list[str]] = {}
+    for node in module.body:
+        if isinstance(node, ast.ClassDef) and (public := node.name.removeprefix("_")) in _LOADERS:
+            for name, value in assigned(ast.Module(node.body, [])):
+                if name == "_model_mapping" and isinstance(value, ast.Name):
+                    made = values[value.id]
+                    assert isinstance(made, ast.Call)
+                    found[public] = sorted(types(made.args[1].id)) if isinstance(made.args[1], ast.Name) else []
+    return dict(sorted(found.items()))
 
 
 def mlx(source: Path) -> tuple[dict[str, str], dict[str, list[str]]]:

@@ -30,7 +30,9 @@ _ALL = (7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)
     [
         # SGLang 0.5.23, srt/layers/quantization/: `get_min_capability`.
         ("qwen3-8b", "fp8", None, (8, 0)), ("qwen3-8b", "fp8-dynamic", None, (8, 0)), ("qwen3-8b", "int8", None, (8, 0)),
-        ("qwen3-8b", "w4a16", None, (8, 0)), ("qwen3-8b", "awq", None, (7, 5)), ("qwen3-8b", "gptq", None, (7, 5)),
+        ("qwen3-8b", "w4a16", None, (8, 0)), ("qwen3-8b", "awq", None, (7, 5)), ("qwen3-8b", "gptq", None, (8, 0)),
+        # Plain GPTQ is registered on CUDA up to 0.5.19 (layers/quantization/__init__.py).
+        ("qwen3-8b", "gptq", "0.5.19", (7, 5)), ("qwen3-8b", "gptq", "0.5.20", (8, 0)),
         ("qwen3-8b", "nf4", None, (7, 5)), ("gpt-oss-20b", None, None, (8, 0)),
         # "return 100 if self.use_mxfp8 else 80", in 0.5.9 too.
         ("qwen3-8b", "mxfp8", None, (10, 0)), ("qwen3-8b", "mxfp8", "0.5.9", (10, 0)),

@@ -63,7 +63,7 @@ MIXTURE = parse({
         (None, "ptpc_fp8", None, "no ptpc_fp8 among"),
         ("0.10.0", "ptpc_fp8", None, "AMD's GPUs alone"),
         ("0.10.1", "mxfp4", None, "no MXFP4 experts"),
-        (None, "nvfp4_per_token", None, "10.x alone"),
+        (None, "nvfp4_per_token", None, None),
         *((None, method, None, None) for method in ("fp8", "fp8_per_block", "mxfp8", "mxfp4", "bitsandbytes", "experts_int8")),
         # config/model.py `_verify_quantization` and each `override_quantization_method`.
         *((None, method, FP8, "does not match") for method in ("awq", "fp8_per_block", "fp8_per_tensor", "mxfp8", "bitsandbytes")),
@@ -83,7 +83,7 @@ MIXTURE = parse({
     ],
 )
 def test_what_vllm_makes_of_its_flag(version: str | None, method: str, stored: dict[str, Any] | None, said: str | None) -> None:
-    found = vllm.refused(version, method, stored, MIXTURE, moe=True, major=9, amd=False)
+    found = vllm.refused(version, method, stored, MIXTURE, moe=True, amd=False)
     assert found is None if said is None else said in (found or "")
 
 
@@ -100,7 +100,7 @@ def test_what_sglang_makes_of_its_flag(method: str, stored: dict[str, Any] | Non
     assert found is None if said is None else said in (found or "")
 
 
-@pytest.mark.parametrize("ask", [(vllm.refused, {"moe": True, "major": 9, "amd": False}), (sglang.refused, {})])
+@pytest.mark.parametrize("ask", [(vllm.refused, {"moe": True, "amd": False}), (sglang.refused, {})])
 def test_what_is_not_known_of_a_flag_is_refused(ask: Any) -> None:
     refused, rest = ask
     with pytest.raises(UnsupportedError, match="--quantization humming"):

@@ -184,3 +184,30 @@ def test_no_plan_where_published_builds_hold_no_code(gpu: str, version: str, fit
     done = cli("fit", "llama-3.1-8b", "--gpu", gpu, "--ctx", "4k", "--engine-version", version)
     assert (done.returncode == 0) == fits
     assert fits or "hold no code for compute capability" in " ".join((done.stdout + done.stderr).split())
+
+
+# vLLM 0.33, models/registry.py `_normalize_arch`, config/model.py `_SUFFIX_TO_DEFAULTS`; 0.10.0 `_normalize_archs`, and nothing alike in
+# 0.9.2, whose registry lists classes of its own for two.
+@pytest.mark.parametrize(
+    ("model", "name", "version", "served"),
+    [
+        ("qwen3-8b", "Qwen3ForSequenceClassification", None, True), ("qwen3-8b", "Qwen3ForSequenceClassification", "0.10.0", True),
+        ("qwen3-8b", "Qwen3ForSequenceClassification", "0.9.2", True), ("qwen3-8b", "Qwen3ForSequenceClassification", "0.9.1", False),
+        ("qwen2.5-7b", "Qwen2ForSequenceClassification", None, True), ("qwen2.5-7b", "Qwen2ForSequenceClassification", "0.6.0", False),
+        ("llama-3.1-8b", "LlamaForTokenClassification", None, True), ("llama-3.1-8b", "LlamaRewardModel", None, True),
+        ("gemma-2-9b", "Gemma2ForSequenceClassification", None, True), ("qwen3-30b-a3b", "Qwen3MoeForSequenceClassification", None, True),
+        ("qwen3-8b", "Qwen3ForRewardModel", None, False),
+    ],
+)  # fmt: skip
+def test_a_class_for_another_task_is_made_of_the_one_that_generates(
+    model: str, name: str, version: str | None, served: bool
+) -> None:
+    architecture = parse(_config(model))._replace(classes=(name,))
+    if served:
+        assert not check(REGISTRY, architecture, version)
+        return
+    try:
+        told = check(REGISTRY, architecture, version)
+    except UnsupportedError:
+        return
+    assert any(name in note for note in told)

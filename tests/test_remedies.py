@@ -27,7 +27,9 @@ def test_a_larger_share_is_offered_or_taken_where_it_makes_room(engine: str, mod
     asked = (model, "--gpu", gpu, "--ctx", ctx, "--engine", engine)
     got = fit(cli, *asked)
     options = " ".join(change["options"] for change in got["would_fit"])
-    share = re.search(r"--utilization (0\.\d+)", options) or re.search(r"--mem-fraction-static (0\.\d+)", got["command"])
+    share = re.search(r"--utilization (0\.\d+)", options) or re.search(
+        r"--(?:mem-fraction-static|gpu-memory-utilization) (0\.\d+)", got["command"]
+    )
     assert share is not None
     assert fit(cli, *asked, "--utilization", share[1])["fits"]
 

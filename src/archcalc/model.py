@@ -497,14 +497,16 @@ class Architecture(NamedTuple):
     context is of those before scaling, `lengths` what the config says of lengths itself, None where that is not
     known. `classes` are those that the config's `architectures` names. `steps` are the norms without a gain
     outside the layers; `capped` says that logits pass through a tanh, `capped_in` in which dtype; `crosses` that layers of the decoder read
-    what an encoder made beside the tokens, and so keep keys and values of it; `coded` that code beside the
-    checkpoint gives it a class; `saved` is false where no library is named that wrote the config, which may then be a part of what was
-    published. `uncounted` are kinds of tensors that the publisher's own total of parameters, which the Hub shows where the
-    checkpoint's index states one, leaves out: buffers. `refines` says that a text is made in several passes over all of it
-    (diffusion), `outcome` what the decoder of a part makes, `returned` that the reference hands back the keys and values of a pass,
-    though its layers see both ways: it is a decoder's class. `buffers` are what the library that saved the checkpoint stored beside;
-    nothing loads them. `mutual` says that the config has the tokens of an image see each other. `use` is what its publisher makes of a
-    decoder that writes no text. `unserved` says why the class that engines have by the name that the config states does not run it.
+    what an encoder made beside the tokens, and so keep keys and values of it; `coded` that code beside the checkpoint gives it
+    a class, for `autos` of transformers' Auto classes; `saved` is false where no library is named that wrote the config, which
+    may then be a part of what was published. `uncounted` are kinds of tensors that the publisher's own total of parameters,
+    which the Hub shows where the checkpoint's index states one, leaves out: buffers. `refines` says that a text is made in
+    several passes over all of it (diffusion), `outcome` what the decoder of a part makes, `returned` that the reference hands
+    back the keys and values of a pass, though its layers see both ways: it is a decoder's class. `buffers` are what the library
+    that saved the checkpoint stored beside; nothing loads them. `mutual` says that the config has
+    the tokens of an image see each other. `use` is what its publisher makes of a decoder that writes no
+    text. `unserved` says why the class that engines
+    have by the name that the config states does not run it.
     """
 
     model_type: str
@@ -527,6 +529,7 @@ class Architecture(NamedTuple):
     capped: bool = False
     crosses: bool = False
     coded: bool = False
+    autos: tuple[str, ...] = ()
     saved: bool = True
     uncounted: frozenset[Kind] = frozenset()
     buffers: tuple[Buffer, ...] = ()

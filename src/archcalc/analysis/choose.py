@@ -106,8 +106,8 @@ def choose(
     if not fitting and (free or LOCAL in tried) and (beside := beside_ram(architecture, ask, brief)) is not None:
         return Choice(beside, () if brief or beside.published else (published, beside))
     if not fitting:
-        # With storages to choose from, the one that comes closest under the engine that was asked for.
-        return Choice(max(tried[ask.engine], key=lambda each: each.found.best.headroom_bytes))
+        # With storages to choose from, the one that comes closest under the engine that was asked for, of those that it runs here.
+        return Choice(max(tried[ask.engine], key=lambda each: (not each.found.best.start.refused, each.found.best.headroom_bytes)))
     # As published where that fits, for it is what was asked about; else what holds enough, of the engine asked for before others.
     first = [each for each in fitting if each.ask.engine == fitting[0].ask.engine]
     best = next((each for each in first if each.enough), first[0]) if brief or not published.found.best.fits else published

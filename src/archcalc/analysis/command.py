@@ -13,7 +13,7 @@ import shlex
 from archcalc import units
 from archcalc.analysis.fit import Ask, Plans
 from archcalc.engines._command import TORCH
-from archcalc.engines.engine import server
+from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.plan import Command, Named
 from archcalc.loader import Loaded
 from archcalc.records import NamedTuple
@@ -221,6 +221,7 @@ def _gguf(loaded: Loaded, found: Plans) -> _Loads:
         if loaded.source.kind in ("hub", "cache"):
             return _Loads(model._replace(name=f"{model.name}:{kind.upper()}"))
         return _Loads(model)
+    from archcalc.quant import method_of
     from archcalc.zoo.repacked import repacked
 
     stem = os.path.basename(os.path.abspath(model.name)) if model.ready else model.name.strip("<>")
@@ -229,4 +230,7 @@ def _gguf(loaded: Loaded, found: Plans) -> _Loads:
         stem = made_of.entry.repo.rpartition("/")[2]
     file = f"{stem.removesuffix('.gguf')}-{kind.upper().replace('-', '_')}.gguf"
     note = f"{file} is the model as GGUF, published or made with llama.cpp's convert_hf_to_gguf.py and llama-quantize"
+    method = method_of(own) if own else ""
+    if method and not server(LOCAL).converts(method):
+        note += f", of the weights that were quantized: it reads no {method}, and this checkpoint is not what runs"
     return _Loads(Named(file), (note,))

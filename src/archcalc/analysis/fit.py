@@ -353,8 +353,8 @@ def plans(architecture: Architecture, ask: Ask, alternatives: int = 3, model: Ca
     """Judge placements in the order of preference until one fits, and then so many others of other kinds.
 
     The best is the first that fits, or else the one that comes closest. Where none fits with the sequences that the engine runs at once by
-    default, as many fewer as makes one fit are taken; where weights alone leave nothing to a cache, the engine's settings that do,
-    those of them that the options leave open. `model` is what `candidate` made of the architecture for this
+    default, as many fewer as makes one fit are taken; else, of the placements where weights alone leave nothing to a cache, one that the
+    engine's settings make fit, those of them that the options leave open. `model` is what `candidate` made of the architecture for this
     engine, version, storage and GPU, where many questions are asked about it. Raises `UsageError` where the engine can place the model
     in no way that was asked for.
     """
@@ -440,23 +440,54 @@ def _could_be_chosen(model: Candidate, ask: Ask, context: int, alternatives: int
     if not any(_roomy(model, f.placement, ask, context) for f in (found.best, *found.others)):
         return found
     found = _fewer(model, ask, context, alternatives, found)
-    if all(f.budget.kv_room_bytes <= 0 for f in (found.best, *found.others)):
-        for settings in _could_be_set(ask, found):
-            asked = found._replace(sequences=ask.sequences, settings=settings).asked(ask)
-            tried = _fewer(model, asked, context, alternatives, _plans(model, asked, context, alternatives))
-            if tried.best.fits:
-                return tried._replace(settings=settings)
-    return found
+    return found if found.best.fits else _with_settings(model, ask, context, alternatives, found) or found
 
 
-def _fewer(model: Candidate, ask: Ask, context: int, alternatives: int, found: Plans) -> Plans:
+def _fewer(
+    model: Candidate, ask: Ask, context: int, alternatives: int, found: Plans, among: frozenset[Placement] | None = None
+) -> Plans:
     """The placements with the sequences that are asked for or the engine's default, or with as many fewer as makes one fit."""
-    if ask.sequences is None and not found.best.fits and _light(found):
+    if ask.sequences is None and ask.own is None and not found.best.fits and _light((found.best, *found.others)):
         for n in server(ask.engine).fewer_sequences:
-            fewer = _plans(model, ask._replace(sequences=n), context, alternatives)
+            fewer = _plans(model, ask._replace(sequences=n), context, alternatives, among)
             if fewer.best.fits:
                 return fewer
     return found
+
+
+def _with_settings(model: Candidate, ask: Ask, context: int, alternatives: int, found: Plans) -> Plans | None:
+    """The placements with the engine's settings that make one fit, where weights alone leave nothing to a cache on
+    some; None where none do.
+
+    Those are each judged with the settings that they would have if they were the only ones, so that a split which is asked for never
+    fits where the free choice does not."""
+    judged = (found.best, *found.others)
+    stuck: dict[tuple[str, ...], tuple[Sequence[Setting], list[Fit]]] = {}
+    for fit in judged:
+        if fit.budget.kv_room_bytes <= 0:
+            settings = server(ask.engine).settings(ask, fit.budget)
+            stuck.setdefault(tuple(s.options for s in settings), (settings, []))[1].append(fit)
+
+    def first(settings: Sequence[Setting], fits: Sequence[Fit]) -> Plans | None:
+        share = max((s.values["utilization"] for s in settings if "utilization" in s.values), default=0.0)
+        among = None if len(fits) == len(judged) else frozenset(f.placement for f in fits)
+        for chosen in ways_to_set(settings) if _light(fits, share) else ():
+            with_them = found._replace(sequences=ask.sequences, settings=chosen).asked(ask)
+            tried = _fewer(model, with_them, context, alternatives, _plans(model, with_them, context, alternatives, among), among)
+            if tried.best.fits:
+                return tried._replace(settings=chosen)
+        return None
+
+    made = [plan for settings, fits in stuck.values() if (plan := first(settings, fits)) is not None]
+    if made and sum(len(fits) for _, fits in stuck.values()) < len(judged):
+        # With settings that some split takes, another that has room for a cache may be better.
+        whole = first(server(ask.engine).settings(ask, found.best.budget), judged)
+        made += [whole] if whole is not None else []
+    if not made:
+        return None
+    best = min(made, key=lambda p: (len(p.settings), preference(p.best.placement, ask.gpus.device)))
+    shown = {f.placement for f in (best.best, *best.others)}
+    return best._replace(others=(*best.others, *(f for f in judged if f.placement not in shown)))
 
 
 def ways_to_set(settings: Sequence[Setting]) -> list[tuple[Setting, ...]]:
@@ -464,23 +495,16 @@ def ways_to_set(settings: Sequence[Setting]) -> list[tuple[Setting, ...]]:
     return [*((s,) for s in settings), *([tuple(settings)] if len(settings) > 1 else [])]
 
 
-def _could_be_set(ask: Ask, found: Plans) -> list[tuple[Setting, ...]]:
-    """What could make a plan fit."""
-    settings = server(ask.engine).settings(ask, found.best.budget)
-    share = max((s.values["utilization"] for s in settings if "utilization" in s.values), default=0.0)
-    return ways_to_set(settings) if _light(found, share) else []
-
-
-def _light(found: Plans, share: float = 0.0) -> bool:
+def _light(judged: Sequence[Fit], share: float = 0.0) -> bool:
     """Whether weights and cache alone fit some placement, with a share of the memory: nothing else helps where they do not."""
     return any(
-        max(f.budget.budget_bytes, int(share * f.budget.memory_bytes)) >= f.weights.bytes + f.kv_needed_bytes
-        for f in (found.best, *found.others)
+        max(f.budget.budget_bytes, int(share * f.budget.memory_bytes)) >= f.weights.bytes + f.kv_needed_bytes for f in judged
     )
 
 
-def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans:
-    """Judge placements with the sequences that are asked for; where none fits, all that were judged are among the others."""
+def _plans(model: Candidate, ask: Ask, context: int, alternatives: int, among: frozenset[Placement] | None = None) -> Plans:
+    """Judge placements, or those `among` them, with the sequences that are asked for; where none fits, all that were judged are among the
+    others."""
     device = ask.gpus.device
     found: list[Fit] = []
     refused: list[str] = []
@@ -488,6 +512,8 @@ def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans
     seen: set[tuple[bool, bool, bool]] = set()
     best: Fit | None = None
     for placement in sorted(placements(model.architecture, ask), key=lambda p: preference(p, device)):
+        if among is not None and placement not in among:
+            continue
         # Beside the best, one more of each kind: with and without stages, experts spread, replicas.
         kind = placement.pp > 1, placement.ep > 1, placement.dp > 1
         if best is not None and (kind in seen or len(found) > alternatives):
@@ -515,7 +541,7 @@ def _plans(model: Candidate, ask: Ask, context: int, alternatives: int) -> Plans
         raise UsageError(refused[0], hint)
     best = best or max(found, key=lambda f: f.headroom_bytes)
     others = sorted((f for f in found if f is not best), key=lambda f: (not f.fits, -f.max_concurrency))
-    if best.fits and (spread := _replicated(model, ask, context, found)):
+    if best.fits and among is None and (spread := _replicated(model, ask, context, found)):
         # What is not chosen of the two stands first among the others, for it is what the choice was made against.
         beside = max(spread, key=lambda f: f.max_concurrency)
         best, other = (beside, best) if beside.max_concurrency > best.max_concurrency else (best, beside)

@@ -215,7 +215,7 @@ def _stored(model: Candidate, published: Architecture) -> str:
 
 def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitFormat:
     ask = held.ask
-    found, _ = fastest(held.found, held.found.asked(ask), wanted)
+    found, ask = fastest(held.found, held.found.asked(ask), wanted)[0], held.found.asked(ask)
     best = found.best
     rate = speed.of_fit(found, best, ask._replace(concurrency=1), wanted._replace(engine=None)).tpot if best.fits else None
     context = units.format_tokens(best.context_tokens).replace(",", "")

@@ -54,10 +54,10 @@ def classes(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in named if isinstance(name, str)) if isinstance(named, list) else ()
 
 
-def coded(config: Mapping[str, Any]) -> bool:
-    """Whether the config's `auto_map` names a class of a model in code beside the checkpoint."""
+def autos(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The Auto classes of models that the config's `auto_map` names code beside the checkpoint for."""
     given = config.get("auto_map")
-    return isinstance(given, Mapping) and any(isinstance(key, str) and key.startswith("AutoModel") for key in given)
+    return tuple(key for key in given if isinstance(key, str) and key.startswith("AutoModel")) if isinstance(given, Mapping) else ()
 
 
 def saved(config: Mapping[str, Any]) -> bool:

@@ -372,8 +372,12 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
         ask = calibrated(ask, host.calibration)
     for option, value in (("engine_version", settings.engine_version), ("max_num_batched_tokens", settings.batched_tokens)):
         if value is not None and option not in server(ask.engine).takes:
-            takers = " and ".join(name for name in servers() if option in server(name).takes)
-            raise UsageError(f"--{option.replace('_', '-')} is an option of {takers}, not of {ask.engine}", "leave it out")
+            takers = [name for name in servers() if option in server(name).takes]
+            chosen = f", which is chosen on {spec.device.name} where none is named" if engine is None else ""
+            raise UsageError(
+                f"--{option.replace('_', '-')} is an option of {' and '.join(takers)}, not of {ask.engine}{chosen}",
+                f"name its engine: --engine {' or '.join(takers)}" if engine is None else "leave it out",
+            )
     same_host(ask, wanted, host.calibration)
     splits(ask)
     return ask, wanted

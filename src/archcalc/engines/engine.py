@@ -291,6 +291,10 @@ class Server(Engine):
         """The words of a command that say what floats are loaded as, by PyTorch's name."""
         return ("--dtype", dtype)
 
+    def converts(self, method: str) -> bool:
+        """Whether what is loaded is made of checkpoints of that method, where it is made of them at all."""
+        return True
+
     def plugin(self, version: str | None, method: str) -> str:
         """What has to be installed for a checkpoint of that method, in words; empty where nothing has."""
         return ""

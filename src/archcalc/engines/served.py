@@ -9,7 +9,7 @@ import json
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 
 from archcalc.engines._version import leads_to, parse
@@ -126,12 +126,40 @@ def listed(text: str | None, engine: str, releases: Sequence[str], version: str 
     return any(span.holds(numbers[max(place - 1, 0)]) for span in spans(text))
 
 
+class Platforms(NamedTuple):
+    """The methods of quantization that lists of an engine hold, release by release: those that it takes on a platform, by the vendor, and
+    those that it takes after a flag alone (`deprecated`). `*` is of the releases that have the list.
+
+    `platforms.json`, which `scripts/build_platforms.py` reads out of the engine's source."""
+
+    title: str
+    releases: tuple[str, ...]
+    lists: Mapping[str, Mapping[str, str]]
+
+    def holds(self, name: str, methods: Collection[str], version: str | None) -> bool | None:
+        """Whether the release's list of that name holds one of these methods; None where the release has no such list."""
+        found = self.lists.get(name, {})
+        if not methods or not listed(found.get("*"), self.title, self.releases, version):
+            return None
+        return any(listed(found.get(method), self.title, self.releases, version) for method in methods)
+
+
+@cache
+def platforms(folder: str, title: str) -> Platforms:
+    """The platforms of one engine, by its folder's name."""
+    with open(os.path.join(_HERE, folder, "platforms.json"), encoding="utf-8") as file:
+        data = json.load(file)
+    del data["source"]
+    return Platforms(title, tuple(data.pop("releases")), data)
+
+
 class Registry(NamedTuple):
     """An engine whose releases keep a registry of classes.
 
     `suffixes` are those of classes that stand for one another: a class for another task is made of the one that generates, and one that
     generates (`generate`) of none that does not. `backend` is the
-    release from which models without a class of their own run on transformers' own. `hint` is what to try where none serves a model,
+    release from which models without a class of their own run on transformers' own, `converts` that from which a class for another task is
+    made by its name. `hint` is what to try where none serves a model,
     `overrides` the option that changes what a config says.
     """
 
@@ -145,6 +173,7 @@ class Registry(NamedTuple):
     hint: str = "try --engine transformers"
     overrides: str = "--hf-overrides"
     generate: tuple[str, ...] = ()
+    converts: str = ""
 
 
 def check(registry: Registry, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
@@ -159,6 +188,11 @@ def check(registry: Registry, architecture: Architecture, version: str | None, *
         return (f"{registry.title}'s registry was not asked: the class of {architecture.model_type} is not known",)
     if any(_lists(registry, name, version) for name in names):
         return ()
+    alike = [(name, other) for name in names for other in _alike(registry, name) if other in lists.classes]
+    newer = version is None or leads_to(parse(registry.title, version), registry.releases) >= _numbers(registry.converts or "0")
+    if registry.converts and newer and any(_lists(registry, other, version) for _, other in alike):
+        # Whatever an older release had a class of its own for.
+        return ()
     this = f"{registry.title} {version or registry.newest}"
     for name in names:
         if found := lists.classes.get(name):
@@ -168,17 +202,21 @@ def check(registry: Registry, architecture: Architecture, version: str | None, *
             raise UnsupportedError(f"{this} has no {name}: releases up to {last} have it", f"--engine-version {last}")
         if name in lists.plugins:
             raise UnsupportedError(f"{this} has no {name}: a plugin serves it", lists.plugins[name])
-    for name in names:
-        for suffix in registry.suffixes:
-            stem = name.removesuffix(suffix)
-            # One that only pools is not run to generate (0.33, config/model.py: "This model does not support `--runner generate`").
-            alike = registry.suffixes if suffix not in registry.generate else registry.generate
-            others = [stem + other for other in alike if stem != name and stem + other in lists.classes]
-            if any(_lists(registry, other, version) for other in others):
-                return ()
-            if others:
-                return _other_release(registry, name, lists.classes[others[0]], version, planned)
+    if any(_lists(registry, other, version) for _, other in alike):
+        return ()
+    for name, other in alike:
+        return _other_release(registry, name, lists.classes[other], version, planned)
     return _backend(registry, architecture, names, version)
+
+
+def _alike(registry: Registry, name: str) -> Iterator[str]:
+    """The classes that a class is made of where it has none of its own, for another task.
+
+    One that only pools is not run to generate (vLLM 0.33, config/model.py: "This model does not support `--runner generate`")."""
+    for suffix in registry.suffixes:
+        stem = name.removesuffix(suffix)
+        if stem != name:
+            yield from (stem + other for other in (registry.generate if suffix in registry.generate else registry.suffixes))
 
 
 def _lists(registry: Registry, name: str, version: str | None) -> bool:

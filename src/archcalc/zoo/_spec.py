@@ -150,6 +150,7 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "encoders": _each(_reader(Encoder)),
     "text": _reader(TextModel),
     "classes": tuple,
+    "autos": tuple,
     "steps": _each(_step),
     "uncounted": frozenset,
     "lengths": _reader(Lengths, keys=_each(tuple), ropes=_each(_reader(Rope))),

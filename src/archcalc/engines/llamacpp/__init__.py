@@ -119,12 +119,15 @@ class LlamaCpp(Server):
             return quantize_as(architecture, wanted), quant
         if own and method_of(own) == "gguf":
             return architecture, str(own.get("file_type", "gguf"))
-        if own and method_of(own) not in _CONVERTED:
+        if own and not self.converts(method_of(own)):
             raise UnsupportedError(
                 f"llama.cpp's converter reads no {method_of(own)} checkpoint",
                 "give the model's own repository, of which GGUF files are made; --quant q4_k_m and the like name one",
             )
         return as_gguf(architecture)
+
+    def converts(self, method: str) -> bool:
+        return method == "gguf" or method in _CONVERTED
 
     def storages(self, architecture: Architecture) -> tuple[str | None, ...]:
         """What is published in FP4 stays so, and file types hardly change its size."""

@@ -34,13 +34,19 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
     if ask.kv_dtype is not None:
         yield f"-ctk {fit.kv_dtype} -ctv {fit.kv_dtype}"
     if not model.architecture.writes:
-        yield "--embeddings"
+        # Without it the server's answers to /rerank are errors (0c1e57098, tools/server/server-context.cpp `post_rerank`).
+        yield "--reranking" if ranks(model.architecture) else "--embeddings"
     if ask.own is None and (batch := whole_batch(model.architecture, fit.context_tokens)) > UBATCH:
         yield f"-b {batch} -ub {batch}"
     if ask.own is not None and ask.own.cpu_experts:
         yield f"--n-cpu-moe {ask.own.cpu_experts}"
     if ask.own is not None and ask.own.gpu_layers is not None:
         yield f"-ngl {ask.own.gpu_layers}"
+
+
+def ranks(architecture: Architecture) -> bool:
+    """Whether the file holds a head that scores a pair of texts (conversion/: classes of classifiers have the pooling type "rank")."""
+    return any(name.endswith("ForSequenceClassification") for name in classes_of(architecture)[:1])
 
 
 _SCALINGS = frozenset({"yarn", "linear"})

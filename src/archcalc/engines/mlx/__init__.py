@@ -55,9 +55,17 @@ class Mlx(Server):
         return "0.19.3", VERSION
 
     def serves(self, architecture: Architecture, version: str | None, *, planned: bool = False) -> tuple[str, ...]:
+        """No module has a head of labels, and weights that a module has no place for stop the start (mlx-lm 0.32.2, utils.py `load_model`,
+        `strict`)."""
         from archcalc.engines.mlx.cache import module_of
+        from archcalc.errors import UnsupportedError
 
         module_of(architecture)
+        if 0 < architecture.head_rows < architecture.facts.vocab_size:
+            name = next(iter(architecture.classes), architecture.model_type)
+            raise UnsupportedError(
+                f"mlx-lm has no head that classifies, and refuses the weights of {name}'s", "try --engine transformers or vllm"
+            )
         return ()
 
     def cache(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> Allocation:

@@ -31,6 +31,9 @@ _LOADING = {
     "nf4": ("--quantization", "bitsandbytes", "--load-format", "bitsandbytes"),
 }
 
+_NOT_SERVED = frozenset({"google", "aws"})
+"""Vendors that SGLang 0.5.23 has no platform of its own for (srt/platforms/, srt/utils/common.py `get_device`)."""
+
 _OTHERWISE = frozenset({"autoround", "nvfp4"})
 """Methods that configs name otherwise than SGLang does."""
 
@@ -43,6 +46,15 @@ def registry() -> Registry:
         "SGLang", "sglang", releases[-1], releases, backend=releases[0], hint="try --engine vllm or transformers",
         overrides="--json-model-override-args",
     )  # fmt: skip
+
+
+def halves(device: Device) -> bool:
+    """Whether SGLang runs in float16 whatever the config says: the GPU has no bfloat16 (0.5.23, srt/model_executor/
+    model_runner_components/load_model_utils.py `maybe_downgrade_dtype_for_legacy_gpu`)."""
+    from archcalc.engines.plan import capability
+
+    cuda = capability(device)
+    return cuda is not None and cuda < (8, 0)
 
 
 class Sglang(Server):
@@ -103,7 +115,8 @@ class Sglang(Server):
     def load(self, architecture: Architecture, quant: str | None, device: Device) -> tuple[Architecture, str]:
         from archcalc.engines.loading import as_stored
 
-        return as_stored(architecture, quant, self.title)
+        held, name = as_stored(architecture, quant, self.title)
+        return held, "fp16" if name == "bf16" and quant is None and halves(device) else name
 
     def converts_to(self, architecture: Architecture, quant: str | None) -> str | None:
         return "F32" if quant is not None and architecture.quantization is None and architecture.dtype == "F32" else None
@@ -166,6 +179,8 @@ class Sglang(Server):
         """SGLang 0.5.23, srt/model_executor/model_runner_components/load_model_utils.py `maybe_downgrade_dtype_for_legacy_gpu`."""
         from archcalc.engines.plan import capability
 
+        if device.vendor in _NOT_SERVED:
+            return f"SGLang has no code for {device.name}"
         cuda = capability(device)
         if cuda is None or cuda >= (7, 5):
             return ""
@@ -176,12 +191,16 @@ class Sglang(Server):
         from archcalc.engines.served import misnamed, untrusted
         from archcalc.engines.sglang import attention, kernels, quantization, settings
         from archcalc.engines.sglang.cache import cache_dtype
+        from archcalc.quant import canonical
 
         named, cuda = ask.own.method if ask.own is not None else None, capability(ask.gpus.device)
         if why := kernels.unbuilt(ask.version, cuda) or kernels.refused(ask.version, model.architecture, cuda, named):
             return why
         backends = ask.own.backends if ask.own is not None else ()
         if why := attention.unread(model.architecture, cache_dtype(model.architecture, ask.kv_dtype), backends, cuda):
+            return why
+        words = self.loading(ask.version, canonical(ask.quant)) if model.options.online and ask.quant is not None else None
+        if why := quantization.off_platform(ask, model.architecture, words):
             return why
         if ask.own is None:
             return None

@@ -17,7 +17,8 @@ from archcalc.model import Architecture
 
 CAPABILITY: dict[str, tuple[Least, ...]] = {
     "awq": (Least((0,), 75),),
-    "gptq": (Least((0,), 60),),
+    # Marlin's alone are left on CUDA since (layers/quantization/__init__.py, marlin_utils.py `check_marlin_supported`).
+    "gptq": (Least((0, 5, 20), 80), Least((0,), 60)),
     "fp8": (Least((0,), 80),),
     "mxfp8": (Least((0,), 100),),
     "w8a8_fp8": (Least((0,), 89),),
@@ -54,7 +55,7 @@ _UNITS = 89
 compiler has no such numbers below 8.9: "type fp8e4nv not supported in this architecture" (sglang#5871, #12887, #38291)."""
 
 
-def _method(quantization: Mapping[str, Any], method: str) -> str:
+def named(quantization: Mapping[str, Any], method: str) -> str:
     """The name that SGLang takes for a method (0.5.23, srt/configs/model_config.py `_parse_modelopt_quant_config`)."""
     if method != "modelopt":
         return method
@@ -75,7 +76,7 @@ def method_refused(version: str | None, quantization: Mapping[str, Any], capabil
     """Why the method that a config states has no kernels on an NVIDIA GPU; None where it has, or where it is not known."""
     from archcalc.quant import method_of
 
-    method = _method(quantization, method_of(quantization))
+    method = named(quantization, method_of(quantization))
     return lacking("SGLang", method, _least(CAPABILITY.get(method, ()), version), capability)
 
 

@@ -84,7 +84,10 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
         shared = placement.dp if together else 1
         return pooled(architecture, placement, ask, plan, slots), slots * shared
 
+    from archcalc.engines.sglang import halves
+
     made = cache.allocate(architecture, Workload(1, 1, ask.kv_dtype), options)
     states = any(held.cache.kind == "state" for held in held_caches(architecture))
     rule = f"token slots, SGLang {cache.VERSION}"
-    return Pooled(needed, held, made.dtype, rule, divided=divided if states and options.state_slots is None else None)
+    dtype = "fp16" if made.dtype == "bf16" and ask.kv_dtype is None and halves(ask.gpus.device) else made.dtype
+    return Pooled(needed, held, dtype, rule, divided=divided if states and options.state_slots is None else None)

@@ -6,11 +6,15 @@ method's `override_quantization_method`, `get_config_filenames` and `__init__` i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from archcalc.engines.served import listed, served
+from archcalc.engines.served import classes_of, is_one_of, listed, platforms, served
 from archcalc.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from archcalc.engines.plan import Ask
+    from archcalc.model import Architecture
 
 ONLINE = {"fp8": "fp8", "w8a8_fp8": "fp8", "mxfp8": "mxfp8", "bitsandbytes": "nf4"}
 """What a name makes of weights as they load, by `quant.quantize_as`."""
@@ -52,3 +56,43 @@ def refused(version: str | None, method: str, stored: Mapping[str, Any] | None) 
         f"what {flag} makes of a checkpoint that is not quantized is not known here",
         "leave it out to judge the weights as they are stored",
     )
+
+
+_GPUS = {"amd": "AMD's GPUs", "intel": "Intel's GPUs", "nvidia": "NVIDIA's GPUs", "gfx95": "AMD's GPUs of CDNA 4"}
+
+
+def off_platform(ask: Ask, architecture: Architecture, words: Sequence[str] | None) -> str | None:
+    """Why the release does not take the method on this platform, whose lists are `platforms.json`, or not for this class of model; None
+    where it does. `words` are those of a command with which weights are quantized as they load, None where a checkpoint is stored so.
+
+    SGLang 0.5.23, srt/configs/model_config.py `_verify_quantization` ("Unknown quantization method", "currently not supported in ROCm")."""
+    from archcalc.engines.sglang.kernels import named
+    from archcalc.quant import method_of
+
+    stored, device, release = architecture.quantization, ask.gpus.device, f"SGLang {ask.version or served('sglang').releases[-1]}"
+    if ask.own is not None and ask.own.method is not None:
+        methods = [ask.own.method]
+    elif not stored:
+        return None
+    else:
+        own = words[words.index("--quantization") + 1] if words else named(stored, method_of(stored))
+        methods = [own, *(["gptq_marlin"] if own == "gptq" and device.vendor == "nvidia" else []), *_OTHER_NAMES.get(own, ())]
+    platform = "gfx95" if str(device.compute).startswith("gfx95") else device.vendor
+    table = served("sglang")
+    known = any(listed(table.methods.get(method), "SGLang", table.releases, ask.version) for method in methods)
+    if known and platforms("sglang", "SGLang").holds(platform, methods, ask.version) is False:
+        there = _GPUS.get(platform, device.name) + (f" before CDNA 4, as {device.name} is" if methods == ["mxfp4"] else "")
+        left = f"; leave --quantization {methods[0]} out" if stored and ask.own is not None and ask.own.method else ""
+        return f"{release} takes no {methods[0]} weights on {there}: its list of what that platform supports lacks them{left}"
+    if "bitsandbytes" in methods and ask.version in (None, table.releases[-1]):
+        # srt/model_loader/loader.py `BitsAndBytesModelLoader._load_weights`.
+        packed = table.sets["bitsandbytes"]
+        if classes_of(architecture) and not is_one_of(architecture, packed):
+            name = classes_of(architecture)[0]
+            return f"{release} does not load {name} with bitsandbytes: the class does not say how its layers are packed"
+    return None
+
+
+_OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    "autoround": ("auto-round",), "nvfp4": ("modelopt_fp4",), "compressed_tensors": ("compressed-tensors",),
+}  # fmt: skip

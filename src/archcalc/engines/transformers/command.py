@@ -6,7 +6,8 @@ import json
 
 from archcalc.engines._command import TORCH, not_set
 from archcalc.engines.plan import Ask, Candidate, Command, Named
-from archcalc.engines.served import classes_of, needs_code
+from archcalc.engines.served import classes_of, needs_code, served
+from archcalc.model import Architecture
 
 _TASKS = {
     "For" + task: "AutoModelFor" + task
@@ -40,4 +41,28 @@ def command(named: Named, ask: Ask, model: Candidate) -> Command:
         kind = "AutoModelForImageTextToText" if "vision" in parts else "AutoModelForMultimodalLM"
     else:
         kind = "AutoModelForSeq2SeqLM" if any(s.part == "other" for s in held.stacks) else "AutoModelForCausalLM"
-    return Command(f"{kind}.from_pretrained({', '.join(arguments)})", notes)
+    kind, note = _loaded_with(kind, held)
+    return Command(f"{kind}.from_pretrained({', '.join(arguments)})", (*notes, *note))
+
+
+_ORDER = (
+    "AutoModelForImageTextToText", "AutoModelForMultimodalLM", "AutoModelForSpeechSeq2Seq", "AutoModelForSeq2SeqLM",
+    "AutoModelForCausalLM", "AutoModel",
+)  # fmt: skip
+
+
+def _loaded_with(kind: str, held: Architecture) -> tuple[str, tuple[str, ...]]:
+    """The Auto class that loads the model: the one wanted, or the next one that has its type, and what to say where none has.
+
+    Of code beside the checkpoint those that its `auto_map` names (auto_factory.py `_BaseAutoModelClass.from_pretrained`)."""
+    if needs_code("transformers", held):
+        named = held.autos
+        return (next((k for k in (kind, *_ORDER) if k in named), named[0]) if named else kind), ()
+    lists = served("transformers").sets
+    found = next((k for k in (kind, *_ORDER) if held.model_type in lists.get(k, (held.model_type,))), None)
+    if found is not None:
+        return found, ()
+    own = next(iter(classes_of(held)), "its own class")
+    return kind, (
+        f"no Auto class of transformers {served('transformers').releases[-1]} has {held.model_type}: {own} loads it by its name",
+    )

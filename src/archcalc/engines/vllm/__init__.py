@@ -106,10 +106,10 @@ class Vllm(Server):
             # A class of decoders that pools has no head (model_executor/models/adapters.py `_create_pooling_model_cls`).
             held = held._replace(groups=tuple(g for g in held.groups if g.part != "head"))
         cuda = capability(device)
-        if name == "bf16" and quant is None and cuda is not None and cuda[0] < 8:
+        if name == "bf16" and quant is None and ((cuda is not None and cuda[0] < 8) or not held.writes):
             from archcalc.engines.vllm.cache import served_dtype
 
-            name = served_dtype(held, None, cuda[0])
+            name = served_dtype(held, None, cuda and cuda[0])
         return held, name
 
     def asked(self, read: Read) -> Asked:
@@ -215,14 +215,16 @@ class Vllm(Server):
         if own is not None and own.method is not None:
             why = quantization.refused(
                 ask.version, own.method, stored, architecture, moe=architecture.facts.moe is not None,
-                major=cuda and cuda[0], amd=ask.gpus.device.vendor == "amd",
+                amd=ask.gpus.device.vendor == "amd",
             )  # fmt: skip
             if why is not None:
                 return why
+        if why := quantization.off_platform(ask, architecture.quantization, online, cuda):
+            return why
         from archcalc.engines.vllm.cache import overflows_in_fp16, served_dtype
         from archcalc.quant import plain
 
-        why = attention.missing(architecture, ask.version, cuda and cuda[0])
+        why = attention.missing(architecture, ask.version, cuda and cuda[0], expanded=own is not None and own.expanded)
         if why is None and not online:
             why = start.scheme_kernels(ask.version, architecture.quantization, cuda)
         if why is None and not online:

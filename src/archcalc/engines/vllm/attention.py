@@ -91,9 +91,13 @@ _BUILT_FOR = ((8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
 """Of the compute capabilities that the releases are built for."""
 
 
-def missing(architecture: Architecture, version: str | None, major: int | None) -> str | None:
+def missing(architecture: Architecture, version: str | None, major: int | None, *, expanded: bool = False) -> str | None:
     """Why the release has no attention backend for the model on this GPU, whatever its cache is kept in; None where it has one, or where it
-    is not known."""
+    is not known. `expanded`: latent caches are turned off (`VLLM_MLA_DISABLE`).
+
+    Prompts of MLA are computed by FlashAttention alone below 10.x, and FlashAttention 2 starts at 8.0: 0.33, platforms/interface.py
+    `get_mla_prefill_backend_cls`, vllm_flash_attn/flash_attn_interface.py `_is_fa2_supported`; 0.8.5 and 0.11
+    v1/attention/backends/mla/common.py and 0.16 layers/attention/mla_attention.py call it without another choice."""
     if major is None:
         return None
     if is_one_of(architecture, PACKED_ROWS):
@@ -101,6 +105,11 @@ def missing(architecture: Architecture, version: str | None, major: int | None) 
         there = f"vLLM {version or NEWEST} has no attention backend for sparse MLA on compute capability {major}.x"
         return there if major < 9 else None
     for what, size, needs, rows in _attention(architecture, version):
+        if rows is _LATENT and major < 8 and not expanded:
+            return (
+                f"vLLM {version or NEWEST} computes prompts of MLA from compute capability 8.0 on, and this GPU has {major}.x"
+                ": VLLM_MLA_DISABLE=1 in front of the command keeps keys and values in place of the latent"
+            )
         if rows is _SPARSE and not any(_takes(row, version, (major, 0), size, needs) for row in rows):
             return f"vLLM {version or NEWEST} has no attention backend for {what} on compute capability {major}.x"
     return None

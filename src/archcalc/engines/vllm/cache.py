@@ -238,13 +238,16 @@ def _named(options: CacheOptions) -> str:
 
 
 def served_dtype(architecture: Architecture, version: str | None, generation: int | None = None) -> str:
-    """What a model and its cache are held in when nothing is asked for: a float32 config's is the platform's first half precision.
+    """What a model and its cache are held in when nothing is asked for: a float32 config's is the platform's first half precision, and
+    float16 of a model that pools (0.9.1, config.py, and later).
 
     GPUs before Ampere have no bfloat16: float16 there, and float32 for what overflows in float16. `generation` is the major compute
     capability. Source: vLLM 0.30, config/model.py `_get_and_verify_dtype`, `_resolve_auto_dtype`.
     """
     overflows = overflows_in_fp16(architecture, version)
     half = default_dtype(architecture) if architecture.dtype != "F32" else "bf16" if overflows else rules(version).half_first
+    if architecture.dtype == "F32" and not architecture.writes and at_least(version, 0, 9, 1):
+        half = "fp16"
     if half == "fp16" and overflows:
         half = "bf16"
     if half == "bf16" and generation is not None and generation < 8:

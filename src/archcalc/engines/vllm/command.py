@@ -13,6 +13,7 @@ from archcalc.engines.placement import even
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.served import classes_of, renamed
 from archcalc.engines.vllm.loading import takes_nodes
+from archcalc.engines.vllm.quantization import ALLOW, deprecated
 from archcalc.engines.vllm.rules import at_least
 from archcalc.engines.vllm.served import REGISTRY
 from archcalc.model import Architecture
@@ -27,6 +28,7 @@ def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     words = [
         *_words(named, ask, model, fit),
         *told(model.architecture),
+        *([ALLOW] if deprecated(ask, model.architecture.quantization, model.options.online) else []),
         *trust,
         *named.how,
         *overrides("--hf-overrides", named),

@@ -1,5 +1,7 @@
 """What `--quantization` does to a checkpoint, release by release: quantizes it as it loads, names how it is stored, or stops the start.
 
+What a platform takes, and what is taken after a flag alone, is `platforms.json`.
+
 Sources, each read in vLLM 0.8.5 to 0.33: config/model.py `_verify_quantization` (what a checkpoint's method takes beside its own
 name) and each method's `override_quantization_method`; model_executor/model_loader/weight_utils.py `get_quant_config` (a checkpoint
 without a config of its quantization), each method's `get_config_filenames` and `__init__`; config/quantization.py `_ONLINE_SHORTHANDS`.
@@ -10,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from archcalc.engines.served import is_one_of, listed, served
+from archcalc.engines._kernels import Least, lacking
+from archcalc.engines.served import is_one_of, listed, platforms, served
 from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least
 from archcalc.errors import UnsupportedError
 from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
+    from archcalc.engines.plan import Ask
+    from archcalc.hardware import Device
     from archcalc.model import Architecture
 
 
@@ -64,6 +69,95 @@ _OWN_METHOD: Mapping[str, frozenset[str]] = {
 """Classes whose stored method is replaced by one of their own, whatever the flag says (`override_quantization_method`)."""
 
 
+ALLOW = "--allow-deprecated-quantization"
+_ALSO: Mapping[str, tuple[str, ...]] = {
+    "awq": ("auto_awq",), "gptq": ("auto_gptq",), "autoround": ("auto-round", "inc"), "auto-round": ("inc",), "nvfp4": ("modelopt_fp4",),
+}  # fmt: skip
+"""What a stored method is called in lists beside its own name (`override_quantization_method`)."""
+_PETIT = (0, 20)
+"""Until then another method takes NVFP4 of ModelOpt on AMD's GPUs (0.11 to 0.19, layers/quantization/petit.py)."""
+
+
+def compared(version: str | None, stored: Mapping[str, Any], vendor: str) -> tuple[str, ...]:
+    """The names by which the release looks for a checkpoint's method in its lists: any of them will do."""
+    from archcalc.quant import method_of
+
+    method = method_of(stored)
+    if method in ("auto-round", "autoround"):
+        return ("inc",) if at_least(version, 0, 16) else ("auto-round",)
+    if not method.startswith("modelopt"):
+        return method, *_ALSO.get(method, ())
+    level = stored.get("quantization")
+    algorithm = str((level if isinstance(level, Mapping) else stored).get("quant_algo", "")).upper()
+    if "NVFP4" in algorithm:
+        return ("petit_nvfp4",) if vendor == "amd" and not at_least(version, *_PETIT) else ("modelopt_fp4",)
+    return ("modelopt_mxfp8" if algorithm == "MXFP8" else "modelopt_mixed" if algorithm.startswith("MIXED") else method,)
+
+
+def _asked(ask: Ask, stored: Mapping[str, Any] | None, online: bool) -> tuple[str, ...]:
+    """The names of the method that a start is with: as the flag says, as the weights are quantized at loading, or as they are stored."""
+    from archcalc.engines.vllm.loading import loading
+    from archcalc.quant import canonical
+
+    vendor = ask.gpus.device.vendor
+    if ask.own is not None and ask.own.method is not None:
+        return ask.own.method, *(compared(ask.version, stored, vendor) if stored and not online else ())
+    if online and ask.quant is not None:
+        words = loading(ask.version, canonical(ask.quant))
+        return words[-1:] if words else ()
+    return compared(ask.version, stored, vendor) if stored else ()
+
+
+def _plugged(version: str | None, methods: tuple[str, ...]) -> bool:
+    """Whether a plugin has registered one of them, which every platform takes then."""
+    return any(method in _PLUGINS and at_least(version, *_PLUGINS[method]) for method in methods)
+
+
+ONLINE_LEAST: Mapping[str, tuple[Least, ...]] = {
+    "nvfp4_per_token": (Least((0,), 100),),
+    "fp8_per_channel": (Least((0,), 89),),
+}
+"""What is quantized at loading so has kernels from a compute capability on alone (0.24 to 0.33, layers/quantization/online/nvfp4.py
+`Nvfp4OnlineMoEMethod`, fp8.py `Fp8PerChannelOnlineLinearMethod.create_weights`: Marlin's are refused, which are all there is below)."""
+
+
+def off_platform(ask: Ask, stored: Mapping[str, Any] | None, online: bool, cuda: tuple[int, int] | None) -> str | None:
+    """Why the release does not take the method on this GPU, or not without a flag; None where it does.
+
+    Platforms' lists: platforms/interface.py `verify_quantization`; `DEPRECATED_QUANTIZATION_METHODS`: config/model.py
+    `_verify_quantization`. `stored` is how the weights are quantized, as they load where `online`."""
+    methods, device, release = _asked(ask, stored, online), ask.gpus.device, f"vLLM {ask.version or NEWEST}"
+    if not methods or _plugged(ask.version, methods):
+        return None
+    vendor = _platform(device)
+    known = any(listed(served("vllm").methods.get(method), ENGINE, RELEASES, ask.version) for method in methods)
+    if known and platforms("vllm", "vLLM").holds(vendor, methods, ask.version) is False:
+        return f"{release} takes no {methods[0]} weights on {_GPUS[vendor]}: its list of what that platform supports lacks them"
+    if methods[0] == "nvfp4_per_token" and (vendor != "nvidia" or (cuda is not None and cuda[0] != 10)):
+        return f"--quantization {methods[0]} has kernels for NVIDIA's compute capability 10.x alone"
+    for method in methods[:1]:
+        least = next((row.capability for row in ONLINE_LEAST.get(method, ())), None)
+        if why := lacking("vLLM", f"--quantization {method}", least, cuda):
+            return why
+    if ask.own is not None and not ask.own.deprecated and deprecated(ask, stored, online):
+        return f"{release} takes {methods[0]} weights with {ALLOW} alone: they are deprecated"
+    return None
+
+
+def deprecated(ask: Ask, stored: Mapping[str, Any] | None, online: bool) -> bool:
+    """Whether the release starts with the method after a flag alone (`ALLOW`)."""
+    methods = _asked(ask, stored, online)
+    return not _plugged(ask.version, methods) and bool(platforms("vllm", "vLLM").holds("deprecated", methods, ask.version))
+
+
+_GPUS = {"amd": "AMD's GPUs", "intel": "Intel's GPUs", "nvidia": "NVIDIA's GPUs"}
+
+
+def _platform(device: Device) -> str:
+    """The platform that has a list; Gaudi's is a plugin's."""
+    return "" if device.architecture.startswith("Gaudi") else device.vendor
+
+
 def online(version: str | None, method: str) -> str | None:
     """The storage that a name of the flag quantizes to as weights load, by `quant.quantize_as`; None where it does not."""
     return next((row.quant for row in _ONLINE if row.method == method and at_least(version, *row.since)), None)
@@ -85,12 +179,11 @@ def refused(
     architecture: Architecture,
     *,
     moe: bool,
-    major: int | None,
     amd: bool,
 ) -> str | None:
     """Why the release does not start with this `--quantization`; None where it does.
 
-    `stored` is the quantization of the checkpoint, None where it has none; `major` is the GPU's compute capability, None where it has none.
+    `stored` is the quantization of the checkpoint, None where it has none.
     Raises `UnsupportedError` for what is not known."""
     from archcalc.quant import method_of
 
@@ -105,9 +198,7 @@ def refused(
         if method == "humming" and own != "mxfp4":
             return None
         return f"the checkpoint is stored in {own}, and vLLM refuses {flag}, which does not match it: leave the flag out"
-    if made := online(version, method):
-        if made == "nvfp4-experts" and major not in (None, 10):
-            return f"{flag} has kernels for compute capability 10.x alone"
+    if online(version, method):
         if method == "ptpc_fp8" and not amd:
             return f"{flag} is for AMD's GPUs alone: --quantization fp8 is for any"
         return None

@@ -24,6 +24,8 @@ REGISTRY = Registry(
     generate=("ForCausalLM", "ForConditionalGeneration", "ChatModel", "LMHeadModel"),
     # model_executor/models/registry.py, `TransformersModel`.
     backend="0.7.0", asks_version=True,
+    # The same, `_normalize_archs` in 0.10.0, and not in 0.9.2.
+    converts="0.10.0",
 )  # fmt: skip
 _METHODS = {
     "awq": ("awq", "auto_awq"),

@@ -20,7 +20,8 @@ class Settings(NamedTuple):
     `offload_bytes` of each GPU's weights and `offloaded_cache_bytes` of a replica's cache are kept in the CPU's memory.
     `chunked` False is `--no-enable-chunked-prefill`, `dtype` is `--dtype`, `lowers_context` is
     `--max-model-len auto`. `profiles_images` False is `--skip-mm-profiling`. `draft` is
-    a draft model of its own. `method` is `--quantization`, `trusts` `--trust-remote-code`.
+    a draft model of its own. `method` is `--quantization`, `trusts` `--trust-remote-code`, `deprecated`
+    `--allow-deprecated-quantization`.
     `allows_longer` is `VLLM_ALLOW_LONG_MAX_MODEL_LEN`, `caps_to_window`
     `--disable-sliding-window`, `capped_by_backend` an attention backend that does the same to models of two kinds of layers.
     `first_engine` is `VLLM_USE_V1`, reversed, `second_runner` `VLLM_USE_V2_MODEL_RUNNER`. `compiled` is whether the model is compiled,
@@ -57,6 +58,7 @@ class Settings(NamedTuple):
     draft: Architecture | None = None
     method: str | None = None
     trusts: bool = False
+    deprecated: bool = False
     allows_longer: bool = False
     caps_to_window: bool = False
     capped_by_backend: str = ""
