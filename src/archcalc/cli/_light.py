@@ -8,6 +8,7 @@ such adapters never calls them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from enum import Enum
 from typing import Any, get_args
 
@@ -59,10 +60,18 @@ def _plainly(params: list[Any]) -> list[Any]:
     return params
 
 
-def _help(write: Callable[[Any, Any], None], ctx: Any, formatter: Any) -> None:
-    """The help. A reader that has seen enough of it is no failure, which rich takes it for."""
+def _help(command: Any, write: Callable[[Any, Any, Any], None], ctx: Any, formatter: Any) -> None:
+    """The help, with brackets as they stand in its texts: rich takes them for markup. A reader that has seen enough of it is no failure,
+    which rich takes it for."""
+    from rich.markup import escape
+
+    shown = copy(command)
+    shown.params = [copy(param) for param in command.params]
+    for each in (shown, *shown.params):
+        if text := getattr(each, "help", None):
+            each.help = escape(text)
     try:
-        write(ctx, formatter)
+        write(shown, ctx, formatter)
     except SystemExit:
         raise SystemExit(0) from None
 
@@ -72,7 +81,7 @@ class LightCommand(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, on standard output."""
-        _help(super().format_help, ctx, formatter)
+        _help(self, TyperCommand.format_help, ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """What stands behind `--` is an engine's command for those that take one, and not a SOURCE."""
@@ -110,7 +119,7 @@ class LightGroup(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, on standard output."""
-        _help(super().format_help, ctx, formatter)
+        _help(self, TyperGroup.format_help, ctx, formatter)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, help and completion included."""

@@ -395,7 +395,7 @@ def _of_sources(
     def report(text: str) -> FitReport:
         assert isinstance(text, Pair)
         ask, wanted = asks[text.machine]
-        loaded = load_or_repacked(text.source, offline=offline, refresh=reading.refresh, overrides=set_)
+        loaded = text.loaded = load_or_repacked(text.source, offline=offline, refresh=reading.refresh, overrides=set_)
         steps = () if max_quant or wanted.engine else steps_of(text.machine.device, ask.engine, alone=alone)
         try:
             return fit_report(
@@ -532,6 +532,7 @@ def _of_command(
         if asked.quant is not None and asked.quant.startswith("?"):
             # Quantized as it loads, unless the checkpoint is quantized already.
             asked = asked._replace(quant=asked.quant[1:] if loaded.architecture.quantization is None else None)
+        text.loaded = loaded
         given = Given(
             found.line,
             found.options.used,
