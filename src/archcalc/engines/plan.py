@@ -290,4 +290,4 @@ def capability(device: Device) -> tuple[int, int] | None:
 
 
 def machines(gpus: GpuSpec) -> int:
-    return -(-gpus.count // gpus.device.per_machine)
+    return gpus.nodes
