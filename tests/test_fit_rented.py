@@ -78,7 +78,9 @@ def test_a_price_is_of_the_machines_that_the_plan_is_for(gpu: str, nodes: int, i
     assert spec.nodes == nodes
     assert (offers[0][2].id if offers else None) == instance
     made = archcalc.fit("llama-3.1-70b", gpu=gpu, quant="fp8", ctx="8k", engine="vllm", offline=True)
-    assert (made.instance, "--nnodes" in made.command or "ray" in made.command.lower() or nodes == 1) == (instance, True), made.command
+    assert (made.instance, "--nnodes" in made.command or "ray" in made.command.lower() or nodes == 1) == (instance, True), (
+        made.command
+    )
 
 
 @pytest.mark.parametrize(

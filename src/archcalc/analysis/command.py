@@ -154,9 +154,7 @@ def _loads(loaded: Loaded, ask: Ask, found: Plans) -> _Loads:
     if not found.best.loads:
         size, there = units.format_bytes(found.best.weights.loading_bytes), units.format_bytes(found.best.loadable_bytes)
         why = f"is not stored so, and {engine.name} would have {size} of it on the GPU before it quantizes, where {there} are"
-    note = (
-        f"the command needs a checkpoint in {stored}: {named.name.strip('<>')} {why}; put its repository or folder for {needed}"
-    )
+    note = f"the command needs a checkpoint in {stored}: {named.name.strip('<>')} {why}; put its repository or folder for {needed}"
     return _Loads(Named(needed, None, False), (note, *plugins))
 
 

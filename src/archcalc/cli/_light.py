@@ -18,6 +18,8 @@ from typer.core import TyperCommand, TyperGroup
 from archcalc.errors import UsageError
 
 TAKES_COMMANDS = frozenset({"fit", "kv"})
+_LISTS = frozenset({"sweep"})
+"""Commands whose `--set` names one key several times."""
 COMMAND_WORDS = "archcalc.command_words"
 
 
@@ -97,10 +99,13 @@ class LightCommand(TyperCommand):
         if len(args) < 2:
             return
         try:
-            _, _, order = self.make_parser(ctx).parse_args(list(args))
+            values, _, order = self.make_parser(ctx).parse_args(list(args))
         except Exception:
             # What is wrong with the call is told when it is parsed.
             return
+        keys = [str(each).partition("=")[0].strip() for each in values.get("set_") or ()] if self.name not in _LISTS else []
+        if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+            raise UsageError(f"--set {twice[0]} is given {keys.count(twice[0])} times, and a config holds one", "give it once")
         for param in dict.fromkeys(order):
             once = param.param_type_name == "option" and not (param.multiple or getattr(param, "is_flag", False))
             if once and order.count(param) > 1:

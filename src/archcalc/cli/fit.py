@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
@@ -260,6 +260,8 @@ def command(
             if source and "no GPU is found" in error.message:
                 error.hint += ", or --gpu all for what can be rented"
             raise
+        if emitted is not None and named is not None:
+            _runs_there(emitted[0], named, asks)
         if not source:
             least = units.parse_count(listing.min_params) if listing.min_params else 0
             order, family, license_ = listing.sort or _fits.Order.best, listing.family, listing.license_
@@ -270,6 +272,17 @@ def command(
         usual = _fits.Order.cost if rented else _fits.Order.best
         ranking = _fits.Ranking(listing.sort or usual, rented, listing.all_)
     _fits.write(*reports, form, written.explain, emitted, ranking)
+
+
+def _runs_there(kind: str, engine: str, machines: Iterable[GpuSpec]) -> None:
+    """Raises `UsageError` where a file is of an engine that does not run on a machine."""
+    from archcalc.emit import KINDS
+    from archcalc.engines.engine import server
+
+    for spec in machines:
+        if why := server(engine).runs_on(spec.device):
+            others = ", ".join(name for name, of in KINDS.items() if of.engines != (engine,))
+            raise UsageError(f"--emit {kind} starts {engine}, and {why}", f"name another machine, or one of --emit {others}")
 
 
 def _emitted(written: Written, settings: Settings, form: Forms) -> _fits.Emitted | None:

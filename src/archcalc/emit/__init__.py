@@ -90,7 +90,8 @@ class Deployment(NamedTuple):
 
     `words` are the program's and then its arguments, which listen on `port` of all addresses; `arguments` those alone. `source` is the
     repository of what was judged, `gpus` those of each of `nodes` machines, `path` the file or folder of the host that is loaded, None
-    for a model of the Hub. `weights_bytes` are all that is downloaded. `gpu_layers` of `layers` are on the GPUs, the head counting as one; None for all.
+    for a model of the Hub. `weights_bytes` are all that is downloaded. `gpu_layers` of `layers` are on the GPUs, the head counting as one;
+    None for all.
     `passed` are flags of the command that no memory follows from, `environment` the variables that it is started with.
     """
 

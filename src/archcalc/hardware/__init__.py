@@ -396,6 +396,9 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
             f"{_short(text)} is a number, and names no GPU", "write it like 8xH100, 2x4090 or H100; by its memory a card is 24GiB"
         )
     resolved, notes = _resolve(name)
+    if len(resolved.ram_options) > 1:
+        # In the size that it is taken with, which its name then says wherever it stands.
+        resolved = _with_ram(resolved, resolved.nominal_gb)
     return _counted(resolved, count, limit, name, notes)
 
 
@@ -597,6 +600,9 @@ def _unknown(name: str, words: list[str], base: list[str], sizes: list[int]) -> 
     message = f"{_short(name)} is not a GPU or instance of the catalog"
     if counted := re.fullmatch(r"(.*):\s*([0-9]+)", name, re.ASCII):
         return UsageError(message, f"write the number of GPUs first: {counted[2]}x{counted[1]}")
+    joined = re.fullmatch(r"([0-9]{1,3})\s*[*-]?\s*([a-z].*)", name, re.ASCII)
+    if joined and len(_find(_words(joined[2]))) == 1:
+        return UsageError(message, f"write an x behind the number of GPUs: {joined[1]}x{joined[2]}")
     if sizes and _find(base):
         listed = ", ".join(_device(p).id for p in _fitting(base)[:8])
         return UsageError(f"no {' '.join(base)} with {sizes[0]} GB is in the catalog: it has {listed}", _UNLISTED)
