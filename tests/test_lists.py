@@ -31,7 +31,7 @@ def test_the_order_is_that_of_the_words(cli: Run) -> None:
     for year in set(years):
         sizes = [r["params_total"] for r, y in zip(rows, years, strict=True) if y == year]
         assert sizes == sorted(sizes, reverse=True)
-    said = "those released within a year of the newest (or when is not known), those of the year before, and so on, the largest of each"
+    said = "released within a year of the newest (or when is not known), those of the year before, and so on, the largest of each first"
     assert said in words_of(cli(*call, "table").stdout)
     assert said in words_of(cli(*"pick --gpu 4090 --ctx 8k --license mit".split()).stdout)
 

@@ -128,7 +128,7 @@ def _far_too_large(a: Architecture, ask: Ask, max_quant: str | None) -> bool:
 
 _FEWEST, _FEWEST_PUBLISHED = 4, 1
 """Bits of a weight: no list goes below four of what is published in more (`choose.listed_steps`), and publishers not below one."""
-YEARS = "those released within a year of the newest (or when is not known), those of the year before, and so on, the largest of each year first"
+YEARS = "those released within a year of the newest (or when is not known), those of the year before, and so on, the largest of each first"
 SLOW_LAST = f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read"
 
 

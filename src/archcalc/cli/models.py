@@ -43,12 +43,12 @@ def command(
         from archcalc import zoo
 
         # A name with its separators as one likes, or every word of it somewhere in the line.
-        whole, wanted = zoo.key(query), query.lower().split()
+        name, wanted = zoo.key(query), query.lower().split()
         lines = [" ".join(str(value).lower() for value in row.values()) for row in found]
         found = [
             row
             for row, line in zip(found, lines, strict=True)
-            if all(word in line for word in wanted) or (len(whole) > 2 and whole in zoo.key(str(row.get("name", ""))))
+            if all(word in line for word in wanted) or (len(name) > 2 and name in zoo.key(str(row.get("name", ""))))
         ]
     rows.write(form.value, columns, found, sys.stdout)
     if query and not found:
