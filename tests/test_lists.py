@@ -140,3 +140,39 @@ def test_formats_have_the_four_bits_that_people_take(call: str, cli: Run) -> Non
     quants = [f["quant"] for f in made["formats"] if f["engine"] == "llama.cpp" and f["fits"]]
     assert len(quants) < 3 or "q4_k_m" in quants
     assert len(quants) == len(set(quants))
+
+
+@pytest.mark.parametrize(
+    ("text", "tex"),
+    [
+        ("a < b > c", r"a \textless{} b \textgreater{} c"),
+        ("<= 3", r"$\leq$ 3"),
+        (">= 3", r"$\geq$ 3"),
+        ("x|y", r"x\textbar{}y"),
+        ("5 ≤ x", r"5 $\leq$ x"),
+        ("$1 & 50 % of a_b #1 {c} ~ ^ \\", r"\$1 \& 50 \% of a\_b \#1 \{c\} \textasciitilde{} \textasciicircum{} \textbackslash{}"),
+    ],
+)
+def test_latex_prints_what_the_text_says(text: str, tex: str) -> None:
+    """In OT1, the encoding without a package, `<`, `>` and `|` are other signs (LaTeX2e font selection, table of OT1)."""
+    from archcalc.render.rows import latex_text
+
+    assert latex_text(text) == tex
+
+
+@pytest.mark.parametrize(
+    ("words", "begun", "has"),
+    [
+        ("fit --kv-dtype", "f", "fp8"),
+        ("kv --kv-dtype", "q", "q8_0"),
+        ("schema", "f", "fit"),
+        ("models", "qwen3-c", "qwen3-coder-30b-a3b"),
+        ("fit --quant", "q4", "q4_k_m"),
+        ("pick --gpu", "2xh1", "2xh100"),
+    ],
+)
+def test_values_are_completed(words: str, begun: str, has: str, cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_ARCHCALC_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"archcalc {words} {begun}")
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) + 1))
+    assert has in cli().stdout.split()

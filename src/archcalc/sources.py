@@ -430,21 +430,25 @@ def _repacked(text: str) -> str:
     return f"{found.entry.name} is bundled: `{asked}` takes it in {storage}; inspect, kv and compare take it by that name, as published"
 
 
-def _did_you_mean(text: str) -> str:
-    """The bundled names nearest to `text`, as a question, or nothing."""
+def near_names(text: str) -> list[str]:
+    """The bundled names that a text could mean: those that it begins, those that have all of its words, or else those that look like it."""
     import difflib
 
     from archcalc import zoo
 
-    starts = zoo.starting_with(text)
     words = [word for word in re.split(r"[-_:\s]+", text.lower()) if word]
-    near = starts or [name for name in zoo.names() if len(words) > 1 and all(word in name.split("-") for word in words)]
-    if not near:
-        names = {
-            zoo.key(alias): entry.name for entry in zoo.entries() for alias in (*entry.aliases, entry.name) if "/" not in alias
-        }
-        near = [names[match] for match in difflib.get_close_matches(zoo.key(text), names, n=8, cutoff=0.7)]
-        near = list(dict.fromkeys(near))[:_NEAR]
+    if starts := zoo.starting_with(text):
+        return starts
+    if len(words) > 1 and (found := [name for name in zoo.names() if all(word in name.split("-") for word in words)]):
+        return found
+    names = {zoo.key(alias): entry.name for entry in zoo.entries() for alias in (*entry.aliases, entry.name) if "/" not in alias}
+    close = difflib.get_close_matches(zoo.key(text), names, n=8, cutoff=0.7)
+    return list(dict.fromkeys(names[match] for match in close))[:_NEAR]
+
+
+def _did_you_mean(text: str) -> str:
+    """The bundled names nearest to `text`, as a question, or nothing."""
+    near = near_names(text)
     more = f"`archcalc models {shlex.quote(text)}` lists those" if len(near) > _NEAR else "`archcalc models` lists all"
     return f"did you mean {', '.join(near[:_NEAR])}? {more}" if near else ""
 
