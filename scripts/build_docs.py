@@ -276,7 +276,13 @@ def python_page() -> str:
             continue
         function = type(found).__call__ if inspect.ismodule(found) else found
         said, _, example = (inspect.getdoc(function) or "").partition(">>>")
-        lines = [str(p) for p in inspect.signature(found).parameters.values()]
+        parameters = inspect.signature(found).parameters.values()
+        lines = [str(p) for p in parameters]
+        if (at := next((i for i, p in enumerate(parameters) if p.kind is p.KEYWORD_ONLY), 0)) or any(
+            p.kind is p.KEYWORD_ONLY for p in parameters
+        ):
+            # As it is called: what stands behind `*` goes by its name alone.
+            lines[at:at] = [] if any(p.kind is p.VAR_POSITIONAL for p in parameters) else ["*"]
         result = str(inspect.signature(found).return_annotation).removeprefix("report.")
         text += (
             f"\n## archcalc.{name}\n\n```text\n{name}(\n" + "".join(f"    {line},\n" for line in lines) + f") -> {result}\n```\n\n"

@@ -376,3 +376,70 @@ def test_a_pod_starts_without_a_secret_and_with_shared_memory(kind: str, model: 
     assert keys and all("name: hf-token" in key and "key: token" in key and "optional: true" in key for key in keys)
     if "2x" in model:
         assert "/dev/shm" in text or "tensorParallelSize" in text
+
+
+WHOLE = [
+    # deepseek-ai/DeepSeek-V3, README: "685B, which includes 671B of the Main Model weights and 14B of the MTP module", in FP8.
+    ("deepseek-v3 --gpu 8xh200 --ctx 32k --concurrency 8 --dp 8 --ep 8", 685e9),
+    ("deepseek-v3 --gpu 8xh200 --ctx 32k --concurrency 8 --tp 8", 685e9),
+    ("deepseek-v3 --gpu 8xh200 --ctx 32k --concurrency 8", 685e9),
+    # 32.8 and 30.5 B parameters in bf16 (their cards), once for all replicas; the latter quantized as it loads.
+    ("qwen3-32b --gpu 8xh100 --ctx 32k --concurrency 8 --dp 8", 2 * 32.8e9),
+    ("qwen3-30b-a3b --gpu 2xh100 --ctx 16k --dp 2 --ep 2", 2 * 30.5e9),
+    ("qwen3-30b-a3b --gpu 2xh100 --ctx 16k --quant fp8", 2 * 30.5e9),
+]
+
+
+@pytest.mark.parametrize(("call", "size"), WHOLE, ids=str)
+def test_the_first_start_is_allowed_the_whole_checkpoint(call: str, size: float, cli: Run) -> None:
+    pod = next(iter(yaml.safe_load_all(emitted(cli, "k8s", call))))["spec"]["template"]["spec"]["containers"][0]
+    allowed = pod["startupProbe"]["failureThreshold"] * pod["startupProbe"]["periodSeconds"]
+    assert LOAD_S + 0.99 * size / RATE < allowed < LOAD_S + 1.02 * size / RATE
+    values = yaml.safe_load(emitted(cli, "llm-d", call))
+    assert size < int(values["modelArtifacts"]["size"][:-2]) * 2**30 < 1.3 * size
+
+
+def test_a_group_made_anew_does_not_download_again(cli: Run) -> None:
+    """A pod's emptyDir ends with it (Kubernetes, concepts/storage/volumes), and a group's pods all end with one of them."""
+    group = next(iter(yaml.safe_load_all(emitted(cli, "k8s", "glm-4.6 --gpu 16xh100 --ctx 32k"))))
+    template = group["spec"]["leaderWorkerTemplate"]
+    for role in ("leader", "worker"):
+        volumes = {each["name"]: each for each in template[f"{role}Template"]["spec"]["volumes"]}
+        assert "emptyDir" not in volumes["cache"]
+
+
+# RFC 1035, 2.3.1, by which Kubernetes names Services (concepts/overview/working-with-objects/names).
+_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+@pytest.mark.parametrize("name", ["7b.json", "My Model (v2).json", "ÄÖ.json", "a" * 90 + ".json", "-x-.json", "日本.json"])
+def test_names_are_those_that_kubernetes_takes(name: str, cli: Run, tmp_path: Path) -> None:
+    from archcalc import zoo
+
+    path = tmp_path / name
+    path.write_text(json.dumps(zoo.config("qwen3-0.6b")), encoding="utf-8")
+    call = ["fit", str(path), "--gpu", "4090", "--ctx", "8k", "--quant", "awq"]
+    for document in yaml.safe_load_all(cli(*call, "--emit", "k8s").stdout):
+        assert _LABEL.fullmatch(document["metadata"]["name"])
+        for pod in document["spec"].get("template", {}).get("spec", {}).get("containers", []):
+            assert _LABEL.fullmatch(pod["name"])
+            # A placeholder is one word of the arguments.
+            assert re.fullmatch(r"<[^\s<>]+-in-awq>", pod["args"][0]) and pod["args"][1] == "--max-model-len"
+    # A script quotes it, and the command has it as it is.
+    script = cli(*call, "--emit", "slurm").stdout
+    assert re.search(r"vllm serve '<[^\s<>]+-in-awq>'", script)
+    assert re.match(r"vllm serve <[^\s<>]+-in-awq> --", json.loads(cli(*call, "--format", "json").stdout)["command"])
+
+
+@pytest.mark.parametrize(
+    ("quant", "bits"), [("q4_k_m", 4), ("q8_0", 8), ("q6_k", 6), ("mlx-4bit", 4), ("mlx-int4", 4), ("mlx_8bit", 8)], ids=str
+)
+def test_mlx_is_told_of_by_its_own_storage(quant: str, bits: int, cli: Run) -> None:
+    """mlx-lm 0.32.2 reads no GGUF; convert.py's `--q-bits` makes what it serves."""
+    call = f"qwen3-8b --gpu m4-max-36gb --engine mlx --quant {quant} --ctx 8k"
+    made = json.loads(cli("fit", *call.split(), "--format", "json").stdout)
+    assert made["plan"]["quant"] == f"mlx-int{bits}"
+    assert made["command"] == f"mlx_lm.server --model <Qwen3-8B-in-mlx-int{bits}>"
+    assert any(f"in mlx-int{bits}" in note for note in made["notes"])
+    assert any("reads no GGUF" in note for note in made["notes"]) is quant.startswith("q")
+    assert f"-q --q-bits {bits}\n" in emitted(cli, "mlx", call)

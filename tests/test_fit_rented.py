@@ -46,7 +46,41 @@ def test_machines_that_are_rented_have_a_price() -> None:
     assert len({(spec.id, spec.count) for spec in specs}) == len(specs) > 50
     assert all(hardware.offers(spec.id, spec.count) for spec in specs)
     sold = {(i.gpu, i.gpu_count * hardware.device(i.gpu).per_package) for i in hardware.instances() if i.usd_per_hour is not None}
-    assert {(spec.id, spec.count) for spec in specs if spec.count <= 8} <= sold
+    whole = {(name, 2 * hardware.device(name).per_machine) for name, n in sold if n == hardware.device(name).per_machine}
+    assert {(spec.id, spec.count) for spec in specs} <= sold | whole
+    # Machines with one GPU are whole, and sold one by one (lambda-gpu_1x_gh200).
+    assert ("gh200-96gb", 2) in {(spec.id, spec.count) for spec in specs}
+
+
+PRICED = [
+    # Azure's NC series has 1 and 2 of H100 NVL, 1, 2 and 4 of A100 PCIe; Lambda 1 and 4 of A6000; OCI 1 and 4 of A10.
+    ("8xh100-nvl", 1, None),
+    ("2xh100-nvl", 1, "Standard_NC80adis_H100_v5"),
+    ("8xa100-pcie-80gb", 1, None),
+    ("8xrtx-a6000", 1, None),
+    ("8xa10", 1, None),
+    # Google's a2-megagpu-16g is one machine of 16; the others of A100 40 GB have 8.
+    ("16xa100-40gb", 2, "p4d.24xlarge"),
+    ("a2-megagpu-16g", 1, "a2-megagpu-16g"),
+    ("2xa2-megagpu-16g", 2, "a2-megagpu-16g"),
+    ("4xStandard_NC80adis_H100_v5", 4, "Standard_NC80adis_H100_v5"),
+    ("16xh100", 2, "lambda-gpu_8x_h100_sxm5"),
+    ("2xgh200-96gb", 2, "lambda-gpu_1x_gh200"),
+    # Trays of one NVLink rack of 72.
+    ("8xgb200", 1, "Standard_ND128isr_NDR_GB200_v6"),
+]
+
+
+@pytest.mark.parametrize(("gpu", "nodes", "instance"), PRICED, ids=str)
+def test_a_price_is_of_the_machines_that_the_plan_is_for(gpu: str, nodes: int, instance: str | None) -> None:
+    spec = hardware.parse_spec(gpu)
+    offers = hardware.rent(spec)
+    assert spec.nodes == nodes
+    assert (offers[0][2].id if offers else None) == instance
+    made = archcalc.fit("llama-3.1-70b", gpu=gpu, quant="fp8", ctx="8k", engine="vllm", offline=True)
+    assert (made.instance, "--nnodes" in made.command or "ray" in made.command.lower() or nodes == 1) == (instance, True), (
+        made.command
+    )
 
 
 @pytest.mark.parametrize(

@@ -336,3 +336,30 @@ def test_a_client_that_leaves_shows_no_traceback(capsys: pytest.CaptureFixture[s
         except OSError:
             made.handle_error(None, None)
     assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/model/Qwen3-8B", 200, ""),
+        ("/model/LLAMA%203.1%208b", 200, ""),
+        ("/compare?m=Qwen3-8B&m=qwen3-8b", 200, ""),
+        ("/model/llama3.1", 404, "llama-3.1-8b"),
+        ("/model/deepseek-r1:32b", 404, "deepseek-r1-distill-qwen-32b"),
+        ("/compare?m=qwen2.5", 404, "qwen2.5-7b"),
+        ("/model/%3Cb%3E", 404, "&lt;b&gt;"),
+    ],
+)
+def test_names_are_taken_in_any_case_and_near_ones_named(path: str, status: int, said: str) -> None:
+    asked: list[Sequence[str]] = []
+
+    def make(names: Sequence[str]) -> html.Page:
+        asked.append(names)
+        return html.document("page", "", "", "made", "")
+
+    got = server.answer(path, server.Pages(make))
+    assert got.status == status
+    if status == 200:
+        assert asked and all(name in zoo.names() for name in asked[0]) and len(asked[0]) == 1
+    else:
+        assert said in gzip.decompress(got.whole).decode()

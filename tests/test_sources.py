@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -463,3 +464,52 @@ def test_a_bundled_source_needs_neither_pydantic_nor_the_hub() -> None:
         check=True,
     )
     assert done.stdout.strip() == "[]"
+
+
+NEAR = [
+    # What pages and Ollama's library call them, and what each could mean.
+    ("deepseek-v4", {"deepseek-v4-pro", "deepseek-v4-flash"}),
+    ("llama3.1", {"llama-3.1-8b", "llama-3.1-70b", "llama-3.1-405b"}),
+    ("qwen2.5", {"qwen2.5-7b"}),
+    ("gemma3", {"gemma-3-4b", "gemma-3-12b"}),
+    ("deepseek-r1:32b", {"deepseek-r1-distill-qwen-32b"}),
+    ("deepseek-r1:70b", {"deepseek-r1-distill-llama-70b"}),
+    ("gpt-oss", {"gpt-oss-20b", "gpt-oss-120b"}),
+    ("llama3.3", {"llama-3.3-70b"}),
+    ("phi", {"phi-4"}),
+]
+
+
+@pytest.mark.parametrize(("text", "meant"), NEAR, ids=[text for text, _ in NEAR])
+def test_a_name_that_several_begin_with_finds_them_and_no_others(text: str, meant: set[str]) -> None:
+    with pytest.raises(SourceNotFoundError) as found:
+        sources.resolve(text, offline=True)
+    named = set(re.findall(r"[\w.]+-[\w.-]+", found.value.hint.partition("?")[0]))
+    assert meant <= named
+    # Each of them has all of the words that were given.
+    words = [word for word in re.split(r"[-: ]", text) if word]
+    assert all(all(word in name.replace("-", "") for word in words) for name in named), named
+
+
+def test_every_family_finds_some_of_it() -> None:
+    for family in ("GLM", "Kimi", "Mistral", "MiniMax", "Granite"):
+        with pytest.raises(SourceNotFoundError) as found:
+            sources.resolve(family, offline=True)
+        assert found.value.hint.count(family.lower()) >= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "others"),
+    [
+        ("qwen3-coder", {"qwen3-coder-30b-a3b", "qwen3-coder-next"}),
+        ("qwen3-coder-480b", set()),
+        ("Qwen/Qwen3-Coder-480B-A35B-Instruct", set()),
+        ("kimi-k2", set()),
+        ("gemma-3-4b-it", set()),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_a_short_name_was_taken_for_is_said(text: str, others: set[str]) -> None:
+    source = sources.resolve(text, offline=True)
+    assert source.taken is bool(others)
+    assert all(name in source.note for name in others) and ("taken for" in source.note) is bool(others)

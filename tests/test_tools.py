@@ -14,7 +14,7 @@ from mcp.client.stdio import StdioServerParameters, get_default_environment, std
 
 import archcalc
 from archcalc import tools
-from archcalc.errors import UsageError
+from archcalc.errors import ArchcalcError, UsageError
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("inspect", {"source": "llama-3.1-8b", "ctx": "8k", "offline": True}),
@@ -117,3 +117,28 @@ def test_without_the_package_the_command_says_so(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UsageError, match=r"mcp, which is not installed") as caught:
         tools.server()
     assert "archcalc[mcp]" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", sorted(tools.tools()))
+def test_what_a_tool_asks_for_is_what_it_takes(name: str) -> None:
+    """The help of the command says that no SOURCE lists models, which a tool does not do."""
+    tool = tools.tools()[name]
+    schema = tools.input_schema(name, tool)
+    said = schema["properties"][tool.subject]["description"]
+    assert "none:" not in said and "inspect" not in said
+    with pytest.raises(ArchcalcError) as missing:
+        tools.call(name, {})
+    if tool.subject in schema["required"]:
+        assert missing.value.message == f"{tool.subject} is missing" and missing.value.hint == said
+
+
+def test_a_hint_is_of_the_tool_that_was_called() -> None:
+    with pytest.raises(ArchcalcError) as refused:
+        tools.call("check", {"file": "README.md"})
+    assert "README.md" in refused.value.hint and "llama" not in refused.value.hint
+
+
+def test_the_host_memory_has_a_bandwidth_in_every_way_of_asking() -> None:
+    asked = {"source": "gpt-oss-120b", "gpu": "3090", "ctx": "32k", "ram": "64GiB"}
+    slow, fast = (tools.call("fit", {**asked, "ram_bandwidth": size})["speed"]["bound_tokens_per_s"] for size in ("40GB", "80GB"))
+    assert slow < fast < tools.call("fit", asked)["speed"]["bound_tokens_per_s"]

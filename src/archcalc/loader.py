@@ -123,7 +123,7 @@ def load(
 
         spec = zoo.spec(source.name)
         if spec is not None:
-            return _as_used(Loaded(info, spec, source.note), source)
+            return _as_used(Loaded(info, spec, source.note, stands_in=source.taken), source)
     config = source.config
     if overrides:
         config = overridden(config, overrides)

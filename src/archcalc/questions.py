@@ -132,6 +132,7 @@ def fit(
     engine_version: str | None = None,
     calibration: str | None = None,
     ram: Text | None = None,
+    ram_bandwidth: Text | None = None,
     set: Mapping[str, Any] | None = None,
     offline: bool = False,
     refresh: bool = False,
@@ -367,6 +368,10 @@ class Plot(NamedTuple):
             for s in c.series
             for position, value in zip(c.positions, s.values, strict=False)
         ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its title, and its points as `to_rows` has them."""
+        return {"title": self.chart.title, "points": self.to_rows()}
 
     def to_frame(self, library: Literal["pandas", "polars"] | None = None) -> Any:
         """`to_rows` as a DataFrame of pandas or polars."""

@@ -1069,6 +1069,12 @@ class CheckReport(Report):
 
     _shown = ("files", "claims", "wrong", "doubtful")
 
+    def __repr__(self) -> str:
+        """With what could not be read, where there is such."""
+        if not self.errors:
+            return super().__repr__()
+        return super().__repr__().removesuffix(", ...)") + f", errors={[error.file for error in self.errors]!r}, ...)"
+
     schema_version: int
     files: int
     claims: int

@@ -17,7 +17,7 @@ from functools import lru_cache
 from html import escape
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit
 
 from archcalc import __version__, units, zoo
 from archcalc.errors import ArchcalcError, ConfigError, UnsupportedError
@@ -238,9 +238,9 @@ def answer(path: str, pages: Pages) -> Answer:
     if url.path == "/":
         return _whole(HTTPStatus.OK, index(" ".join(asked.get("q", []))[:200], asked.get("sort", [""])[0]))
     if url.path.startswith("/model/"):
-        names = [url.path.removeprefix("/model/")]
+        names = _bundled([unquote(url.path.removeprefix("/model/"))])
     elif url.path in ("/compare", "/plans"):
-        names = list(dict.fromkeys(asked.get("m", [])))
+        names = _bundled(asked.get("m", []))
         if wrong := _unknown(names):
             return wrong
         if not names:
@@ -260,7 +260,7 @@ def answer(path: str, pages: Pages) -> Answer:
 def answer_config(body: str) -> Answer:
     """The page on a config that was sent, beside the bundled models that were named with it."""
     sent = parse_qs(body, max_num_fields=20, strict_parsing=False)
-    names = list(dict.fromkeys(sent.get("m", [])))
+    names = _bundled(sent.get("m", []))
     if wrong := _unknown(names):
         return wrong
     if len(names) >= MOST_MODELS:
@@ -290,9 +290,21 @@ def _too_many(n: int) -> str:
     return f"{n} models are ticked, and up to {MOST_MODELS} stand side by side: untick {n - MOST_MODELS} of them."
 
 
+def _bundled(names: Sequence[str]) -> list[str]:
+    """The names, each once, as they are bundled where they are other spellings of those."""
+    return list(dict.fromkeys(entry.name if (entry := zoo.find(name[:200])) else name for name in names))
+
+
 def _unknown(names: Sequence[str]) -> Answer | None:
-    unknown = [name for name in names if name not in zoo.names()]
-    return _problem(HTTPStatus.NOT_FOUND, f"{unknown[0][:80]!r} is not a bundled model.") if unknown else None
+    unknown = [name[:80] for name in names if name not in zoo.names()]
+    if not unknown:
+        return None
+    from archcalc.sources import near_names
+
+    near = near_names(unknown[0])[:4]
+    return _problem(
+        HTTPStatus.NOT_FOUND, f"{unknown[0]!r} is not a bundled model." + (f" Is it {' or '.join(near)}?" if near else "")
+    )
 
 
 def _problem(status: HTTPStatus, text: str) -> Answer:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from archcalc.errors import FormatError, OfflineError, SourceError, SourceNotFoundError, UnsupportedError, UsageError
@@ -33,7 +34,8 @@ class Source(NamedTuple):
     `header` is what its files' headers say, and `config` what that amounts to, if anything.
 
     `revision` is the commit of a config from the Hub or its cache. `path` is the file that was read, `repo` the repository the
-    config belongs to, each where there is one. `note` says what is worth telling about the choice, or is empty.
+    config belongs to, each where there is one. `note` says what is worth telling about the choice, or is empty; `taken` is whether the
+    name could mean other models too.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Source(NamedTuple):
     repo: str | None = None
     note: str = ""
     header: Header | None = None
+    taken: bool = False
 
 
 def resolve(text: str, *, offline: bool = False, refresh: bool = False, stdin: BinaryIO | None = None) -> Source:
@@ -81,7 +84,7 @@ def resolve(text: str, *, offline: bool = False, refresh: bool = False, stdin: B
         if entry is not None:
             if revision or refresh:
                 return _from_repo(entry.repo, revision or None, offline, refresh)
-            return _from_zoo(entry, here="/" not in text and os.path.exists(text))
+            return _from_zoo(entry, here="/" not in text and os.path.exists(text), others=zoo.meant_as_well(base, entry))
     if os.path.lexists(text):
         return _from_path(text)
     if re.fullmatch(_REPO, base):
@@ -149,7 +152,7 @@ def _is_nested(key: str) -> bool:
     return key.endswith("_config") and key not in ("quantization_config", "compression_config")
 
 
-def _from_zoo(entry: Any, here: bool) -> Source:
+def _from_zoo(entry: Any, here: bool, others: Sequence[str] = ()) -> Source:
     from archcalc import zoo
 
     note = f"bundled snapshot of {entry.repo}; --refresh asks the Hub"
@@ -157,7 +160,9 @@ def _from_zoo(entry: Any, here: bool) -> Source:
         note += f"; {entry.origin}" + (f": {entry.origin_note}" if entry.origin_note else "")
     if here:
         note += f"; ./{entry.name} would be what is in this folder"
-    return Source(entry.name, "bundled", "hf-config", None, zoo.config(entry.name), None, entry.repo, note)
+    if others:
+        note = f"the name is taken for {entry.name}; there is also {', '.join(others)}; {note}"
+    return Source(entry.name, "bundled", "hf-config", None, zoo.config(entry.name), None, entry.repo, note, taken=bool(others))
 
 
 def _from_repo(repo: str, revision: str | None, offline: bool, refresh: bool) -> Source:
@@ -426,18 +431,31 @@ def _repacked(text: str) -> str:
     return f"{found.entry.name} is bundled: `{asked}` takes it in {storage}; inspect, kv and compare take it by that name, as published"
 
 
-def _did_you_mean(text: str) -> str:
-    """The bundled names nearest to `text`, as a question, or nothing."""
+def near_names(text: str) -> list[str]:
+    """The bundled names that a text could mean: those that it begins, those that have all of its words, or else those that look like it."""
     import difflib
 
     from archcalc import zoo
 
+    words = [word for word in re.split(r"[-_:\s]+", text.lower()) if word]
+    if starts := zoo.starting_with(text):
+        return starts
+    if len(words) > 1 and (found := [name for name in zoo.names() if all(word in name.split("-") for word in words)]):
+        return found
     names = {zoo.key(alias): entry.name for entry in zoo.entries() for alias in (*entry.aliases, entry.name) if "/" not in alias}
-    near: list[str] = []
-    for match in difflib.get_close_matches(zoo.key(text), names, n=8, cutoff=0.7):
-        if names[match] not in near:
-            near.append(names[match])
-    return f"did you mean {', '.join(near[:4])}? `archcalc models` lists all" if near else ""
+    close = difflib.get_close_matches(zoo.key(text), names, n=8, cutoff=0.7)
+    return list(dict.fromkeys(names[match] for match in close))[:_NEAR]
+
+
+def _did_you_mean(text: str) -> str:
+    """The bundled names nearest to `text`, as a question, or nothing."""
+    near = near_names(text)
+    more = f"`archcalc models {shlex.quote(text)}` lists those" if len(near) > _NEAR else "`archcalc models` lists all"
+    return f"did you mean {', '.join(near[:_NEAR])}? {more}" if near else ""
+
+
+_NEAR = 4
+"""Names that a question has."""
 
 
 def _read_stdin(stdin: BinaryIO | None) -> bytes:

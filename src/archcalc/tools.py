@@ -22,6 +22,7 @@ _MODEL: dict[str, Any] = {
     "anyOf": [{"type": "string"}, {"type": "object"}],
     "description": "A bundled name, a Hub repository (org/name), a path of a config, or the config itself as an object.",
 }
+_FILE = {"type": "string", "description": "A Markdown, JSON or YAML file, a folder, or a glob pattern."}
 
 
 class Tool(NamedTuple):
@@ -68,8 +69,10 @@ def input_schema(name: str, tool: Tool) -> dict[str, Any]:
         if key in ("context", "overrides"):
             continue
         if key == tool.subject:
-            one = {"type": "string"} if name == "check" else _MODEL
-            made: dict[str, Any] = {"type": "array", "items": one, "minItems": 1} if tool.many or name == "sweep" else {**one}
+            one = _FILE if name == "check" else _MODEL
+            made: dict[str, Any] = {**one}
+            if tool.many or name == "sweep":
+                made = {"type": "array", "items": one, "minItems": 1, "description": "Several of them, or one in a list."}
             if parameter.default is Parameter.empty:
                 required.append(key)
         elif key == "baseline" and name == "compare":
@@ -79,7 +82,7 @@ def input_schema(name: str, tool: Tool) -> dict[str, Any]:
             if parameter.default is not None:
                 made["default"] = parameter.default
         said = getattr(helps.get("set_" if key == "set" else key), "help", None)
-        if said:
+        if said and "description" not in made and key != tool.subject:
             made["description"] = said
         properties[key] = made
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
@@ -113,7 +116,9 @@ def call(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     if tool.many:
         subjects = given.pop(tool.subject, [])
         if not isinstance(subjects, list):
-            raise UsageError(f"{tool.subject} is a list", 'such as ["llama-3.1-8b"]')
+            raise UsageError(
+                f"{tool.subject} is a list", 'such as ["README.md"]' if name == "check" else 'such as ["llama-3.1-8b"]'
+            )
         made = tool.call(*subjects, **given)
     else:
         made = tool.call(**given)

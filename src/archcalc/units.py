@@ -166,6 +166,11 @@ def parse_dtype(text: str) -> str:
     raise UsageError(f"{_shown(text)} is not a dtype archcalc knows", f"one of {', '.join(_DTYPES)}, or a GGUF type such as q8_0")
 
 
+def cache_dtypes() -> tuple[str, ...]:
+    """The names that `parse_cache_dtype` makes, and GGUF's types that llama.cpp keeps a cache in."""
+    return (*_DTYPES, *sorted(_CACHE_LAYOUTS), "q8_0", "q5_1", "q5_0", "q4_1", "q4_0")
+
+
 def parse_cache_dtype(text: str) -> str:
     """The name of a cache's number format: those of `parse_dtype`, and layouts that only one engine has.
 

@@ -158,7 +158,9 @@ def named(device: Device, count: int) -> str:
         spec = hardware.parse_spec(text)
     except ArchcalcError:
         return ""
-    if left or (spec.device.id, spec.count) != (device.id, count):
+    # Of several sizes the name has the one that it is taken with.
+    sold = device._replace(id=f"{device.id}-{device.nominal_gb}gb") if len(device.ram_options) > 1 else device
+    if left or (spec.device.id, spec.count) != (sold.id, count):
         return ""
     return f"--gpu {text}{'' if spec.device.visible_bytes == device.visible_bytes else f' --vram {size}'}"
 

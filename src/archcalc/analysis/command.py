@@ -147,14 +147,14 @@ def _loads(loaded: Loaded, ask: Ask, found: Plans) -> _Loads:
     if known:
         return _Loads(Named(known), (f"{known} is the checkpoint in {ask.quant} that the command loads", *plugins))
     name = os.path.basename(named.name.rstrip("/").strip("<>")) or "the-model"
-    needed = f"<{name}-in-{ask.quant}>"
+    # By the name that the engine has for it.
+    stored = found.model.quant
+    needed = f"<{_one_word(name)}-in-{stored}>"
     why = "is stored in another quantization" if own else f"is not stored so, and {engine.name} does not quantize so as it loads"
     if not found.best.loads:
         size, there = units.format_bytes(found.best.weights.loading_bytes), units.format_bytes(found.best.loadable_bytes)
         why = f"is not stored so, and {engine.name} would have {size} of it on the GPU before it quantizes, where {there} are"
-    note = (
-        f"the command needs a checkpoint in {ask.quant}: {named.name.strip('<>')} {why}; put its repository or folder for {needed}"
-    )
+    note = f"the command needs a checkpoint in {stored}: {named.name.strip('<>')} {why}; put its repository or folder for {needed}"
     return _Loads(Named(needed, None, False), (note, *plugins))
 
 
@@ -210,7 +210,12 @@ def _named(loaded: Loaded) -> Named:
     if source.format == "gguf" or os.path.isdir(path):
         return Named(path)
     # A config by any other name lies in no folder that an engine would read it from.
-    return Named(f"<the-model-of-{name}>", None, False)
+    return Named(f"<the-model-of-{_one_word(name)}>", None, False)
+
+
+def _one_word(name: str) -> str:
+    """A file's name as a part of a placeholder, which is one word of a command."""
+    return re.sub(r"[^\w.+-]+", "-", name).strip("-") or "file"
 
 
 def _gguf(loaded: Loaded, found: Plans) -> _Loads:

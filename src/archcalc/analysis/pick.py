@@ -41,7 +41,8 @@ def pick(
     steps: Sequence[Step] = (),
     most: int | None = 10,
 ) -> report.Pick:
-    """The bundled models that meet the requirements, the newest and of those the largest first, `most` of them behind the best.
+    """The bundled models that meet the requirements, those of the newest year and of each year the largest first, `most` of them behind the
+    best.
 
     Weights are as published, or as little as makes them fit in one of `steps`, or down to `max_quant`.
 
@@ -114,13 +115,10 @@ def pick(
         notes=[
             "quality is not ranked: no scores are bundled; among what meets the requirements "
             + ("" if timed else f"{SLOW_LAST}, then ")
-            + (
-                "the cheapest cache of a long context"
-                if task == "long-context"
-                else "those released within a year of the newest (or when is not known), then more parameters"
-            ),
+            + ("the cheapest cache of a long context" if task == "long-context" else YEARS),
             "a floor is a bound of the bandwidth, with the whole context before the token; a forecast stands beside it with its 80 % where "
             "there are measurements, of requests as long as --isl and --osl say",
+            *ask.gpus.notes,
             *(said[found[0].name] if found else []),
             *([] if found else _remedies(left_out, longest_of_all)),
         ],
@@ -142,6 +140,7 @@ def _far_too_large(a: Architecture, ask: Ask, max_quant: str | None) -> bool:
 
 _FEWEST, _FEWEST_PUBLISHED = 4, 1
 """Bits of a weight: no list goes below four of what is published in more (`choose.listed_steps`), and publishers not below one."""
+YEARS = "those released within a year of the newest (or when is not known), those of the year before, and so on, the largest of each first"
 SLOW_LAST = f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from archcalc.cli._run import Format, complain, each, explains, leave, print_each
 from archcalc.errors import ArchcalcError, NoRoomError, UsageError
-from archcalc.loader import Kept
+from archcalc.loader import Kept, Loaded
 from archcalc.records import NamedTuple
 from archcalc.report import FitReport, to_plain
 
@@ -58,6 +58,8 @@ class Pair(str):
 
     source: str
     machine: GpuSpec
+    loaded: Loaded
+    """What was read of it, once it was reported."""
 
 
 def pairs_of(sources: Iterable[str], specs: Collection[GpuSpec]) -> list[str]:
@@ -163,7 +165,7 @@ def _emit(pairs: list[str], report: Reporter, emitted: Emitted) -> None:
             "there is no plan to write a file for; the same call without --emit says what would fit",
         )
         leave(1)
-    sys.stdout.write(emit(emitted[0], made, pair.machine, emitted[1], emitted[2]))
+    sys.stdout.write(emit(emitted[0], made, pair.loaded.architecture, pair.machine, emitted[1], emitted[2]))
     if made.speed.target is not None and not made.speed.target.met:
         sys.stdout.flush()
         complain(f"{made.source} fits, and is not shown to keep the target: {made.speed.target.why}")

@@ -8,6 +8,7 @@ such adapters never calls them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from enum import Enum
 from typing import Any, get_args
 
@@ -17,6 +18,8 @@ from typer.core import TyperCommand, TyperGroup
 from archcalc.errors import UsageError
 
 TAKES_COMMANDS = frozenset({"fit", "kv"})
+_LISTS = frozenset({"sweep"})
+"""Commands whose `--set` names one key several times."""
 COMMAND_WORDS = "archcalc.command_words"
 
 
@@ -59,10 +62,18 @@ def _plainly(params: list[Any]) -> list[Any]:
     return params
 
 
-def _help(write: Callable[[Any, Any], None], ctx: Any, formatter: Any) -> None:
-    """The help. A reader that has seen enough of it is no failure, which rich takes it for."""
+def _help(command: Any, write: Callable[[Any, Any, Any], None], ctx: Any, formatter: Any) -> None:
+    """The help, with brackets as they stand in its texts: rich takes them for markup. A reader that has seen enough of it is no failure,
+    which rich takes it for."""
+    from rich.markup import escape
+
+    shown = copy(command)
+    shown.params = [copy(param) for param in command.params]
+    for each in (shown, *shown.params):
+        if text := getattr(each, "help", None):
+            each.help = escape(text)
     try:
-        write(ctx, formatter)
+        write(shown, ctx, formatter)
     except SystemExit:
         raise SystemExit(0) from None
 
@@ -72,7 +83,7 @@ class LightCommand(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, on standard output."""
-        _help(super().format_help, ctx, formatter)
+        _help(self, TyperCommand.format_help, ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """What stands behind `--` is an engine's command for those that take one, and not a SOURCE."""
@@ -88,10 +99,13 @@ class LightCommand(TyperCommand):
         if len(args) < 2:
             return
         try:
-            _, _, order = self.make_parser(ctx).parse_args(list(args))
+            values, _, order = self.make_parser(ctx).parse_args(list(args))
         except Exception:
             # What is wrong with the call is told when it is parsed.
             return
+        keys = [str(each).partition("=")[0].strip() for each in values.get("set_") or ()] if self.name not in _LISTS else []
+        if twice := [key for key in dict.fromkeys(keys) if keys.count(key) > 1]:
+            raise UsageError(f"--set {twice[0]} is given {keys.count(twice[0])} times, and a config holds one", "give it once")
         for param in dict.fromkeys(order):
             once = param.param_type_name == "option" and not (param.multiple or getattr(param, "is_flag", False))
             if once and order.count(param) > 1:
@@ -110,7 +124,7 @@ class LightGroup(TyperGroup):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """The help, on standard output."""
-        _help(super().format_help, ctx, formatter)
+        _help(self, TyperGroup.format_help, ctx, formatter)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, help and completion included."""

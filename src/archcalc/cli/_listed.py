@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from archcalc.cli._fits import SHOWN, Forms, Order
 from archcalc.cli._run import complain, each, failure, leave
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UsageError
 
 if TYPE_CHECKING:
     from archcalc.analysis.speed.plan import Wanted
@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 
 
 def _order(sort: Order, r: dict[str, Any], timed: bool) -> tuple[float, ...]:
-    """Smaller is better; by default what is too slow to be used comes last, unless a time per token was asked for. The newer generation
-    and the larger model break ties."""
+    """Smaller is better; by default what is too slow to be used comes last, unless a time per token was asked for, and before that what
+    nobody knows the speed of. The newer generation and the larger model break ties."""
     from archcalc.analysis.pick import is_slow
 
+    slow = is_slow(r["tokens_per_s"], r["decode_tokens_per_s_ceiling"], r["concurrency"])
+    rate = float(r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 0)
     first = {
-        Order.best: float(not timed and is_slow(r["tokens_per_s"], r["decode_tokens_per_s_ceiling"], r["concurrency"])),
-        Order.size: -float(r["params_total"]),
-        Order.context: -float(r["max_context_tokens"]),
-        Order.speed: -float(r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 0),
-        Order.cost: float(r["usd_per_hour"] or 1e9),
+        Order.best: (2.0 if slow and not timed else float(r["ram_unrated"]),),
+        Order.size: (-float(r["params_total"]),),
+        Order.context: (-float(r["max_context_tokens"]),),
+        Order.speed: (float(r["ram_unrated"]), -rate),
+        Order.cost: (float(r["usd_per_million_output_tokens"] or 1e9),),
     }
-    return first[sort], float(r["years_behind"]), -float(r["params_total"])
+    return *first[sort], float(r["years_behind"]), -float(r["params_total"])
 
 
 def write(
@@ -54,7 +56,11 @@ def write(
     ]
     by_name = {e.name: e for e in entries}
     if not entries:
-        complain("no bundled model is of that family and license", "`archcalc models` lists them")
+        said = " and ".join(f"{option} {word}" for option, word in (("--family", family), ("--license", license_)) if word)
+        complain(f"no bundled model is of {said}", "`archcalc models` lists them with their families and licenses")
+        if form is Forms.json:
+            print("[]")
+        leave(1)
     found: list[dict[str, Any]] = []
     for at, (spec, (ask, wanted)) in enumerate(asks.items()):
         steps = () if max_quant or ask.quant else listed_steps(spec.device, ask.engine)
@@ -69,7 +75,8 @@ def write(
             made = listed(
                 loaded, ask, max_quant=limit, wanted=wanted, steps=steps, fine=lambda r: is_fine(r, wanted), unsaid=unsaid  # noqa: B023
             )  # fmt: skip
-            return list_row(made, total, by_name[name])
+            unrated = made.ram.used_bytes > 0 and made.speed.decode_tokens_per_s is None and wanted.ram_bytes_per_s is None  # noqa: B023
+            return list_row(made, total, by_name[name], unrated)
 
         errors: list[tuple[str, ArchcalcError]] = []
         rows: list[dict[str, Any]] = []
@@ -78,6 +85,11 @@ def write(
                 errors.append((name, result))
             elif result is not None:
                 rows.append(result)
+        if sort is Order.cost and rows and all(r["usd_per_hour"] is None for r in rows):
+            raise UsageError(
+                f"--sort cost: the catalog has no price of {spec.named}",
+                "leave it out, or take --sort speed; a machine has one price",
+            )
         rows.sort(key=lambda r: (not r["fits"], r["target_met"] is False, *_order(sort, r, wanted.tpot is not None)))
         found += rows
         if form is Forms.jsonl:
@@ -107,4 +119,4 @@ def write(
 
 def _plain(r: dict[str, Any]) -> dict[str, Any]:
     """A line without what only the words below the table need."""
-    return {key: value for key, value in r.items() if key != "lengths"}
+    return {key: value for key, value in r.items() if key not in ("lengths", "ram_unrated")}

@@ -49,6 +49,14 @@ def formats(incomplete: str) -> list[str]:
     return [f"{before}{',' if before else ''}{name}" for name in quantizations() if name.startswith(begun.lower())]
 
 
+def dtypes(incomplete: str) -> list[str]:
+    """The dtypes of a cache that begin so, for shell completion."""
+    from archcalc.units import cache_dtypes
+
+    before, _, begun = incomplete.rpartition(",")
+    return [f"{before}{',' if before else ''}{name}" for name in cache_dtypes() if name.startswith(begun.lower())]
+
+
 def kinds(incomplete: str) -> list[str]:
     """The files that `--emit` writes and that begin so, for shell completion."""
     from archcalc.emit import KINDS
@@ -85,7 +93,10 @@ Reference = Annotated[
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; dots go deeper.")]
 Context = Annotated[str | None, typer.Option("--ctx", metavar="TOKENS", help="Context, such as 128k; the model's own by default.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, max=1_000_000, help="Sequences.")]
-KvDtype = Annotated[str | None, typer.Option("--kv-dtype", metavar="DTYPE", help="What the cache is kept in, such as bf16 or fp8.")]
+KvDtype = Annotated[
+    str | None,
+    typer.Option("--kv-dtype", metavar="DTYPE", help="What the cache is kept in, such as bf16 or fp8.", autocompletion=dtypes),
+]
 Dtype = Annotated[str | None, typer.Option("--dtype", metavar="DTYPE", help="What the weights would take if stored so.")]
 Vram = Annotated[str | None, typer.Option("--vram", metavar="BYTES", help="A card that is not listed, by its memory: 24GiB.")]
 ServerEngine = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -263,6 +263,8 @@ def command(
             if source and "no GPU is found" in error.message:
                 error.hint += ", or --gpu all for what can be rented"
             raise
+        if emitted is not None and named is not None:
+            _runs_there(emitted[0], named, asks)
         if not source:
             least = units.parse_count(listing.min_params) if listing.min_params else 0
             order, family, license_ = listing.sort or _fits.Order.best, listing.family, listing.license_
@@ -273,6 +275,17 @@ def command(
         usual = _fits.Order.cost if rented else _fits.Order.best
         ranking = _fits.Ranking(listing.sort or usual, rented, listing.all_)
     _fits.write(*reports, form, written.explain, emitted, ranking)
+
+
+def _runs_there(kind: str, engine: str, machines: Iterable[GpuSpec]) -> None:
+    """Raises `UsageError` where a file is of an engine that does not run on a machine."""
+    from archcalc.emit import KINDS
+    from archcalc.engines.engine import server
+
+    for spec in machines:
+        if why := server(engine).runs_on(spec.device):
+            others = ", ".join(name for name, of in KINDS.items() if of.engines != (engine,))
+            raise UsageError(f"--emit {kind} starts {engine}, and {why}", f"name another machine, or one of --emit {others}")
 
 
 def _emitted(written: Written, settings: Settings, form: Forms) -> _fits.Emitted | None:
@@ -402,7 +415,7 @@ def _of_sources(
     def report(text: str) -> FitReport:
         assert isinstance(text, Pair)
         ask, wanted = asks[text.machine]
-        loaded = load_or_repacked(text.source, offline=offline, refresh=reading.refresh, overrides=set_)
+        loaded = text.loaded = load_or_repacked(text.source, offline=offline, refresh=reading.refresh, overrides=set_)
         steps = () if max_quant or wanted.engine else steps_of(text.machine.device, ask.engine, alone=alone)
 
         def made(ask: Ask) -> FitReport:
@@ -507,6 +520,7 @@ def _of_command(
         options["overrides"] = (*found.asked.overrides, *(reading.set_ or ()))
         loaded, asked, told = resolved(str(text), asked, **options)
         notes = (*found.notes, *told)
+        text.loaded = loaded
         given = Given(
             found.line,
             found.options.used,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from archcalc.cli._options import FormatOption, Offline
-from archcalc.cli._run import Format, complain
+from archcalc.cli._run import Format, complain, leave
 from archcalc.errors import ArchcalcError, UsageError
 
 
@@ -52,7 +52,9 @@ def command(
         listed = [flat(row) for row in listed]
     rows.write(form.value, CSV if form is Format.csv else COLUMNS, listed, sys.stdout)
     if not found:
+        sys.stdout.flush()
         complain("no device of the catalog matches", said or "leave --min-memory and --vendor out, or name fewer words")
+        leave(1)
     elif said:
         print(f"archcalc: {said}", file=sys.stderr)
 

@@ -7,13 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from archcalc.cli._options import FormatOption, Offline
-from archcalc.cli._run import Format
+from archcalc.cli._options import FormatOption, Offline, bundled
+from archcalc.cli._run import Format, complain, leave
 
 
 def command(
     query: Annotated[
-        str | None, typer.Argument(metavar="[WORD]", help="Only models whose name, family or repo holds this.")
+        str | None,
+        typer.Argument(
+            metavar="[WORD]",
+            help="Only models whose line holds these words: a name, a family, a repo, a license.",
+            autocompletion=bundled,
+        ),
     ] = None,
     types: Annotated[bool, typer.Option("--types", help="List the model types that are read exactly instead.")] = False,
     form: FormatOption = Format.table,
@@ -35,11 +40,21 @@ def command(
 
         columns, found = COLUMNS, _rows()
     if query:
-        word = query.lower()
-        found = [row for row in found if any(word in str(value).lower() for value in row.values())]
+        from archcalc import zoo
+
+        # A name with its separators as one likes, or every word of it somewhere in the line.
+        name, wanted = zoo.key(query), query.lower().split()
+        lines = [" ".join(str(value).lower() for value in row.values()) for row in found]
+        found = [
+            row
+            for row, line in zip(found, lines, strict=True)
+            if all(word in line for word in wanted) or (len(name) > 2 and name in zoo.key(str(row.get("name", ""))))
+        ]
     rows.write(form.value, columns, found, sys.stdout)
     if query and not found:
-        print(f"archcalc: nothing bundled matches {query!r}", file=sys.stderr)
+        sys.stdout.flush()
+        complain(f"nothing bundled matches {query!r}", "" if types else "`archcalc models` lists all of them")
+        leave(1)
 
 
 def _rows() -> list[dict[str, Any]]:

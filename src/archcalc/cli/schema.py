@@ -13,8 +13,16 @@ if TYPE_CHECKING:
     from archcalc.report import Record
 
 
+def _begin(incomplete: str) -> list[str]:
+    """The schemas whose names begin so, for shell completion."""
+    return [name for name in reports() if name.startswith(incomplete.lower())]
+
+
 def command(
-    name: Annotated[str, typer.Argument(metavar="[COMMAND]", help="The command whose JSON to describe.")] = "inspect",
+    name: Annotated[
+        str,
+        typer.Argument(metavar="[COMMAND]", help="The command whose JSON to describe.", autocompletion=_begin),
+    ] = "inspect",
 ) -> None:
     """Print the JSON schema of what a command prints with --format json.
 

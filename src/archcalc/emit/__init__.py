@@ -17,7 +17,8 @@ from archcalc.errors import UnsupportedError, UsageError
 from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
-    from archcalc.hardware import GpuSpec
+    from archcalc.hardware import Device, GpuSpec
+    from archcalc.model import Architecture
     from archcalc.report import FitReport
 
 
@@ -90,7 +91,8 @@ class Deployment(NamedTuple):
 
     `words` are the program's and then its arguments, which listen on `port` of all addresses; `arguments` those alone. `source` is the
     repository of what was judged, `gpus` those of each of `nodes` machines, `path` the file or folder of the host that is loaded, None
-    for a model of the Hub. `gpu_layers` of `layers` are on the GPUs, the head counting as one; None for all.
+    for a model of the Hub. `weights_bytes` are all that is downloaded. `gpu_layers` of `layers` are on the GPUs, the head counting as one;
+    None for all.
     `passed` are flags of the command that no memory follows from, `environment` the variables that it is started with.
     """
 
@@ -193,8 +195,11 @@ def check(kind: str) -> str:
     return kind
 
 
-def emit(kind: str, r: FitReport, spec: GpuSpec, version: str | None = None, image: str | None = None) -> str:
-    """The file that starts a plan that fits, as text. `version` is the engine's release, the newest that is known without one.
+def emit(
+    kind: str, r: FitReport, architecture: Architecture, spec: GpuSpec, version: str | None = None, image: str | None = None
+) -> str:
+    """The file that starts a plan that fits, as text. `architecture` is the model's as it is published, `version` the engine's release, the
+    newest that is known without one.
 
     Raises `UnsupportedError` for a plan that such a file does not start, and `UsageError` for an engine that it does not.
     """
@@ -218,7 +223,7 @@ def emit(kind: str, r: FitReport, spec: GpuSpec, version: str | None = None, ima
         )
     if spec.others:
         raise UnsupportedError(f"--emit {kind} asks for GPUs of one kind, and these are several", "name one kind")
-    made = deployment(r, spec, version, image, entry.contained, kind)
+    made = deployment(r, architecture, spec, version, image, entry.contained, kind)
     module = import_module(f"archcalc.emit.{entry.module}")
     if (says := getattr(module, "SAYS", None)) is not None:
         refuse_unsaid(kind, r, says)
@@ -226,7 +231,39 @@ def emit(kind: str, r: FitReport, spec: GpuSpec, version: str | None = None, ima
     return write(made)
 
 
-def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | None, contained: bool, kind: str) -> Deployment:
+def label(source: str) -> str:
+    """A name by which Kubernetes takes all of its objects, a Service's being the narrowest (RFC 1035: letters of ASCII, digits and `-`, a
+    letter first; 63 of them, with what is put behind it).
+
+    >>> label("01-ai/Yi 1.5 (v2)"), label("ÄÖ.json")
+    ('yi-1-5-v2', 'json')
+    >>> label("7b.json")
+    'model-7b-json'
+    """
+    name = re.sub(r"[^a-z0-9]+", "-", source.rstrip("/").rsplit("/", 1)[-1].lower())[:50].strip("-")
+    return name if name[:1].isalpha() else f"model-{name}".strip("-")
+
+
+def checkpoint_bytes(architecture: Architecture, r: FitReport, device: Device) -> int:
+    """The bytes that come before the load: the whole checkpoint, whatever a GPU or a replica keeps of it; as it is published where the
+    engine quantizes as it loads."""
+    from archcalc.engines.engine import server
+    from archcalc.figures.checkpoint import summary
+    from archcalc.quant import canonical
+
+    engine = server(r.engine)
+    held, stored = engine.load(architecture, None, device)
+    if stored != r.plan.quant:
+        quantizes = engine.loading(None, canonical(r.plan.quant)) is not None and not architecture.quantization
+        held = architecture if quantizes else engine.load(architecture, r.plan.quant, device)[0]
+    elif not engine.one_file:
+        held = architecture
+    return summary(held).bytes
+
+
+def deployment(
+    r: FitReport, architecture: Architecture, spec: GpuSpec, version: str | None, image: str | None, contained: bool, kind: str
+) -> Deployment:
     """A plan as all files have it."""
     from archcalc.commands.change import VISIBLE
     from archcalc.render.fit import plan_text
@@ -267,7 +304,7 @@ def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | No
     path = os.path.abspath(os.path.expanduser(model)) if _local(model) else None
     if path is not None:
         words = [path if word == model else word for word in words]
-    name = "".join(c if c.isalnum() else "-" for c in r.source.rsplit("/", 1)[-1].lower()).strip("-")[:50].strip("-") or "model"
+    name = label(r.source)
     unknown = [note for note in r.notes if "<" in note and ">" in note]
     head = (
         f"{r.source} on {spec.named}: {plan_text(r.plan)}, {r.context_tokens:,} tokens x {r.concurrency:,}",
@@ -287,7 +324,7 @@ def deployment(r: FitReport, spec: GpuSpec, version: str | None, image: str | No
         nodes=spec.nodes,
         vendor=spec.device.vendor,
         path=path,
-        weights_bytes=r.per_gpu.weights_bytes * r.plan.tp * r.plan.pp,
+        weights_bytes=checkpoint_bytes(architecture, r, spec.device),
         context_tokens=r.context_tokens,
         quant=r.plan.quant,
         head=head,

@@ -24,8 +24,10 @@ def write(d: Deployment) -> str:
         volumes.append({"name": "model", "hostPath": {"path": folder, "type": "Directory"}})
         mounts.append({"name": "model", "mountPath": folder, "readOnly": True})
     else:
-        # A claim in its place keeps the weights from one pod to the next.
-        volumes.append({"name": "cache", "emptyDir": {}})
+        # A claim in its place keeps the weights from one pod to the next. Of a group every pod is made anew where one is lost, and each
+        # machine keeps what it has.
+        kept = {"hostPath": {"path": "/var/cache/huggingface", "type": "DirectoryOrCreate"}} if d.nodes > 1 else {"emptyDir": {}}
+        volumes.append({"name": "cache", **kept})
         mounts.append({"name": "cache", "mountPath": "/root/.cache/huggingface"})
     variables = token(d)
     variables += [{"name": name, "value": value} for name, value in d.environment]

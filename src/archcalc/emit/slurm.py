@@ -33,8 +33,7 @@ def write(d: Deployment) -> str:
     if d.path is not None:
         bind = ["--bind", os.path.dirname(d.path) if d.path.endswith(".gguf") else d.path]
     run = ["apptainer", "exec", *([_GPU[d.vendor]] if d.vendor in _GPU else []), *bind, f"docker://{d.image}", *d.alone]
-    # Placeholders stay as they are: no shell runs them.
-    words = " ".join(word if word.startswith("<") else shlex.quote(word) for word in run)
+    words = shlex.join(run)
     line, first = f"srun {words}", []
     if d.nodes > 1:
         first = ['export FIRST="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"']

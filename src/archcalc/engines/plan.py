@@ -291,4 +291,4 @@ def capability(device: Device) -> tuple[int, int] | None:
 
 
 def machines(gpus: GpuSpec) -> int:
-    return -(-gpus.count // gpus.device.per_machine)
+    return gpus.nodes

@@ -124,6 +124,11 @@ class Device(NamedTuple):
         return max(self.per_node, CARDS_PER_SERVER) if self.category in ("consumer", "workstation") else self.per_node
 
     @property
+    def of_rack(self) -> bool:
+        """Whether what counts as its machine is a rack, whose trays are rented one by one and joined by the link of all of them."""
+        return self.per_machine > CARDS_PER_SERVER
+
+    @property
     def personal(self) -> bool:
         """Whether it is in a machine of one's own, or as small as such: people take the weights there in the format that fits."""
         return self.category in ("consumer", "laptop", "soc", "edge") or (
@@ -203,7 +208,9 @@ class GpuSpec(NamedTuple):
 
     @property
     def nodes(self) -> int:
-        """Machines it takes."""
+        """Machines it takes: so many instances where those are named, but for the trays of one rack."""
+        if self.instance is not None and not self.device.of_rack:
+            return self.instances
         return -(-self.count // self.device.per_machine)
 
 
@@ -282,17 +289,17 @@ def search(query: str = "", min_memory: int = 0, vendor: str = "") -> list[Devic
 def offers(device_id: str, count: int) -> list[tuple[float, int, Instance]]:
     """What renting at least `count` of a device costs, cheapest first: dollars an hour, how many instances, and which.
 
-    Several instances only where no single one has so many: the GPUs of one instance have a faster link to each other.
+    A plan is for machines of as many GPUs as one can have (`Device.per_machine`), and what it costs is the price of such: one instance for
+    what one machine holds, several only of whole machines, or of the trays of a rack.
     """
     wanted = device(device_id)
+    packages, whole = -(-count // wanted.per_package), wanted.per_machine // wanted.per_package
     priced = [i for i in instances() if i.gpu == device_id and i.usd_per_hour is not None]
-    packages = -(-count // wanted.per_package)
-    largest = max((i.gpu_count for i in priced), default=0)
-    may_join = packages > largest and (largest > 1 or wanted.per_machine == 1)
+    tray = max((i.gpu_count for i in priced), default=0) if wanted.of_rack else whole
     found = []
     for offer in priced:
         needed = -(-packages // offer.gpu_count)
-        if needed == 1 or (may_join and offer.gpu_count == largest):
+        if (needed == 1 and packages <= whole) or (needed > 1 and offer.gpu_count == tray):
             found.append(((offer.usd_per_hour or 0.0) * needed, needed, offer))
     return sorted(found, key=lambda row: (row[0], row[1], row[2].id))
 
@@ -309,7 +316,8 @@ def rent(spec: GpuSpec) -> list[tuple[float, int, Instance]]:
 
 
 def rented() -> list[GpuSpec]:
-    """The machines with GPUs that have a price, each number of a device once, and two of the largest where they are joined by a network.
+    """The machines with GPUs that have a price, each number of a device once, and two whole ones where they are of a data centre, joined by
+    a network: a machine with one GPU is whole, too.
 
     >>> [(spec.id, spec.count) for spec in rented() if spec.id == "h200-sxm-141gb"]
     [('h200-sxm-141gb', 1), ('h200-sxm-141gb', 8), ('h200-sxm-141gb', 16)]
@@ -321,8 +329,8 @@ def rented() -> list[GpuSpec]:
     specs = []
     for name, counts in found.items():
         of = device(name)
-        joined = {2 * max(counts)} if of.category == "datacenter" and max(counts) >= 8 else set()
-        specs += [GpuSpec(of, n) for n in sorted(counts | joined)]
+        counts.update(2 * of.per_machine for n in (*counts,) if n == of.per_machine and of.category == "datacenter")
+        specs += [GpuSpec(of, n) for n in sorted(counts) if offers(name, n)]
     return specs
 
 
@@ -393,6 +401,9 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
             f"{_short(text)} is a number, and names no GPU", "write it like 8xH100, 2x4090 or H100; by its memory a card is 24GiB"
         )
     resolved, notes = _resolve(name)
+    if len(resolved.ram_options) > 1:
+        # In the size that it is taken with, which its name then says wherever it stands.
+        resolved = _with_ram(resolved, resolved.nominal_gb)
     return _counted(resolved, count, limit, name, notes)
 
 
@@ -459,7 +470,12 @@ def _counted(of: Device, count: int, limit: int, name: str, notes: tuple[str, ..
 
 
 def _of_instance(found: Instance, count: int, limit: int) -> GpuSpec:
-    spec = _counted(device(found.gpu), count * found.gpu_count, limit, found.id)
+    of = device(found.gpu)
+    size = found.gpu_count * of.per_package
+    if not of.of_rack and (size > of.per_machine or count > 1):
+        # As many to a machine as this one has.
+        of = of._replace(per_node=size, domain=min(of.domain, size))
+    spec = _counted(of, count * found.gpu_count, limit, found.id)
     if found.usd_per_hour is None:
         spec = spec._replace(notes=(*spec.notes, f"the catalog has no list price of {found.id}, and no other's is taken for it"))
     return spec._replace(instance=found, instances=count)
@@ -606,6 +622,9 @@ def _unknown(name: str, words: list[str], base: list[str], sizes: list[int]) -> 
     message = f"{_short(name)} is not a GPU or instance of the catalog"
     if counted := re.fullmatch(r"(.*):\s*([0-9]+)", name, re.ASCII):
         return UsageError(message, f"write the number of GPUs first: {counted[2]}x{counted[1]}")
+    joined = re.fullmatch(r"([0-9]{1,3})\s*[*-]?\s*([a-z].*)", name, re.ASCII)
+    if joined and len(_find(_words(joined[2]))) == 1:
+        return UsageError(message, f"write an x behind the number of GPUs: {joined[1]}x{joined[2]}")
     if sizes and _find(base):
         listed = ", ".join(_device(p).id for p in _fitting(base)[:8])
         return UsageError(f"no {' '.join(base)} with {sizes[0]} GB is in the catalog: it has {listed}", _UNLISTED)

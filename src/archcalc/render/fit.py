@@ -387,8 +387,8 @@ def ways(p: FitPlan) -> str:
     )
 
 
-def list_row(r: FitReport, params_total: int, entry: Entry) -> dict[str, Any]:
-    """One model of a list."""
+def list_row(r: FitReport, params_total: int, entry: Entry, ram_unrated: bool = False) -> dict[str, Any]:
+    """One model of a list. `ram_unrated` is whether its speed rests on the CPU's memory, of which nobody says how fast it is."""
     from archcalc.zoo import years_behind
 
     return {
@@ -404,6 +404,7 @@ def list_row(r: FitReport, params_total: int, entry: Entry) -> dict[str, Any]:
         "bound": r.speed.bound_tokens_per_s if r.fits else None,
         "target_met": r.speed.target.met if r.speed.target else None,
         "lengths": (r.speed.isl, r.speed.osl),
+        "ram_unrated": ram_unrated,
     }
 
 
@@ -546,9 +547,8 @@ def _missed(reports: Sequence[FitReport]) -> Iterator[str]:
 def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
     """What the columns of a table are of."""
     first = reports[0]
-    loads = {(r.speed.isl, r.speed.osl, r.concurrency) for r in reports}
-    prompts, outputs, at_once = (sorted(set(values)) for values in zip(*loads, strict=True))
-    load = f"{_span(prompts)} prompt and {_span(outputs)} output tokens a request"
+    at_once = {r.concurrency for r in reports}
+    load = f"{_lengths([(r.speed.isl, r.speed.osl) for r in reports])} a request"
     load += f", {first.concurrency:,} at once" if len(at_once) == 1 else ", as many at once as the line is of"
     yield f"tokens/s: forecast output of all requests together, {load}; <= is a bound, where nothing is forecast. $/M tokens: of output."
     if any(r.speed.target is not None for r in reports):
@@ -563,10 +563,13 @@ def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
         yield f"prices of the other {len(prices) - _PRICES}: the cheapest listing of each likewise; --format json names them (cost.of)"
 
 
-def _span(tokens: Sequence[int]) -> str:
-    """`4k`, or `512 to 1k`."""
-    ends = [units.format_tokens(n) for n in (tokens[0], tokens[-1])]
-    return " to ".join(dict.fromkeys(ends))
+def _lengths(requests: Sequence[tuple[int, int]]) -> str:
+    """`1k prompt and 512 to 1k output tokens`: those of all lines, for a model whose context is short has shorter requests."""
+    spans = [
+        " to ".join(dict.fromkeys(units.format_tokens(n) for n in (min(tokens), max(tokens))))
+        for tokens in zip(*requests, strict=True)
+    ]
+    return "{} prompt and {} output tokens".format(*spans) if spans else ""
 
 
 _PRICES = 6
@@ -604,6 +607,7 @@ def write_list(
     timed: bool = False,
 ) -> None:
     """Models on one machine; `most` lines, of those that fit, unless that is None. `timed` is whether a time per token was asked for."""
+    from archcalc.engines.engine import LOCAL, server
     from archcalc.render.rows import write_csv
 
     fitting = [r for r in rows if r["fits"] and r["target_met"] is not False]
@@ -615,26 +619,39 @@ def write_list(
     lines = [_shown({**r, "ways": r["plan"].partition(",")[0]}) for r in kept]
     columns = _told([column for column in LIST if column.key != "fits" or len(kept) > len(fitting)], lines)
     notes = []
+    local = spec.device.personal and ask.engine != LOCAL and ask.quant is None and not server(LOCAL).runs_on(spec.device)
+    tried = f" under {ask.engine} (--engine {LOCAL} tries GGUF files, which take less)" if local else ""
     if len(kept) < len(rows):
         more = [
             f"{n:,} {words}"
             for n, words in (
                 (len(fitting) - len(kept), "more fit"),
-                (len(rows) - len(fitting), "do not fit" if not aimed else "do not fit or are not shown to keep the target"),
+                (
+                    len(rows) - len(fitting),
+                    f"do not fit{tried}" if not aimed else f"do not fit{tried} or are not shown to keep the target",
+                ),
             )
             if n > 0 and most is not None
         ]
         notes.append(f"{' and '.join(more)}: --all lists them" if more else "")
-    from archcalc.analysis.pick import SLOW_LAST
+    from archcalc.analysis.pick import SLOW_LAST, YEARS
 
     first = "those that keep the target come first" if timed else SLOW_LAST
-    said = (
-        f"{first}, then those released within a year of the newest (or when is not known), the largest of them first; quality is not "
-        "ranked, as no scores are bundled"
-    )
-    notes.append(f"on {spec.named} under {ask.engine}; order: {said if order == 'best' else order}")
-    # A model whose context is short has shorter requests; most have those of the first.
-    lengths = "{} prompt and {} output tokens".format(*map(units.format_tokens, rows[0]["lengths"])) if rows else ""
+    orders = {
+        "best": f"{first}, then {YEARS}; quality is not ranked, as no scores are bundled",
+        "context": "the longest context that each could hold" + (", beyond the one asked for" if "--ctx" not in unsaid else ""),
+        "speed": "tokens/s, a bound where nothing is forecast",
+        "cost": "what a million output tokens cost",
+    }
+    notes.append(f"on {spec.named} under {ask.engine}; order: {orders.get(order, order)}")
+    notes += spec.notes
+    if unrated := sum(r["ram_unrated"] for r in fitting):
+        where = {"best": ", and stand behind those that need none of it, if they are not slow so", "speed": ", and come last"}
+        notes.append(
+            f"{unrated:,} with a part in RAM have bounds that take it to be as fast as the GPU's memory{where.get(order, '')}: "
+            "--ram-bandwidth says how fast it is, such as 80GB"
+        )
+    lengths = _lengths([r["lengths"] for r in kept])
     usual = [
         words
         for option, words in (
@@ -645,7 +662,7 @@ def write_list(
         if option in unsaid
     ]  # fmt: skip
     notes.append(f"taken for granted: {'; '.join(usual)}" if usual else "")
-    notes.append(f"tokens/s: forecast of all sequences together, {lengths}; <= is a bound" if rows else "")
+    notes.append(f"tokens/s: forecast of all sequences together, {lengths}; <= is a bound" if kept else "")
     notes.append("requests: the most at once that keep the target, or as many as were asked for" if aimed else "")
     notes = [note for note in notes if note]
     _write(form, columns, lines, f"What runs on {spec.named}", notes, out)

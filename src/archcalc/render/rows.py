@@ -146,6 +146,8 @@ def _at_dots(text: str, room: int) -> str:
 
 
 _LATEX = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"} | {c: f"\\{c}" for c in "&%$#_{}"}
+# Signs that the usual fonts have others in place of, and those that LaTeX's UTF-8 has no letters for.
+_LATEX |= {"<": "\\textless{}", ">": "\\textgreater{}", "|": "\\textbar{}", "≤": "$\\leq$", "≥": "$\\geq$", "→": "$\\rightarrow$"}
 
 
 def latex_text(text: str) -> str:
@@ -154,7 +156,7 @@ def latex_text(text: str) -> str:
     >>> latex_text("50 % of a_b <= 3")
     '50 \\% of a\\_b $\\leq$ 3'
     """
-    return "".join(_LATEX.get(c, c) for c in text).replace("<=", "$\\leq$").replace("\n", " ").replace("\r", " ")
+    return "".join(_LATEX.get(c, c) for c in " ".join(text.split()).replace("<=", "≤").replace(">=", "≥"))
 
 
 def write_latex(columns: Sequence[Column], rows: Iterable[dict[str, Any]], out: TextIO, notes: Sequence[str] = ()) -> None:

@@ -94,6 +94,40 @@ def keys() -> Iterable[str]:
     return _read()[1].keys()
 
 
+def starting_with(text: str) -> list[str]:
+    """The names that a name is the beginning of, up to one of their separators: those of fewest words, of these the newest first.
+
+    >>> starting_with("gemma3")[-1], "gemma-3n-e4b" in starting_with("gemma3"), starting_with("gemma-3-4b")
+    ('gemma-3-27b', False, ['gemma-3-4b'])
+    """
+    wanted = key(text)
+    rests = [(entry, _rest(entry.name, wanted)) for entry in entries()]
+    found = [entry for entry, rest in rests if wanted and rest is not None and rest[:1] in ("", "-")]
+    found.sort(key=lambda entry: entry.release or "9", reverse=True)
+    return [entry.name for entry in sorted(found, key=lambda entry: entry.name.count("-"))]
+
+
+def _rest(name: str, wanted: str) -> str | None:
+    """What of a name stands behind a key that it begins with; None where it begins otherwise."""
+    for c in wanted:
+        name = name.lstrip("-_ :")
+        if not name.startswith(c):
+            return None
+        name = name[1:]
+    return name
+
+
+def meant_as_well(text: str, entry: Entry) -> list[str]:
+    """The other models that a short name could mean: what it is the beginning of, where it is no model's own.
+
+    >>> meant_as_well("qwen3-coder", find("qwen3-coder")), meant_as_well("kimi-k2", find("kimi-k2"))
+    (['qwen3-coder-next', 'qwen3-coder-30b-a3b'], [])
+    """
+    if "/" in text or key(text) == key(entry.name):
+        return []
+    return [name for name in starting_with(text) if name != entry.name]
+
+
 def key(text: str) -> str:
     """What two spellings of one name have in common. Repository ids differ by their separators, so those keep them."""
     text = text.strip().lower()

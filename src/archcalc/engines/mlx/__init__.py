@@ -110,9 +110,9 @@ class Mlx(Server):
         from archcalc.figures.checkpoint import base_dtype
         from archcalc.quant import is_plain, method_of, quantize_as
 
-        # llama.cpp's names of so many bits are taken for MLX's own groups of as many.
-        bits = re.fullmatch(r"i?q([34568])_[a-z0-9_]+", (quant or "").lower().replace("-", "_"))
-        quant = f"mlx-int{bits[1]}" if bits else quant
+        # llama.cpp's names of so many bits are taken for MLX's own groups of as many, and a note says so.
+        bits = re.fullmatch(r"i?q([34568])_[a-z0-9_]+|mlx_([0-9])bit", (quant or "").lower().replace("-", "_"))
+        quant = f"mlx-int{bits[1] or bits[2]}" if bits else quant
         asked = architecture if quant is None else quantize_as(architecture, quant)
         if asked.quantization is None:
             return asked, quant if quant is not None and is_plain(quant) else half(base_dtype(asked)[0])
@@ -185,6 +185,10 @@ class Mlx(Server):
         return Command(" ".join(words), not_set("mlx_lm.server", named))
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
+        from archcalc.quant import file_type_of
+
+        if ask.quant is not None and file_type_of(ask.quant) and model.quant != ask.quant:
+            yield f"mlx-lm reads no GGUF: for {ask.quant} stands {model.quant}, MLX's own groups of as many bits"
         yield "mlx-lm reserves nothing: its caches grow as prompts come, and no flag holds them back"
 
 
