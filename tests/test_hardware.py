@@ -368,6 +368,8 @@ def test_every_size_of_a_machine_is_named_by_its_id() -> None:
         ("rtx pro 4500", "rtx-pro-4500-blackwell-32gb"),
         ("pro 4500", "rtx-pro-4500-blackwell-32gb"),
         ("rtx pro 6000 workstation", "rtx-pro-6000-blackwell-ws"),
+        ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", "rtx-pro-6000-blackwell-ws"),
+        ("rtx-pro-6000-blackwell-workstation", "rtx-pro-6000-blackwell-ws"),
         ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", "rtx-pro-6000-blackwell-maxq"),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from archcalc.analysis.speed.calibrate import read_bench
+from archcalc.analysis.speed.measured import read_bench
 from archcalc.errors import UsageError
 from conftest import Run
 

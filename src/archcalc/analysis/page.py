@@ -631,7 +631,7 @@ def devices() -> list[dict[str, Any]]:
     return [
         {
             "id": d.id, "name": d.name, "vendor": d.vendor, "memory": d.visible_bytes, "counts": counts,
-            "bandwidth": d.bandwidth_bytes_per_s,
+            "bandwidth": d.bandwidth_bytes_per_s, "each": d.per_machine,
         }
         for d, counts in machines()
     ]  # fmt: skip

@@ -213,6 +213,7 @@ class Server(Engine):
     `torch`: PyTorch's allocator rounds what tensors take. `keeps_rotary`: a table of cosines and sines is on every GPU. `towers`
     for images and audio are loaded with the rest. `longer`: a context beyond the model's own is no
     error. `one_file`: a model is one GGUF file.
+    `stages_first`: machines take all stages of a replica before the next replica.
     `one_share`: the share of a GPU's memory that it takes is that of its settings, whatever the placement.
     `whole_blocks`: tensor parallelism leaves the blocks of a quantization whole. `even_vocabulary`: it divides the padded vocabulary.
 
@@ -233,6 +234,7 @@ class Server(Engine):
     torch: ClassVar[bool] = True
     keeps_rotary: ClassVar[bool] = False
     one_share: ClassVar[bool] = False
+    stages_first: ClassVar[bool] = False
     whole_blocks: ClassVar[bool] = False
     even_vocabulary: ClassVar[bool] = False
     takes: ClassVar[frozenset[str]] = frozenset()

@@ -542,6 +542,9 @@ def _resolve(name: str) -> tuple[Device, tuple[str, ...]]:
         places = family  # before anything else that fits: "m4 64gb" is no M4 Pro
     if not places and words and words[-1].endswith("s"):
         places = _find([*words[:-1], words[-1][:-1]])  # 8 H100s
+    if len(places) > 1 and len(said := [p for p in places if not _unsaid(words, _device(p))]) == 1:
+        # Of the others a word is left out that makes them what they are.
+        places = said
     if len(places) > 1:
         raise _ambiguous(name, places)
     if not places:

@@ -22,6 +22,7 @@ from archcalc.analysis.speed.terms import (
     reference,
 )
 from archcalc.analysis.speed.work import Work
+from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
 from archcalc.hardware import Device
 from archcalc.records import NamedTuple
@@ -195,7 +196,7 @@ def over_network(placement: Placement, moe: bool, device: Device, engine: str) -
     """
     ways = placement.tp
     if moe and placement.dp > 1:
-        ways *= placement.dp * (placement.pp if engine == "vllm" else 1)
+        ways *= placement.dp * (placement.pp if server(engine).stages_first else 1)
     return ways > device.per_machine
 
 

@@ -59,6 +59,7 @@ class Vllm(Server):
     # 256 is the default on smaller GPUs, and below 32 little is won, as the sampler's tensors of a vocabulary of 256k tokens are 112 MiB
     # then.
     one_share = True
+    stages_first = True
     fewer_sequences = (256, 32)
     graph_flags = (
         "--enforce-eager", "--optimization-level", "--compilation-config", "--cudagraph-capture-sizes", "--cuda-graph-sizes",

@@ -89,12 +89,16 @@ function add(data, piece) {
   });
 }
 
-/** The plan with attention in replicas and whole experts spread over all GPUs, where it holds more than the best of those tried. */
-function replicated(fit, tried, best, count) {
+/** The plan with attention in replicas and whole experts spread over all GPUs, where it holds more than the best of those tried, or that
+ * has stages within machines. */
+function replicated(fit, tried, best, count, device) {
   if (!fit.copies || !best.fits) return best;
   const spread = ({ fits, row }) =>
     fits && row[ROW.fewer] === best.row[ROW.fewer] && row[ROW.dp] > 1 && row[ROW.pp] === 1 && row[ROW.ep] === Number(count);
-  return tried.filter(spread).reduce((a, b) => (b.most > a.most ? b : a), best);
+  const found = tried.filter(spread);
+  const machines = Math.ceil(Number(count) / device.each);
+  const staged = machines > 1 && best.row[ROW.pp] > machines && found.length > 0;
+  return found.reduce((a, b) => (b.most > a.most ? b : a), staged ? found[0] : best);
 }
 
 /** The plan that is best on a machine and what it was chosen from, or `{error}`; the arguments are those of `answer`. */
@@ -119,7 +123,7 @@ function chosen(data, model, deviceId, count, context, concurrency, dtype) {
   const tried = rows.map((row) => judge(fit, machine.budget, row, dtype, tokens, concurrency));
   if (!tried.length) return { error: here.errors[dtype] || "no placement is possible" };
   let best = tried.find((f) => f.fits) ?? tried.filter((f) => !f.row[ROW.fewer]).reduce((a, b) => (b.headroom > a.headroom ? b : a));
-  best = replicated(fit, tried, best, count);
+  best = replicated(fit, tried, best, count, device);
   let { budget } = machine;
   if (!best.fits && tried.every((f) => f.row[ROW.fewer] || f.room <= 0)) {
     // The engine's settings that leave more are chosen where its defaults leave nothing.
@@ -129,7 +133,7 @@ function chosen(data, model, deviceId, count, context, concurrency, dtype) {
         .map((row) => judge(fit, share, row, dtype, tokens, concurrency));
       const found = judged.find((f) => f.fits);
       if (found) {
-        best = replicated(fit, judged, found, count);
+        best = replicated(fit, judged, found, count, device);
         budget = share;
         break;
       }
@@ -170,7 +174,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     max_context_tokens: holds(limit) ? limit : largest(holds, limit),
     max_concurrency: rounded(best.most, 3),
     kv_tokens: best.tokens,
-    decode_tokens_per_s_ceiling: best.fits ? nearest(bound(fit, device.bandwidth, row, dtype, tokens, concurrency)) : null,
+    bound_tokens_per_s_whole_context: best.fits ? atMost(bound(fit, device.bandwidth, row, dtype, tokens, concurrency), 3) : null,
     usd_per_hour: here.usd,
     instance: here.instance,
     instances: here.instances,
@@ -178,7 +182,8 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
   };
 }
 
-const nearest = (rate) => (rate === null ? null : rounded(rate, 1));
+/** An upper bound with so many decimals: never below it. */
+const atMost = (rate, digits) => (rate === null ? null : Math.ceil(rate * 10 ** digits - 1e-9) / 10 ** digits);
 
 /** What is rented: an instance, or several. */
 const offered = ({ instance, instances }) => (instances > 1 ? `${instances} x ${instance}` : instance);
@@ -295,7 +300,7 @@ const FIGURES = [
   ["longest context at this concurrency", (r) => `${formatTokens(r.max_context_tokens)} tokens`],
   ["most sequences of this context", (r) => grouped(r.max_concurrency, 2)],
   ["KV tokens, as the engine reports", (r) => group(r.kv_tokens)],
-  ["tokens/s of all at this context, at most: a bound of the bandwidth, no forecast", (r) => (r.decode_tokens_per_s_ceiling === null ? "–" : grouped(r.decode_tokens_per_s_ceiling, 1))],
+  ["tokens/s of all at this context, at most: a bound of the bandwidth, no forecast", (r) => (r.bound_tokens_per_s_whole_context === null ? "–" : grouped(atMost(r.bound_tokens_per_s_whole_context, 1), 1))],
   ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${grouped(r.usd_per_hour, 2)} an hour (${offered(r)})`)],
   ["command", (r) => r.command || "none: it does not fit"],
 ];
@@ -510,7 +515,7 @@ function start() {
       chart(document.getElementById("rent-chart"), made);
       document.getElementById("rent-rows").replaceChildren(
         ...made.flatMap(({ frontier }, i) => {
-          const rows = frontier.slice(0, ROWS).map((one) => [one.name, grouped(one.usd, 2), group(one.sequences), one.bound === null ? "–" : grouped(one.bound, 1), one.instance]);
+          const rows = frontier.slice(0, ROWS).map((one) => [one.name, grouped(one.usd, 2), group(one.sequences), one.bound === null ? "–" : grouped(atMost(one.bound, 1), 1), one.instance]);
           const none = coming() ? "none yet: plans are still coming" : "no machine of this page with a price holds it";
           return (rows.length ? rows : [[none, "–", "–", "–", ""]]).map(([name, usd, held, most, of]) =>
             element(
