@@ -179,7 +179,8 @@ def asked(
                 raise UsageError(f"--{name} is of a machine", "name one with --gpu")
         return None
     from archcalc import hardware
-    from archcalc.analysis.speed.plan import STANDS_IN, Wanted
+    from archcalc.analysis.speed.forecast import STANDS_IN
+    from archcalc.analysis.speed.plan import Wanted
     from archcalc.engines.engine import check_engine, chosen_for, servers
     from archcalc.engines.plan import Ask
     from archcalc.quant import check_name

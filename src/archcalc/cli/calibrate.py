@@ -59,8 +59,9 @@ def command(
     from archcalc import units
     from archcalc.analysis.fit import Ask
     from archcalc.analysis.speed.calibrate import calibrate, engine_of
+    from archcalc.analysis.speed.forecast import STANDS_IN
     from archcalc.analysis.speed.measured import read_bench
-    from archcalc.analysis.speed.plan import STANDS_IN, Wanted
+    from archcalc.analysis.speed.plan import Wanted
     from archcalc.cli._machines import machine
     from archcalc.engines.engine import check_engine, chosen_for, servers
     from archcalc.loader import load

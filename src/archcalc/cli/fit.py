@@ -359,7 +359,7 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
     """What is asked of one machine."""
     from archcalc import units
     from archcalc.analysis.fit import Ask, splits
-    from archcalc.analysis.speed.plan import STANDS_IN
+    from archcalc.analysis.speed.forecast import STANDS_IN
     from archcalc.engines.engine import check_engine, chosen_for, server, servers
 
     engine, dtype, share = settings.engine, settings.kv_dtype, settings.utilization

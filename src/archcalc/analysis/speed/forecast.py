@@ -185,6 +185,10 @@ def floor_s(work: Work, device: Device, engine: str, isl: int) -> float | None:
     return None if least is None else sum(part.seconds for part in least) / gpus
 
 
+STANDS_IN = {"tensorrt-llm": "sglang"}
+"""Whose memory rules, and places of ranks, stand in for an engine's that are not modelled, where its speed is."""
+
+
 def over_network(placement: Placement, moe: bool, device: Device, engine: str) -> bool:
     """Whether each layer exchanges between machines, of which the forecast has no term: tensor parallelism over several, and experts that
     lie on several, split by columns (sums) or spread (every token is sent to its experts' ranks and back).
@@ -196,7 +200,7 @@ def over_network(placement: Placement, moe: bool, device: Device, engine: str) -
     """
     ways = placement.tp
     if moe and placement.dp > 1:
-        ways *= placement.dp * (placement.pp if server(engine).stages_first else 1)
+        ways *= placement.dp * (placement.pp if server(STANDS_IN.get(engine, engine)).stages_first else 1)
     return ways > device.per_machine
 
 

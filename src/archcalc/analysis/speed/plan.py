@@ -47,8 +47,6 @@ def element_bytes(dtype: str) -> float:
     return _ELEMENT.get(dtype, 2.0)
 
 
-STANDS_IN = {"tensorrt-llm": "sglang"}
-"""Whose memory rules stand in for an engine's that are not modelled, where its speed is."""
 RAISED = "only where the GPU is given more of the memory than by default, as the notes say: it does not fit else"
 USUAL = 1024
 """Prompt and output tokens of a request where nobody says: a common setting of published benchmarks."""
