@@ -639,3 +639,19 @@ def test_a_number_is_a_card_only_where_people_call_one_so() -> None:
             continue
     assert set(named) <= {1550, 2080, 3090, 4090, 4500, 5090}
     assert {named[n] for n in (3090, 4090, 5090)} == {"rtx-3090", "rtx-4090", "rtx-5090"}
+
+
+# Dense operations in 16 bits, summed in fp32, for each plain one of fp32: NVIDIA's papers on GA102, AD102 and GB202. GeForce cards have
+# half of the rate that workstation cards of the same chip have.
+_SUMMED = {"consumer": 2.0, "laptop": 2.0, "workstation": 4.0}
+_CARDS = [
+    d for d in hardware.devices()
+    if d.vendor == "nvidia" and d.category in _SUMMED and d.architecture in ("Ampere", "Ada Lovelace", "Blackwell") and d.tflops.bf16
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("device", _CARDS, ids=lambda d: d.id)
+def test_matrix_rates_of_a_chip_stand_in_one_ratio(device: hardware.Device) -> None:
+    rates = device.tflops
+    assert rates.fp32 and rates.bf16 == pytest.approx(_SUMMED[device.category] * rates.fp32, rel=0.03)
+    assert not rates.fp8 or rates.fp8 == pytest.approx(2 * rates.bf16, rel=0.03)
