@@ -63,7 +63,79 @@ def vllm(source: Path) -> dict[str, Any]:
             methods.update(texts(value.slice.elts if isinstance(value.slice, ast.Tuple) else [value.slice]))
         elif name == "QUANTIZATION_METHODS" and isinstance(value, ast.List | ast.Dict):
             methods.update(texts(value.elts if isinstance(value, ast.List) else value.keys))
-    return {"classes": classes, "methods": methods, "gone": gone, "plugins": plugins, "sets": {"configs": vllm_configs(source)}}
+    sets = {"configs": vllm_configs(source), "staged": vllm_staged(source / "vllm")}
+    return {"classes": classes, "methods": methods, "gone": gone, "plugins": plugins, "sets": sets}
+
+
+class Classes:
+    """The classes of a package's modules, and what each builds on."""
+
+    def __init__(self, root: Path, *folders: str) -> None:
+        paths = [path for folder in folders for path in (root / folder).rglob("*.py")]
+        self.own: dict[str, dict[str, ast.ClassDef]] = {}
+        self.home: dict[int, str] = {}
+        modules = {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+        trees = {name: tree(path) for name, path in modules.items()}
+        for name, module in trees.items():
+            self.own[name] = {node.name: node for node in ast.walk(module) if isinstance(node, ast.ClassDef)}
+            self.home.update((id(cls), name) for cls in self.own[name].values())
+        self.imported: dict[str, dict[str, tuple[str, str]]] = {}
+        for name, module in trees.items():
+            package = name if modules[name].name == "__init__.py" else name.rpartition(".")[0]
+            near = self.imported[name] = {}
+            for node in ast.walk(module):
+                if isinstance(node, ast.ImportFrom):
+                    above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+                    path = ".".join([*above, *([node.module] if node.module else [])]).removeprefix(f"{root.name}.")
+                    near.update((alias.asname or alias.name, (path, alias.name)) for alias in node.names)
+
+    def named(self, module: str, name: str, deep: int = 0) -> ast.ClassDef | None:
+        """The class that a module means by a name, its own or one that it imports."""
+        if (found := self.own.get(module, {}).get(name)) is not None or deep > 8:
+            return found
+        path, other = self.imported.get(module, {}).get(name, ("", ""))
+        return self.named(path, other, deep + 1) if path else None
+
+    def lines(self, cls: ast.ClassDef, seen: frozenset[int] = frozenset()) -> Iterator[ast.ClassDef]:
+        """A class and what it builds on, the nearest first."""
+        yield cls
+        for base in cls.bases:
+            name = base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "")
+            up = self.named(self.home[id(cls)], name)
+            if up is not None and id(up) not in seen | {id(cls)}:
+                yield from self.lines(up, seen | {id(cls)})
+
+
+def vllm_staged(source: Path) -> list[str]:
+    """The classes that run in pipeline stages: they or what they build on names `SupportsPP` (interfaces.py `supports_pp`)."""
+    models = "model_executor/models"
+    if not (source / models / "registry.py").exists():
+        return []
+    known, found = Classes(source, models, "models"), set[str]()
+    for name, value in assigned(tree(source / models / "registry.py")):
+        if isinstance(value, ast.Dict) and name.endswith(("_MODELS", "_MODEL")):
+            for key, pair in zip(value.keys, value.values, strict=True):
+                if isinstance(key, ast.Constant) and isinstance(pair, ast.Tuple) and len(both := texts(pair.elts)) == 2:
+                    module = both[0].removeprefix("vllm.") if "." in both[0] else f"model_executor.models.{both[0]}"
+                    cls = known.named(module, both[1])
+                    lines = known.lines(cls) if cls is not None else ()
+                    if any(getattr(base, "id", "") == "SupportsPP" for each in lines for base in each.bases):
+                        found.add(str(key.value))
+    return sorted(found)
+
+
+def sglang_staged(source: Path, classes: set[str]) -> list[str]:
+    """The classes that run in pipeline stages: their `forward` takes `pp_proxy_tensors` (srt/model_executor/model_runner.py)."""
+    known, found = Classes(source, "srt/models"), set[str]()
+    for names in known.own.values():
+        for name in classes & set(names):
+            for each in known.lines(names[name]):
+                forward = next((n for n in each.body if isinstance(n, ast.FunctionDef) and n.name == "forward"), None)
+                if forward is not None:
+                    arguments = {a.arg for a in (*forward.args.args, *forward.args.kwonlyargs)}
+                    found |= {name} if "pp_proxy_tensors" in arguments else set()
+                    break
+    return sorted(found)
 
 
 def vllm_configs(source: Path) -> list[str]:
@@ -96,6 +168,7 @@ def sglang(source: Path) -> dict[str, Any]:
     sets = {"slides": _slides(folder / "configs" / "model_config.py"), "tracked": _tracked(overrides)} if overrides.exists() else {}
     sets["configs"] = sglang_configs(source)
     sets["bitsandbytes"] = sglang_packed(folder / "models", classes)
+    sets["staged"] = sglang_staged(source / "sglang", classes)
     return {"classes": classes, "methods": methods, "sets": sets}
 
 

@@ -129,6 +129,8 @@ def cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
 
 def _cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     why = why_not(model.architecture, placement, model.options)
+    if not why and placement.pp > 1 and (lacks := server(ask.engine).unstaged(model.architecture, ask.version)):
+        why = f"pp is {placement.pp}, and {lacks}"
     count = machines(ask.gpus)
     if not why and count > 1:
         why = server(ask.engine).over_machines(placement, count, model.architecture.facts.moe is not None)

@@ -383,6 +383,10 @@ class Server(Engine):
 
         return evenly(layers, stages)
 
+    def unstaged(self, architecture: Architecture, version: str | None) -> str:
+        """Why a release runs no pipeline stages of a model; empty where it does, or nobody knows."""
+        return ""
+
     def spreads_experts(self, placement: Placement, experts: int) -> str:
         """Why so many experts cannot be spread so; empty where they can."""
         return ""

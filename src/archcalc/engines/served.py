@@ -103,6 +103,22 @@ def is_one_of(architecture: Architecture, classes: Collection[str]) -> bool:
     return any(name in classes for name in classes_of(architecture))
 
 
+def unstaged(folder: str, title: str, architecture: Architecture, version: str | None) -> str:
+    """Why an engine's newest release runs no pipeline stages of a model; empty where it does, and of other releases, whose classes were not
+    asked.
+
+    Source: vLLM 0.33, config/model.py `verify_with_parallel_config`, models/interfaces.py `supports_pp`; SGLang 0.5.23,
+    srt/model_executor/model_runner.py (`pp_proxy_tensors`)."""
+    table = served(folder)
+    newest = table.releases[-1]
+    if version not in (None, newest):
+        return ""
+    named = [name for name in classes_of(architecture) if name in table.classes]
+    if not named or any(name in table.sets["staged"] for name in named):
+        return ""
+    return f"{title} {newest} has no pipeline stages of {named[0]}"
+
+
 def spans(text: str) -> tuple[Span, ...]:
     """
     >>> spans("0.8.3..0.8.3 0.10.1")

@@ -215,6 +215,11 @@ class Sglang(Server):
             return None
         return quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
 
+    def unstaged(self, architecture: Architecture, version: str | None) -> str:
+        from archcalc.engines.served import unstaged
+
+        return unstaged("sglang", self.title, architecture, version)
+
     def spreads_experts(self, placement: Placement, experts: int) -> str:
         ranks = placement.tp * placement.dp
         if ranks % placement.ep == 0 == experts % placement.ep:

@@ -257,6 +257,11 @@ class Vllm(Server):
 
         return evenly(layers, stages, spare=-2)
 
+    def unstaged(self, architecture: Architecture, version: str | None) -> str:
+        from archcalc.engines.served import unstaged
+
+        return unstaged("vllm", self.title, architecture, version)
+
     def spreads_experts(self, placement: Placement, experts: int) -> str:
         ranks = placement.tp * placement.dp
         if placement.ep == ranks:
