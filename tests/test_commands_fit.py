@@ -433,3 +433,23 @@ def test_a_storage_named_beside_a_command_is_in_the_command(quant: str, command:
     assert found["command"] == command
     assert len(set(found["notes"])) == len(found["notes"])
     assert any("<Qwen3-8B-in-awq>" in note for note in found["notes"]) == (quant == "awq")
+
+
+@pytest.mark.parametrize(
+    ("quant", "line"),
+    [
+        ("bitsandbytes-nf4", "vllm serve qwen3-8b --quantization fp8"),
+        ("bf16", "vllm serve qwen3-8b --quantization fp8"),
+        ("fp8", "vllm serve qwen3-8b --quantization bitsandbytes"),
+        ("q8_0", "llama-server -m Qwen3-8B-Q4_K_M.gguf -c 8192"),
+        ("q8_0", "llama-server -hf Qwen/Qwen3-8B-GGUF:Q4_K_M -c 8192"),
+    ],
+)
+def test_two_storages_of_one_command_are_refused(quant: str, line: str, cli: Run) -> None:
+    done = cli("fit", "--gpu", "h100", "--offline", "--quant", {"bitsandbytes-nf4": "nf4"}.get(quant, quant), "--", *line.split())
+    assert done.returncode == 2 and "--quant is" in done.stderr and not done.stdout
+
+
+def test_a_storage_that_the_command_names_too_is_not_added_again(cli: Run) -> None:
+    line = "vllm serve qwen3-8b --quantization fp8"
+    assert fit(cli, "--gpu", "h100", "--quant", "fp8-tensor", "--", *line.split())["command"] == line

@@ -254,6 +254,10 @@ def resolved(
         as_it_is = server(ask.engine).load(loaded.architecture, None, ask.gpus.device)[1]
         # What is stored so is not quantized again as it loads.
         own_quant = None if (ask.quant or "?").startswith("?") else ask.quant
+        if own_quant is not None and known[1] and own_quant[0] != "~" and canonical(own_quant) != canonical(known[1]):
+            raise UsageError(
+                f"{name} is in {known[1]} by its name, and --quant is {own_quant}", "leave --quant out, or name another file"
+            )
         stored = own_quant or known[1] or (as_it_is if not is_plain(as_it_is) else "q4_k_m")
         ask = ask._replace(quant=None if stored == as_it_is else stored)
         engine = server(ask.engine)

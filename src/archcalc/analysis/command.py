@@ -39,7 +39,8 @@ def beside(line: str, model: str, loaded: Loaded, ask: Ask, found: Plans) -> Com
     if server(ask.engine).one_file or ask.quant is None or _same_storage(loaded, found):
         return Command(line)
     loads = _loads(loaded, ask, found)
-    words = [word for word in loads.named.how if word not in line]
+    there = set(line.split())
+    words = [] if any(word in there for word in loads.named.how if word.startswith("-")) else list(loads.named.how)
     if not loads.named.how and loads.named.name != model:
         line = line.replace(model, loads.named.name, 1)
     # What an engine says of the storage it says of the command anyway.

@@ -80,6 +80,18 @@ def _text(file: str) -> str:
 _SAME = {"--ctx": "context_tokens", "--kv-dtype": "kv_dtype", "--tp": "tp", "--utilization": "utilization"}
 
 
+def _agree(engine: str, named: str, quant: str, version: str | None) -> None:
+    """Raises `UsageError` where the command has its engine quantize the weights, and what is named beside it is another such."""
+    from archcalc.engines.engine import server
+    from archcalc.quant import canonical, is_plain
+
+    made = named[1:] if named[0] == "?" else ""
+    if not made or is_plain(made) or canonical(made) == canonical(quant):
+        return
+    if is_plain(quant) or server(engine).loading(version, canonical(quant)) is not None:
+        raise UsageError(f"the command quantizes the weights to {made}, and --quant is {quant}", "leave one of them out")
+
+
 def refuse(command: Command, options: dict[str, Any]) -> None:
     """Raises `UsageError` for an option of what a command says in its own words."""
     from archcalc.commands.change import FLAGS, VARIABLES
@@ -195,6 +207,7 @@ def question(found: Understood, spec: GpuSpec, quant: str | None, concurrency: i
         named = str(values.get("quant") or "~")
         if asked.engine == LOCAL and named[0] not in "~?" and canonical(named) != canonical(quant):
             raise UsageError(f"the command names weights in {named}, and --quant is {quant}", "leave one of them out")
+        _agree(asked.engine, named, quant, asked.version)
         values["quant"] = quant
     if found.visible is not None:
         spec = _left(spec, asked.gpus, *found.visible, counted)

@@ -550,7 +550,7 @@ def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
     at_once = {r.concurrency for r in reports}
     load = f"{_lengths([(r.speed.isl, r.speed.osl) for r in reports])} a request"
     load += f", {first.concurrency:,} at once" if len(at_once) == 1 else ", as many at once as the line is of"
-    yield f"tokens/s: forecast output of all requests together, {load}; <= is a bound, where nothing is forecast. $/M tokens: of output."
+    yield f"tokens/s: forecast of all requests together as they decode, {load}; <= is a bound, where none is. $/M tokens: of output."
     if any(r.speed.target is not None for r in reports):
         yield "requests: the most at once that keep the target (--tpot, --ttft), or as many as were asked for."
     yield "sequences: how many the cache holds if every one is as long as the context; shorter ones are more."

@@ -123,7 +123,7 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
         return []
     return [
         *([f"weights are as stored where --quant names no other; {others}"] if stored else []),
-        f"tokens/s: forecast output of all requests together, a request {load}; <= is a bound, where nothing is forecast. $/M tokens: of "
+        f"tokens/s: forecast of all requests together as they decode, a request {load}; <= is a bound, where none is. $/M tokens: of "
         "output, with whole requests.",
         "sequences: how many the cache holds if every one is as long as the context; shorter ones are more.",
         *(f"price of {gpu}: {price}" for gpu, price in of),
