@@ -52,11 +52,14 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
     ),
     (
         "quant",
-        r"Quantization method specified in the model config|Unknown quantization method|[Qq]uantized V cache was requested"
+        r"Quantization method specified in the model config|Unknown quantization method|[Qq]uantized V cache (?:was requested|requires)"
         r"|V cache quantization requires flash_attn|[KV] cache type \S+ with block size \d+ does not divide|weight quantization block",
     ),
-    ("neighbour", r"Error in memory profiling\. Initial free memory|Error in profiling\. Initial free memory"),
-    ("disk", r"No space left on device|Disk quota exceeded|Not enough free disk space"),
+    (
+        "neighbour",
+        r"Error in memory profiling\. Initial free memory|Error in profiling\. Initial free memory"
+        r"|(?:Error|Exception): The memory capacity is unbalanced",
+    ),
     (
         "port",
         r"[Aa]ddress already in use|Port (?:\d+ )?is already in use|port \d+ is (?:already in use|not available)|couldn't bind HTTP server"
@@ -64,8 +67,10 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
     ),
     (
         "shared-memory",
-        r"Bus error|insufficient shared memory|unable to (?:allocate|open) shared memory|creating shared memory segment",
+        r"Bus error|insufficient shared memory|unable to (?:allocate|open) shared memory|creating shared memory segment"
+        r"|/dev/shm\b.*No space left on device|No space left on device.*/dev/shm\b",
     ),
+    ("disk", r"No space left on device|Disk quota exceeded|Not enough free disk space"),
     (
         "network",
         r"NCCL error|ncclSystemError|ncclUnhandledCudaError|ncclInternalError|ncclRemoteError|ncclInvalidUsage|DistBackendError"
@@ -108,7 +113,7 @@ _ENDED = (
 _RAISED = re.compile(
     r"(?:^|[\s|\]>}])(?:(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|AssertionError|Value error)(?:[:,] \S|$)"
     r"|error loading model: |failed to initialize the context: |(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after"
-    r"|couldn't bind|[Ff]ailed to load (?:draft |CLIP )?model"
+    r"|couldn't bind|[Ff]ailed to load (?:draft |CLIP )?model|failed to create context with model"
 )
 # What says only that something else, told before, went wrong; and what only warns.
 _WRAPPER = re.compile(
@@ -172,5 +177,5 @@ def cause(found: list[str], *, fatal: tuple[str, ...] = (), without: tuple[Kind,
         return Apart("killed", killed)
     if crashed is not None:
         return Apart("other", crashed)
-    ended = next((line for line in found if any(sign in line for sign in fatal)), None)
+    ended = next((line for line in found if any(sign in line for sign in (*fatal, "exiting due to model loading error"))), None)
     return Apart("other", ended) if ended else None
