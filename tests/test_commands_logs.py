@@ -460,6 +460,13 @@ APART_LINES = [
     ("Call to posix_fallocate failed: No space left on device, /dev/shm/nccl-xyz", "shared-memory"),
     ("OSError: [Errno 28] No space left on device: '/dev/shm/torch_1_2'", "shared-memory"),
     ("Killed", "killed"),
+    # c10/core/impl/alloc_cpu.cpp `alloc_cpu`, on Linux and on Windows.
+    (
+        "RuntimeError: [enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+        " 1073741824 bytes. Error code 12 (Cannot allocate memory)",
+        "ram",
+    ),
+    ("RuntimeError: [enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory: you tried to allocate 8 B", "ram"),
     ("RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore': -9}", "killed"),
     ("KeyError: 'layers.0.mlp.down_proj.weight'\nRuntimeError: Engine core initialization failed. See root cause above.", "other"),
     ("OSError: You are trying to access a gated repo.", "model"),
@@ -508,6 +515,22 @@ def test_sglang_s_ranks_with_unequal_memory() -> None:
     head = "[2026-11-20 09:00:00] server_args=ServerArgs(model_path='Qwen/Qwen3-32B', tp_size=2, mem_fraction_static=0.88)\n"
     assert read(f"{head}RuntimeError: {said}\n").failure == "neighbour"
     assert read(f"{head}[2026-11-20 09:00:05 TP0] {said}\n").failure is None
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Scheduler watchdog timeout (self.watchdog_timeout=300, self.soft=False)", "other"),
+        ("DetokenizerManager watchdog timeout (self.watchdog_timeout=300)", "other"),
+        ("Scheduler watchdog timeout (self.watchdog_timeout=300, self.soft=True)", "killed"),
+    ],
+)
+@pytest.mark.parametrize("served", ["", "[2026-11-20 09:01:00] The server is fired up and ready to roll!\n"])
+def test_sglang_s_own_watchdog_is_the_cause(said: str, kind: str, served: str) -> None:
+    """srt/utils/watchdog.py `_watchdog_once`: it ends the server, of which the shell tells then."""
+    head = "[2026-11-20 09:00:00] server_args=ServerArgs(model_path='Qwen/Qwen3-32B', tp_size=2, mem_fraction_static=0.88)\n"
+    log = read(f"{head}{served}[2026-11-20 09:10:05 TP0] {said}\n\nKilled\n")
+    assert log.failure == kind
 
 
 def test_a_lone_line_of_llama_server() -> None:

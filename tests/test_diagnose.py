@@ -466,6 +466,7 @@ def test_sglang_serves_with_a_cache_shorter_than_its_context(cli: Run, tmp_path:
         ("Killed", "stopped", "killed", "dmesg"),
         ("KeyError: 'model.layers.0'", "stopped", "other", "not of memory"),
         ("ValueError: The KV cache of this thing needs more memory", "stopped", "other", "speaks of memory"),
+        ("torch.AcceleratorError: CUDA error: an illegal memory access was encountered", "stopped", "other", "not of memory"),
         ("OSError: You are trying to access a gated repo.", "refused", "model", "licence"),
     ],
 )

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import fnmatch
 import operator
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from archcalc.commands.arithmetic import whole
 from archcalc.records import NamedTuple
 
 
@@ -65,6 +67,20 @@ def judged(words: Sequence[_Word], *, guessed: bool) -> Status:
     if name in ("true", ":", "false"):
         return Status(name != "false", True)
     return Status(False, False) if name in _ASKING else Status(True, True, False)
+
+
+_SIGNS = {"==": "-eq", "!=": "-ne", ">=": "-ge", "<=": "-le", ">": "-gt", "<": "-lt"}
+
+
+def compared(text: str, variables: Mapping[str, str], *, sure: bool) -> Status:
+    """Whether an arithmetic command holds that is a sum or compares two."""
+    sides = re.split(r"(==|!=|>=|<=|>|<)", text)
+    sums = [whole(side, variables) for side in sides[::2]]
+    if len(sums) == 1 and sums[0] is not None:
+        return Status(sums[0] != 0, sure)
+    if len(sums) == 2 and sums[0] is not None and sums[1] is not None:
+        return Status(_COMPARED[_SIGNS[sides[1]]](sums[0], sums[1]), sure)
+    return Status(False, False)
 
 
 def _test(words: Sequence[_Word], guessed: bool, *, patterns: bool) -> Status:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 
 from archcalc.commands.arithmetic import whole
-from archcalc.commands.conditions import Status, both, judged, matched, not_known
+from archcalc.commands.conditions import Status, both, compared, judged, matched, not_known
 from archcalc.errors import FormatError
 from archcalc.records import NamedTuple
 
@@ -149,6 +149,8 @@ class _Reader:
                 if words and words[-1].text.isdecimal() and self.at and self.text[self.at - 1].isdecimal():
                     words.pop()
                 self._redirection()
+            elif fresh and not local and self.text.startswith("((", self.at):
+                self.ended = self._sum()
             elif c in _OPERATORS:
                 operator = next(o for o in ("&&", "||", ";;", c) if self.text.startswith(o, self.at))
                 close(operator)
@@ -203,6 +205,20 @@ class _Reader:
                         words, fresh, self.guessed = [], True, False
         close("\n")
         return found
+
+    def _sum(self) -> Status:
+        """Whether `((...))` holds."""
+        start = self.at + 2
+        end = self.text.find("))", start)
+        end = len(self.text) if end < 0 else end
+        self.at = end + 2
+        inner = self.text[start:end]
+        names = _NAME.findall(inner)
+        for name in names:
+            self._value(name)
+        unset = {name: "0" for name in names if name not in self.variables}
+        sure = not (unset or self.guessed or self.used or any(name in self.missing for name in names))
+        return compared(inner, {**self.variables, **unset}, sure=sure)
 
     def _dead(self) -> bool:
         return any(frame.status.sure and not frame.status.holds for frame in self.frames)

@@ -188,10 +188,12 @@ def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: b
             alone = f"; on a GPU of its own the command as it stands {does} by the prediction"
         above = ", which the commands above leave to others" if helped and predicted is not None else ""
         yield f"{neighbours} of this GPU{above}{alone}: `nvidia-smi` shows whose it is"
-    if kind == "other" and _SPEAKS_OF_MEMORY.search(log.said):
+    if kind == "other" and _SPEAKS_OF_MEMORY.search(log.said.replace("illegal memory access", "")):
         yield "the line speaks of memory, in words that are not known here: which remedy is right, it says itself"
     elif kind == "quant" and _of_cache(log):
         pass
+    elif kind == "ram" and program(log).fills_share:
+        yield "the machine, or its container, needs more RAM: weights pass through it, and what the command keeps on the CPU stays there"
     elif before_weights(log):
         yield (
             "NCCL found no memory for its buffers before any weights were loaded: no change of the command frees it; `nvidia-smi` shows"

@@ -55,6 +55,8 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
         r"Quantization method specified in the model config|Unknown quantization method|[Qq]uantized V cache (?:was requested|requires)"
         r"|V cache quantization requires flash_attn|[KV] cache type \S+ with block size \d+ does not divide|weight quantization block",
     ),
+    # c10/core/impl/alloc_cpu.cpp `alloc_cpu`.
+    ("ram", r"DefaultCPUAllocator: (?:can't allocate|not enough) memory"),
     (
         "neighbour",
         r"Error in memory profiling\. Initial free memory|Error in profiling\. Initial free memory"
@@ -114,6 +116,8 @@ _RAISED = re.compile(
     r"(?:^|[\s|\]>}])(?:(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|AssertionError|Value error)(?:[:,] \S|$)"
     r"|error loading model: |failed to initialize the context: |(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after"
     r"|couldn't bind|[Ff]ailed to load (?:draft |CLIP )?model|failed to create context with model"
+    # SGLang ends itself where a step hangs, unless it is told only to report it (srt/utils/watchdog.py `_watchdog_once`).
+    r"|watchdog timeout \(self\.watchdog_timeout=(?!.*self\.soft=True)"
 )
 # What says only that something else, told before, went wrong; and what only warns.
 _WRAPPER = re.compile(
