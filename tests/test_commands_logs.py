@@ -455,7 +455,18 @@ APART_LINES = [
     ("OSError: [Errno 28] No space left on device", "disk"),
     ("RuntimeError: NCCL error: unhandled system error (run with NCCL_DEBUG=INFO for details)", "network"),
     ("Bus error (core dumped)", "shared-memory"),
+    # NCCL 2.27, src/misc/shmutils.cc `ncclShmOpen`; Python of a file there.
+    ("Error while creating shared memory segment /dev/shm/nccl-xyz (size 33030528), error: No space left on device (28)", "shared-memory"),
+    ("Call to posix_fallocate failed: No space left on device, /dev/shm/nccl-xyz", "shared-memory"),
+    ("OSError: [Errno 28] No space left on device: '/dev/shm/torch_1_2'", "shared-memory"),
     ("Killed", "killed"),
+    # c10/core/impl/alloc_cpu.cpp `alloc_cpu`, on Linux and on Windows.
+    (
+        "RuntimeError: [enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate"
+        " 1073741824 bytes. Error code 12 (Cannot allocate memory)",
+        "ram",
+    ),
+    ("RuntimeError: [enforce fail at alloc_cpu.cpp:80] data. DefaultCPUAllocator: not enough memory: you tried to allocate 8 B", "ram"),
     ("RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {'EngineCore': -9}", "killed"),
     ("KeyError: 'layers.0.mlp.down_proj.weight'\nRuntimeError: Engine core initialization failed. See root cause above.", "other"),
     ("OSError: You are trying to access a gated repo.", "model"),
@@ -474,6 +485,52 @@ def test_what_stopped_it_beside_memory(line: str, kind: str) -> None:
     assert (log.failure, log.started) == (kind, False)
     # What is said begins where the line does, or its message.
     assert log.said.startswith(("(EngineCore", line[:10])) and len(log.said) <= 402
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        # src/llama-context.cpp `llama_init_from_model`, in the words of its releases.
+        ("llama_init_from_model: quantized V cache requires flash_attn to be enabled", "quant"),
+        ("llama_init_from_model: V cache quantization requires flash_attn", "quant"),
+        # common/common.cpp `common_init_from_params`, tools/server/server.cpp.
+        ("common_init_from_params: failed to create context with model '/models/a.gguf'", "other"),
+        ("main: exiting due to model loading error", "other"),
+    ],
+)
+def test_llama_server_ends_with_its_cause(lines: str, kind: str) -> None:
+    end = (
+        "common_init_from_params: failed to create context with model '/models/a.gguf'\nmain: exiting due to model loading error\n"
+    )
+    loaded = (
+        "build: 9800 (0c1e57098) with GNU 13.3.0 for Linux x86_64\nload_tensors:        CUDA0 model buffer size =  4455.34 MiB\n"
+    )
+    log = read(loaded + lines + "\n" + ("" if lines.startswith("main") else end))
+    assert (log.engine, log.failure, log.started, log.said) == ("llama.cpp", kind, False, lines)
+
+
+def test_sglang_s_ranks_with_unequal_memory() -> None:
+    """srt/distributed/bootstrap.py `_check_tp_memory_balance`: raised, or logged as a warning where the check is turned off."""
+    said = "The memory capacity is unbalanced. Some GPUs may be occupied by other processes. pre_model_load_memory=10.2"
+    head = "[2026-11-20 09:00:00] server_args=ServerArgs(model_path='Qwen/Qwen3-32B', tp_size=2, mem_fraction_static=0.88)\n"
+    assert read(f"{head}RuntimeError: {said}\n").failure == "neighbour"
+    assert read(f"{head}[2026-11-20 09:00:05 TP0] {said}\n").failure is None
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ("Scheduler watchdog timeout (self.watchdog_timeout=300, self.soft=False)", "other"),
+        ("DetokenizerManager watchdog timeout (self.watchdog_timeout=300)", "other"),
+        ("Scheduler watchdog timeout (self.watchdog_timeout=300, self.soft=True)", "killed"),
+    ],
+)
+@pytest.mark.parametrize("served", ["", "[2026-11-20 09:01:00] The server is fired up and ready to roll!\n"])
+def test_sglang_s_own_watchdog_is_the_cause(said: str, kind: str, served: str) -> None:
+    """srt/utils/watchdog.py `_watchdog_once`: it ends the server, of which the shell tells then."""
+    head = "[2026-11-20 09:00:00] server_args=ServerArgs(model_path='Qwen/Qwen3-32B', tp_size=2, mem_fraction_static=0.88)\n"
+    log = read(f"{head}{served}[2026-11-20 09:10:05 TP0] {said}\n\nKilled\n")
+    assert log.failure == kind
 
 
 def test_a_lone_line_of_llama_server() -> None:

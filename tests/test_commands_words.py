@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -760,3 +761,84 @@ def test_variables_of_ollama_s_server_do_nothing_before_its_client(command: str,
     notes = json.loads(run("fit", "--gpu", "4090", "--format", "json", "--", *command.split()).stdout)["notes"]
     found = [note for note in notes if "`ollama serve`" in note]
     assert (len(found) == 1 and found[0].startswith(names)) if names else not found
+
+
+# Of each script what bash 5.2 starts with none of the variables set that the script itself does not set, and whether that depends on them.
+BRANCHES = [
+    ('BIG=1\nL=8192\nif [ "$BIG" = 1 ]; then\n  L=32768\nelse\n  L=4096\nfi', "32768", ""),
+    ('BIG=1\nif [ "$BIG" = 1 ]; then L=32768; else L=8192; fi', "32768", ""),
+    ('BIG=0\nL=8192\n[ "$BIG" = 1 ] && L=32768', "8192", ""),
+    ('BIG=1\nL=8192\n[ "$BIG" = 1 ] && L=32768', "32768", ""),
+    ('BIG=1\n[[ "$BIG" == 1 && -n "$BIG" ]] && { L=32768; M=1; } || L=1', "32768", ""),
+    ('BIG=1\nL=8192\n[ "$BIG" = 1 ] || L=32768', "8192", ""),
+    ("N=3\nif [ $N -gt 4 ]; then L=1\nelif [ $N -ge 3 ]; then L=2\nelse L=3; fi", "2", ""),
+    ("N=3\nif ! [ $N -gt 4 ]; then L=1; else L=2; fi", "1", ""),
+    ('A=1\nB=\nif [ -n "$A" ]; then if [ -z "$B" ]; then L=1; else L=2; fi; else L=3; fi', "1", ""),
+    ("MODE=big\ncase $MODE in big) L=32768;; *) L=8192;; esac", "32768", ""),
+    ('MODE=mid\ncase "$MODE" in\n  big|huge)\n    L=32768\n    ;;\n  m*) L=16384 ;;\n  *)\n    L=8192\nesac', "16384", ""),
+    ("L=1\nif false; then L=2; fi\ntrue && L=3", "3", ""),
+    ("cd /srv && export L=7", "7", ""),
+    ("N=2\nif (( N > 1 )); then L=7; else L=8; fi", "7", ""),
+    ("N=2\n((N * 2 == 4)) && L=7 || L=8", "7", ""),
+    ("if (( N > 1 )); then L=7; else L=8; fi", "8", "N > 1"),
+    ('L=8192\nif [ -z "$BIG" ]; then L=32768; fi', "32768", "BIG"),
+    ('L=8192\n[ "$BIG" = 1 ] && L=32768', "8192", "BIG"),
+    ('L=8192\nif [ "$BIG" = 1 ]; then\n  L=32768\nelif [ "$MID" = 1 ]; then\n  L=16384\nfi', "8192", "BIG"),
+    ('if [ "${BIG:-0}" = 1 ]; then L=32768; else L=8192; fi', "8192", "BIG"),
+    ("MODE=${1:-big}\ncase $MODE in big) L=32768;; *) L=8192;; esac", "32768", "MODE"),
+    ('case "$1" in\n small) L=4096;;\n *) L=8192;;\nesac', "8192", "$1"),
+    ("if [[ -f /etc/big ]]; then L=32768; else L=4096; fi", "4096", "/etc/big"),
+    ("if nvidia-smi | grep -q H100; then L=32768; else L=4096; fi", "4096", "H100"),
+    ('if [ "$BIG" = 1 ]; then K=2; fi\nL=1$K', "1", "BIG"),
+    ("for L in 5 6; do", "5", "5 6"),
+]
+
+
+@pytest.mark.parametrize(("script", "length", "depends"), BRANCHES, ids=[script[:50] for script, *_ in BRANCHES])
+def test_branches_are_followed_where_their_words_are_known(script: str, length: str, depends: str) -> None:
+    command = of_text(f"{script}\nvllm serve m --max-model-len $L\n")
+    assert (command.words[1:], command.unknown) == (("--max-model-len", length), ())
+    assert bool(command.notes) == bool(depends) and all(depends in note for note in command.notes)
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "notes"),
+    [
+        ('A=(--seed 1)\nif [ "$B" = 1 ]; then A+=(--enforce-eager); fi\nvllm serve m "${A[@]}"', ("m", "--seed", "1"), 1),
+        ('[ -n "$E" ] && X="--enforce-eager"\nvllm serve m $X', ("m",), 1),
+        ('[ -n "$E" ] && X=(--enforce-eager)\nvllm serve m "${X[@]}"', ("m",), 1),
+        # What no word of the command is made of, and no engine reads, is not told.
+        ('[ -n "$E" ] && LOG=x\nvllm serve m', ("m",), 0),
+        ('[ -n "$E" ] && export VLLM_USE_V1=0\nvllm serve m', ("m",), 1),
+        ('if [ -z "$E" ]; then echo "set E"; exit 1; fi\nvllm serve m', ("m",), 0),
+        ("if false; then\n  vllm serve n\nfi\nvllm serve m", ("m",), 0),
+        ("B=1\nif [ $B = 1 ]; then vllm serve m; else vllm serve n; fi", ("m",), 0),
+        ("bash -c 'B=1; [ $B = 1 ] && C=--enforce-eager; vllm serve m $C'", ("m", "--enforce-eager"), 0),
+    ],
+)
+def test_what_a_branch_changes_is_told(script: str, words: tuple[str, ...], notes: int) -> None:
+    command = of_text(script)
+    assert (command.words, len(command.notes)) == (words, notes)
+
+
+def test_engines_of_branches_that_are_not_known_are_several() -> None:
+    with pytest.raises(UsageError, match="starts 2 engines"):
+        of_text('if [ "$BIG" = 1 ]; then\n  vllm serve m\nelse\n  vllm serve n\nfi')
+
+
+def test_a_note_of_a_branch_stands_in_the_report(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "run.sh"
+    file.write_text('L=8192\n[ "$BIG" = 1 ] && L=32768\nvllm serve qwen3-8b --max-model-len $L\n')
+    done = run("fit", "--command-file", str(file), "--gpu", "h100-sxm-80gb", "--format", "json")
+    assert any('[ "$BIG" = 1 ]' in note for note in json.loads(done.stdout)["notes"]), done.stdout
+
+
+KEYWORDS = 'if then elif else fi case in esac ;; ; && || ! { } ( ) [ ] [[ ]] a A=1 A+=(b) $A "$A" for do done |'.split()
+
+
+@given(st.lists(st.sampled_from([*KEYWORDS, "\n"])))
+def test_no_order_of_keywords_is_a_fault(words: list[str]) -> None:
+    from archcalc.commands.shell import simple_commands
+
+    with suppress(ArchcalcError):
+        simple_commands(" ".join(words))

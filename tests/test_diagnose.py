@@ -466,6 +466,7 @@ def test_sglang_serves_with_a_cache_shorter_than_its_context(cli: Run, tmp_path:
         ("Killed", "stopped", "killed", "dmesg"),
         ("KeyError: 'model.layers.0'", "stopped", "other", "not of memory"),
         ("ValueError: The KV cache of this thing needs more memory", "stopped", "other", "speaks of memory"),
+        ("torch.AcceleratorError: CUDA error: an illegal memory access was encountered", "stopped", "other", "not of memory"),
         ("OSError: You are trying to access a gated repo.", "refused", "model", "licence"),
     ],
 )
@@ -477,6 +478,21 @@ def test_what_is_no_matter_of_memory_gets_no_change_of_memory(
     found, status = diagnose(cli, tmp_path, text, "--gpu", "rtx-3090")
     assert (status, found["outcome"], found["kind"], found["remedies"]) == (1, outcome, kind, [])
     assert any(note in each for each in found["notes"])
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_nccl_s_own_buffers_are_beside_the_share(cli: Run, tmp_path: Path, loaded: bool) -> None:
+    """NCCL allocates outside of the engine's share (src/include/checks.h `CUDACHECK`): a larger share leaves it less."""
+    text = HEAD.format(
+        version="0.33.0", args={"model": "qwen3-8b", "tensor_parallel_size": 2, "gpu_memory_utilization": 0.9}, weights=7.6
+    )
+    text = text if loaded else text.rpartition("INFO [gpu_model")[0]
+    text += "ncclUnhandledCudaError: Call to CUDA function failed.\nLast error:\nCuda failure 2 'out of memory'\n"
+    found, _ = diagnose(cli, tmp_path, text, "--gpu", "2xh100-sxm-80gb")
+    assert found["outcome"] == "oom"
+    assert not any("0.95" in each["command"] for each in found["remedies"])
+    assert bool(found["remedies"]) == loaded
+    assert any("NCCL" in note for note in found["notes"]) != loaded
 
 
 def test_the_command_keeps_the_model_that_the_log_names(cli: Run, tmp_path: Path) -> None:

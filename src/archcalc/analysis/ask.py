@@ -135,7 +135,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
         elif does is not None:
             inert.append(name)
     inert = list(dict.fromkeys(inert))
-    notes = [*taken, *asked.notes]
+    notes = [*command.notes, *taken, *asked.notes]
     if release:
         notes.insert(0, f"{release}; --engine-version names another")
     elif found.gone:

@@ -1,6 +1,8 @@
-"""As much of a shell's grammar as commands in scripts use: quotes, variables, arrays, continuations, redirections. Nothing is run.
+"""As much of a shell's grammar as commands in scripts use: quotes, variables, arrays, continuations, redirections, branches. Nothing is
+run.
 
-Source: POSIX.1-2024, Shell Command Language, sections 2.2 (quoting), 2.3 (tokens) and 2.6.2 (parameters); bash 5.2 for arrays.
+Source: POSIX.1-2024, Shell Command Language, sections 2.2 (quoting), 2.3 (tokens), 2.6.2 (parameters), 2.9.3 (lists) and 2.9.4 (compound
+commands), and its utility `test`; bash 5.2 for arrays and `[[`.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from archcalc.commands.arithmetic import whole
+from archcalc.commands.conditions import Status, both, compared, judged, matched, not_known
 from archcalc.errors import FormatError
 from archcalc.records import NamedTuple
 
@@ -24,10 +27,33 @@ class Word(NamedTuple):
 
 
 class Simple(NamedTuple):
-    """One command: the variables set for it alone or before it, and its words."""
+    """One command: the variables set for it alone or before it, and its words. `notes` say which of them depend on what is not known."""
 
     words: tuple[Word, ...]
     environment: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Kept(NamedTuple):
+    """What a script has set so far."""
+
+    variables: dict[str, str]
+    missing: dict[str, str]
+    set: dict[str, str]
+    arrays: dict[str, list[Word]]
+
+
+class _Frame:
+    """A branch around a command: whether it runs, and whether that is sure."""
+
+    def __init__(self, kind: str, at: int, status: Status = Status(True, True)) -> None:  # noqa: B008
+        self.kind, self.at, self.status = kind, at, status
+        self.before = Status(False, True)
+        self.told = self.said = ""
+        self.kept: _Kept | None = None
+        self.outer: tuple[str, Status | None] = ("", None)
+        self.subject: Word | None = None
+        self.patterns: list[Word] | None = None
 
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -37,10 +63,17 @@ _BRACED = re.compile(
 )
 _DRIVE = re.compile(r"[A-Za-z]:(?=\\|$)")
 _OPERATORS = "|&;()<>\n"
+_KEYWORDS = frozenset("if then elif else fi do done while until esac { } !".split())
+# Variables that an engine, or what it runs on, reads.
+_READ = re.compile(r"(?:VLLM|SGLANG|SGL|LLAMA|GGML|OLLAMA|CUDA|HIP|ROCR|NVIDIA|NCCL|PYTORCH|TORCH|HF)_")
 
 
 def simple_commands(text: str, environment: Mapping[str, str] | None = None) -> list[Simple]:
-    """Every command of a script, in order, whatever branches it stands in. Raises `FormatError` for quotes that do not end."""
+    """Every command of a script that may run, in order. A branch that the script's own variables rule out is left out. One that depends
+    on what is not known is kept, and what it sets is taken as if variables that nothing sets were empty, with a note.
+
+    Raises `FormatError` for quotes that do not end.
+    """
     return _Reader(text, dict(environment or {})).all()
 
 
@@ -52,6 +85,14 @@ class _Reader:
         self.set: dict[str, str] = {}
         self.arrays: dict[str, list[Word]] = {}
         self.heredocs: list[tuple[str, bool]] = []
+        self.frames: list[_Frame] = []
+        self.joined, self.status = "", Status(True, True, False)
+        self.so_far: Status | None = None
+        self.unsettled: dict[str, tuple[str, ...]] = {}
+        self.outside: set[str] = set()
+        self.used: dict[str, None] = {}
+        self.guessed = self.negated = False
+        self.ended: Status | None = None
 
     def all(self) -> list[Simple]:
         found: list[Simple] = []
@@ -60,17 +101,31 @@ class _Reader:
         lacking: dict[str, str] = {}
         fresh = True
 
-        def close() -> None:
+        def close(operator: str) -> None:
             nonlocal words, local, lacking, fresh
+            status, self.ended = self.ended, None
             if words:
-                found.append(Simple(tuple(words), (*self.set.items(), *local)))
-            else:
+                if not self._dead():
+                    of_environment = [note for name, notes in self.unsettled.items() if _READ.match(name) for note in notes]
+                    notes = tuple(dict.fromkeys((*self.used, *of_environment)))
+                    found.append(Simple(tuple(words), (*self.set.items(), *local), notes))
+                    self._looped(words)
+                status = judged(words, guessed=self.guessed)
+            elif local:
                 for name, value in local:
                     assign(name, value)
+                status = Status(True, True, False)
+            if status is not None and operator != "|":
+                self._follow(status._replace(holds=status.holds != self.negated), operator)
+                self.negated = False
             words, local, lacking, fresh = [], [], {}, True
+            self.used, self.guessed = {}, False
 
         def assign(name: str, value: str) -> None:
+            if self._dead():
+                return
             self.variables[name] = self.set[name] = value
+            self._depend(name)
             if name in lacking:
                 self.missing[name] = lacking[name]
             else:
@@ -84,24 +139,43 @@ class _Reader:
                 self.at += 2
             elif c == "#":
                 self._comment()
+            elif self.frames and self.frames[-1].patterns is not None:
+                self._pattern(self.frames[-1], self.frames[-1].patterns)
+            elif c in "&|<>()" and words and words[0].text == "[[" and words[-1].text != "]]":
+                width = 2 if self.text[self.at : self.at + 2] in ("&&", "||") else 1
+                words.append(Word(self.text[self.at : self.at + width]))
+                self.at += width
             elif c in "<>":
                 if words and words[-1].text.isdecimal() and self.at and self.text[self.at - 1].isdecimal():
                     words.pop()
                 self._redirection()
+            elif fresh and not local and self.text.startswith("((", self.at):
+                self.ended = self._sum()
             elif c in _OPERATORS:
-                self.at += 1
-                close()
+                operator = next(o for o in ("&&", "||", ";;", c) if self.text.startswith(o, self.at))
+                close(operator)
+                self.at += len(operator)
                 if c == "\n":
                     self._skip_heredocs()
+                elif operator == ";;" and (frame := self._innermost("case")):
+                    self.at += self.text.startswith("&", self.at)
+                    self._leave(frame)
+                    frame.patterns = []
             else:
                 exporting = bool(words) and words[0].text in ("export", "declare", "local", "readonly", "set")
                 assigned = _ASSIGNED.match(self.text, self.at) if fresh or exporting else None
                 if assigned:
                     self.at = assigned.end()
                     name = assigned[1]
+                    if assigned[2]:
+                        self.used |= dict.fromkeys(self.unsettled.get(name, ()))
                     if self.text.startswith("(", self.at):
                         self.at += 1
-                        self.arrays[name] = [*(self.arrays.get(name, []) if assigned[2] else []), *self._array()]
+                        made = self._array()
+                        if not self._dead():
+                            self.arrays[name] = [*(self.arrays.get(name, []) if assigned[2] else []), *made]
+                            self._depend(name)
+                        self.ended = Status(True, True, False)
                         continue
                     made = self._word(split=False)
                     value = " ".join(w.text for w in made)
@@ -115,11 +189,182 @@ class _Reader:
                     else:
                         local.append((name, value))
                 else:
+                    start = self.at
                     made = self._word()
+                    if fresh and not local and not words and self.text[start : self.at] in _KEYWORDS:
+                        self._keyword(self.text[start : self.at], start)
+                        continue
                     words += made
                     fresh = fresh and not made
-        close()
+                    if words and words[0].text == "case" and words[-1].text == "in":
+                        frame = self._enter("case", start)
+                        frame.said = self.text[max(self.text.rfind("case", 0, start), 0) + 4 : start].strip()[:60]
+                        frame.subject = words[1] if len(words) == 3 else None
+                        frame.before = Status(False, frame.subject is not None and not frame.subject.unknown and not self.guessed)
+                        frame.patterns = []
+                        words, fresh, self.guessed = [], True, False
+        close("\n")
         return found
+
+    def _sum(self) -> Status:
+        """Whether `((...))` holds."""
+        start = self.at + 2
+        end = self.text.find("))", start)
+        end = len(self.text) if end < 0 else end
+        self.at = end + 2
+        inner = self.text[start:end]
+        names = _NAME.findall(inner)
+        for name in names:
+            self._value(name)
+        unset = {name: "0" for name in names if name not in self.variables}
+        sure = not (unset or self.guessed or self.used or any(name in self.missing for name in names))
+        return compared(inner, {**self.variables, **unset}, sure=sure)
+
+    def _dead(self) -> bool:
+        return any(frame.status.sure and not frame.status.holds for frame in self.frames)
+
+    def _depend(self, name: str) -> None:
+        """What a variable depends on once it is set, by what its value is made of."""
+        if self.used:
+            self.unsettled[name] = tuple(self.used)
+        else:
+            self.unsettled.pop(name, None)
+        if self.guessed:
+            self.outside.add(name)
+        else:
+            self.outside.discard(name)
+
+    def _looped(self, words: list[Word]) -> None:
+        """A loop over words is read as its first turn."""
+        if len(words) > 3 and (words[0].text, words[2].text) == ("for", "in") and not words[3].unknown:
+            name, items = words[1].text, [w.text for w in words[3:]]
+            if _NAME.fullmatch(name) and not set(items[0]) & set("{*?["):
+                self.variables[name] = items[0]
+                self.missing.pop(name, None)
+                self.unsettled.pop(name, None)
+                if len(items) > 1:
+                    self.unsettled[name] = (f"{name} runs over {' '.join(items)[:60]}: its first turn is taken",)
+
+    def _follow(self, status: Status, operator: str) -> None:
+        """Whether what stands behind `&&` or `||` runs, or how the list ended."""
+        if self.joined:
+            assert self.so_far is not None
+            status = both(self.so_far, status) if self.joined == "&&" else ~both(~self.so_far, ~status)
+            if self.frames and self.frames[-1].kind == "chain":
+                self._leave(self.frames[-1])
+                first = self.frames.pop().at
+            else:
+                first = self.at
+        else:
+            first = self.at
+        if operator not in ("&&", "||"):
+            self.joined, self.so_far, self.status = "", None, status
+            return
+        start = min(first, max(self.text.rfind("\n", 0, self.at), self.text.rfind(";", 0, self.at)) + 1)
+        told = self.text[start : self.at]
+        self.joined, self.so_far = operator, status
+        frame = _Frame("chain", start, status if operator == "&&" else ~status)
+        if operator == "||" and not status.tested:
+            frame.status = Status(False, False)
+        frame.told = not_known(told, status.holds)
+        self.frames.append(frame)
+        self._keep(frame)
+
+    def _enter(self, kind: str, start: int) -> _Frame:
+        frame = _Frame(kind, start)
+        frame.outer, self.joined, self.so_far = (self.joined, self.so_far), "", None
+        self.frames.append(frame)
+        return frame
+
+    def _innermost(self, kind: str) -> _Frame | None:
+        return next((frame for frame in reversed(self.frames) if frame.kind == kind), None)
+
+    def _end(self, kind: str) -> None:
+        if self._innermost(kind) is None:
+            return
+        while True:
+            frame = self.frames.pop()
+            self._leave(frame)
+            if frame.kind == kind:
+                break
+        self.joined, self.so_far = frame.outer
+        self.ended = self.status if kind == "group" else Status(True, True, False)
+
+    def _keep(self, frame: _Frame) -> None:
+        frame.kept = _Kept(dict(self.variables), dict(self.missing), dict(self.set), dict(self.arrays))
+
+    def _leave(self, frame: _Frame) -> None:
+        """The end of a branch: what one sets that is taken not to run is set back."""
+        kept, frame.kept = frame.kept, None
+        if kept is None or frame.status.sure:
+            return
+        names = [name for name in self.variables if self.variables[name] != kept.variables.get(name)]
+        names += [name for name in self.arrays if self.arrays[name] != kept.arrays.get(name)]
+        if not frame.status.holds:
+            self.variables.clear()
+            self.variables.update(kept.variables)
+            self.missing, self.set, self.arrays = kept.missing, kept.set, kept.arrays
+        for name in names:
+            note = f"{frame.told}; {name} depends on it"
+            self.unsettled[name] = tuple(dict.fromkeys((*self.unsettled.get(name, ()), note)))
+
+    def _keyword(self, word: str, start: int) -> None:
+        frame = self._innermost("if")
+        if word == "if":
+            self._enter("if", self.at)
+        elif word == "{":
+            self._enter("group", start)
+        elif word == "}":
+            self._end("group")
+        elif word == "fi":
+            self._end("if")
+        elif word == "esac":
+            self._end("case")
+        elif word == "!":
+            self.negated = not self.negated
+        elif word == "then" and frame:
+            status = self.status if self.status.tested else Status(False, False)
+            self._branch(frame, status, self.text[frame.at : start])
+        elif word == "elif" and frame:
+            self._leave(frame)
+            frame.status, frame.at = Status(True, True), self.at
+        elif word == "else" and frame:
+            self._leave(frame)
+            self._branch(frame, Status(True, True), "")
+
+    def _branch(self, frame: _Frame, status: Status, condition: str) -> None:
+        """One branch of an `if`, which runs where its condition holds and none before it did."""
+        frame.status = both(~frame.before, status)
+        if not status.sure and not frame.told:
+            frame.told = not_known(condition, status.holds)
+        frame.before = ~both(~frame.before, ~status)
+        self._keep(frame)
+
+    def _pattern(self, frame: _Frame, patterns: list[Word]) -> None:
+        """The patterns of a branch of `case`, up to their parenthesis."""
+        c = self.text[self.at]
+        if c == ")":
+            self.at += 1
+            frame.patterns = None
+            text = "" if frame.subject is None else frame.subject.text
+            for unknown in frame.subject.unknown if frame.subject else ():
+                text = text.replace(unknown, "")
+            sure = frame.before.sure and not any(p.unknown for p in patterns)
+            holds = any(matched(text, p.text) for p in patterns)
+            frame.status = both(~frame.before, Status(holds, sure))
+            frame.before = Status(frame.before.holds or holds, sure)
+            frame.told = f"what {frame.said} stands for is not known here: {repr(text) if text else 'nothing'} is taken"
+            self._keep(frame)
+        elif c in _OPERATORS:
+            self.at += 1
+        else:
+            start = self.at
+            made = self._word(split=False)
+            if self.text[start : self.at] == "esac":
+                frame.patterns = None
+                self._end("case")
+            else:
+                patterns += made
 
     def _comment(self) -> None:
         end = self.text.find("\n", self.at)
@@ -270,12 +515,14 @@ class _Reader:
             self.at = i
             raw = self.text[start:i]
             if raw.startswith("$((") and raw.endswith("))"):
+                for name in _NAME.findall(raw):
+                    self._value(name)
                 found = whole(raw[3:-2], self.variables)
                 return None, (raw, raw) if found is None else (str(found), None)
             # Kubernetes writes a variable so, and shells a command whose output is meant.
             name = raw[2:-1]
             if _NAME.fullmatch(name) and name in self.variables:
-                return None, (self.variables[name], None)
+                return None, self._value(name)
             return None, (raw, raw)
         if following == "{":
             end = self.text.find("}", start)
@@ -294,7 +541,7 @@ class _Reader:
             self.at = named.end()
             return None, self._value(named[0])
         if following and following in "@*#?!-0123456789":
-            self.at = start + 2
+            self.at, self.guessed = start + 2, True
             return [], ("", None)
         self.at = start + 1
         return None, ("$", None)
@@ -306,10 +553,12 @@ class _Reader:
         name, index, op = m["name"], m["index"], m["op"] or ""
         if (name in "@*#?!-" or name.isdecimal()) and not (name.isdecimal() and op):
             return [], ("", None)
-        if index in ("[@]", "[*]") and name in self.arrays:
-            return self.arrays[name], ("", None)
+        if index in ("[@]", "[*]") and (name in self.arrays or name in self.unsettled):
+            self._value(name)
+            return self.arrays.get(name, []), ("", None)
         value, missing = self._value(name)
-        empty = missing is not None or (op.startswith(":") and not value)
+        self.guessed = self.guessed or bool(op and name not in self.variables)
+        empty = missing is not None or not (name in self.variables or name in self.arrays) or (op.startswith(":") and not value)
         if op.endswith(("-", "=")) and empty:
             inside = _Reader(m["word"], self.variables)
             inside.missing = self.missing
@@ -320,8 +569,13 @@ class _Reader:
         return None, (value, missing)
 
     def _value(self, name: str) -> tuple[str, str | None]:
+        self.used |= dict.fromkeys(self.unsettled.get(name, ()))
+        self.guessed = self.guessed or name in self.outside
         if name in self.variables:
             return self.variables[name], self.missing.get(name)
         if name in self.arrays:
             return (self.arrays[name][0].text if self.arrays[name] else ""), None
+        if name in self.unsettled:
+            # Set in a branch alone that is taken not to run.
+            return "", None
         return f"${name}", f"${name}"

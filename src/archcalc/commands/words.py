@@ -26,7 +26,7 @@ class Command(NamedTuple):
     it, with all that its publisher puts in, `tag` the image's tag where that names no release of the engine. `called` is the class of a
     program in Python that the command stands for. `files` are the files
     of variables that its container is given, as the flag or key and the name, which `filled` reads; `unread` what of variables is
-    elsewhere.
+    elsewhere. `notes` say what of it depends on a branch of its script.
     """
 
     engine: Engine
@@ -42,6 +42,7 @@ class Command(NamedTuple):
     called: str = ""
     files: tuple[tuple[str, str], ...] = ()
     unread: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def refuse_unknown(self, at: int) -> None:
         """Raises `UsageError` if the word's value is not known."""
@@ -249,7 +250,7 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
         text = _windows(text, base.endswith(".ps1"))
     environment: dict[str, str] = {}
     for simple in simple_commands(text):
-        yield from _of_simple(simple, environment)
+        yield from _noted(simple, environment)
 
 
 def _windows(text: str, power: bool) -> str:
@@ -679,6 +680,12 @@ def _literal(node: Any, names: Mapping[str, Any], unknown: list[str], at: int) -
 # Commands
 
 
+def _noted(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
+    """The engine that one command starts, with what of it depends on branches of the script."""
+    for command in _of_simple(simple, outer):
+        yield command._replace(notes=tuple(dict.fromkeys((*simple.notes, *command.notes))))
+
+
 def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
     """The engine that one command starts, if it starts one."""
     environment = {**outer, **dict(simple.environment)}
@@ -695,7 +702,7 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
                 inner = words[j]
                 nested = dict(environment)
                 for each in simple_commands(inner.text, environment):
-                    yield from _of_simple(each, nested)
+                    yield from _noted(each, nested)
                 return
         found = _program(texts, i)
         if found is not None:

@@ -10,7 +10,7 @@ from archcalc import report, units
 from archcalc.analysis.ask import understand
 from archcalc.analysis.diagnose.lost import estimated, listed, lost, with_quant
 from archcalc.analysis.diagnose.predicted import Judged, Predicted, command_of, left_out, predict
-from archcalc.analysis.diagnose.program import others_hold, program
+from archcalc.analysis.diagnose.program import before_weights, others_hold, program
 from archcalc.analysis.diagnose.remedies import MOST
 from archcalc.analysis.diagnose.remedies import remedies as remedies_of
 from archcalc.commands.logs import APART, WORDS, Kind, Logged
@@ -188,10 +188,17 @@ def _told(log: Logged, kind: Kind | None, predicted: Predicted | None, helped: b
             alone = f"; on a GPU of its own the command as it stands {does} by the prediction"
         above = ", which the commands above leave to others" if helped and predicted is not None else ""
         yield f"{neighbours} of this GPU{above}{alone}: `nvidia-smi` shows whose it is"
-    if kind == "other" and _SPEAKS_OF_MEMORY.search(log.said):
+    if kind == "other" and _SPEAKS_OF_MEMORY.search(log.said.replace("illegal memory access", "")):
         yield "the line speaks of memory, in words that are not known here: which remedy is right, it says itself"
     elif kind == "quant" and _of_cache(log):
         pass
+    elif kind == "ram" and program(log).fills_share:
+        yield "the machine, or its container, needs more RAM: weights pass through it, and what the command keeps on the CPU stays there"
+    elif before_weights(log):
+        yield (
+            "NCCL found no memory for its buffers before any weights were loaded: no change of the command frees it; `nvidia-smi` shows"
+            " what else holds these GPUs"
+        )
     elif kind is not None and kind in _NEXT:
         yield _NEXT[kind]
     elif kind == "model" and re.search(r"gated|401|403|restricted|authenticated", log.said):

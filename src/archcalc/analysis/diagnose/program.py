@@ -3,6 +3,7 @@ changes free what ran out."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any, ClassVar
@@ -136,12 +137,21 @@ def missing(log: Logged, kind: Kind | None, predicted: Predicted) -> int:
     return best.headroom_bytes + tried if best.fits and log.failure not in (None, "one-request") else 0
 
 
+NCCL_OOM = re.compile(r"Cuda failure \d+ 'out of memory'")
+"""NCCL's own buffers, which stand beside the engine's share (NCCL 2.27, src/include/checks.h `CUDACHECK`)."""
+
+
+def before_weights(log: Logged) -> bool:
+    """Whether NCCL found no memory before the engine itself had taken any: other processes hold it."""
+    return bool(NCCL_OOM.search(log.said)) and log.term("weights") is None and log.term("room") is None
+
+
 def beyond_pool(log: Logged, kind: Kind, predicted: Predicted) -> bool:
     """Whether memory ran out beside a pool that was made. Where the log does not name the place, the process tells by what it holds: the
     engine's whole share, which weights and what a step takes do not fill by the prediction."""
     if not program(log).fills_share:
         return False
-    if kind in _BEYOND:
+    if kind in _BEYOND or NCCL_OOM.search(log.said):
         return True
     if kind != "memory" or not log.memory_bytes:
         return False

@@ -8,7 +8,7 @@ from typing import Any
 
 from archcalc import report
 from archcalc.analysis.diagnose.predicted import Judged, Predicted
-from archcalc.analysis.diagnose.program import BEFORE, Program, Try, beside, beyond_pool, missing, program, shorter
+from archcalc.analysis.diagnose.program import BEFORE, Program, Try, before_weights, beside, beyond_pool, missing, program, shorter
 from archcalc.analysis.fit import max_context
 from archcalc.commands.change import FLAGS
 from archcalc.commands.flags import read, table
@@ -70,7 +70,7 @@ def remedies(
     if kind == "heads":
         yield from _divisors(of, log, command, predicted, judged)
         return
-    if predicted is not None:
+    if predicted is not None and not before_weights(log):
         yield from _freeing(log, kind, command, predicted, judged, estimated)
 
 

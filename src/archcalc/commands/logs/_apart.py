@@ -52,11 +52,16 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
     ),
     (
         "quant",
-        r"Quantization method specified in the model config|Unknown quantization method|[Qq]uantized V cache was requested"
+        r"Quantization method specified in the model config|Unknown quantization method|[Qq]uantized V cache (?:was requested|requires)"
         r"|V cache quantization requires flash_attn|[KV] cache type \S+ with block size \d+ does not divide|weight quantization block",
     ),
-    ("neighbour", r"Error in memory profiling\. Initial free memory|Error in profiling\. Initial free memory"),
-    ("disk", r"No space left on device|Disk quota exceeded|Not enough free disk space"),
+    # c10/core/impl/alloc_cpu.cpp `alloc_cpu`.
+    ("ram", r"DefaultCPUAllocator: (?:can't allocate|not enough) memory"),
+    (
+        "neighbour",
+        r"Error in memory profiling\. Initial free memory|Error in profiling\. Initial free memory"
+        r"|(?:Error|Exception): The memory capacity is unbalanced",
+    ),
     (
         "port",
         r"[Aa]ddress already in use|Port (?:\d+ )?is already in use|port \d+ is (?:already in use|not available)|couldn't bind HTTP server"
@@ -64,8 +69,10 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
     ),
     (
         "shared-memory",
-        r"Bus error|insufficient shared memory|unable to (?:allocate|open) shared memory|creating shared memory segment",
+        r"Bus error|insufficient shared memory|unable to (?:allocate|open) shared memory|creating shared memory segment"
+        r"|/dev/shm\b.*No space left on device|No space left on device.*/dev/shm\b",
     ),
+    ("disk", r"No space left on device|Disk quota exceeded|Not enough free disk space"),
     (
         "network",
         r"NCCL error|ncclSystemError|ncclUnhandledCudaError|ncclInternalError|ncclRemoteError|ncclInvalidUsage|DistBackendError"
@@ -108,7 +115,9 @@ _ENDED = (
 _RAISED = re.compile(
     r"(?:^|[\s|\]>}])(?:(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|AssertionError|Value error)(?:[:,] \S|$)"
     r"|error loading model: |failed to initialize the context: |(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after"
-    r"|couldn't bind|[Ff]ailed to load (?:draft |CLIP )?model"
+    r"|couldn't bind|[Ff]ailed to load (?:draft |CLIP )?model|failed to create context with model"
+    # SGLang ends itself where a step hangs, unless it is told only to report it (srt/utils/watchdog.py `_watchdog_once`).
+    r"|watchdog timeout \(self\.watchdog_timeout=(?!.*self\.soft=True)"
 )
 # What says only that something else, told before, went wrong; and what only warns.
 _WRAPPER = re.compile(
@@ -172,5 +181,5 @@ def cause(found: list[str], *, fatal: tuple[str, ...] = (), without: tuple[Kind,
         return Apart("killed", killed)
     if crashed is not None:
         return Apart("other", crashed)
-    ended = next((line for line in found if any(sign in line for sign in fatal)), None)
+    ended = next((line for line in found if any(sign in line for sign in (*fatal, "exiting due to model loading error"))), None)
     return Apart("other", ended) if ended else None
