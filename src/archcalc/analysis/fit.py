@@ -121,6 +121,8 @@ def preference(placement: Placement, device: Device) -> tuple[int, ...]:
 
 def cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     """Why the engine cannot place the model so; empty where it can."""
+    if ask.own is not None:
+        return _cannot(model, placement, ask)
     known = model.refused.get(placement)
     if known is None:
         known = model.refused[placement] = _cannot(model, placement, ask)
@@ -129,6 +131,7 @@ def cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
 
 def _cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     why = why_not(model.architecture, placement, model.options)
+    why = why or server(ask.engine).cannot_divide(ask, model, placement)
     count = machines(ask.gpus)
     if not why and count > 1:
         why = server(ask.engine).over_machines(placement, count, model.architecture.facts.moe is not None)
