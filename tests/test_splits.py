@@ -12,6 +12,8 @@ from archcalc import load, zoo
 from archcalc.engines._kernels import quark_fp8
 from archcalc.engines._recurrent import cannot_split
 from archcalc.engines.engine import server
+from archcalc.engines.served import served
+from archcalc.engines.vllm import towers
 from archcalc.engines.vllm.attention import mixed_windows
 from archcalc.engines.vllm.quantization import dtype_refused
 from archcalc.engines.vllm.served import lacks_format
@@ -52,6 +54,13 @@ def test_flags_that_leave_a_tower_undivided(flags: str, starts: bool, cli: Run) 
     assert ("12 attention heads of the tower" not in done.stderr + done.stdout) == starts, done.stderr
     if starts:
         assert json.loads(done.stdout)["fits"]
+
+
+def test_towers_are_of_classes_that_are_served() -> None:
+    """Each name is one of the registry's, and is in one row (vLLM 0.33, model_executor/models/registry.py)."""
+    names = [name for row in towers.DIVIDED for name in row.classes]
+    assert len(names) == len(set(names))
+    assert not set(names) - set(served("vllm").classes)
 
 
 @pytest.mark.parametrize("arguments", ["glm-4.5v --gpu 8xh100", "glm-4.1v-9b-thinking --gpu 8xl4", "qwen3.5-0.8b --gpu 8xl4"])
