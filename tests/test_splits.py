@@ -56,6 +56,17 @@ def test_flags_that_leave_a_tower_undivided(flags: str, starts: bool, cli: Run) 
         assert json.loads(done.stdout)["fits"]
 
 
+def test_a_whole_tower_lies_on_each_rank(cli: Run) -> None:
+    """Three quarters of the tower's 858,681,856 elements (zai-org/GLM-4.5V's index) more on each of four ranks, but what none splits."""
+
+    def weights(flags: str) -> int:
+        command = f"fit --gpu 4xh100 --format json -- vllm serve glm-4.5v --tensor-parallel-size 4 --max-model-len 8192 {flags}"
+        return int(json.loads(cli(*command.split()).stdout)["per_gpu"]["weights_bytes"])
+
+    more, most = weights("--mm-encoder-tp-mode data") - weights(""), 858_681_856 * 2 * 3 // 4
+    assert 0.95 * most < more <= most + (1 << 21)
+
+
 def test_towers_are_of_classes_that_are_served() -> None:
     """Each name is one of the registry's, and is in one row (vLLM 0.33, model_executor/models/registry.py)."""
     names = [name for row in towers.DIVIDED for name in row.classes]
