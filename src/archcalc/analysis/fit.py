@@ -121,6 +121,8 @@ def preference(placement: Placement, device: Device) -> tuple[int, ...]:
 
 def cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     """Why the engine cannot place the model so; empty where it can."""
+    if ask.own is not None:
+        return _cannot(model, placement, ask)
     known = model.refused.get(placement)
     if known is None:
         known = model.refused[placement] = _cannot(model, placement, ask)
@@ -131,6 +133,7 @@ def _cannot(model: Candidate, placement: Placement, ask: Ask) -> str:
     why = why_not(model.architecture, placement, model.options)
     if not why and placement.pp > 1 and (lacks := server(ask.engine).unstaged(model.architecture, ask.version)):
         why = f"pp is {placement.pp}, and {lacks}"
+    why = why or server(ask.engine).cannot_divide(ask, model, placement)
     count = machines(ask.gpus)
     if not why and count > 1:
         why = server(ask.engine).over_machines(placement, count, model.architecture.facts.moe is not None)

@@ -21,6 +21,7 @@ _USED: Mapping[Engine, str] = {
         --model --revision --max-model-len --max-num-seqs --max-num-batched-tokens --gpu-memory-utilization
         --kv-cache-memory-bytes --kv-cache-dtype --tensor-parallel-size --pipeline-parallel-size --data-parallel-size
         --enable-expert-parallel --decode-context-parallel-size --enforce-eager --block-size --enable-prefix-caching
+        --mm-encoder-tp-mode --enable-multimodal-encoder-data-parallel
         --limit-mm-per-prompt --language-model-only --skip-mm-profiling --mamba-ssm-cache-dtype --mamba-cache-dtype
         --cpu-offload-gb --kv-offloading-size --kv-offloading-backend
         --speculative-config --spec-method --spec-model --spec-tokens --speculative-model

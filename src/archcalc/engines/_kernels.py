@@ -27,6 +27,19 @@ def lacking(title: str, method: str, least: int | None, capability: tuple[int, i
     return f"{title} runs {method} from compute capability {least / 10:g} on, and this GPU has {capability[0]}.{capability[1]}"
 
 
+def quark_fp8(title: str, quantization: Mapping[str, Any] | None, capability: tuple[int, int] | None) -> str | None:
+    """Why FP8 weights of Quark have no kernels on this GPU; None where they have, or where they are stored otherwise.
+
+    vLLM 0.21 to 0.33 and SGLang 0.5.23, layers/quantization/quark/schemes/quark_w8a8_fp8.py `get_min_capability`: "lovelace and up"."""
+    if not quantization or quantization.get("quant_method") != "quark":
+        return None
+    whole = quantization.get("global_quant_config")
+    weight = whole.get("weight") if isinstance(whole, Mapping) else None
+    if not isinstance(weight, Mapping) or not str(weight.get("dtype")).startswith("fp8"):
+        return None
+    return lacking(title, "FP8 of Quark", 89, capability)
+
+
 @once
 def experts_stored(architecture: Architecture) -> frozenset[str]:
     """The dtypes that weights of the decoder's routed experts are stored in, or made as they load, in safetensors' spelling."""

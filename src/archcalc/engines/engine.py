@@ -395,6 +395,10 @@ class Server(Engine):
         """Why the engine does not start so on several machines, `moe` true of a model with routed experts; empty where it does."""
         return ""
 
+    def cannot_divide(self, ask: Ask, model: Candidate, placement: Placement) -> str:
+        """Why towers or recurrent layers of the model cannot be placed so, in this release and with these flags; empty where they can."""
+        return ""
+
     def counting(self, tp: int, pp: int | None, dp: int, gpus: int) -> str:
         """What to say where the engine's own options count ranks in another way, and these were meant so; empty where not."""
         return ""

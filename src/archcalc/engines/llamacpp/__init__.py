@@ -197,6 +197,12 @@ class LlamaCpp(Server):
         """No flag is needed: the file is of that type."""
         return ()
 
+    def runs_on(self, device: Device) -> str:
+        """llama.cpp 0c1e57098, ggml/src/: CUDA, HIP, Metal, SYCL, Vulkan and others, and nothing for these."""
+        if device.vendor in ("google", "aws") or device.architecture.startswith("Gaudi"):
+            return f"llama.cpp has no backend for {device.name}"
+        return ""
+
     def spans(self, layers: int, stages: int) -> tuple[tuple[int, int], ...]:
         """The head counts as one more layer behind the last, and equal GPUs get equal shares (0c1e57098, src/llama-model.cpp
         `load_tensors`)."""

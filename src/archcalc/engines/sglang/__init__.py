@@ -226,6 +226,11 @@ class Sglang(Server):
             return ""
         return f"ep is {placement.ep}: SGLang needs a divisor of tp x dp ({ranks}) and of the {experts} experts"
 
+    def cannot_divide(self, ask: Ask, model: Candidate, placement: Placement) -> str:
+        from archcalc.engines._recurrent import cannot_split
+
+        return cannot_split(model.architecture, placement.tp, quantized=bool(model.architecture.quantization))
+
     def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
         """SGLang 0.5.23, srt/entrypoints/engine.py `_launch_scheduler_processes` (ranks of each node), srt/server_args.py
         `check_server_args` (replicas over nodes, as read in 0.4.9)."""

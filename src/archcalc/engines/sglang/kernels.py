@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.engines._kernels import FP8, Least, experts_stored, lacking
+from archcalc.engines._kernels import FP8, Least, experts_stored, lacking, quark_fp8
 from archcalc.engines.sglang.rules import since
 from archcalc.model import Architecture
 
@@ -104,7 +104,7 @@ def refused(
     if not quantization or capability is None:
         return None
     method = method_of(quantization)
-    if why := method_refused(version, quantization, capability):
+    if why := method_refused(version, quantization, capability) or quark_fp8("SGLang", quantization, capability):
         return why
     if method == "compressed-tensors":
         groups = quantization.get("config_groups")

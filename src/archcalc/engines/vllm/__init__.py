@@ -225,6 +225,8 @@ class Vllm(Server):
         from archcalc.engines.vllm.cache import overflows_in_fp16, served_dtype
         from archcalc.quant import plain
 
+        if why := attention.mixed_windows(architecture, ask.version):
+            return why
         why = attention.missing(architecture, ask.version, cuda and cuda[0], expanded=own is not None and own.expanded)
         if why is None and not online:
             why = start.scheme_kernels(ask.version, architecture.quantization, cuda)
@@ -267,6 +269,13 @@ class Vllm(Server):
         if placement.ep == ranks:
             return ""
         return f"ep is {placement.ep}: vLLM spreads experts over all {ranks} ranks of tp x dp, or none"
+
+    def cannot_divide(self, ask: Ask, model: Candidate, placement: Placement) -> str:
+        from archcalc.engines._recurrent import cannot_split
+        from archcalc.engines.vllm import towers
+
+        why = cannot_split(model.architecture, placement.tp)
+        return why or towers.cannot_divide(model.architecture, placement, ask)
 
     def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
         """Ray places a replica that machines do not hold in equal shares; replicas have to lie on them evenly (vLLM 0.33,

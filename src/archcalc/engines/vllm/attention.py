@@ -91,6 +91,33 @@ _BUILT_FOR = ((8, 0), (8, 9), (9, 0), (10, 0), (12, 0))
 """Of the compute capabilities that the releases are built for."""
 
 
+FULL_THEN_WINDOWS = frozenset(
+    "Qwen2ForCausalLM Qwen3ForCausalLM MiMoForCausalLM Qwen2VLForConditionalGeneration Qwen2_5_VLForConditionalGeneration"
+    " Qwen2ForRewardModel Qwen2ForProcessRewardModel".split()
+)
+"""Classes whose decoder is that of models/qwen2.py `Qwen2Model`, or one made of it."""
+
+
+def mixed_windows(architecture: Architecture, version: str | None) -> str | None:
+    """Why windows that begin at a layer (`max_window_layers`) stop the start; None where they do not, or where it is not known.
+
+    vLLM 0.33, models/qwen2.py `Qwen2Model.__init__`: "Sliding window for some but all layers is not supported"; so in 0.21 and 0.24.
+    Layers that take turns may state a `max_window_layers` of all layers, and are not judged."""
+    if not at_least(version, 0, 21) or not is_one_of(architecture, FULL_THEN_WINDOWS):
+        return None
+    for stack in architecture.stacks:
+        if stack.part != "decoder":
+            continue
+        windowed = [any(cache.kind == "sliding" for cache in stack.kinds[kind].caches) for kind in stack.pattern]
+        first = windowed.index(True) if True in windowed else 0
+        if first > 0 and all(windowed[first:]):
+            return (
+                f"vLLM does not start with windows from layer {first} of {len(windowed)} on (max_window_layers): in this class all layers"
+                " have one, or none"
+            )
+    return None
+
+
 def missing(architecture: Architecture, version: str | None, major: int | None, *, expanded: bool = False) -> str | None:
     """Why the release has no attention backend for the model on this GPU, whatever its cache is kept in; None where it has one, or where it
     is not known. `expanded`: latent caches are turned off (`VLLM_MLA_DISABLE`).

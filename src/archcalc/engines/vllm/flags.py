@@ -281,6 +281,8 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
     own |= _graphs(read, notes)
     if read.get("--language-model-only"):
         own["text_alone"] = True
+    if read.get("--mm-encoder-tp-mode") == "data" or read.get("--enable-multimodal-encoder-data-parallel"):
+        own["whole_towers"] = True
     if read.get("--skip-mm-profiling"):
         own["profiles_images"] = False
     if (limits := read.get("--limit-mm-per-prompt")) is not None:

@@ -249,5 +249,10 @@ def dtype_refused(
             )
         return "vLLM does not run --dtype float32 with these weights: bfloat16 and float16 run them"
     if dtype == "fp16" and method == "mxfp4" and not online:
+        if capability is not None and capability < (8, 0):
+            return (
+                "vLLM runs mxfp4 weights in bfloat16 alone, which is for compute capability 8.0 and newer, and this GPU has"
+                f" {capability[0]}.{capability[1]}"
+            )
         return "vLLM refuses --dtype float16 with mxfp4 weights: bfloat16 runs them"
     return None

@@ -12,6 +12,7 @@ from typing import Any
 from archcalc.engines._kernels import MARLIN_GROUPS, marlin_alone
 from archcalc.engines.served import Registry, listed, served, spans
 from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least
+from archcalc.errors import json_text
 from archcalc.quant import method_of
 
 REGISTRY = Registry(
@@ -59,6 +60,16 @@ def lacks_format(version: str | None, quantization: Mapping[str, Any], *, expert
         first = next((since for named, since in _ROUNDED if named in kind), None)
         if kind != "int" and (first is None or not at_least(version, *first)):
             return f"vLLM {version or NEWEST} reads no {kind} weights of auto-round"
+    stated = quantization.get("quant_type")
+    if (
+        quantization.get("quant_method") == "torchao"
+        and stated is not None
+        and not (isinstance(stated, Mapping) and list(stated) == ["default"])
+    ):
+        # 0.21 to 0.33, layers/quantization/torchao.py `TorchAOConfig.from_config`: "Expected only one key 'default'".
+        return (
+            f"vLLM reads a quant_type of torchao with one key, default, and quantization_config.quant_type is {json_text(stated)}"
+        )
     if quantization.get("quant_method") != "gptq" or not at_least(version, *WHOLE_GPTQ):
         return None
     return marlin_alone("vLLM", quantization, MARLIN_GROUPS)

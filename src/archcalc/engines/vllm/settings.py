@@ -14,7 +14,8 @@ class Settings(NamedTuple):
     """vLLM's settings by their flags; None is the release's default.
 
     `graphs` is False for `--enforce-eager` and where compilation captures none; `whole_graphs` and `piece_graphs` whether those kinds are
-    captured. `capture_sizes` are `--cudagraph-capture-sizes`, `largest_capture` the largest. `offline` is the `LLM` class. `limits` are
+    captured. `capture_sizes` are `--cudagraph-capture-sizes`, `largest_capture` the largest. `offline` is the `LLM` class.
+    `whole_towers` is `--mm-encoder-tp-mode data`. `limits` are
     items of a modality in a prompt. `cache_bytes` is `--kv-cache-memory-bytes`, `blocks` `--num-gpu-blocks-override`. `draft_tokens` are
     those of speculation, `mtp` whether the checkpoint's own MTP layers draft. `loras` adapters of `lora_rank` are kept on the GPU.
     `offload_bytes` of each GPU's weights and `offloaded_cache_bytes` of a replica's cache are kept in the CPU's memory.
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
     largest_capture: int | None = None
     offline: bool = False
     text_alone: bool = False
+    whole_towers: bool = False
     profiles_images: bool = True
     limits: tuple[tuple[str, int], ...] = ()
     prefix_caching: bool | None = None

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from archcalc.engines._kernels import FP8, Least, experts_stored, lacking
+from archcalc.engines._kernels import FP8, Least, experts_stored, lacking, quark_fp8
 from archcalc.engines.budget import FITTED, Budget
 from archcalc.engines.plan import Ask, Pooled, Start, Taken
 from archcalc.engines.vllm.rules import NEWEST, at_least, rules
@@ -114,7 +114,7 @@ layers/quantization/compressed_tensors/schemes/ and compressed_tensors.py `_chec
 def scheme_kernels(version: str | None, stored: Mapping[str, Any] | None, capability: tuple[int, int] | None) -> str | None:
     """Why a scheme of compressed-tensors, or INT8 of another method, has no kernels on this GPU; None where it has, or where it is not
     known."""
-    if why := int8_kernels(stored, capability):
+    if why := int8_kernels(stored, capability) or quark_fp8("vLLM", stored, capability):
         return why
     if not stored or stored.get("quant_method") != "compressed-tensors":
         return None

@@ -150,6 +150,8 @@ def weigh(model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
     tensors = model.tensors
     if spares_towers(own, ask.version):
         tensors = [t for t in tensors if t.part not in ("vision", "audio")]
+    if own is not None and own.whole_towers:
+        tensors = [t if t.part != "vision" else t._replace(pieces=tuple(Piece(p.bytes) for p in t.pieces)) for t in tensors]
     found = rank_weights(model.architecture, placement, model.options, tensors)
     if own is None:
         return found
