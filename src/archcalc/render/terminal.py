@@ -15,12 +15,16 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 120
 
 
+NARROWEST = 40
+"""Pages are laid out for so many columns at least: a narrower terminal folds their lines, and nothing is cut."""
+
+
 def known_width(out: TextIO) -> int | None:
     """How wide lines may be: the terminal's width, or what COLUMNS says; None in a pipe that says nothing."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
-        return int(columns)
-    return os.get_terminal_size(out.fileno()).columns if out.isatty() else None
+        return max(NARROWEST, int(columns))
+    return max(NARROWEST, os.get_terminal_size(out.fileno()).columns) if out.isatty() else None
 
 
 def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
@@ -42,14 +46,8 @@ def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
 
     terminal = out.isatty()
     raw = cast("TextIO", Raw(out)) if isinstance(out, PlainText) else out
-    width = (
-        None
-        if terminal
-        else int(columns)
-        if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns)
-        else pipe_width
-    )
-    return Page(
+    width = None if terminal else known_width(out) or pipe_width
+    page = Page(
         file=raw if terminal else cast("TextIO", Trimmed(out)),
         width=width,
         no_color=bool(os.environ.get("NO_COLOR")) or not terminal,
@@ -59,6 +57,8 @@ def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
         markup=False,
         soft_wrap=False,
     )
+    page.width = max(page.width, NARROWEST)
+    return page
 
 
 class Trimmed:
