@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from archcalc.records import NamedTuple
@@ -31,6 +32,7 @@ def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
     """A console over `out`. In a pipe it is as wide as COLUMNS says, else `pipe_width`, and writes no escape codes."""
     from rich.console import Console
     from rich.segment import Segment
+    from rich.table import Table
 
     from archcalc.render.plain import PlainText, Raw, plain
 
@@ -39,6 +41,10 @@ def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
             # Codes within texts are written out; those of styles come after this.
             for segment in super().render(renderable, options):
                 yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+        def print(self, *objects: Any, **options: Any) -> None:
+            with _room(self, [each for each in objects if isinstance(each, Table)]):
+                super().print(*objects, **options)
 
         def on_broken_pipe(self) -> None:
             # rich ends with status 1; a reader that has seen enough is no failure.
@@ -59,6 +65,43 @@ def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
     )
     page.width = max(page.width, NARROWEST)
     return page
+
+
+@contextmanager
+def _room(page: Console, tables: Sequence[Table]) -> Iterator[None]:
+    """As wide a page as keeps every figure of tables whole: a terminal that is narrower folds the lines, where rich would cut the cells."""
+    from rich.measure import Measurement
+
+    most = 0
+    for table in tables:
+        whole = page.options.update(max_width=_WIDEST)
+        if Measurement.get(page, whole, table).maximum <= page.width:
+            continue
+        gap, needed = 2, -2
+        for column in table.columns:
+            cells = [
+                Measurement.get(page, whole, cell) for cell in (*([column.header] if table.show_header else ()), *column.cells)
+            ]
+            natural = max((cell.maximum for cell in cells), default=0)
+            word = min(_LONG_WORD, max((cell.minimum for cell in cells), default=0))
+            own = column.width or max(column.min_width or 0, natural if column.no_wrap else word)
+            if column.min_width and not column.no_wrap:
+                # rich narrows it first and widens it again, beyond the page.
+                column.width = own
+            needed += own + gap
+        most = max(most, needed)
+    if most <= page.width:
+        yield
+        return
+    before, page.width = page.width, most
+    try:
+        yield
+    finally:
+        page.width = before
+
+
+_WIDEST, _LONG_WORD = 10_000, 26
+"""Columns that no cell needs, and letters of the longest word that is kept whole: the names of GPUs."""
 
 
 class Trimmed:

@@ -277,6 +277,10 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
     best: tuple[float, Target] | None = None
     nearest: Target | None = None
     unforecast: Placement | None = None
+
+    def plain(p: Placement) -> tuple[bool, int, int]:
+        return p.tp > ask.gpus.device.per_machine, p.pp, p.dp
+
     context = found.best.context_tokens
     for placement in placements(found.model.architecture, ask):
         if cannot(found.model, placement, ask):
@@ -312,8 +316,8 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
 
         near = aims(wanted.requests or placement.dp)
         if near is None:
-            # Of several the one with fewest stages, and of those the fewest replicas, is named.
-            shown = unforecast is None or (placement.pp, placement.dp) < (unforecast.pp, unforecast.dp)
+            # Of several one within machines is named, of those with fewest stages, and of those with fewest replicas.
+            shown = unforecast is None or plain(placement) < plain(unforecast)
             fit = judged(wanted.requests or placement.dp) if shown else None
             unforecast = placement if fit is not None and fit.fits else unforecast
             continue
