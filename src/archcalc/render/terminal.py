@@ -75,9 +75,12 @@ def _room(page: Console, tables: Sequence[Table]) -> Iterator[None]:
     most = 0
     for table in tables:
         whole = page.options.update(max_width=_WIDEST)
-        if Measurement.get(page, whole, table).maximum <= page.width:
+        excess = Measurement.get(page, whole, table).maximum - page.width
+        if excess <= 0:
             continue
         gap, needed = 2, -2
+        labels: list[tuple[Any, int, int]] = []
+        widest = 0
         for column in table.columns:
             cells = [
                 Measurement.get(page, whole, cell) for cell in (*([column.header] if table.show_header else ()), *column.cells)
@@ -86,9 +89,14 @@ def _room(page: Console, tables: Sequence[Table]) -> Iterator[None]:
             word = min(_LONG_WORD, max((cell.minimum for cell in cells), default=0))
             own = column.width or max(column.min_width or 0, natural if column.no_wrap else word)
             if column.min_width and not column.no_wrap:
-                # rich narrows it first and widens it again, beyond the page.
-                column.width = own
+                labels.append((column, natural, own))
+            elif not column.no_wrap:
+                widest = max(widest, natural)
             needed += own + gap
+        for column, natural, own in labels:
+            if widest - excess < max(natural, column.min_width):
+                # The widest of the others cannot give way alone: rich narrows this one and widens it again, beyond the page.
+                column.width = own
         most = max(most, needed)
     if most <= page.width:
         yield
