@@ -461,11 +461,26 @@ def _options(command: Any) -> dict[str, tuple[str, Any]]:
     return found
 
 
+def _engine(value: str) -> str:
+    """The name of an engine. Raises `UsageError`, in the words of Python, for one that there is not."""
+    from archcalc.analysis.speed.forecast import STANDS_IN
+    from archcalc.engines.engine import check_engine
+
+    name = value.lower()
+    try:
+        return name if name in STANDS_IN else check_engine(value)
+    except UsageError as error:
+        message, hint = (text.replace("--engine ", "engine=") for text in (error.message, error.hint))
+        raise UsageError(message, hint) from None
+
+
 def _value(option: str, value: Any, annotation: Any) -> Any:
     """A value as the command takes it. Raises `UsageError` for one that the command line would refuse."""
     from enum import Enum
     from typing import get_args, get_origin
 
+    if option == "engine" and isinstance(value, str):
+        value = _engine(value)
     inner, info = get_args(annotation)[:2]
     kinds = [kind for kind in (inner, *get_args(inner)) if isinstance(kind, type)]
     choices = next((kind for kind in kinds if issubclass(kind, Enum)), None)

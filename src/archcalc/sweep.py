@@ -90,6 +90,18 @@ def run_all(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
     return [_grid.point(row) for row in rows]
 
 
+_SUCH_AS = {
+    "source": '["llama-3.1-8b"]',
+    "gpu": '["8xH100"]',
+    "engine": '["vllm", "sglang"]',
+    "quant": '["none", "fp8"]',
+    "kv_dtype": '["bf16", "fp8"]',
+    "vram": '["24", "80"]',
+    **dict.fromkeys(("context_tokens", "isl", "osl"), '["4k", "32k"]'),
+    **dict.fromkeys(("tp", "pp", "ep", "dp", "concurrency"), "[1, 8]"),
+}
+
+
 def axes(**named: Any) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
     """The arguments of `rows`, read and checked: values by axis, and values by config key."""
     found: dict[str, list[Any]] = {}
@@ -98,7 +110,9 @@ def axes(**named: Any) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
         if values is None:
             continue
         if isinstance(values, str) or not isinstance(values, Sequence) or not values:
-            raise UsageError(f"{name} is {values!r}: a list of values was expected", 'such as ["4k", "32k"]')
+            raise UsageError(
+                f"{name} is {values!r}: a list of values was expected", f"such as {_SUCH_AS.get(name, _SUCH_AS['tp'])}"
+            )
         found[name] = [read(value) for value in values]
     if "gpu" in found:
         found["gpu"] = list(dict.fromkeys(each for text in found["gpu"] for each in (_rented() if _all(text) else (text,))))
@@ -209,9 +223,9 @@ def _number(value: Number) -> int:
 def _engine(text: str) -> str:
     from archcalc.engines.engine import servers
 
-    if text not in servers():
-        raise UsageError(f"{text!r} is no engine", f"one of {', '.join(servers())}")
-    return text
+    if str(text).lower() in servers():
+        return str(text).lower()
+    raise UsageError(f"{text!r} is no engine", f"one of {', '.join(servers())}")
 
 
 def _gpu(text: str) -> str:

@@ -185,9 +185,8 @@ class Point(NamedTuple):
 def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
     """What is forecast over concurrencies and plans, and why where nothing is."""
     from archcalc.analysis.fit import cannot, placements
-    from archcalc.analysis.speed.fastest import at_once
     from archcalc.analysis.speed.forecast import Interval
-    from archcalc.analysis.speed.plan import of_fit
+    from archcalc.analysis.speed.plan import at_once, of_fit
     from archcalc.errors import ArchcalcError
 
     made: list[Point] = []

@@ -192,6 +192,7 @@ def asked(
         from archcalc.hardware.here import resized
 
         spec = resized(spec, units.parse_bytes(vram), vram)
+    engine = engine and engine.lower()
     held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
     tokens = [None if text is None else units.parse_tokens(text) for text in (isl, osl, ctx)]
     times = [None if text is None else units.parse_seconds(text) for text in (tpot, ttft)]

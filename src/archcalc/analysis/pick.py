@@ -57,6 +57,9 @@ def pick(
     left_out: dict[str, int] = {}
 
     def fine(fit: report.FitReport) -> bool:
+        if wanted.ttft is not None and fit.speed.ttft_ms is None and fit.speed.prefill_ms_floor is None:
+            # No matrix rate of the GPU is known, which the first token needs in any storage.
+            return True
         if max_tpot is not None:
             floor = _floor(fit)
             return floor is not None and floor <= max_tpot and not _misses(fit.speed, wanted)
@@ -89,7 +92,7 @@ def pick(
             if max_tpot is not None and (tpot is None or tpot > max_tpot):
                 why = TOO_SLOW
             elif _misses(fit.speed, wanted):
-                why = MISSES if fit.speed.tpot_ms is not None else UNFORECAST
+                why = UNFORECAST if _unknown(fit.speed, wanted) else MISSES
             else:
                 found.append(_picked(entry, loaded, fit, tpot))
                 # What to put for a placeholder of the command.
@@ -120,7 +123,7 @@ def pick(
             "there are measurements, of requests as long as --isl and --osl say",
             *ask.gpus.notes,
             *(said[found[0].name] if found else []),
-            *([] if found else _remedies(left_out, longest_of_all)),
+            *([] if found else _remedies(left_out, longest_of_all, wanted)),
         ],
     )
 
@@ -223,14 +226,20 @@ def _misses(s: report.FitSpeed, wanted: Wanted) -> bool:
     """Whether a target is asked for and the forecast does not keep it, or there is none."""
     if not wanted.aims:
         return False
-    if s.tpot_ms is None:
+    if _unknown(s, wanted):
         return True
-    token, first = keeps(s.tpot_ms, s.ttft_ms_high)
+    token, first = keeps((s.tpot_ms or 0.0), s.ttft_ms_high)
     return any(t is not None and ms > 1000 * t for ms, t in ((token, wanted.tpot), (first, wanted.ttft)))
 
 
-def _remedies(left_out: dict[str, int], longest: int) -> list[str]:
+def _unknown(s: report.FitSpeed, wanted: Wanted) -> bool:
+    """Whether a time for which a target is asked is not forecast."""
+    return (wanted.tpot is not None and s.tpot_ms is None) or (wanted.ttft is not None and s.ttft_ms is None)
+
+
+def _remedies(left_out: dict[str, int], longest: int, wanted: Wanted) -> list[str]:
     """What to ask for instead where nothing is left, by what left most models out."""
+    unknown = "a token's time" if wanted.ttft is None else "the first token"
     licenses = sorted({entry.license for entry in zoo.entries() if entry.license})
     said = {
         OTHER_LICENSE: f"licenses of the bundled models: {', '.join(licenses)}",
@@ -241,7 +250,8 @@ def _remedies(left_out: dict[str, int], longest: int) -> list[str]:
         "more GPUs make more of them fit",
         TOO_SLOW: "a larger --max-tpot, more GPUs or faster ones leave more of them",
         MISSES: "a larger --tpot or --ttft, fewer at once (--concurrency), or more or faster GPUs leave more of them",
-        UNFORECAST: "no measurements stand behind a forecast there: --max-tpot takes what the bandwidth does not rule out",
+        UNFORECAST: f"{unknown} is not forecast there, which no larger target changes (`archcalc fit MODEL` says why):"
+        + (" --max-tpot takes what the bandwidth does not rule out" if wanted.ttft is None else " leave --ttft out"),
         UNPLACED: "`archcalc fit MODEL` with the same options says why one cannot be placed",
     }
     return [said[why] for why, _ in sorted(left_out.items(), key=lambda item: -item[1])]

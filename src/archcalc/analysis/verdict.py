@@ -18,7 +18,7 @@ from archcalc.analysis.speed.fastest import shorter as shorter_held
 from archcalc.analysis.speed.forecast import over_network
 from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.placement import Placement
-from archcalc.engines.plan import Command, machines, stretching
+from archcalc.engines.plan import Command, longest_of, machines, stretching
 from archcalc.errors import UsageError
 from archcalc.figures.checkpoint import base_dtype
 from archcalc.loader import Loaded
@@ -51,6 +51,9 @@ def fit_report(
     shares = ask.ram_bytes is not None and ask.gpus.device.shared_memory
     if shares:
         ask = ask._replace(ram_bytes=None)
+    alone = _prompts_alone(loaded, ask, wanted) if given is None else None
+    if alone is not None:
+        ask = ask._replace(context_tokens=alone)
     usual = given is None and wanted.aims and ask.context_tokens is None
     if usual:
         # A target is about requests: room for whole contexts would let few of them run at once.
@@ -136,6 +139,7 @@ def fit_report(
         cost=speed.cost(rates, ask),
         notes=[
             *speed.notes(wanted, ask),
+            *([PROMPTS_ALONE] if alone is not None else []),
             *started.notes,
             *(given.notes if given else [loaded.note] if loaded.stands_in else ()),
             *(_shorter(found, ask, wanted) if own is not None and not brief and given is None else ()),
@@ -317,7 +321,7 @@ def why(found: Plans, ask: Ask, faster: Faster | None = None) -> str:
         usual = faster.usual_tokens_per_s
         return (
             f"the most tokens of the splits that fit: {faster.tokens_per_s:,.0f} a second forecast with {ask.concurrency:,} requests at"
-            f" once, {_named(faster.usual)} {f'{usual:,.0f}' if usual else 'is not forecast'}"
+            f" once, {faster.usual.words} {f'{usual:,.0f}' if usual else 'is not forecast'}"
         )
     if asked := [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]:
         return _rest(p, ask, asked)
@@ -359,7 +363,7 @@ def _spread(found: Plans, ask: Ask, experts: int) -> str:
     of = f" of {p.tp} GPUs" if p.tp > 1 else ""
     other = next((f for f in found.others if f.placement.dp == 1), None)
     better = (
-        f": {_named(other.placement)} holds {other.max_concurrency:,.1f} sequences, this {found.best.max_concurrency:,.1f}"
+        f": {other.placement.words} holds {other.max_concurrency:,.1f} sequences, this {found.best.max_concurrency:,.1f}"
         if other
         else ""
     )
@@ -371,8 +375,17 @@ def _spread(found: Plans, ask: Ask, experts: int) -> str:
     )
 
 
-def _named(p: Placement) -> str:
-    return ", ".join(f"{name.upper()} {ways}" for name, ways in zip(p._fields, p, strict=True) if ways > 1)
+PROMPTS_ALONE = (
+    "a prompt of the model's whole context leaves no room for a token: its reading is forecast, as a benchmark of prompts alone runs it,"
+    " and a server refuses such a request"
+)
+
+
+def _prompts_alone(loaded: Loaded, ask: Ask, wanted: speed.Wanted) -> int | None:
+    """The model's own context where prompts that fill all of it are read and nothing is written behind them; None else."""
+    longest = longest_of(loaded.architecture, ask)
+    whole = wanted.osl == 1 and wanted.isl is not None and wanted.isl == longest and wanted.lengths_said(ask.context_tokens)
+    return longest if whole else None
 
 
 def _aimed(met: bool) -> str:
@@ -523,7 +536,7 @@ def _shorter(found: Plans, ask: Ask, wanted: speed.Wanted) -> Iterator[str]:
         context = units.format_tokens(made.context_tokens)
         yield (
             f"only slower splits hold {ask.concurrency:,} sequences of {units.format_tokens(found.best.context_tokens)}: with --ctx"
-            f" {context.replace(',', '')} {_named(made.placement)} holds them, and {made.tokens_per_s:,.0f} tokens/s are forecast"
+            f" {context.replace(',', '')} {made.placement.words} holds them, and {made.tokens_per_s:,.0f} tokens/s are forecast"
         )
 
 

@@ -70,7 +70,7 @@ def command(
     spec = machine(gpu if gpu or vram else "here", vram)
     notes: list[str] = []
     measured = read_bench(bench, notes)
-    engine = engine_of(measured, engine)
+    engine = engine_of(measured, engine and engine.lower())
     known = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
     ask = Ask(
         spec, known, tp=tp, pp=pp, ep=ep, dp=dp, quant=quant,

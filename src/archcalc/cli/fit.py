@@ -362,7 +362,7 @@ def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settin
     from archcalc.analysis.speed.forecast import STANDS_IN
     from archcalc.engines.engine import check_engine, chosen_for, server, servers
 
-    engine, dtype, share = settings.engine, settings.kv_dtype, settings.utilization
+    engine, dtype, share = settings.engine and settings.engine.lower(), settings.kv_dtype, settings.utilization
     wanted = _wanted(load, host.calibration, engine if engine in STANDS_IN else None)._replace(requests=load.concurrency)
     if host.ram_bandwidth is not None:
         wanted = wanted._replace(ram_bytes_per_s=units.parse_bytes(host.ram_bandwidth))

@@ -76,8 +76,10 @@ RUNS_ON = {
 
 
 def check_engine(name: str, among: Sequence[str] | None = None) -> str:
-    """The name of an engine that there is. Raises `UsageError` for another."""
+    """The name of an engine that there is, in letters of any case. Raises `UsageError` for another."""
     among = names() if among is None else among
+    if name.lower() in among:
+        return name.lower()
     if name not in among:
         runs = RUNS_ON.get(name.lower().replace(" ", "").replace("-", "").replace("_", ""))
         if "," in name and all(part.strip() in among for part in name.split(",")):
@@ -96,8 +98,7 @@ def engine(name: str) -> Engine:
 @lru_cache
 def server(name: str) -> Server:
     """The engine of that name, which serves. Raises `UsageError` where there is none."""
-    check_engine(name, servers())
-    found = engine(name)
+    found = engine(check_engine(name, servers()))
     assert isinstance(found, Server)
     return found
 

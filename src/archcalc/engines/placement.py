@@ -43,6 +43,11 @@ class Placement(NamedTuple):
     def gpus(self) -> int:
         return self.tp * self.pp * self.dp
 
+    @property
+    def words(self) -> str:
+        """`TP 4, EP 16, DP 4`: what splits anything."""
+        return ", ".join(f"{name.upper()} {ways}" for name, ways in zip(self._fields, self, strict=True) if ways > 1)
+
 
 class ComponentBytes(NamedTuple):
     """The bytes of one role in one part, on the fullest rank."""

@@ -86,7 +86,7 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
     page.print(Text.assemble("[", bar(r, page.width - 2), "]"))
     table = plain_table(heads=False)
     table.add_column(no_wrap=True)
-    table.add_column(min_width=_LABEL)
+    table.add_column(min_width=_LABEL, no_wrap=True)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     for name, key, letter, _ in _PARTS:
@@ -141,13 +141,16 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
             style="bold",
         )
         table = plain_table(heads=False)
-        table.add_column(overflow="fold")
-        table.add_column(overflow="fold")
-        table.add_column(overflow="fold")
+        # Options are pasted: they are on a line each where the columns would break them.
+        beside = 2 * max(len(change.options) for change in r.would_fit) <= page.width
+        for no_wrap in (False, True, False) if beside else (False,):
+            table.add_column(overflow="fold", no_wrap=no_wrap)
         for change in r.would_fit:
             price = f", from ${change.usd_per_hour:,.2f} an hour" if change.usd_per_hour is not None else ""
             left = f"{units.format_bytes(change.headroom_bytes)} to spare" if change.headroom_bytes else ""
-            table.add_row(change.what, change.options, f"{left}{price}")
+            cells = [change.what, change.options, f"{left}{price}"]
+            for row in [cells] if beside else [[cell] for cell in cells if cell]:
+                table.add_row(*row)
         page.print(table)
     elif not r.fits and not (stopped and r.start.flag):
         page.print("\nNo change that was tried makes it fit.")
@@ -207,13 +210,18 @@ def _write_formats(r: FitReport, page: Console) -> None:
 def holds(longest: int, most: float, context: int, concurrency: int) -> str:
     """How much the cache holds, every sequence taken as full: `up to 45,136 tokens in each of 8 sequences, or 40 sequences of 8k`."""
     if not longest and most >= 1:
-        full = f"{most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
+        full = f"{_tenths(most)} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
         return f"fewer than {concurrency:,} sequences, however short: {full}"
     if not longest and most < 1:
         return "not one sequence of that context" if most else "nothing: weights and overhead leave no room"
     each = "" if concurrency == 1 else f" in each of {concurrency:,} sequences"
-    whole = f"; {most:,.1f} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
+    whole = f"; {_tenths(most)} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
     return f"up to {units.format_tokens(longest)} tokens{each}{whole}"
+
+
+def _tenths(held: float) -> str:
+    """What is held, never above what there is room for: `31.9` of 31.99."""
+    return f"{int(10 * held + 1e-9) / 10:,.1f}"
 
 
 def takes(longest: int, reads: FitReads) -> str:
@@ -429,7 +437,7 @@ def _spare(value: Any) -> str:
 
 
 def _sequences(value: Any) -> str:
-    return "" if value is None else f"{value:,.1f}"
+    return "" if value is None else _tenths(value)
 
 
 _RAM = Column("ram_bytes", "in RAM", lambda value: units.format_bytes(value) if value else "", right=True)

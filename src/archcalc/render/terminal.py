@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from archcalc.records import NamedTuple
@@ -15,18 +16,23 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 120
 
 
+NARROWEST = 40
+"""Pages are laid out for so many columns at least: a narrower terminal folds their lines, and nothing is cut."""
+
+
 def known_width(out: TextIO) -> int | None:
     """How wide lines may be: the terminal's width, or what COLUMNS says; None in a pipe that says nothing."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
-        return int(columns)
-    return os.get_terminal_size(out.fileno()).columns if out.isatty() else None
+        return max(NARROWEST, int(columns))
+    return max(NARROWEST, os.get_terminal_size(out.fileno()).columns) if out.isatty() else None
 
 
 def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
     """A console over `out`. In a pipe it is as wide as COLUMNS says, else `pipe_width`, and writes no escape codes."""
     from rich.console import Console
     from rich.segment import Segment
+    from rich.table import Table
 
     from archcalc.render.plain import PlainText, Raw, plain
 
@@ -36,20 +42,18 @@ def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
             for segment in super().render(renderable, options):
                 yield segment if segment.control else Segment(plain(segment.text), segment.style)
 
+        def print(self, *objects: Any, **options: Any) -> None:
+            with _room(self, [each for each in objects if isinstance(each, Table)]):
+                super().print(*objects, **options)
+
         def on_broken_pipe(self) -> None:
             # rich ends with status 1; a reader that has seen enough is no failure.
             raise BrokenPipeError
 
     terminal = out.isatty()
     raw = cast("TextIO", Raw(out)) if isinstance(out, PlainText) else out
-    width = (
-        None
-        if terminal
-        else int(columns)
-        if (columns := os.environ.get("COLUMNS", "")).isdecimal() and int(columns)
-        else pipe_width
-    )
-    return Page(
+    width = None if terminal else known_width(out) or pipe_width
+    page = Page(
         file=raw if terminal else cast("TextIO", Trimmed(out)),
         width=width,
         no_color=bool(os.environ.get("NO_COLOR")) or not terminal,
@@ -59,6 +63,53 @@ def console(out: TextIO, pipe_width: int = PIPE_WIDTH) -> Console:
         markup=False,
         soft_wrap=False,
     )
+    page.width = max(page.width, NARROWEST)
+    return page
+
+
+@contextmanager
+def _room(page: Console, tables: Sequence[Table]) -> Iterator[None]:
+    """As wide a page as keeps every figure of tables whole: a terminal that is narrower folds the lines, where rich would cut the cells."""
+    from rich.measure import Measurement
+
+    most = 0
+    for table in tables:
+        whole = page.options.update(max_width=_WIDEST)
+        excess = Measurement.get(page, whole, table).maximum - page.width
+        if excess <= 0:
+            continue
+        gap, needed = 2, -2
+        labels: list[tuple[Any, int, int]] = []
+        widest = 0
+        for column in table.columns:
+            cells = [
+                Measurement.get(page, whole, cell) for cell in (*([column.header] if table.show_header else ()), *column.cells)
+            ]
+            natural = max((cell.maximum for cell in cells), default=0)
+            word = min(_LONG_WORD, max((cell.minimum for cell in cells), default=0))
+            own = column.width or max(column.min_width or 0, natural if column.no_wrap else word)
+            if column.min_width and not column.no_wrap:
+                labels.append((column, natural, own))
+            elif not column.no_wrap:
+                widest = max(widest, natural)
+            needed += own + gap
+        for column, natural, own in labels:
+            if widest - excess < max(natural, column.min_width):
+                # The widest of the others cannot give way alone: rich narrows this one and widens it again, beyond the page.
+                column.width = own
+        most = max(most, needed)
+    if most <= page.width:
+        yield
+        return
+    before, page.width = page.width, most
+    try:
+        yield
+    finally:
+        page.width = before
+
+
+_WIDEST, _LONG_WORD = 10_000, 26
+"""Columns that no cell needs, and letters of the longest word that is kept whole: the names of GPUs."""
 
 
 class Trimmed:

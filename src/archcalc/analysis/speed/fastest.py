@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, max_context, placements
 from archcalc.analysis.speed.forecast import MARGIN, over_network
-from archcalc.analysis.speed.plan import USUAL, Wanted, of_fit
+from archcalc.analysis.speed.plan import USUAL, Wanted, at_once, of_fit
 from archcalc.engines.engine import server
 from archcalc.engines.placement import Placement
 from archcalc.errors import ArchcalcError
@@ -51,14 +51,6 @@ def fastest(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Faster | Non
         return found, None
     others = tuple(f for f in (best, *found.others) if f.placement != first.placement)[: len(found.others)]
     return found._replace(best=first, others=others, sequences=sequences), Faster(most, best.placement, usual)
-
-
-def at_once(ask: Ask, placement: Placement) -> list[int | None]:
-    """How many sequences a replica may run at most: what was asked for or chosen, and where nothing was fewer, as many as there are at
-    least."""
-    if ask.sequences is not None:
-        return [ask.sequences]
-    return [None, *(n for n in server(ask.engine).fewer_sequences if n * placement.dp >= ask.concurrency)]
 
 
 class Shorter(NamedTuple):

@@ -150,7 +150,9 @@ def of_fit(
         those = load._replace(concurrency=waits.runs)
         # Of fewer than run at once all that is known is said where they are asked for.
         hint = f"; --concurrency {waits.runs} is forecast" if _forecast(found, fit, ask, wanted, those).tpot else ""
-        return _bounds(found, fit, ask, those, wanted)._replace(load=load, why=waits.why + hint)
+        # So many are of the whole context: of shorter requests more may run.
+        bounded = load if waits.whole and load.isl + load.osl < fit.context_tokens else those
+        return _bounds(found, fit, ask, bounded, wanted)._replace(load=load, why=waits.why + hint)
     if not fit.fits and not raised:
         return Forecast(load, why="the plan does not fit: no rate is printed for it")
     made = _forecast(found, fit, ask, wanted, load, parts, prompts)
@@ -193,10 +195,11 @@ def _prompt_batch(fit: Fit, ask: Ask, wanted: Wanted) -> int | None:
 
 
 class _Waits(NamedTuple):
-    """How many requests run at once where others wait for them, and why."""
+    """How many requests run at once where others wait for them, and why; `whole` where they are counted as long as the context."""
 
     runs: int
     why: str
+    whole: bool = False
 
 
 def _waits(fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> _Waits | None:
@@ -214,7 +217,7 @@ def _waits(fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> _Waits | None:
     if 0 < held < requests:
         of = f"{requests:,} requests of {fit.context_tokens:,} tokens"
         why = f"the cache has room for {held:,} of {of} at once: {rest}"
-        return _Waits(held, why)
+        return _Waits(held, why, whole=True)
     return None
 
 
@@ -229,10 +232,19 @@ def away_bytes_per_s(ask: Ask, wanted: Wanted) -> int | None:
     return wanted.ram_bytes_per_s
 
 
+def at_once(ask: Ask, placement: Placement) -> list[int | None]:
+    """How many sequences a replica may run at most: what was asked for or chosen, and where nothing was fewer, as many as there are at
+    least."""
+    if ask.sequences is not None or ask.own is not None:
+        return [ask.sequences]
+    return [None, *(n for n in server(ask.engine).fewer_sequences if n * placement.dp >= ask.concurrency)]
+
+
 class Target(NamedTuple):
     """The plan that does best under a target: its placement and concurrency, and its times in seconds; or the one that comes nearest.
 
-    `limit` is what stops at so many requests where the target would let more run; empty where it does not.
+    `limit` is what stops at so many requests where the target would let more run; empty where it does not. `unforecast` is a placement that
+    fits and of which nothing is forecast, where there is one.
     """
 
     placement: Placement
@@ -241,6 +253,7 @@ class Target(NamedTuple):
     tpot: float
     ttft: Interval | None
     limit: str = ""
+    unforecast: Placement | None = None
 
     def beyond(self, wanted: Wanted) -> float:
         """How many times its targets it takes, kept as `keeps` says, of the one that it misses most."""
@@ -263,16 +276,28 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
     """
     best: tuple[float, Target] | None = None
     nearest: Target | None = None
+    unforecast: Placement | None = None
+
+    def plain(p: Placement) -> tuple[bool, int, int]:
+        return p.tp > ask.gpus.device.per_machine, p.pp, p.dp
+
     context = found.best.context_tokens
     for placement in placements(found.model.architecture, ask):
         if cannot(found.model, placement, ask):
             continue
 
         def judged(n: int, placement: Placement = placement) -> Fit | None:
-            try:
-                return judge(found.model, placement, ask, context, n)
-            except ArchcalcError:
-                return None
+            # As a plan for so many: with the sequences that the engine runs by default, or with fewer where those leave no room.
+            first: Fit | None = None
+            for sequences in at_once(ask._replace(concurrency=n), placement):
+                try:
+                    fit = judge(found.model, placement, ask._replace(sequences=sequences), context, n)
+                except ArchcalcError:
+                    continue
+                if fit.fits:
+                    return fit
+                first = first or fit
+            return first
 
         @cache
         def at(n: int) -> Forecast | None:
@@ -291,6 +316,10 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
 
         near = aims(wanted.requests or placement.dp)
         if near is None:
+            # Of several one within machines is named, of those with fewest stages, and of those with fewest replicas.
+            shown = unforecast is None or plain(placement) < plain(unforecast)
+            fit = judged(wanted.requests or placement.dp) if shown else None
+            unforecast = placement if fit is not None and fit.fits else unforecast
             continue
         if nearest is None or near.beyond(wanted) < nearest.beyond(wanted):
             nearest = near
@@ -306,7 +335,9 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
             assert kept is not None
             limit = _limit(judged(most + 1), at(most + 1), most) if wanted.requests is None and aims(most + 1) is None else ""
             best = made.tokens_per_s.value, kept._replace(met=True, limit=limit)
-    return nearest if best is None else best[1]
+    if best is not None:
+        return best[1]
+    return nearest and nearest._replace(unforecast=unforecast)
 
 
 def _limit(fit: Fit | None, more: Forecast | None, most: int) -> str:
@@ -324,16 +355,18 @@ def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | 
     """The plan that does best under the target asked for, as the best; the same where there is no target."""
     if not wanted.aims:
         return found, ask, None
-    target = under_target(found, ask, wanted)
+    # How many sequences a replica runs at most is chosen anew with how many requests there are.
+    free = ask._replace(sequences=None) if ask.own is None else ask
+    target = under_target(found, free, wanted)
     if target is None:
         return found, ask, None
     p = target.placement
-    narrowed = ask._replace(concurrency=target.concurrency, tp=p.tp, pp=p.pp, ep=p.ep, dp=p.dp)
+    narrowed = free._replace(concurrency=target.concurrency, tp=p.tp, pp=p.pp, ep=p.ep, dp=p.dp)
     made = plans(found.model.architecture, narrowed, alternatives=0, model=found.model)
     if not found.others:
         return made, narrowed, target
     # The others are for as many requests at once as the plan that they stand beside.
-    same = plans(found.model.architecture, ask._replace(concurrency=target.concurrency), len(found.others) + 1, found.model)
+    same = plans(found.model.architecture, free._replace(concurrency=target.concurrency), len(found.others) + 1, found.model)
     others = tuple(f for f in (same.best, *same.others) if f.placement != p)
     return made._replace(others=others[: len(found.others)]), narrowed, target
 
@@ -342,7 +375,11 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None, whole: 
     """As printed. `whole` is the bound of sequences that have reached the context."""
     tpot, ttft, rate, prompt = made.between, made.ttft, made.tokens_per_s, made.read_per_s
 
+    bound = None if made.bound_tokens_per_s is None else units.at_most(made.bound_tokens_per_s, 3)
     t, f, r, q = (_ends(x, scale, digits) for x, scale, digits in ((tpot, 1000, 3), (ttft, 1000, 3), (rate, 1, 1), (prompt, 1, 1)))
+    if bound is not None:
+        # Rounded up an end would stand above the bound.
+        r = _capped(r[0], bound), _capped(r[1], bound), _capped(r[2], bound)
     requests = _ends(made.requests_per_s, 1, 4)
     goal = None
     if wanted.aims:
@@ -374,7 +411,7 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None, whole: 
         prefill_tokens_per_s=q[0],
         prefill_tokens_per_s_low=q[1],
         prefill_tokens_per_s_high=q[2],
-        bound_tokens_per_s=None if made.bound_tokens_per_s is None else units.at_most(made.bound_tokens_per_s, 3),
+        bound_tokens_per_s=bound,
         bound_tokens_per_s_whole_context=None if whole is None else units.at_most(whole, 3),
         prefill_ms_floor=None if made.floor_s is None else int(1e6 * made.floor_s) / 1000,
         why=made.why,
@@ -391,6 +428,10 @@ def _ends(x: Interval | None, scale: float, digits: int) -> tuple[float | None, 
     if x is None:
         return None, None, None
     return round(scale * x.value, digits), round(scale * x.low, digits), round(scale * x.high, digits)
+
+
+def _capped(x: float | None, most: float) -> float | None:
+    return None if x is None else min(x, most)
 
 
 def missed(target: Target | None, wanted: Wanted) -> str | None:
@@ -411,7 +452,9 @@ def missed(target: Target | None, wanted: Wanted) -> str | None:
         unknown = "the first token is not forecast, so nothing shows that --ttft is kept"
         slow = f"; the nearest plan comes to {' and '.join(missed)}, at {target.concurrency:,} at once" if missed else ""
         return unknown + slow
-    return f"no plan that fits keeps it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once"
+    other = f"; {target.unforecast.words} fits too, and nothing is forecast of it" if target.unforecast else ""
+    of = "is forecast to keep" if other else "keeps"
+    return f"no plan that fits {of} it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once{other}"
 
 
 def _time(seconds: float, above: float = 0.0) -> str:

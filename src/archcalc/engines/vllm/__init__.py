@@ -323,7 +323,7 @@ class Vllm(Server):
     def settles(self, ask: Ask, placement: Placement, budget: Budget, sequences: int) -> tuple[Start, Taken]:
         from archcalc.engines.vllm import start
 
-        return start.settle(ask, budget, sequences)
+        return start.settle(ask, budget, sequences, placement.dp)
 
     def fits_pool(self, ask: Ask, budget: Budget, pooled: Pooled, sequences: int, taken: Taken) -> Taken:
         from archcalc.engines.vllm import start

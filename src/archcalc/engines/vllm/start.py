@@ -326,7 +326,7 @@ def step_sequences(version: str | None, asked_tokens: int | None, sequences: int
 # What a plan sets
 
 
-def fewer_sequences(ask: Ask, plan: Budget, sequences: int, taken: Taken) -> Taken | None:
+def fewer_sequences(ask: Ask, plan: Budget, sequences: int, taken: Taken, replicas: int = 1) -> Taken | None:
     """What the plan takes where fewer sequences than by default are asked for; None where they are not, or one replica has more."""
     if ask.sequences is None:
         return None
@@ -336,7 +336,7 @@ def fewer_sequences(ask: Ask, plan: Budget, sequences: int, taken: Taken) -> Tak
     return taken._replace(sequences=fewer).with_flag(
         f"--max-num-seqs {fewer}",
         f"--max-num-seqs {fewer}: with its default of {plan.sequences:,} sequences vLLM keeps more memory for sampling and graphs than"
-        f" there is; at most {fewer} run at once so, and others wait",
+        f" there is; at most {fewer} run at once so{f' in each of {replicas} replicas' if replicas > 1 else ''}, and others wait",
     )
 
 
@@ -419,12 +419,12 @@ def memory(ask: Ask, plan: Budget, pooled: Pooled, context: int) -> tuple[Start,
     return Start(False, limit, None), ()
 
 
-def settle(ask: Ask, plan: Budget, sequences: int) -> tuple[Start, Taken]:
+def settle(ask: Ask, plan: Budget, sequences: int, replicas: int = 1) -> tuple[Start, Taken]:
     """The share of the memory, and the sequences that run at once."""
     start, taken = share(ask, plan)
     if ask.own is not None:
         return start if not start.starts else refused_step(ask, plan), taken
-    asked = fewer_sequences(ask, plan, sequences, taken)
+    asked = fewer_sequences(ask, plan, sequences, taken, replicas)
     if asked is not None:
         taken = asked
     elif ask.concurrency > 1 and sequences > plan.sequences:
