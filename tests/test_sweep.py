@@ -301,7 +301,7 @@ def test_a_key_that_some_pass_over_is_named_where_it_says_something(value: int, 
 def test_words_under_a_table_are_of_what_it_shows(context: str, told: bool, cli: Run) -> None:
     """Where every row is refused there are no tokens/s and no sequences to explain."""
     out = cli("sweep", "llama-3.1-8b", "--gpu", "4090", "--ctx", context, "--offline", "--format", "table").stdout
-    assert ("tokens/s: forecast output" in out) is told and ("sequences: how many" in out) is told
+    assert ("tokens/s: forecast of all" in out) is told and ("sequences: how many" in out) is told
     assert "a request ;" not in out
 
 
