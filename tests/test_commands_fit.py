@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -448,6 +449,34 @@ def test_a_storage_named_beside_a_command_is_in_the_command(quant: str, command:
 def test_two_storages_of_one_command_are_refused(quant: str, line: str, cli: Run) -> None:
     done = cli("fit", "--gpu", "h100", "--offline", "--quant", {"bitsandbytes-nf4": "nf4"}.get(quant, quant), "--", *line.split())
     assert done.returncode == 2 and "--quant is" in done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("quant", "text", "command"),
+    [
+        # A program's call takes arguments, and a folder that holds the model's name is another word.
+        (
+            "fp8",
+            "from vllm import LLM\nllm = LLM(model='Qwen/Qwen3-8B', max_model_len=4096)\n",
+            "LLM(model='Qwen/Qwen3-8B', max_model_len=4096, quantization='fp8_per_block')",
+        ),
+        (
+            "awq",
+            "CUDA_VISIBLE_DEVICES=0 vllm serve Qwen/Qwen3-8B --download-dir /data/Qwen/Qwen3-8B --max-model-len 4096\n",
+            "CUDA_VISIBLE_DEVICES=0 vllm serve <Qwen3-8B-in-awq> --download-dir /data/Qwen/Qwen3-8B --max-model-len 4096",
+        ),
+        (
+            "awq",
+            "vllm serve --download-dir /data/Qwen/Qwen3-8B --model Qwen/Qwen3-8B --max-model-len 4096\n",
+            "vllm serve --download-dir /data/Qwen/Qwen3-8B --model <Qwen3-8B-in-awq> --max-model-len 4096",
+        ),
+    ],
+)
+def test_a_storage_named_beside_a_file(quant: str, text: str, command: str, cli: Run, tmp_path: Path) -> None:
+    file = tmp_path / ("run.py" if "import" in text else "run.sh")
+    file.write_text(text)
+    found = fit(cli, "--gpu", "4090", "--quant", quant, "--command-file", str(file))
+    assert found["command"].replace('"', "'") == command
 
 
 def test_a_storage_that_the_command_names_too_is_not_added_again(cli: Run) -> None:

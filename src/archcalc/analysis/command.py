@@ -39,13 +39,19 @@ def beside(line: str, model: str, loaded: Loaded, ask: Ask, found: Plans) -> Com
     if server(ask.engine).one_file or ask.quant is None or _same_storage(loaded, found):
         return Command(line)
     loads = _loads(loaded, ask, found)
-    there = set(line.split())
-    words = [] if any(word in there for word in loads.named.how if word.startswith("-")) else list(loads.named.how)
-    if not loads.named.how and loads.named.name != model:
-        line = line.replace(model, loads.named.name, 1)
-    # What an engine says of the storage it says of the command anyway.
-    said = tuple(note for note in loads.notes if note.startswith(("the command needs", "put ")))
-    return Command(" ".join([line, *words]), said)
+    how = loads.named.how
+    if not how and loads.named.name != model:
+        # A whole word: folders and variables may hold the same name.
+        line = re.sub(rf"(?<![\w/.-]){re.escape(model)}(?![\w/.-])", lambda _: loads.named.name, line, count=1)
+    elif line.endswith(")") and how and f"{_argument(how[0])}=" not in line:
+        line = line[:-1] + "".join(f", {_argument(flag)}={value!r}" for flag, value in zip(how[::2], how[1::2], strict=True)) + ")"
+    elif not line.endswith(")") and not any(flag in line.split() for flag in how[::2]):
+        line = " ".join([line, *how])
+    return Command(line, loads.notes)
+
+
+def _argument(flag: str) -> str:
+    return flag.lstrip("-").replace("-", "_")
 
 
 def wrapped(command: str, width: int = 80, indent: int = 0) -> list[str]:

@@ -137,16 +137,20 @@ def fit_report(
         would_fit=[] if brief else _wanting(loaded, ask, found, own),
         speed=speed.record(rates, wanted, target, whole),
         cost=speed.cost(rates, ask),
-        notes=[
-            *speed.notes(wanted, ask),
-            *([PROMPTS_ALONE] if alone is not None else []),
-            *started.notes,
-            *(given.notes if given else [loaded.note] if loaded.stands_in else ()),
-            *(_shorter(found, ask, wanted) if own is not None and not brief and given is None else ()),
-            *([_limit_of_command(choice.best.found.best, best)] if shorter is not None else []),
-            *_notes(ask, found, loaded.architecture.quantization),
-            *([_shares_memory(ask)] if shares else ()),
-        ],
+        notes=list(
+            dict.fromkeys(
+                [
+                    *speed.notes(wanted, ask),
+                    *([PROMPTS_ALONE] if alone is not None else []),
+                    *started.notes,
+                    *(given.notes if given else [loaded.note] if loaded.stands_in else ()),
+                    *(_shorter(found, ask, wanted) if own is not None and not brief and given is None else ()),
+                    *([_limit_of_command(choice.best.found.best, best)] if shorter is not None else []),
+                    *_notes(ask, found, loaded.architecture.quantization),
+                    *([_shares_memory(ask)] if shares else ()),
+                ]
+            )
+        ),
         explain=[] if brief else list(_explained(best, ask)),
         options=report.FitOptions(given.used, given.inert, given.unmodelled) if given else None,
         ram=report.FitRam(
