@@ -11,6 +11,8 @@ from archcalc.errors import UsageError
 from archcalc.records import NamedTuple
 
 SPLITS = ("dp", "fsdp", "zero", "tp", "pp", "cp", "ep")
+_TOLD = 4
+"""How many of the plans that do not fit are told."""
 
 
 class Choice(NamedTuple):
@@ -37,7 +39,9 @@ def choose(
     Raises `UsageError` where the GPUs do not come out even.
     """
     tried: list[str] = []
-    best: tuple[int, Run, str] | None = None
+    # Those that weights and states alone rule out are counted whole only where nothing fits.
+    ruled_out: list[tuple[int, int, Run, str]] = []
+    best: tuple[int, int, Run, str] | None = None
     first: UsageError | None = None
     seen: set[Run] = set()
     for way in _ways(planner, run, given, gpus, per_node, means):
@@ -51,19 +55,26 @@ def choose(
         seen.add(candidate)
         try:
             planner.check(candidate)
+            if len(tried) == _TOLD and (least := planner.least(candidate)) > budget:
+                ruled_out.append((least, len(seen), candidate, way.name))
+                continue
             total = planner.total(candidate)
         except UsageError as error:
             first = first or error
             continue
         if best is None or total < best[0]:
-            best = total, candidate, way.name
+            best = total, len(seen), candidate, way.name
         if total <= budget:
             if not tried and (gpus == 1 or given & {"dp", "fsdp", "zero"}):
                 return Choice(candidate, "")  # Nothing was chosen that options do not say.
             before = f"; tried before: {', '.join(tried)}" if tried else ""
             return Choice(candidate, f"chosen: {way.name}, the cheapest that fits{before}")
-        if len(tried) < 4:
+        if len(tried) < _TOLD:
             tried.append(f"{way.name} ({total / (1 << 30):,.0f} GiB)")
+    for least, place, candidate, name in ruled_out:
+        if best is None or least <= best[0]:
+            found = planner.total(candidate), place, candidate, name
+            best = found if best is None or found[:2] < best[:2] else best
     if best is None:
         if first is not None:
             raise first
@@ -71,7 +82,7 @@ def choose(
         raise UsageError(
             f"{held or 'the run'} does not come out even on {gpus} GPUs", "their product must be the number of GPUs"
         ) from first
-    return Choice(best[1], f"no plan that was tried fits: {best[2]} takes least")
+    return Choice(best[2], f"no plan that was tried fits: {best[3]} takes least")
 
 
 def _ways(

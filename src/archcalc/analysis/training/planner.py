@@ -12,7 +12,8 @@ from archcalc.analysis.training.passing import passing_gradients, read_by_matric
 from archcalc.analysis.training.pieces import Piece, adapters_of, pieces, stage_layers
 from archcalc.analysis.training.rules import check
 from archcalc.analysis.training.run import Memory, Run, Term
-from archcalc.analysis.training.states import States, casts, share, states
+from archcalc.analysis.training.states import States, casts, share
+from archcalc.analysis.training.states import states as _states
 from archcalc.engines.placement import evenly
 from archcalc.model import Architecture, Layer
 from archcalc.records import NamedTuple
@@ -110,13 +111,18 @@ class Planner:
         filled = [self._fill(stage, run) for stage in stages]
         totals = tuple(f.total for f in filled)
         fullest = totals.index(max(totals))
-        return self._memory(run, stages[fullest], filled[fullest])._replace(
+        return self._memory(run, fullest, stages[fullest], filled[fullest])._replace(
             stage=fullest, stages=totals, static=tuple(stage.states.held for stage in stages)
         )
 
     def total(self, run: Run) -> int:
         """Bytes on the fullest GPU of a run that keeps the rules."""
         return max(self._fill(stage, run).total for stage in self._held(run))
+
+    def least(self, run: Run) -> int:
+        """Bytes that the fullest GPU of a run holds at least, whatever passes through it: its weights, gradients and states."""
+        held = (self._states_of(run, stage, pieces) for stage, pieces in enumerate(self.pieces(run)))
+        return max(x.held + max(x.gathered[1], x.step) for x in held) + run.buffers + run.engine_bytes
 
     def check(self, run: Run) -> None:
         """Raises `UsageError` naming the rule that a run breaks."""
@@ -197,7 +203,7 @@ class Planner:
             ),
         )
         if key not in self._states:
-            self._states[key] = states(run, held)
+            self._states[key] = _states(run, held)
         return self._states[key]
 
     def _held(self, run: Run) -> tuple[_Stage, ...]:
@@ -312,8 +318,9 @@ class Planner:
             moments["norms of DoRA"] = _Moment(summed, blocks, x.gathered[0], stage.casts[0], 0, norm)
         return _Filled(x.held - x.gradients + run.buffers + run.engine_bytes, moments)
 
-    def _memory(self, run: Run, stage: _Stage, filled: _Filled) -> Memory:
-        states, f = stage.states, stage.states.formulas
+    def _memory(self, run: Run, place: int, stage: _Stage, filled: _Filled) -> Memory:
+        states = stage.states
+        f = _states(run, self.pieces(run)[place], words=True).formulas
         totals = {name: filled.held + m.bytes for name, m in filled.moments.items()}
         moment = max(totals, key=lambda name: totals[name])
         m = filled.moments[moment]

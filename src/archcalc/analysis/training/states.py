@@ -140,7 +140,8 @@ def _count(into: Sums, piece: Piece, optimizer: Optimizer, size: int, master: in
         into.add_bytes(f"{optimizer}'s rows and columns", ways, piece.copies * state_bytes(piece, optimizer, size))
 
 
-def states(run: Run, held: list[Piece]) -> States:
+def states(run: Run, held: list[Piece], *, words: bool = False) -> States:
+    """What a stage holds of `held`; the formulas in words where these are asked for, which takes as long again."""
     mixed, shards, stage = run.precision == "mixed", run.shards, run.stage
     full_shards = run.fsdp > 1
     weight = 4 if run.precision in ("amp", "fp32") or (mixed and full_shards and not run.lora) else 2
@@ -165,18 +166,21 @@ def states(run: Run, held: list[Piece]) -> States:
         copies, n = p.copies, p.elements
         if p.quantized and not p.trains:
             weights += copies * share(quantized_bytes(run, p.tensor, n), in_weights)
-            sums["weights"].add("1 int8" if run.quant == "int8" else nf4, in_weights, copies * n)
-            if run.quant == "int8":
+            if words:
+                sums["weights"].add("1 int8" if run.quant == "int8" else nf4, in_weights, copies * n)
+            if words and run.quant == "int8":
                 sums["weights"].add_bytes("int8's scales", in_weights, copies * (int8_bytes(p.tensor, n) - n))
         else:
             weights += copies * -(-n * weight // in_weights)
-            sums["weights"].add(str(weight), in_weights, copies * n)
+            if words:
+                sums["weights"].add(str(weight), in_weights, copies * n)
         if p.trains:
             gradients += copies * -(-n * gradient // in_gradients)
             optimizer += copies * share(state_bytes(p, run.optimizer, moment) + master * n, in_states)
-            sums["gradients"].add(str(gradient), in_gradients, copies * n)
-            _count(sums["optimizer"], p, run.optimizer, moment, master, in_states)
-            sums["ema"].add("4", in_states, copies * n)
+            if words:
+                sums["gradients"].add(str(gradient), in_gradients, copies * n)
+                _count(sums["optimizer"], p, run.optimizer, moment, master, in_states)
+                sums["ema"].add("4", in_states, copies * n)
             if run.ema:
                 ema += copies * share(4 * n, in_states)
             if keeps_step:
@@ -185,10 +189,11 @@ def states(run: Run, held: list[Piece]) -> States:
             # PEFT keeps adapters in fp32 whatever the base model's type (autocast_adapter_dtype).
             own, m = p._replace(elements=p.adapter, trains=True), run.adapter_size * p.adapter
             in_weights, in_gradients, in_states = ways
-            for name, least in (("adapters", in_weights), ("gradients", in_gradients)):
-                sums[name].add(str(run.adapter_size), least, own.total)
-            _count(sums["optimizer"], own, run.optimizer, run.adapter_size, 0, in_states)
-            sums["ema"].add("4", in_states, own.total)
+            if words:
+                sums["adapters"].add(str(run.adapter_size), in_weights, own.total)
+                sums["gradients"].add(str(run.adapter_size), in_gradients, own.total)
+                _count(sums["optimizer"], own, run.optimizer, run.adapter_size, 0, in_states)
+                sums["ema"].add("4", in_states, own.total)
             adapters += copies * share(m, in_weights)
             gradients += copies * share(m, in_gradients)
             optimizer += copies * share(state_bytes(own, run.optimizer, run.adapter_size), in_states)
@@ -240,8 +245,10 @@ def states(run: Run, held: list[Piece]) -> States:
     if run.value_model:
         weights, adapters, gradients, optimizer, ema = 2 * weights, 2 * adapters, 2 * gradients, 2 * optimizer, 2 * ema
         step, gathered = 2 * step, (2 * gathered[0], 2 * gathered[1])
-    formulas = {name: str(found) + (", twice: the value model" if run.value_model else "") for name, found in sums.items()}
-    formulas |= {name: f"in the CPU's memory: {formulas[name]}" for name in away if formulas[name] != "0"}
+    formulas: dict[str, str] = {}
+    if words:
+        formulas = {name: str(found) + (", twice: the value model" if run.value_model else "") for name, found in sums.items()}
+        formulas |= {name: f"in the CPU's memory: {formulas[name]}" for name in away if formulas[name] != "0"}
     return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, dequantized, head, reference, formulas)
 
 

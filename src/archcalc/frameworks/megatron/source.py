@@ -53,6 +53,9 @@ class MegatronPlanner(Planner):
             tuple(s.static for s in stages), 0, tuple(f.activations.items()),
         )  # fmt: skip
 
+    def least(self, run: Run) -> int:
+        return 0 if covers(self.a, run) else super().least(run)
+
     def total(self, run: Run) -> int:
         if not covers(self.a, run):
             return super().total(run)
