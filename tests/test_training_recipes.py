@@ -577,3 +577,50 @@ def test_float8_of_torchtitan_gathers_less_and_keeps_as_much(cli: Run_, tmp_path
     gathered = [next(t["bytes"] for t in r["terms"] if t["name"] == "weights gathered") for r in (plain, float8)]
     assert gathered[0] - gathered[1] == 2 * layer
     assert "mx" in str(refused)
+
+
+_PLAN = "tensor_parallel_plan:\n  _component_: torchtune.models.llama3.base_llama_tp_plan\n"
+
+
+@pytest.mark.parametrize(("old", "new", "plan"), [
+    # torchtune 0.6.1, recipes/configs/llama3_3/70B_full.yaml: a plan of tensor parallelism over one rank.
+    ("dtype: bf16", f"dtype: bf16\ntensor_parallel_dim: 1\n{_PLAN}", {"fsdp": 8, "tp": 1}),
+    ("dtype: bf16", f"dtype: bf16\ntensor_parallel_dim: 2\n{_PLAN}", "Linear loss"),
+    ("CEWithChunkedOutputLoss", f"LinearCrossEntropyLoss\ntensor_parallel_dim: 2\n{_PLAN}", {"tp": 2, "sp": True, "loss": "fused"}),
+    # recipes/full_finetune_distributed.py `_setup_model`: `ac_mode` counts where the older key is off, and takes it away where it is on.
+    ("enable_activation_checkpointing: True", "ac_mode: selective\nac_option: 2", {"checkpointing": "full, one layer in 2"}),
+    ("enable_activation_checkpointing: True", "ac_mode: selective\nac_option: op", {"checkpointing": "selective"}),
+    ("enable_activation_checkpointing: True", "ac_mode: full", {"checkpointing": "full"}),
+    ("dtype: bf16", "dtype: bf16\nac_mode: full", {"checkpointing": "none"}),
+    ("llama3_1.lora_llama3_1_8b", "mistral.lora_mistral_7b", {"lora_rank": 8}),
+    # Models that stand beside the trained one, which are not counted.
+    ("dtype: bf16", "dtype: bf16\nteacher_model:\n  _component_: torchtune.models.llama3_1.llama3_1_8b", "teacher_model"),
+    ("dtype: bf16", "dtype: bf16\ngrpo_samples: 16", "grpo_samples"),
+    ("model:\n", "policy_model:\n", "policy_model"),
+    ("dtype: bf16", "dtype: bf16\ncontext_parallel_dim: 2", "context_parallel_dim"),
+])  # fmt: skip
+def test_keys_of_torchtune(cli: Run_, tmp_path: Path, old: str, new: str, plan: dict[str, Any] | str) -> None:
+    path = tmp_path / "u.yaml"
+    path.write_text(TORCHTUNE.replace(old, new, 1), encoding="utf-8")
+    done = cli("train", "--recipe", str(path), "--gpu", "8xH100", "--format", "json", "--offline")
+    if isinstance(plan, str):
+        assert done.returncode == 2 and plan in done.stderr
+        return
+    r = json.loads(done.stdout)
+    assert {name: r["plan"][name] for name in plan} == plan
+    assert not r["recipe"]["unmodelled"]
+
+
+def test_one_layer_in_so_many_is_made_again(cli: Run_, tmp_path: Path) -> None:
+    """torchtitan 0.2.2, distributed/activation_checkpoint.py `_apply_layer_sac`: the other blocks are not wrapped."""
+    kept = {}
+    for option, mode in (("op", "none"), ("op", "full"), ("2", "selective"), ("4", "selective")):
+        path = tmp_path / "i.toml"
+        text = TORCHTITAN.replace('"selective"', f'"{mode}"').replace('option = "op"', f'option = "{option}"')
+        path.write_text(text, encoding="utf-8")
+        done = cli("train", "--recipe", str(path), "--gpu", "8xH100", "--format", "json", "--offline")
+        kept[mode, option] = json.loads(done.stdout)["moments"][0]["bytes"]
+    whole, full = kept["none", "op"], kept["full", "op"]
+    # Of 32 layers 16 and 24 keep everything, and positions stand outside of them.
+    for option, layers in (("2", 16), ("4", 24)):
+        assert abs(kept["selective", option] - full - (whole - full) * layers / 32) < (whole - full) / 100

@@ -160,6 +160,8 @@ def train_report(
 
 def _plan(run: Run) -> report.TrainPlan:
     checkpointing = run.recompute if run.every == 1 else f"{run.recompute}, every {run.every} layers"
+    if run.one_in > 1:
+        checkpointing = f"{run.recompute}, one layer in {run.one_in}"
     return report.TrainPlan(
         run.seq, run.micro_batch, run.micro_batches, run.sequences, run.precision, run.optimizer, run.implementation, run.attention,
         checkpointing, run.loss, run.dp, run.fsdp, run.stage, run.tp, run.sequence, run.pp, run.interleave, run.cp, run.ep,

@@ -23,7 +23,7 @@ _INERT = (
     INERT[:-1]
     + r"|tf32|pad_to_sequence_len|sample_packing_.*|eval_sample_packing|flash_attn_.*|liger_rope|liger_rms_norm|liger_swiglu"
     r"|liger_glu_activation|liger_layer_norm|gradient_checkpointing_kwargs.*|xformers_attention|use_tensorboard|experimental_.*|tokenizer_.*"
-    r"|lora_mlp_kernel|lora_qkv_kernel|lora_o_kernel|bfloat16|lora_fan_in_fan_out|sequence_parallel.*|micro_batch_size_eval"
+    r"|lora_mlp_kernel|lora_qkv_kernel|lora_o_kernel|bfloat16|float16|tokens\..*|lora_fan_in_fan_out|sequence_parallel.*|micro_batch_size_eval"
     r"|fsdp_config\..*|fsdp|revision_of_model|trl\..*|vllm\..*|eot_tokens|roles_to_train|excess_length_strategy|use_kernels|processor_type|skip_prepare_dataset|pretraining_dataset.*|pretrain_.*|streaming.*|num_labels"
     r"|resize_token_embeddings_to_32x|batch_size|ddp_find_unused_parameters|low_cpu_mem_usage|device_map|use_ray|ray_.*|use_otel_metrics|otel_.*"
     r"|use_swanlab|swanlab_.*|rl_beta|kto_.*|center_rewards_coefficient|do_causal_lm_eval|hf_use_auth_token|base_model_ignore_patterns"

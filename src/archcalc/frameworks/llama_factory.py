@@ -20,7 +20,9 @@ from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
 from archcalc.model import Architecture
 
 _INERT = (
-    INERT[:-1] + r"|stage|template|cutoff_len_eval|max_samples|preprocessing_.*|pref_beta|pref_loss|finetuning_type|ddp_find_.*)"
+    INERT[:-1] + r"|stage|template|cutoff_len_eval|max_samples|preprocessing_.*|pref_beta|pref_loss|finetuning_type|ddp_find_.*"
+    # Packed rows are of `cutoff_len` (data/processor/supervised.py).
+    r"|packing|neat_packing|gradient_checkpointing|image_max_pixels|image_min_pixels|video_.*|audio_.*|ray_.*|tokenized_path)"
 )
 
 
@@ -111,7 +113,8 @@ class LlamaFactory:
             "optimizer": "muon" if k.flag("use_muon") else k.choice("optim", OPTIMIZERS, "adamw_torch"),
             "attention": {"fa2": "flash", "fa3": "flash", "disabled": "eager"}.get(k.text("flash_attn", default="auto"), "sdpa"),
             # On unless switched off (model/model_utils/checkpointing.py `prepare_model_for_training`).
-            "recompute": "none" if k.flag("disable_gradient_checkpointing") else "full",
+            # The Trainer's own key switches it on again.
+            "recompute": "none" if k.flag("disable_gradient_checkpointing") and not k.flag("gradient_checkpointing") else "full",
             # model/model_utils/checkpointing.py `get_unsloth_gradient_checkpointing_func`: inputs of layers wait on the CPU.
             "offload_inputs": k.flag("use_unsloth_gc") or None,
             "loss": "fused" if k.flag("enable_liger_kernel") else "full",

@@ -26,10 +26,11 @@ _OPTIMIZERS = {
     "torchao.prototype.low_bit_optim.AdamW4bit": "adamw-4bit",
 }  # fmt: skip
 _INERT = (
-    INERT[:-1]
-    + r"|checkpointer\..*|optimizer\..*|dataset\..*|tokenizer\..*|loss\..*|max_steps_per_epoch|compile|packed|save_adapter_weights_only"
+    INERT[:-1] + r"|(?:ref_)?checkpointer\..*|batch_size_val|low_cpu_ram|collate_fn|dataloader\..*|model\.image_size"
+    r"|context_parallel_rotate_method|optimizer\..*|dataset\..*|tokenizer\..*|loss\..*|max_steps_per_epoch|compile|packed|save_adapter_weights_only"
     r"|model\.lora_alpha|model\.lora_dropout|custom_sharded_layers|lr_scheduler\..*|fsdp_cpu_offload_.*|enable_async_checkpointing|dtype_.*)"
 )
+_PLANS = ("base_llama_tp_plan",)
 _MODULES = {"output_proj": "o_proj", "w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
 
 
@@ -39,7 +40,7 @@ class Torchtune:
     name = "torchtune"
 
     def recognizes(self, file: File) -> bool:
-        model = file.data.get("model")
+        model = file.data.get("model", file.data.get("policy_model"))
         return isinstance(model, dict) and "_component_" in model
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -57,17 +58,31 @@ class Torchtune:
         if not k.has("optimizer._component_"):
             # recipes/eleuther_eval.py, generate.py, quantize.py.
             k.no_training(("tasks", "max_new_tokens", "quantizer._component_"))
-        k.refuse(("quantizer._component_", "quantize_base_layers", "tensor_parallel_plan._component_"))
+        # Models beside it: a teacher of distillation, the policy, value and reward models of PPO, the samplers of GRPO.
+        k.refuse((
+            "quantizer._component_", "quantize_base_layers", "enable_fp8_training", "teacher_model", "kd_loss", "policy_model",
+            "grpo_samples", "inference",
+        ))  # fmt: skip
+        if (k.int("context_parallel_dim", default=1) or 1) > 1:
+            k.refuse(("context_parallel_dim",))
         component = k.text("model._component_").rpartition(".")[2]
         lora = component.startswith(("lora_", "qlora_"))
         rank = k.int("model.lora_rank", default=8) if lora else None
         n = world(ask)
         tp, replicas = k.int("tensor_parallel_dim", default=1) or 1, k.int("data_parallel_replicate_dim", default=1) or 1
-        shard = max(1, n // (tp * replicas))
+        shard = k.int("data_parallel_shard_dim", default=-1, least=-1) or -1
+        shard = shard if shard > 0 else max(1, n // (tp * replicas))
         dtype = k.text("dtype", default="bf16")
         if dtype not in ("bf16", "fp32"):
             raise UnsupportedError(f"{k.path}: dtype {dtype!r} is not modelled", "bf16 and fp32 are")
         loss = k.text("loss._component_", default="CEWithChunkedOutputLoss").rpartition(".")[2]
+        plan = k.text("tensor_parallel_plan._component_").rpartition(".")[2]
+        if tp > 1 and (plan not in _PLANS or not loss.startswith("Linear")):
+            # Other losses have whole logits on every rank (models/llama3/_parallelism.py: `output_layouts=Replicate()`).
+            raise UnsupportedError(
+                f"{k.path}: tensor_parallel_dim {tp} is modelled with tensor_parallel_plan {', '.join(_PLANS)} and a Linear loss alone",
+                "tensor_parallel_dim=1",
+            )
         optimizer = k.choice("optimizer._component_", _OPTIMIZERS, "torch.optim.AdamW")
         fields: dict[str, Any] = {
             "seq": k.int("tokenizer.max_seq_len"),
@@ -77,7 +92,7 @@ class Torchtune:
             "adapter_size": 2 if dtype == "bf16" else 4,
             "optimizer": "adamw-fused" if optimizer == "adamw" and k.flag("optimizer.fused") else optimizer,
             "attention": "flash",
-            "recompute": "full" if k.flag("enable_activation_checkpointing") else "none",
+            **_checkpointing(k),
             "offload_inputs": k.flag("enable_activation_offloading") or None,
             "step_in_backward": k.flag("optimizer_in_bwd") or None,
             # modules/loss: the head is applied chunk by chunk (LinearCrossEntropyLoss), or its logits are chunks already.
@@ -92,6 +107,9 @@ class Torchtune:
             "quant": "nf4" if component.startswith("qlora_") or k.flag("model.quantize_base") else None,
             "ends_apart": bool(k.names("custom_sharded_layers")) or None,
             "tp": tp,
+            # The plan's norms take part of the sequence (`SequenceParallel`).
+            "sequence": tp > 1 or None,
+            "reshard": None if k.flag("fsdp_reshard_after_forward", default=True) else False,
             "fsdp": shard,
             "dp": replicas,
             "offload": "all" if k.flag("fsdp_cpu_offload", "fsdp.cpu_offload") else "none",
@@ -115,6 +133,23 @@ class Torchtune:
 FRAMEWORK = Torchtune()
 
 
+def _checkpointing(k: Keys) -> dict[str, Any]:
+    """What is made again. recipes/full_finetune_distributed.py `_setup_model`: `ac_mode` counts without `enable_activation_checkpointing`
+    alone, which does nothing beside it; training/activations.py `checkpoint_wrapper`: one layer in `ac_option`, or operations."""
+    whole, mode, option = k.flag("enable_activation_checkpointing"), k.text("ac_mode"), k.text("ac_option")
+    if not mode or mode == "none":
+        return {"recompute": "full" if whole and not mode else "none"}
+    if mode not in ("full", "selective") or (mode == "selective" and option != "op" and not option.isdecimal()):
+        raise UnsupportedError(
+            f"{k.path}: ac_mode {mode} with ac_option {option or 'unset'} is not modelled", "full, or selective with op or a number"
+        )
+    if whole:
+        return {"recompute": "none"}
+    if mode == "selective" and option == "op":
+        return {"recompute": "selective"}
+    return {"recompute": "full", "one_in": max(1, int(option)) if mode == "selective" else None}
+
+
 def _targets(k: Keys) -> tuple[str, ...]:
     found = [_MODULES.get(name, name) for name in k.names("model.lora_attn_modules")]
     if k.flag("model.apply_lora_to_mlp"):
@@ -132,4 +167,5 @@ def _bundled(component: str) -> str | None:
         runs = sorted(re.findall(r"[a-z]+|\d+", key))
         if found := next((name for name in zoo.names() if sorted(re.findall(r"[a-z]+|\d+", name)) == runs), None):
             return found
-    return None
+    entry = zoo.find(plain)
+    return entry.name if entry is not None else None

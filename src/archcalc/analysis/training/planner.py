@@ -243,7 +243,7 @@ class Planner:
                     act.dora_working(layer, how) if run.dora else 0,
                 )
             )
-        positions = run.recompute != "full"
+        positions = run.recompute != "full" or run.one_in > 1
         outside: list[tuple[Saved, int]] = []
         for saved in self._kept_outside(how, plain, run):
             at_start = saved.block in ("embedding", "position") or saved.name.startswith("embedding")
@@ -295,8 +295,11 @@ class Planner:
                 sizes = {block: size * min(_STASH, n) // n if n else 0 for block, size in sizes.items()}
             if held:
                 sizes["inputs of int8 matrices"] = held
+            remade = n // run.one_in if again else n
             for block, size in sizes.items():
-                blocks[block] = blocks.get(block, 0) + size * n * over // under
+                blocks[block] = blocks.get(block, 0) + size * remade * over // under
+            for block, size in _by_block(alone, batch, tokens, split).items() if remade < n else ():
+                blocks[block] = blocks.get(block, 0) + size * (n - remade) * over // under
         for saved in stage.unreached:
             blocks[saved.block] -= rank_bytes((saved,), batch, tokens, split)
         for saved, times in stage.outside:
@@ -533,5 +536,5 @@ def _activation_formula(run: Run, block: str, size: int) -> str:
     if run.implementation == "megatron":
         return f"{text} (Korthikanti et al. 2022)"
     if run.recompute == "full" and block == "norm":
-        return f"{text} (input of {'each layer' if run.every == 1 else f'every {run.every} layers'})"
+        return f"{text} (input of {'each layer' if run.every == 1 else f'every {run.every} layers'})" if run.one_in == 1 else text
     return text

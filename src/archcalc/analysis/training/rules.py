@@ -13,7 +13,21 @@ from archcalc.model import PARTS, ROLES, Architecture
 def check(a: Architecture, run: Run) -> None:
     """Raises `UsageError` naming the rule that a run breaks."""
     f = a.facts
-    for name in ("seq", "micro_batch", "dp", "fsdp", "tp", "pp", "cp", "ep", "micro_batches", "interleave", "every", "chunks"):
+    for name in (
+        "seq",
+        "micro_batch",
+        "dp",
+        "fsdp",
+        "tp",
+        "pp",
+        "cp",
+        "ep",
+        "micro_batches",
+        "interleave",
+        "every",
+        "one_in",
+        "chunks",
+    ):
         if getattr(run, name) < 1:
             raise UsageError(f"{name.replace('_', '-')} is {getattr(run, name)}: at least 1 was expected")
     refuse_headers(a)

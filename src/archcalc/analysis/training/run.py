@@ -50,6 +50,7 @@ class Run(NamedTuple):
     from the forward to the backward pass, `buffers` are bytes of communication; `no_sync` sums whole gradients on every rank over
     micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
     fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
+    Full checkpointing makes groups of `every` layers again, or one layer in `one_in`, beside which the others keep all that they need.
     `compiled` says that the model is compiled as a whole, `all_forward` that a pipeline runs all micro-batches forward
     first, `frozen_size` in how many bytes an element the `frozen_models` stand beside it.
     Beside an adapter whole copies of the modules that `saved` names are trained (PEFT's `modules_to_save`), in `saved_size` bytes
@@ -67,6 +68,7 @@ class Run(NamedTuple):
     recompute: act.Recompute = "none"
     modules: tuple[str, ...] = ()
     every: int = 1
+    one_in: int = 1
     loss: Loss = "full"
     chunks: int = 8
     dp: int = 1

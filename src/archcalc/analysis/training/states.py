@@ -301,7 +301,7 @@ def casts(run: Run, held: list[Piece]) -> tuple[int, int, int]:
     inner = [p for p in held if p.part == "decoder" and len(p.tensor.shape) >= 2 and "conv" not in p.tensor.name]
     matrices = sum(p.total for p in inner) + head
     trained = sum(p.total for p in inner if p.trains) + (0 if run.lora else head)
-    if run.recompute != "full":
+    if run.recompute != "full" or run.one_in > 1:
         return tuple(run.size * n for n in (matrices, matrices, matrices))  # type: ignore[return-value]
     layer = sum(p.elements for p in inner)
     return run.size * max(trained, head), run.size * head, run.size * (head + layer)

@@ -22,7 +22,7 @@ def work(a: Architecture, run: Run) -> Work:
     again = 0
     head = sum(2 * t.elements for g in a.groups if g.part == "head" for t in g.tensors if len(t.shape) == 2)
     if run.recompute == "full":
-        again = forward.matmul + forward.attention + forward.scan - head
+        again = (forward.matmul + forward.attention + forward.scan - head) // run.one_in
     elif run.recompute == "selective":
         again = forward.attention if run.implementation == "megatron" else (forward.matmul - head) // 2
     return Work(matrices + attention, matrices + attention + again, matrices, attention)

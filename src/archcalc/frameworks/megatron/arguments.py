@@ -19,6 +19,7 @@ INERT = frozenset(
     calculate-per-token-loss hierarchical-context-parallel-sizes use-mup mup-attn-scale-power mup-base-head-dim mup-base-hidden-size
     mup-embedding-mult mup-output-mult save-retain-interval rerun-mode error-injection-rate error-injection-type rotary-interleaved
     overlap-p2p-communication-warmup-flush overlap-param-gather-with-optimizer-step moe-flex-dispatcher-num-sms packing-buffer-size
+    tokenizer-type tokenizer-model use-distributed-optimizer eval-global-batch-size eval-micro-batch-size
     accumulate-allreduce-grads-in-fp32 megatron-fsdp-grad-comm-dtype init-model-with-meta-device
     adam-beta1 adam-beta2 adam-eps adlr-autoresume adlr-autoresume-interval app-tag-run-name
     app-tag-run-version apply-query-key-layer-scaling apply-wd-to-qk-layernorm async-ckpt-cpu-priority async-ckpt-io-priority
