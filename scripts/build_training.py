@@ -97,7 +97,8 @@ TYPES_OF_LATENTS = """
 LEAST = {**BASE, "head_dim": 32}
 EXPERTS = {**MOE, "n_routed_experts": 8, "n_group": 1, "topk_group": 1}
 STATED: dict[str, dict[str, Any]] = {
-    "dots1": {"n_shared_experts": 1}, "lfm2_moe": {"num_dense_layers": 1, "layer_types": ["full_attention"] * 2},
+    "dots1": {"n_shared_experts": 1}, "lfm2_moe": {"num_dense_layers": 1, "layer_types": ["conv", "full_attention"]},
+    "lfm2": {"layer_types": ["conv", "full_attention"]},
 }  # fmt: skip
 DROPOUT = """
     attention_dropout hidden_dropout resid_pdrop embd_pdrop attn_pdrop dropout resid_dropout embedding_dropout activation_dropout layerdrop

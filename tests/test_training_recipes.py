@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from archcalc import hardware, zoo
 from archcalc.analysis.activations import How, layer_kept
 from archcalc.analysis.train_report import OVERHEAD_BYTES, RESERVED
-from archcalc.analysis.training import Planner, Run
+from archcalc.analysis.training import Planner, Run, trainable
 from archcalc.analysis.training.choose import choose
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import ArchcalcError, UnsupportedError
@@ -624,3 +624,25 @@ def test_one_layer_in_so_many_is_made_again(cli: Run_, tmp_path: Path) -> None:
     # Of 32 layers 16 and 24 keep everything, and positions stand outside of them.
     for option, layers in (("2", 16), ("4", 24)):
         assert abs(kept["selective", option] - full - (whole - full) * layers / 32) < (whole - full) / 100
+
+
+def test_modules_inside_of_one_named_conv_are_linear() -> None:
+    """transformers 5.24, models/lfm2/modeling_lfm2.py `Lfm2ShortConv`: `conv.in_proj` and `conv.out_proj` are linear modules, the kernel
+    `conv.conv` is none. PEFT's adapters go on both, bitsandbytes takes both, and both keep what they read."""
+    a = load("lfm2-350m", offline=True).architecture
+    plain, adapted = (trainable(a, Run(8, lora=16, targets=names))[1] for names in (("attention", "mlp"), ("in_proj", "out_proj")))
+    hidden, convolutions, attentions = 1024, 10, 6
+    # `out_proj` is the attention's too.
+    assert adapted == 16 * (convolutions * (4 * hidden + 2 * hidden) + attentions * 2 * hidden)
+    assert plain > adapted
+
+
+def test_axolotl_linearizes_the_experts_of_llama_4(cli: Run_, tmp_path: Path) -> None:
+    """axolotl 0.19, monkeypatch/models/llama4/modeling.py: a linear module for each expert, which bitsandbytes takes. Its example on one
+    H100 (examples/llama-4) states 64.5 GB."""
+    path = tmp_path / "a.yaml"
+    text = "base_model: llama-4-scout\nadapter: qlora\nload_in_4bit: true\nlora_target_modules: [self_attn.q_proj]\nsequence_len: 4096\n"
+    path.write_text(f"{text}llama4_linearized_experts: true\ngradient_checkpointing: true\n", encoding="utf-8")
+    r = json.loads(cli("train", "--recipe", str(path), "--gpu", "1xH100", "--format", "json", "--offline").stdout)
+    assert r["per_gpu"]["weights_bytes"] < 0.6 * 109e9
+    assert not r["recipe"]["unmodelled"]

@@ -113,6 +113,11 @@ class Tensor(NamedTuple):
         return self.elements // self.shape[0] * min(self.rows_read, self.shape[0]) if self.rows_read else self.elements
 
     @property
+    def convolves(self) -> bool:
+        """Whether it is a convolution's, by the name of its own module: `conv.conv.weight`, and not `conv.in_proj.weight`."""
+        return "conv" in self.name.rpartition(".")[0].rpartition(".")[2]
+
+    @property
     def counted(self) -> bool:
         """Whether the tensor is a parameter of its own."""
         return self.kind in ("param", "router_bias")

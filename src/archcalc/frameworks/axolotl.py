@@ -148,7 +148,8 @@ class Axolotl:
             "double_quant": k.flag("bnb_config_kwargs.bnb_4bit_use_double_quant", default=True) if four and adapter else None,
             # utils/config/__init__.py `normalize_config`; core/builders/base.py `_configure_gradient_checkpointing`.
             "reentrant": k.flag("gradient_checkpointing_kwargs.use_reentrant", default=not k.text("rl")),
-            "quantized_experts": k.flag("quantize_moe_experts") or None,
+            # monkeypatch/models/llama4/modeling.py: Llama 4's experts as linear modules, which bitsandbytes takes.
+            "quantized_experts": k.flag("quantize_moe_experts") or k.flag("llama4_linearized_experts") or None,
             "frozen": _towers if k.flag("freeze_mm_modules") else None,
             "tp": tp,
             "cp": cp,

@@ -27,12 +27,7 @@ _TABLES = ("relative_attention_bias.weight", "rel_attn_bias.weight", "rel_embedd
 
 def bitsandbytes_takes(tensor: Tensor, part: Part) -> bool:
     """Whether transformers hands this tensor to bitsandbytes."""
-    return (
-        is_linear(tensor, part)
-        and tensor.experts is None
-        and not tensor.name.endswith(_TABLES)
-        and "conv" not in tensor.name.rpartition(".")[0].rpartition(".")[2]
-    )
+    return is_linear(tensor, part) and tensor.experts is None and not tensor.name.endswith(_TABLES) and not tensor.convolves
 
 
 # The compute capability from which transformers keeps a method's weights; below, and on Macs, it dequantizes them to bf16.

@@ -60,7 +60,8 @@ def recurrence_saved(a: Architecture, how: How, layer: Layer, linears: list[Line
         yield from input_saved(how, "recurrence", x.name, [x], x.read, c, split=x.row)
         if x.row:
             # The recurrence's output; unless its norm and its gate are one kernel (fla/modules/fused_norm_gate.py), what is gated too.
-            fused = any(cache.recurrence in ("gated-delta", "kda") for cache in scans)
+            # A short convolution's gate is a part of its projection (transformers 5.24, models/lfm2/modeling_lfm2.py `Lfm2ShortConv`).
+            fused = any(cache.recurrence in ("gated-delta", "kda", "short-conv") for cache in scans)
             yield Saved("recurrence", "output", c, (1 if fused else 2) * x.read, split=True)
 
 

@@ -114,7 +114,7 @@ def linears_of(layer: Layer) -> list[Linear]:
     found = []
     biases = {t.name: t.shape[0] for t in layer.tensors if t.name.endswith(".bias")}
     for t in layer.tensors:
-        if len(t.shape) != 2 or not t.name.endswith(".weight") or t.role in ("norm", "embedding") or "conv" in t.name:
+        if len(t.shape) != 2 or not t.name.endswith(".weight") or t.role in ("norm", "embedding") or t.convolves:
             continue
         name = t.name[: -len(".weight")]
         bias = biases.get(f"{name}.bias")

@@ -21,7 +21,7 @@ def is_matrix(t: Tensor) -> bool:
         len(t.shape) == 2
         and t.name.endswith(".weight")
         and t.role in ("attention", "mlp", "shared_experts", "other")
-        and "conv" not in t.name
+        and not t.convolves
     )
 
 

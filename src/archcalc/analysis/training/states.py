@@ -298,7 +298,7 @@ def casts(run: Run, held: list[Piece]) -> tuple[int, int, int]:
     head = sum(p.elements for p in held if p.part == "head") or sum(
         p.elements for p in held if p.part == "embedding" and p.tensor.shard
     )
-    inner = [p for p in held if p.part == "decoder" and len(p.tensor.shape) >= 2 and "conv" not in p.tensor.name]
+    inner = [p for p in held if p.part == "decoder" and len(p.tensor.shape) >= 2 and not p.tensor.convolves]
     matrices = sum(p.total for p in inner) + head
     trained = sum(p.total for p in inner if p.trains) + (0 if run.lora else head)
     if run.recompute != "full" or run.one_in > 1:
