@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import statistics
 from pathlib import Path
 from typing import Any
@@ -517,7 +518,7 @@ def test_experts_in_nf4_where_no_framework_is_named(cli: Run_) -> None:
 def test_the_loss_where_no_framework_is_named(cli: Run_, more: tuple[str, ...], loss: str) -> None:
     r = _said(cli, "llama-3.1-8b", "--seq", "4k", *more)
     assert r["plan"]["loss"] == loss
-    assert any("torchtitan" in note for note in r["notes"]) == (loss == "compiled")
+    assert any(note.startswith("no framework is named: torchtitan") for note in r["notes"]) == (loss == "compiled")
 
 
 def test_selective_checkpointing_makes_grouped_products_again() -> None:
@@ -646,3 +647,23 @@ def test_axolotl_linearizes_the_experts_of_llama_4(cli: Run_, tmp_path: Path) ->
     r = json.loads(cli("train", "--recipe", str(path), "--gpu", "1xH100", "--format", "json", "--offline").stdout)
     assert r["per_gpu"]["weights_bytes"] < 0.6 * 109e9
     assert not r["recipe"]["unmodelled"]
+
+
+@pytest.mark.parametrize(("model", "words"), [
+    ("llama-3.1-8b", "--seq 4k --micro-batch 2 --gpu 8xH100 --fsdp 8 --checkpointing full"),
+    ("llama-3.1-8b", "--seq 4k --lora 16 --qlora"), ("qwen3-30b-a3b", "--seq 4k --lora 16 --qlora --checkpointing full"),
+    ("llama-3.1-8b", "--seq 4k"),
+])  # fmt: skip
+def test_where_no_framework_is_named_the_page_says_what_others_take(cli: Run_, model: str, words: str) -> None:
+    """The figure stands between those of the frameworks, which are what each of them says itself."""
+    r = _said(cli, model, *words.split())
+    note = next(n for n in r["notes"] if n.startswith("by framework: "))
+    found = re.fullmatch(r"by framework: ([\d.]+) GiB \((\w+)\) to ([\d.]+) GiB \((\w+)\); .*", note)
+    assert found
+    low, least, high, most = found.groups()
+    assert float(low) <= r["per_gpu"]["total_bytes"] / 2**30 + 0.1 <= float(high) + 0.2
+    for name, figure in ((least, low), (most, high)):
+        alike = "--attention sdpa" if "full" in words else "--attention sdpa --checkpointing none"
+        own = _said(cli, model, *words.split(), *alike.split(), "--framework", name)
+        assert own["per_gpu"]["total_bytes"] / 2**30 == pytest.approx(float(figure), abs=0.06)
+        assert not any(n.startswith("by framework") for n in own["notes"])

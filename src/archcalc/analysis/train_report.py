@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 from archcalc import hardware, report, units
@@ -78,11 +79,12 @@ def train_report(
     given: frozenset[str] | None = None,
     planner: Planner | None = None,
     means: frozenset[str] | None = None,
+    elsewhere: Callable[[Planner, Run], list[str]] | None = None,
 ) -> report.TrainReport:
     """The report of one run. `brief` leaves out what would take further trials: the limits and the remedies. With `given`, the
     fields of the
     run that are set, the rest of the plan is chosen for the GPUs; without, replicas fill them. `planner` is a
-    framework's own where it has one, `means` how it can spread a run."""
+    framework's own where it has one, `means` how it can spread a run, `elsewhere` says what other frameworks make of it."""
     a, notes = loaded.architecture, list(loaded.architecture.notes)
     if loaded.architecture.unmodelled_keys:
         notes += loaded.architecture.doubts
@@ -118,7 +120,7 @@ def train_report(
     counted = [c for c in components(a) if c.part != "mtp"]
     total, active = sum(c.total for c in counted), sum(c.active for c in counted)
     trained, added = trainable(a, run)
-    notes += [*near(m.total, budget), *_notes(a, run)]
+    notes += [*near(m.total, budget), *(elsewhere(planner, run) if elsewhere else []), *_notes(a, run)]
     if not m.of("activations") and (kept := sum(size for _, size in m.kept)):
         notes.append(
             f"activations take {units.format_bytes(kept)} at the end of the forward pass, and are gone at the fullest moment"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
-from archcalc import hardware, report
+from archcalc import hardware, report, units
 from archcalc.analysis.training import Planner, Run
 from archcalc.analysis.training.choose import SPLITS
 from archcalc.analysis.training.method import Asked, with_method
@@ -42,7 +43,8 @@ class Framework(Protocol):
         """Whether the file is a configuration of this framework."""
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Fields of a run as this framework sets them where options do not, `given` those that options set, and its `version`."""
+        """Fields of a run as this framework sets them where options do not, `given` those that options set, its `version` and what the run
+        learns from, its `method`."""
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         """The report of the run that the file starts. Raises errors that name the file and the key."""
@@ -227,12 +229,37 @@ def _said(a: Architecture, run: Run, taken: Mapping[str, Any]) -> list[str]:
     return notes
 
 
+_COMPARED = ("transformers", "axolotl", "torchtune", "torchtitan")
+_ALIKE = ("recompute", "attention")
+"""What the run is compared with as it is, whatever a framework's default."""
+
+
+def _elsewhere(taken: Mapping[str, Any], given: Mapping[str, Any], planner: Planner, run: Run) -> list[str]:
+    """What the run takes by the defaults of frameworks that could start it, in place of those `taken` where none is named."""
+    plain = run._replace(**{name: Run._field_defaults[name] for name in taken})
+    totals = {}
+    for name in _COMPARED:
+        means = MEANS[name] | ({"zero"} if f"zero-{run.zero}" in MEANS[name] else set())
+        if any(getattr(run, split) > (split != "zero") for split in SPLITS if split not in means) or (
+            run.lora and "cp" in means - _TRAINER
+        ):
+            continue
+        own = framework(name).defaults(given)
+        changes = {key: value for key, value in own.items() if key in Run._fields and key not in (*given, *_ALIKE)}
+        totals[name] = planner.total(plain._replace(**changes))
+    least, most = (pick(totals, key=totals.__getitem__) if totals else "" for pick in (min, max))
+    if not totals or totals[least] == totals[most]:
+        return []
+    low, high = (units.format_bytes(totals[one]) for one in (least, most))
+    return [f"by framework: {low} ({least}) to {high} ({most}); --framework says whose precision, loss and optimizer count"]
+
+
 def asked(name: str | None, ask: Ask) -> report.TrainReport:
     """The report of a SOURCE and options alone, by the conventions of a framework where one is named."""
     from archcalc.analysis.train_report import train_report
     from archcalc.loader import load
 
-    asked_for = {**ask.changes, "version": ask.version}
+    asked_for = {**ask.changes, "version": ask.version, "method": ask.method.method if ask.method else "sft"}
     known = None if name else told(ask.changes)
     if known:
         name = known[0]
@@ -272,6 +299,10 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
             "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
             "--implementation megatron without adapters and FSDP, or leave it out",
         )
-    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner, means=_tried(name))
+    open_ = not name and planner is None and (ask.method is None or ask.method.method == "sft")
+    r = train_report(
+        loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner, means=_tried(name),
+        elsewhere=partial(_elsewhere, taken, asked_for) if open_ else None,
+    )  # fmt: skip
     r.notes[:0] = notes
     return r

@@ -63,6 +63,9 @@ class Transformers:
         # Experts were linear modules before release 5, but where checkpoints hold them fused.
         linear = given.get("quant") and version is not None and not at_least(version, 5, 0)
         more = {"quantized_experts": "apart"} if linear else {}
+        if given.get("method") in ("dpo", "kto", "grpo"):
+            # TRL 1.16's trainers (trainer/dpo_trainer.py, kto_trainer.py, grpo_trainer.py: `fused_lm_head=True`).
+            more["loss"] = "fused"
         return {"precision": precision, "optimizer": "adamw-fused", "shifted": shifted(version), **more}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
