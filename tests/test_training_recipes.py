@@ -667,3 +667,18 @@ def test_where_no_framework_is_named_the_page_says_what_others_take(cli: Run_, m
         own = _said(cli, model, *words.split(), *alike.split(), "--framework", name)
         assert own["per_gpu"]["total_bytes"] / 2**30 == pytest.approx(float(figure), abs=0.06)
         assert not any(n.startswith("by framework") for n in own["notes"])
+
+
+@pytest.mark.parametrize(
+    ("split", "away"), [("data_parallel_shard_degree = -1", True), ("data_parallel_replicate_degree = 8", False)]
+)
+def test_torchtitan_offloads_what_fsdp_shards(cli: Run_, tmp_path: Path, split: str, away: bool) -> None:
+    """torchtitan 0.2.2, models/llama3/infra/parallelize.py `apply_fsdp`: `CPUOffloadPolicy`; `apply_ddp` has none."""
+    path = tmp_path / "i.toml"
+    text = TORCHTITAN.replace("steps = 1000", "steps = 1000\nenable_cpu_offload = true").replace("tensor_parallel_degree = 2", "")
+    text = text.replace("data_parallel_shard_degree = -1", split + ("" if away else "\ndata_parallel_shard_degree = 1"))
+    path.write_text(text, encoding="utf-8")
+    r = json.loads(cli("train", "--recipe", str(path), "--gpu", "8xH100", "--format", "json", "--offline").stdout)
+    # fp32 weights and both moments, shared by eight.
+    assert (r["per_gpu"]["cpu_bytes"] >= 12 * 8_030_261_248 // 8) == away
+    assert (r["per_gpu"]["optimizer_bytes"] == 0) == away

@@ -40,7 +40,7 @@ class Torchtitan:
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
-        k.refuse(("training.enable_cpu_offload", "parallelism.pipeline_parallel_schedule_csv"))
+        k.refuse(("parallelism.pipeline_parallel_schedule_csv",))
         p = "parallelism"
         if (spread := k.int(f"{p}.expert_tensor_parallel_degree", default=1) or 1) > 1:
             raise UnsupportedError(f"{k.path}: {p}.expert_tensor_parallel_degree {spread} is not modelled", "1 is")
@@ -102,6 +102,8 @@ class Torchtitan:
             "ep": k.int(f"{p}.expert_parallel_degree", default=1),
             # models/llama3/infra/parallelize.py `apply_fsdp`: embedding, and norm with head, are units.
             "ends_apart": True,
+            # `apply_fsdp`: `CPUOffloadPolicy`, of weights, gradients and states; DDP has none.
+            "offload": "all" if k.flag("training.enable_cpu_offload") and shard * cp > 1 else None,
             "reshard": False if reshard == "never" else None,
         }
         if pp > 1 and schedule == "InterleavedZeroBubble":
