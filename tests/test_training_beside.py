@@ -238,3 +238,27 @@ def test_code_that_a_recipe_imports_is_said(tmp_path: Path) -> None:
     r = recognized(files.read(str(path))).report(files.read(str(path)), Ask(None, hardware.parse_spec("8xh100"), offline=True))
     assert r.recipe is not None
     assert r.recipe.unmodelled == ["job.custom_config_module"]
+
+
+ACCELERATE = "compute_environment: LOCAL_MACHINE\ndistributed_type: {kind}\nmixed_precision: {half}\nnum_processes: 8\n{more}"
+SHARDED = "fsdp_config:\n  fsdp_version: 2\n  fsdp_reshard_after_forward: true\n  fsdp_offload_params: false\n"
+
+
+@pytest.mark.parametrize(("kind", "half", "more", "plan"), [
+    # TRL 1.16, accelerate_configs; the trained shards are in fp32 where accelerate's mixed precision is on.
+    ("FSDP", "bf16", SHARDED, {"fsdp": 8, "precision": "mixed"}), ("FSDP", "no", SHARDED, {"fsdp": 8, "precision": "pure"}),
+    ("DEEPSPEED", "bf16", "deepspeed_config:\n  zero_stage: 3\n", {"dp": 8, "zero": 3}),
+    ("MULTI_GPU", "bf16", "", {"dp": 8, "zero": 0}), ("'NO'", "bf16", "", {"dp": 8}),
+])  # fmt: skip
+def test_a_configuration_of_accelerate_alone(
+    cli: Run_, tmp_path: Path, kind: str, half: str, more: str, plan: dict[str, Any]
+) -> None:
+    """Who shares a run: the rest is the Trainer's, or what options say."""
+    path = tmp_path / "fsdp2.yaml"
+    path.write_text(ACCELERATE.format(kind=kind, half=half, more=more), encoding="utf-8")
+    words = ("train", "llama-3.1-8b", "--recipe", str(path), "--gpu", "8xH100", "--format", "json", "--offline")
+    r = json.loads(cli(*words).stdout)
+    assert {name: r["plan"][name] for name in plan} == plan
+    assert r["plan"]["micro_batch"] == 8 and not r["recipe"]["unmodelled"]
+    assert any("accelerate's configuration" in note for note in r["notes"])
+    assert json.loads(cli(*words, "--micro-batch", "1").stdout)["plan"]["micro_batch"] == 1

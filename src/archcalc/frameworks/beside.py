@@ -94,7 +94,7 @@ _FSDP_INERT = (
     r"(?:fsdp_)?(?:auto_wrap_policy|transformer_layer_cls_to_wrap|min_num_params|backward_prefetch|forward_prefetch|use_orig_params"
     r"|sync_module_states|cpu_ram_efficient_loading|(?:final_)?state_dict_type|limit_all_gathers|xla.*|version|wrap_policy)"
 )
-_ACCELERATE_INERT = (
+ACCELERATE_INERT = (
     r"compute_environment|debug|downcast_bf16|machine_rank|main_.*|mixed_precision|num_machines|num_processes|rdzv_.*|same_network|tpu_.*"
     r"|use_cpu|gpu_ids|enable_cpu_affinity|dynamo_config.*|deepspeed_config\.(?:deepspeed_(?:multinode_launcher|hostfile)|gradient_.*|zero3_.*"
     rf"|.*nvme_path)|(?:fsdp_config\.)?{_FSDP_INERT}"
@@ -184,7 +184,7 @@ def split_of(k: Keys, n: int, shipped: Shipped, *, half: bool, full: bool, mixed
     for key in ("accelerate_config", "config_file"):
         if name := _named(k, key):
             # trl/cli/accelerate_config.py: a profile's name, or a path.
-            return _split(_read(k, key, name, TRL, _ACCELERATE_INERT), n, NOTHING, half=half, full=full, mixed=mixed)
+            return _split(_read(k, key, name, TRL, ACCELERATE_INERT), n, NOTHING, half=half, full=full, mixed=mixed)
     return _split(k, n, shipped, half=half, full=full, mixed=mixed)
 
 
@@ -192,6 +192,8 @@ def _split(k: Keys, n: int, shipped: Shipped, *, half: bool, full: bool, mixed: 
     kind = k.text("distributed_type").upper()
     if kind not in ("", "NO", "MULTI_GPU", "FSDP", "DEEPSPEED"):
         raise UnsupportedError(f"{k.path}: distributed_type {kind} is not modelled", "MULTI_GPU, FSDP and DEEPSPEED are")
+    # accelerate's launcher hands its own on where the arguments name none (transformers 5.24, training_args.py `__post_init__`).
+    mixed = mixed or k.text("mixed_precision").lower() in ("bf16", "fp16")
     sharded = _fsdp(k, n, kind, fp32=mixed and full)
     if sharded is not None:
         return sharded

@@ -14,7 +14,7 @@ from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.analysis.training.method import Asked
 from archcalc.engines._version import at_least
 from archcalc.errors import ConfigError
-from archcalc.frameworks.beside import NOTHING, split_of
+from archcalc.frameworks.beside import ACCELERATE_INERT, NOTHING, split_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -55,7 +55,8 @@ class Transformers:
     name = "transformers"
 
     def recognizes(self, file: File) -> bool:
-        return any(key in file.data for key in ("per_device_train_batch_size", "model_name_or_path", "gradient_checkpointing"))
+        own = ("per_device_train_batch_size", "model_name_or_path", "gradient_checkpointing", "distributed_type")
+        return any(key in file.data for key in own)
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         precision = "pure" if given.get("lora") or given.get("quant") else "amp"
@@ -92,7 +93,12 @@ class Transformers:
         model = k.text("config_name") or weights or None
         if trl and (method := preference(k, ask, fields)) is not None:
             ask = ask._replace(method=method)
-        return reported(ask, k, "transformers", INERT, model, fields)
+        inert = INERT
+        if k.has("distributed_type"):
+            inert = f"{INERT}|{ACCELERATE_INERT}"
+            if not k.has("per_device_train_batch_size") and "micro_batch" not in ask.changes:
+                k.notes.append("accelerate's configuration says who shares a run: the rest is the Trainer's default, or options'")
+        return reported(ask, k, "transformers", inert, model, fields)
 
 
 FRAMEWORK = Transformers()
