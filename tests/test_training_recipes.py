@@ -682,3 +682,25 @@ def test_torchtitan_offloads_what_fsdp_shards(cli: Run_, tmp_path: Path, split: 
     # fp32 weights and both moments, shared by eight.
     assert (r["per_gpu"]["cpu_bytes"] >= 12 * 8_030_261_248 // 8) == away
     assert (r["per_gpu"]["optimizer_bytes"] == 0) == away
+
+
+@pytest.mark.parametrize(("tokens", "more", "seq"), [
+    # llm-foundry's own files (scripts/train/yamls/pretrain/mpt-125m.yaml), which OmegaConf fills.
+    ("${variables.max_seq_len}", "variables:\n  max_seq_len: 1024\n  global_seed: 17\n", 1024),
+    ("${variables.length}", "variables:\n  length: ${variables.other}\n  other: 512\n", 512),
+    ("${length}", "length: 1024\n", 1024),
+    ("${variables.max_seq_len}", "", "${variables.max_seq_len}"), ("${length}", "length: ${length}\n", "length"),
+])  # fmt: skip
+def test_a_file_refers_to_its_own_keys(cli: Run_, tmp_path: Path, tokens: str, more: str, seq: int | str) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text(LLM_FOUNDRY.replace("max_seq_len: 2048", f"max_seq_len: {tokens}") + more, encoding="utf-8")
+    words = ("train", "--recipe", str(path), "--gpu", "8xH100", "--format", "json", "--offline")
+    done = cli(*words)
+    if isinstance(seq, str):
+        assert done.returncode == 2 and seq in done.stderr
+        return
+    r = json.loads(done.stdout)
+    assert r["plan"]["seq_tokens"] == seq and not r["recipe"]["unmodelled"]
+    if "variables.max_seq_len" in tokens:
+        assert r["recipe"]["used"]["variables.max_seq_len"] == "1024"
+        assert json.loads(cli(*words, "--set", "variables.max_seq_len=256").stdout)["plan"]["seq_tokens"] == 256

@@ -11,6 +11,7 @@ from archcalc.errors import ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks.files import File, unresolved
 
 MOST_KEYS = 5000
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 
 
 class Keys:
@@ -62,7 +63,7 @@ class Keys:
     def get(self, *names: str) -> Any:
         """The first of these keys that is set, or None."""
         for name in names:
-            value = self.values.get(name)
+            value = self._filled(self.values.get(name))
             if value is not None:
                 self.used[name] = _shown(value)
                 return value
@@ -70,6 +71,25 @@ class Keys:
             if name in self.values:
                 self.used[name] = "null"
         return None
+
+    def _filled(self, value: Any, deep: int = 8) -> Any:
+        """A value with what it refers to in the same file put in its place (OmegaConf 2.3, `${variables.max_seq_len}`): other keys, which
+        count as used. What the file does not set stays as it is."""
+        if isinstance(value, list):
+            return [self._filled(one, deep) for one in value]
+        if not isinstance(value, str) or "${" not in value or not deep:
+            return value
+
+        def meant(name: str) -> Any:
+            found = self._filled(self.values.get(name), deep - 1)
+            if found is not None:
+                self.used[name] = _shown(found)
+            return found
+
+        whole = _REFERENCE.fullmatch(value)
+        if whole is not None and (found := meant(whole[1])) is not None:
+            return found
+        return _REFERENCE.sub(lambda m: m[0] if (found := meant(m[1])) is None else str(found), value)
 
     def text(self, *names: str, default: str = "") -> str:
         value = self.get(*names)
@@ -149,7 +169,7 @@ class Keys:
         found = [
             name
             for name in names
-            if self.values.get(name) not in off
+            if self._filled(self.values.get(name)) not in off
             or any(key.startswith(f"{name}.") and value not in off for key, value in self.values.items())
         ]
         if found:

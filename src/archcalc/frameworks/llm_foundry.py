@@ -19,7 +19,7 @@ from archcalc.loader import Loaded
 _INERT = (
     INERT[:-1]
     + r"|global_seed|train_loader.*|eval_loader.*|icl_tasks.*|scheduler.*|algorithms.*|callbacks.*|loggers.*|max_duration|eval_first"
-    r"|global_train_batch_size|device_eval_.*|progress_bar|log_to_console|console_.*|variables.*|optimizer\..*|python_log_level|autoresume|data_local"
+    r"|global_train_batch_size|device_eval_.*|progress_bar|log_to_console|console_.*|variables.*|optimizer\..*|python_log_level|autoresume|data_local|dist_timeout|expandable_segments"
     r"|data_remote|model\.(?:init_device|initializer.*|init_config.*|no_bias|use_cache|attn_config\..*|norm_type|ffn_config.*)|fsdp_config\..*|save_.*"
     r"|load_path|tp_config.*|eval_subset_.*|model\.pretrained|model\.use_auth_token)"
 )
