@@ -1,6 +1,7 @@
 """Rows of `data/training_logs.jsonl` (logs of torchtitan, torchtune and litgpt) as runs, each by the conventions of its framework.
 
-torchtitan logs reserved memory, the others allocated memory. A pipeline of torchtitan takes its local batch in micro-batches of one
+torchtitan logs reserved memory, which is what the allocator is taken to reserve of the bytes that are counted; the others log allocated
+memory. A pipeline of torchtitan takes its local batch in micro-batches of one
 sequence.
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archcalc import zoo
+from archcalc.analysis.train_report import reserved
 from archcalc.analysis.training import CUBLAS_BYTES, Planner, Run
 from archcalc.arch import parse
 from archcalc.model import Architecture
@@ -48,7 +50,7 @@ def run_of(row: dict[str, Any]) -> tuple[Architecture, Run]:
             nf4_inputs=True, nf4_half=True,
         )  # fmt: skip
         return a, run
-    a = zoo.spec(row["model"].removeprefix("meta-llama/").lower())
+    a = zoo.spec(row["model"].rpartition("/")[2].lower())
     assert a is not None
     if row["engine"] == "torchtitan":
         fsdp, tp, cp, batch = row["fsdp"], row["tp"], row["cp"], row["local_batch_size"]
@@ -75,6 +77,7 @@ def logs() -> list[tuple[dict[str, Any], float, float, float]]:
         if measured is None:
             continue
         a, run = run_of(row)
-        gib = (Planner(a).memory(run).total + CUBLAS_BYTES) / 2**30
+        held = Planner(a).memory(run).total + CUBLAS_BYTES
+        gib = (reserved(held) if row["engine"] == "torchtitan" else held) / 2**30
         out.append((row, gib, measured, gib / measured - 1))
     return out

@@ -42,7 +42,7 @@ class Axolotl:
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "precision": "pure", "optimizer": "adamw-fused", "attention": "flash",
-            "quantized_experts": bool(given.get("quant")), "output_freed": True,
+            "quantized_experts": bool(given.get("quant")), "output_freed": True, "gathered_logits": True,
         }  # fmt: skip
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
@@ -138,6 +138,8 @@ class Axolotl:
             "offload_inputs": (checkpointing.startswith("offload") or k.text("activation_offloading").lower() not in ("", "false")) or None,
             "loss": "fused" if fused else "full",
             "output_freed": True,
+            # transformers 5.24, models/llama/modeling_llama.py `_tp_plan`: `colwise_gather_output`.
+            "gathered_logits": True,
             "lora": rank if adapter else None,
             "dora": (k.flag("peft_use_dora") and bool(adapter)) or None,
             "adapter_dropout": (bool(adapter) and k.drops("lora_dropout")) or None,

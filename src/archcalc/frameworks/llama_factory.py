@@ -22,7 +22,7 @@ from archcalc.model import Architecture
 _INERT = (
     INERT[:-1] + r"|stage|template|cutoff_len_eval|max_samples|preprocessing_.*|pref_beta|pref_loss|finetuning_type|ddp_find_.*"
     # Packed rows are of `cutoff_len` (data/processor/supervised.py).
-    r"|packing|neat_packing|gradient_checkpointing|image_max_pixels|image_min_pixels|video_.*|audio_.*|ray_.*|tokenized_path)"
+    r"|packing|neat_packing|gradient_checkpointing(?:_kwargs\..*)?|image_max_pixels|image_min_pixels|video_.*|audio_.*|ray_.*|tokenized_path)"
 )
 
 

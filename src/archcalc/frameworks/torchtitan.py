@@ -102,6 +102,8 @@ class Torchtitan:
             "ep": k.int(f"{p}.expert_parallel_degree", default=1),
             # models/llama3/infra/parallelize.py `apply_fsdp`: embedding, and norm with head, are units.
             "ends_apart": True,
+            # models/llama3/infra/parallelize.py `apply_tp`: the head's output is whole where its loss is not parallel.
+            "gathered_logits": k.flag(f"{p}.disable_loss_parallel") or None,
             # `apply_fsdp`: `CPUOffloadPolicy`, of weights, gradients and states; DDP has none.
             "offload": "all" if k.flag("training.enable_cpu_offload") and shard * cp > 1 else None,
             "reshard": False if reshard == "never" else None,

@@ -67,7 +67,7 @@ class Transformers:
         if given.get("method") in ("dpo", "kto", "grpo"):
             # TRL 1.16's trainers (trainer/dpo_trainer.py, kto_trainer.py, grpo_trainer.py: `fused_lm_head=True`).
             more["loss"] = "fused"
-        return {"precision": precision, "optimizer": "adamw-fused", "shifted": shifted(version), **more}
+        return {"precision": precision, "optimizer": "adamw-fused", "shifted": shifted(version), "gathered_logits": True, **more}
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)

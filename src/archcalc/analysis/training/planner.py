@@ -417,7 +417,7 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
     local = run.micro_batch * -(-min(run.seq, run.scored or run.seq) // run.cp)
     if run.loss == "scalar":
         return FP32 * local, 2 * FP32 * local, 0
-    vocab = -(-_scores(a) // run.tp)
+    vocab = -(-_scores(a) // _splits_logits(run))
     c, n = run.size, local * vocab
     if run.loss == "none":
         return c * n, c * n, c * n
@@ -429,6 +429,11 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
         return c * n + targets, 2 * c * n + targets, c * n
     if run.loss == "full":
         upcast = 4 if c != 4 else 0
+        if _splits_logits(run) > 1:
+            # PyTorch 2.13, distributed/tensor/parallel/loss.py `_log_softmax`: what is shifted by its maximum, beside its exponent or the
+            # result; `_nll_loss_and_log_softmax_backward`: the result, the gradient of the loss, their sum, and that times the output's.
+            late = 0 if run.output_freed else c
+            return (c + upcast + 8) * n + targets, (late + 16) * n + targets, late * n
         if run.shifted != "labels":
             # A copy of all logits but the last token's, until the loss is there; the output holds them in fp32 up to 4.45, in the
             # computing type beside the fp32 ones that are copied from 4.46 on.
@@ -465,6 +470,11 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
     return made, kept, 0
 
 
+def _splits_logits(run: Run) -> int:
+    """Ranks that share the logits' vocabulary."""
+    return 1 if run.gathered_logits else run.tp
+
+
 def _scores(a: Architecture) -> int:
     """Scores of a token behind its head: of its vocabulary, or labels; none where it has no head, whose loss is of hidden states."""
     return next((t.shape[0] for g in a.groups if g.part == "head" for t in g.tensors), 0)
@@ -480,12 +490,14 @@ def _tokens_words(run: Run) -> str:
 
 def _held_logits(a: Architecture, run: Run) -> str:
     """The logits that the model's output still holds while layers run backwards."""
-    return f"{run.size} B x {_tokens_words(run)} x {_scores(a):,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
+    ways = _splits_logits(run)
+    return f"{run.size} B x {_tokens_words(run)} x {_scores(a):,}" + (f" / tp {ways}" if ways > 1 else "")
 
 
 def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
     tokens = _tokens_words(run)
-    size = f"{tokens} x {_scores(a):,}" + (f" / tp {run.tp}" if run.tp > 1 else "")
+    ways = _splits_logits(run)
+    size = f"{tokens} x {_scores(a):,}" + (f" / tp {ways}" if ways > 1 else "")
     if run.loss == "none":
         return f"{run.size} B x {size}"
     if run.loss == "scalar":
@@ -512,6 +524,14 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
         head = "" if not _trains_head(a, run) else f" + {width} B x {_scores(a):,} x {hidden:,} (gradient of the head)"
         chunk = "" if late else f" + ({width} + 4) B x {_fused_rows(a, run):,} x {_scores(a):,} (a chunk's logits)"
         return f"{width} B x {tokens} x {hidden:,} (gradient of its input){head}{chunk}"
+    if ways > 1:
+        held_by_output = "" if run.output_freed else f"{run.size} logits + "
+        upcast = "4 fp32 + " if run.size != FP32 else ""
+        return (
+            f"({held_by_output}4 x 4 of the loss) B x {size}"
+            if late
+            else f"({run.size} logits + {upcast}2 x 4 of the loss) B x {size}"
+        )
     if run.shifted != "labels":
         held = FP32 if run.shifted == "fp32-logits" else run.size
         more = "" if held == FP32 else " + 4 fp32"
