@@ -11,6 +11,7 @@ import csv
 import re
 import statistics
 import sys
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,19 +56,25 @@ def table() -> str:
     errors = sorted(abs(error) for *_, error in found_rows)
     lines.append(f"| other published peaks | {len(errors)} | | {statistics.median(errors):.1%} | {errors[-1]:.1%} |")
     near = sum(error <= 0.1 for error in errors)
+    kinds = Counter(row["metric"] for row, *_ in found_rows)
     tenth = errors[max(0, -(-9 * len(errors) // 10) - 1)]
     within = sum(a <= 0.01 and b <= 0.05 for a, b in zip(static, peaks, strict=True))
     lines += [
         "",
+        f"Of the other peaks {kinds['allocated']} are what was allocated at most, {kinds['reserved']} what the allocator had reserved, and",
+        f"{kinds['nvidia-smi']} nvidia-smi's, which holds the context too: each is compared with that figure of the report.",
         f"Of Megatron-LM's runs {within} of {len(static)} have static bytes within 1% and the peak within 5%; {refused} more are refused",
         f"by the name of an argument. Of the other peaks {near} are within 10%, nine of ten within {tenth:.0%}. Those that are",
         "off by more than 10%, and why:",
         "",
-        "| run | predicted | measured | error | why |",
-        "| --- | ---: | ---: | ---: | --- |",
+        "| run | predicted | measured | of what | error | why |",
+        "| --- | ---: | ---: | --- | ---: | --- |",
     ]
     far = sorted((row for row in found_rows if abs(row[2]) > 0.1), key=lambda row: -abs(row[2]))
-    lines += [f"| {row['id']} | {gib:.1f} | {row['measured_gib']:.1f} | {error:+.1%} | {why(row)} |" for row, gib, error in far]
+    lines += [
+        f"| {row['id']} | {gib:.1f} | {row['measured_gib']:.1f} | {row['metric']} | {error:+.1%} | {why(row)} |"
+        for row, gib, error in far
+    ]
     lines += ["", "The logs, one by one (GiB):", "", "| run | predicted | logged | error |", "| --- | ---: | ---: | ---: |"]
     lines += [f"| {row['id']} | {gib:.1f} | {logged:.1f} | {error:+.1%} |" for row, gib, logged, error in found_logs]
     return "\n".join(lines)

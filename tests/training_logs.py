@@ -58,7 +58,8 @@ def run_of(row: dict[str, Any]) -> tuple[Architecture, Run]:
         pp = row["n_gpus"] // (fsdp * tp * cp)
         return a, Run(
             row["seq_len"], 1 if pp > 1 else batch, attention="flash", recompute=row["activation_checkpointing"], fsdp=fsdp, tp=tp, cp=cp,
-            sequence=tp > 1, pp=pp, micro_batches=batch if pp > 1 else 1, zero=3 if fsdp == 1 else 0,
+            sequence=tp > 1, pp=pp, micro_batches=batch if pp > 1 else 1, zero=3 if fsdp == 1 else 0, ends_apart=True,
+            optimizer="adamw-fused",
         )  # fmt: skip
     lora = row.get("method") == "QLoRA"
     return a, Run(
