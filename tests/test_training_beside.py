@@ -262,3 +262,18 @@ def test_a_configuration_of_accelerate_alone(
     assert r["plan"]["micro_batch"] == 8 and not r["recipe"]["unmodelled"]
     assert any("accelerate's configuration" in note for note in r["notes"])
     assert json.loads(cli(*words, "--micro-batch", "1").stdout)["plan"]["micro_batch"] == 1
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_gradients_are_summed_whole_unless_each_batch_is_synchronized(cli: Run_, tmp_path: Path, each: bool) -> None:
+    """transformers 5.24, trainer.py: `sync_each_batch` of accelerate's gradient accumulation."""
+    path = tmp_path / "a.yaml"
+    text = (
+        "base_model: llama-3.1-8b\nsequence_len: 1024\nbf16: true\ngradient_accumulation_steps: 2\ngradient_checkpointing: true\n"
+    )
+    text += "fsdp_version: 2\nfsdp_config:\n  reshard_after_forward: true\naccelerator_config:\n  gradient_accumulation_kwargs:\n"
+    path.write_text(f"{text}    sync_each_batch: {str(each).lower()}\n", encoding="utf-8")
+    r = json.loads(cli("train", "--recipe", str(path), "--gpu", "8xH100", "--format", "json", "--offline").stdout)
+    # Whole in bf16 beside a shard of them, or the shard alone.
+    assert (r["per_gpu"]["gradients_bytes"] > 2 * 8_030_261_248) != each
+    assert not r["recipe"]["unmodelled"]

@@ -11,7 +11,7 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked
 from archcalc.errors import ConfigError, UsageError
-from archcalc.frameworks.beside import AXOLOTL, FP32_SHARDS, adapter_of, fsdp_of, zero_of
+from archcalc.frameworks.beside import AXOLOTL, FP32_SHARDS, adapter_of, fsdp_of, no_sync, zero_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -157,7 +157,7 @@ class Axolotl:
             "cp": cp,
             "fsdp": (shard or left) if fsdp else 1,
             "dp": max(1, left // (shard or left)) if fsdp else left,
-            "no_sync": fsdp or None,
+            "no_sync": (no_sync(k) and fsdp) or None,
             **shared,
             **(adapter_of(k, "lora_model_dir") if adapter else {}),
         }  # fmt: skip

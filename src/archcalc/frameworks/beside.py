@@ -239,7 +239,13 @@ def _fsdp(k: Keys, n: int, kind: str, *, fp32: bool) -> dict[str, Any] | None:
         return None
     k.get("fsdp_version")
     c = _read(k, "fsdp_config", name, NOTHING, _FSDP_INERT) if name else k.within("fsdp_config", k.path, {}, _FSDP_INERT)
-    return {"fsdp": n, "dp": 1, "no_sync": True, **(FP32_SHARDS if fp32 else {}), **fsdp_of(c, "", words)}
+    return {"fsdp": n, "dp": 1, "no_sync": no_sync(k), **(FP32_SHARDS if fp32 else {}), **fsdp_of(c, "", words)}
+
+
+def no_sync(k: Keys) -> bool:
+    """Whether the Trainer sums whole gradients on every rank over micro-batches (transformers 5.24, trainer.py
+    `_inner_training_loop`)."""
+    return not k.flag("accelerator_config.gradient_accumulation_kwargs.sync_each_batch")
 
 
 def fsdp_of(k: Keys, prefix: str, words: list[str]) -> dict[str, Any]:
