@@ -277,3 +277,26 @@ def test_gradients_are_summed_whole_unless_each_batch_is_synchronized(cli: Run_,
     # Whole in bf16 beside a shard of them, or the shard alone.
     assert (r["per_gpu"]["gradients_bytes"] > 2 * 8_030_261_248) != each
     assert not r["recipe"]["unmodelled"]
+
+
+@pytest.mark.parametrize(("script", "said"), [
+    # TRL 1.16, examples/scripts and trl/scripts.
+    ("sft_vlm", {"micro_batch": 8, "loss": "fused"}), ("dpo_vlm", {"micro_batch": 16, "loss": "fused"}), ("mpo_vlm", {"micro_batch": 16}),
+    ("orpo", {"micro_batch": 16}), ("cpo", {"micro_batch": 16}), ("grpo_agent", {"micro_batch": 8, "seq_tokens": 1024}),
+    ("gspo", {"micro_batch": 8}), ("reward_modeling", {"micro_batch": 16, "loss": "scalar"}), ("train", {"loss": "full"}),
+    ("gkd", "gkd"), ("online_dpo", "online_dpo"), ("nash_md", "nash_md"), ("async_grpo", "async_grpo"), ("bco", "bco"),
+])  # fmt: skip
+def test_scripts_of_trl_say_what_they_learn_from(cli: Run_, tmp_path: Path, script: str, said: dict[str, Any] | str) -> None:
+    path = tmp_path / "run.sh"
+    path.write_text(
+        f"accelerate launch examples/scripts/{script}.py --model_name_or_path Qwen/Qwen3-8B --num_train_epochs 1\n",
+        encoding="utf-8",
+    )
+    done = cli("train", "--recipe", str(path), "--gpu", "1xH200", "--format", "json", "--offline")
+    if isinstance(said, str):
+        assert done.returncode == 2 and said in done.stderr
+        return
+    r = json.loads(done.stdout)
+    assert {name: r["plan"][name] for name in said} == said
+    reference = any(note.startswith("a reference model is kept") for note in r["notes"])
+    assert reference == script.startswith(("dpo", "mpo"))

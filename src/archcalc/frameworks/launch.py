@@ -11,13 +11,20 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from archcalc.errors import UsageError
+from archcalc.errors import UnsupportedError, UsageError
 
 _SIGNS = ("--per_device_train_batch_size", "--model_name_or_path")
 _PROCESSES = ("num_processes", "nproc_per_node", "nproc-per-node", "num_gpus")
 _METHODS = {
     "sft": "sft", "dpo": "dpo", "kto": "kto", "grpo": "grpo", "ppo": "ppo", "reward": "reward", "reward_modeling": "reward", "rloo": "grpo",
+    "gspo": "grpo", "mpo": "dpo", "orpo": "orpo", "cpo": "cpo",
 }  # fmt: skip
+# TRL's scripts (examples/scripts) of trainers that keep other models beside the trained one, or other passes.
+_OTHER_TRAINERS = frozenset(
+    """
+    gkd gold distillation sdft sdpo ssd online_dpo online_dpo_vlm nash_md xpo bco tpo prm async_grpo sft_diffusion_gemma
+    """.split()
+)
 PROCESSES, METHOD = "processes of the launcher", "trainer of the command"
 
 # A command that leaves all to a file.
@@ -46,8 +53,14 @@ def arguments(words: Sequence[str]) -> Mapping[str, Any]:
     name = program.rpartition("/")[2].removesuffix(".py")
     if program == "trl" and at + 1 < len(words):
         name = words[at + 1]
-    if name in _METHODS:
-        found[METHOD] = _METHODS[name]
+    if name in _OTHER_TRAINERS:
+        raise UnsupportedError(
+            f"{name}: TRL's trainer of that name is not modelled, and what stands beside the model is memory",
+            "SOURCE and options: --method sft, dpo, kto, grpo, ppo or reward",
+        )
+    # dpo_vlm.py, grpo_agent.py: what they learn from stands first.
+    if method := _METHODS.get(name) or _METHODS.get(name.partition("_")[0]):
+        found[METHOD] = method
     processes = next((str(launcher[one]) for one in _PROCESSES if one in launcher), None)
     nodes = str(launcher.get("nnodes", "1"))
     if processes is not None and processes.isdecimal() and nodes.isdecimal():

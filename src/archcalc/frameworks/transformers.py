@@ -194,7 +194,10 @@ def preference(k: Keys, ask: Ask, fields: dict[str, Any]) -> Asked | None:
     """
     given, said = ask.method, k.text(METHOD)
     if given is None and said:
-        given = Asked(said)  # type: ignore[arg-type]
+        # Odds ratios and contrasts need no reference model, and read whole logits (TRL 1.16, experimental/orpo, experimental/cpo).
+        if said in ("orpo", "cpo") and not k.flag("use_liger_kernel"):
+            fields["loss"] = "full"
+        given = Asked("dpo", reference=False) if said in ("orpo", "cpo") else Asked(said)  # type: ignore[arg-type]
     name = given.method if given is not None else "grpo" if any(key in k.values for key in _ROLLOUTS) else "sft"
     if name == "sft":
         if given is None and any(k.values.get(key) is not None for key in _PAIRS):
