@@ -282,7 +282,7 @@ def test_gradients_are_summed_whole_unless_each_batch_is_synchronized(cli: Run_,
 @pytest.mark.parametrize(("script", "said"), [
     # TRL 1.16, examples/scripts and trl/scripts.
     ("sft_vlm", {"micro_batch": 8, "loss": "fused"}), ("dpo_vlm", {"micro_batch": 16, "loss": "fused"}), ("mpo_vlm", {"micro_batch": 16}),
-    ("orpo", {"micro_batch": 16}), ("cpo", {"micro_batch": 16}), ("grpo_agent", {"micro_batch": 8, "seq_tokens": 1024}),
+    ("orpo", {"micro_batch": 16, "loss": "full"}), ("cpo", {"micro_batch": 16}), ("grpo_agent", {"micro_batch": 8, "seq_tokens": 1024}),
     ("gspo", {"micro_batch": 8}), ("reward_modeling", {"micro_batch": 16, "loss": "scalar"}), ("train", {"loss": "full"}),
     ("gkd", "gkd"), ("online_dpo", "online_dpo"), ("nash_md", "nash_md"), ("async_grpo", "async_grpo"), ("bco", "bco"),
 ])  # fmt: skip
