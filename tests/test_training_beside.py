@@ -300,3 +300,19 @@ def test_scripts_of_trl_say_what_they_learn_from(cli: Run_, tmp_path: Path, scri
     assert {name: r["plan"][name] for name in said} == said
     reference = any(note.startswith("a reference model is kept") for note in r["notes"])
     assert reference == script.startswith(("dpo", "mpo"))
+
+
+def test_a_script_of_ppo_leaves_no_key_unsaid(cli: Run_, tmp_path: Path) -> None:
+    """TRL, examples/scripts/ppo/ppo.py."""
+    path = tmp_path / "run.sh"
+    path.write_text(
+        "accelerate launch --num_processes 8 examples/scripts/ppo/ppo.py --output_dir x --num_ppo_epochs 1 --num_mini_batches 1 "
+        "--learning_rate 3e-6 --per_device_train_batch_size 1 --gradient_accumulation_steps 16 --total_episodes 10000 "
+        "--model_name_or_path Qwen/Qwen3-0.6B --sft_model_path Qwen/Qwen3-0.6B --reward_model_path Qwen/Qwen3-0.6B "
+        "--local_rollout_forward_batch_size 1 --missing_eos_penalty 1.0 --stop_token eos --attn_implementation "
+        "kernels-community/vllm-flash-attn3\n",
+        encoding="utf-8",
+    )
+    r = json.loads(cli("train", "--recipe", str(path), "--gpu", "8xH100", "--format", "json", "--offline").stdout)
+    assert not r["recipe"]["unmodelled"] and r["plan"]["attention"] == "flash"
+    assert "reward_model_path" in r["recipe"]["used"] and any("value model" in note for note in r["notes"])

@@ -22,7 +22,7 @@ _METHODS = {
 # TRL's scripts (examples/scripts) of trainers that keep other models beside the trained one, or other passes.
 _OTHER_TRAINERS = frozenset(
     """
-    gkd gold distillation sdft sdpo ssd online_dpo online_dpo_vlm nash_md xpo bco tpo prm async_grpo sft_diffusion_gemma
+    gkd gold distillation sdft sdpo ssd online_dpo online_dpo_vlm dpo_online nash_md xpo bco tpo prm async_grpo sft_diffusion_gemma
     """.split()
 )
 PROCESSES, METHOD = "processes of the launcher", "trainer of the command"

@@ -24,6 +24,7 @@ from archcalc.frameworks.launch import METHOD
 ATTENTION = {
     "eager": "eager", "sdpa": "sdpa", "flash_attention_2": "flash", "flash_attention_3": "flash", "flash_attention_4": "flash",
     "kernels-community/flash-attn2": "flash", "kernels-community/flash-attn3": "flash", "flex_attention": "flash",
+    "kernels-community/vllm-flash-attn3": "flash",
 }  # fmt: skip
 _TRL = (
     "max_length",
@@ -47,6 +48,14 @@ _ROLLOUTS = (
 _LENGTHS = ("max_length", "max_seq_length", "model_max_length", "block_size", "max_seq_len")
 _PROMPT = 512
 _PAIRS = ("precompute_ref_log_probs", "beta", "loss_type", "ref_model_init_kwargs", "sync_ref_model")
+
+
+# Packed rows are of the length that is given; PPO's rollouts and their batches are computed without gradients (TRL 0.24,
+# trainer/ppo_config.py).
+_INERT = (
+    f"{INERT[:-1]}|packing|total_episodes|missing_eos_penalty|stop_token|eos_token|num_ppo_epochs|num_mini_batches"
+    "|local_rollout_forward_batch_size|kl_coef|temperature)"
+)
 
 
 class Transformers:
@@ -93,9 +102,9 @@ class Transformers:
         model = k.text("config_name") or weights or None
         if trl and (method := preference(k, ask, fields)) is not None:
             ask = ask._replace(method=method)
-        inert = INERT
+        inert = _INERT
         if k.has("distributed_type"):
-            inert = f"{INERT}|{ACCELERATE_INERT}"
+            inert = f"{_INERT}|{ACCELERATE_INERT}"
             if not k.has("per_device_train_batch_size") and "micro_batch" not in ask.changes:
                 k.notes.append("accelerate's configuration says who shares a run: the rest is the Trainer's default, or options'")
         return reported(ask, k, "transformers", inert, model, fields)
@@ -208,6 +217,9 @@ def preference(k: Keys, ask: Ask, fields: dict[str, Any]) -> Asked | None:
     if name in ("dpo", "kto") and given is not None:
         known = given.reference if given.reference is not None or not k.flag("precompute_ref_log_probs") else False
         return given._replace(reference=known)
+    if name == "ppo":
+        # The reward model is of any size: counted as the policy's.
+        k.get("reward_model_path"), k.get("sft_model_path")
     if name != "grpo":
         return given
     completion = k.int("max_completion_length", default=512) or 512
