@@ -784,3 +784,13 @@ def test_experts_folded_over_tensor_parallel_ranks(cli: Run, tmp_path: Path, ep:
 def test_experts_that_cannot_be_folded(cli: Run, words: str, named: str) -> None:
     done = cli("train", *words.split(), "--seq", "1k", "--gpu", "8xH100", "--offline")
     assert (done.returncode, done.stdout) == (2, "") and named in done.stderr
+
+
+@pytest.mark.parametrize(("words", "refused"), [
+    ("--framework megatron --lora 16", "--lora"), ("--framework nanochat --lora 16", "--lora"),
+    ("--framework torchtitan --lora 16", ""), ("--framework torchtitan --lora 16 --qlora", "--qlora"),
+    ("--framework llm-foundry --lora 16 --qlora --precision pure", "--qlora"), ("--framework torchtune --lora 16 --qlora", ""),
+])  # fmt: skip
+def test_adapters_that_a_framework_has_nothing_for(cli: Run, words: str, refused: str) -> None:
+    done = cli("train", "llama-3.1-8b", "--seq", "2k", *words.split(), "--offline")
+    assert (done.returncode == 2 and f"{refused}: " in done.stderr) if refused else done.returncode == 0

@@ -112,6 +112,7 @@ MEANS: Mapping[str, frozenset[str]] = {
     "transformers": _TRAINER,
 }
 _PEFT = ("llama-factory", "axolotl", "transformers", "deepspeed")
+_NO_ADAPTERS = ("megatron", "nanochat")
 _MOST_ZERO = {"nanochat": 2, "megatron": 1}
 
 
@@ -136,6 +137,13 @@ def _can(name: str, given: Mapping[str, Any], changes: Mapping[str, Any], gpus: 
     if name == "litgpt" and given.get("quant") and gpus > 1:
         # finetune/lora.py `setup`.
         raise UsageError("--qlora: LitGPT trains quantized models on one GPU alone", "give one GPU, or leave --qlora out")
+    # torchtitan 0.3, components/lora.py; llm-foundry 0.22, models/hf/hf_causal_lm.py (`peft_config`): adapters beside whole matrices.
+    for option, used, without in (
+        ("--lora", bool(given.get("lora")), _NO_ADAPTERS),
+        ("--qlora", bool(given.get("quant")), (*_NO_ADAPTERS, "torchtitan", "llm-foundry")),
+    ):
+        if used and name in without:
+            raise UsageError(f"{option}: {name} has nothing of the kind", f"leave it out, or name one of {', '.join(_PEFT)}")
     for option, used in (("--int8", given.get("quant") == "int8"), ("--modules-to-save", bool(given.get("saved")))):
         if used and name not in _PEFT:
             raise UsageError(f"{option}: {name} has nothing of the kind", f"{', '.join(_PEFT)} train through PEFT and bitsandbytes")
