@@ -689,7 +689,8 @@ def test_torchtitan_offloads_what_fsdp_shards(cli: Run_, tmp_path: Path, split: 
     ("${variables.max_seq_len}", "variables:\n  max_seq_len: 1024\n  global_seed: 17\n", 1024),
     ("${variables.length}", "variables:\n  length: ${variables.other}\n  other: 512\n", 512),
     ("${length}", "length: 1024\n", 1024),
-    ("${variables.max_seq_len}", "", "${variables.max_seq_len}"), ("${length}", "length: ${length}\n", "length"),
+    ("${variables.max_seq_len}", "", "${variables.max_seq_len}"), ("${length}", "length: ${length}\n", "length refers to itself"),
+    ("${a0}", "".join(f"a{i}: ${{a{i + 1}}}${{a{i + 1}}}\n" for i in range(20)), "refer to each other"),
 ])  # fmt: skip
 def test_a_file_refers_to_its_own_keys(cli: Run_, tmp_path: Path, tokens: str, more: str, seq: int | str) -> None:
     path = tmp_path / "f.yaml"

@@ -11,6 +11,7 @@ from archcalc.errors import ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks.files import File, unresolved
 
 MOST_KEYS = 5000
+_MOST_REFERENCES = 100
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][\w.]*)\}")
 
 
@@ -72,23 +73,27 @@ class Keys:
                 self.used[name] = "null"
         return None
 
-    def _filled(self, value: Any, deep: int = 8) -> Any:
+    def _filled(self, value: Any, left: list[int] | None = None) -> Any:
         """A value with what it refers to in the same file put in its place (OmegaConf 2.3, `${variables.max_seq_len}`): other keys, which
-        count as used. What the file does not set stays as it is."""
+        count as used. What the file does not set stays as it is. Raises `ConfigError` where it refers to itself, or to hundreds."""
         if isinstance(value, list):
-            return [self._filled(one, deep) for one in value]
-        if not isinstance(value, str) or "${" not in value or not deep:
+            return [self._filled(one, left) for one in value]
+        if not isinstance(value, str) or "${" not in value:
             return value
+        left = [_MOST_REFERENCES] if left is None else left
 
         def meant(name: str) -> Any:
-            found = self._filled(self.values.get(name), deep - 1)
+            left[0] -= 1
+            if left[0] < 0:
+                raise ConfigError(f"{self.path}: {name} refers to itself, or too many keys refer to each other", key=name)
+            found = self._filled(self.values.get(name), left)
             if found is not None:
                 self.used[name] = _shown(found)
             return found
 
         whole = _REFERENCE.fullmatch(value)
-        if whole is not None and (found := meant(whole[1])) is not None:
-            return found
+        if whole is not None:
+            return value if (found := meant(whole[1])) is None else found
         return _REFERENCE.sub(lambda m: m[0] if (found := meant(m[1])) is None else str(found), value)
 
     def text(self, *names: str, default: str = "") -> str:
