@@ -139,6 +139,7 @@ class _Owner:
         self.scope = (lambda text: names.members_named(text, self.who)) if resolved.several else None
         self.read: dict[tuple[int, str], tuple[Label, Sequence[Claim]]] = {}
         self.judged: dict[tuple[int, bool], tuple[Claim, Judgement]] = {}
+        self.rules: Rules | None = None
         self.nearly: dict[int, bool] = {}
         """By the identity of the label or claim, which the one beside it keeps: to hash one takes as long as to judge it."""
 
@@ -436,7 +437,7 @@ class _Checker:
             judgement = self._judge(claim, owner, table)
             # "Window (tokens)" is of the attention, or of the context.
             also = claim.also or (
-                ("context",) if claim.field == "window" and not vocabulary.mark("window-of").search(slot.heading) else ()
+                ("context",) if claim.field == "window" and not vocabulary.says("window-of", slot.heading) else ()
             )
             for field in also if judgement.verdict != "ok" and claim.form == "number" else ():
                 other = claim._replace(field=field, also=())
@@ -469,7 +470,11 @@ class _Checker:
             return relate(resolved.groups[0][0], other.groups[0][0], claim)
         judged = owner.judged.get((id(claim), strict))
         if judged is None:
-            rules = Rules(strict, self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed)
+            rules = owner.rules
+            if rules is None or rules.strict != strict:
+                rules = owner.rules = Rules(
+                    strict, self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed
+                )
             judged = owner.judged[id(claim), strict] = claim, judge_all(resolved.groups, claim, rules)
         return judged[1]
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 
 from archcalc.cards.findings import NOTHING, Finding, Near
 from archcalc.cards.readers.claim import Claim
-from archcalc.cards.signs import CACHES, SIZES, Sign, far, says, signs_of
+from archcalc.cards.signs import CACHES, SIZES, Sign, far, signs_of
+from archcalc.cards.vocabulary import says
 from archcalc.records import NamedTuple
 
 NEAR = 12

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
+from math import ceil, floor
 from typing import Literal, Protocol
 
 from archcalc.cards import truth
@@ -145,9 +147,19 @@ class Finding:
         number = self.claim.number
         if number is None or len(self.models) != 1:
             return False
-        claimed, below = number.mantissa * 10**number.scale, 10**number.decimals
-        values = [value * below for value in self.values()]
-        return any(v and abs(claimed * u - v) * _NEARLY < v for v in values for u in (1, 1000, 10**6, 10**9))
+        bands = _bands(self.models[0], self.claim.field, self.claim.quals, number.decimals, number.scale)
+        return any(low < number.mantissa < high for low, high in bands)
+
+
+@lru_cache(maxsize=4096)
+def _bands(model: Model, field: str, quals: Quals, decimals: int, scale: int) -> tuple[tuple[int, int], ...]:
+    """Between which digits of numbers of one style those are that are off by little."""
+    found = [
+        Fraction(value.value * 10**decimals, 10**scale * unit)
+        for value in truth.safely(model, field, quals)
+        for unit in (1, 1000, 10**6, 10**9)
+    ]
+    return tuple((floor(one - one / _NEARLY), ceil(one + one / _NEARLY)) for one in found if one > Fraction(1, 2))
 
 
 class Near(NamedTuple):

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from archcalc.cards import vocabulary
+from archcalc.cards.vocabulary import NOUGHTS as NOUGHTS
 from archcalc.records import NamedTuple
 
 Kind = Literal["count", "tokens", "int", "bytes", "share", "factor", "flops"]
@@ -90,7 +91,6 @@ def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Numbe
         yield Number(digits, decimals, scale, unit, bound, first, last, text[place:after].strip(), after, suffix)
 
 
-NOUGHTS = str.maketrans("123456789", "0" * 9)
 _POWER = re.compile(r"\d\s?[eE]\d")
 
 

@@ -15,9 +15,9 @@ from archcalc.cards.judge import Rules, is_misworked, is_right, judge
 from archcalc.cards.labels import NUMERIC, WORDS, Quals
 from archcalc.cards.models import Model, load
 from archcalc.cards.names import namesakes, siblings
-from archcalc.cards.quantity import scales, shape
+from archcalc.cards.quantity import scales
 from archcalc.cards.readers.claim import NO, YES, Claim
-from archcalc.cards.vocabulary import mark
+from archcalc.cards.vocabulary import mark, says
 from archcalc.records import NamedTuple
 
 
@@ -135,7 +135,7 @@ def _under_part(finding: Finding) -> bool:
 
 
 def _of_part(finding: Finding, _near: Near) -> bool:
-    return _may_be_of_part(finding) and says("part", shape(finding.line_text if finding.listed else finding.cell))
+    return _may_be_of_part(finding) and says("part", finding.line_text if finding.listed else finding.cell)
 
 
 def _may_be_of_part(finding: Finding) -> bool:
@@ -147,12 +147,6 @@ def _may_be_of_part(finding: Finding) -> bool:
 def _said(name: str, text: str) -> frozenset[str]:
     """Which words of a mark a text holds."""
     return frozenset(match[0].lower() for match in mark(name).finditer(text))
-
-
-@lru_cache(maxsize=4096)
-def says(name: str, text: str) -> bool:
-    """Whether a text holds a mark: labels, headings and lines are asked again for each figure beside them."""
-    return mark(name).search(text) is not None
 
 
 def _marked(name: str, place: Literal["line_text", "cell"]) -> Callable[[Finding, Near], bool]:
