@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 from archcalc import report
 from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, signs, vocabulary, words
@@ -39,6 +39,8 @@ _CERTAIN = frozenset({"qk_norm", "rope", "rmsnorm", "layernorm", "swiglu", "gegl
 _DATE = re.compile(r"[-_ ](?:instruct[-_ ]|thinking[-_ ])?2[3-9]\d\d\b")
 _NAME = 60
 """Characters of a name."""
+_REMEMBERED = 20_000
+"""Cells whose claims are kept in case that they repeat."""
 
 
 class Edit(NamedTuple):
@@ -161,6 +163,7 @@ class _Checker:
         self._owners: dict[int, _Owner] = {}
         self._alike: dict[Resolved, _Owner] = {}
         self._kept: list[Resolved] = []
+        self._remembered = 0
         self._nameless: dict[tuple[tuple[Label, str], ...], Resolved | None] = {}
 
     def pins(self) -> None:
@@ -389,8 +392,19 @@ class _Checker:
         key = (id(slot.label), slot.cell.text)
         found = owner.read.get(key)
         if found is None:
-            found = owner.read[key] = slot.label, reading.read(slot.label, slot.cell, owner.scope)
+            found = slot.label, reading.read(slot.label, slot.cell, owner.scope)
+            self._remembered += 1
+            if self._remembered > _REMEMBERED:
+                self._forget()  # cells that have not repeated so far will not
+            owner.read[key] = found
         return found[1]
+
+    def _forget(self) -> None:
+        """Drop what cells said: it is there to read and judge those that repeat once."""
+        self._remembered = 0
+        for owner in self._alike.values():
+            owner.read.clear()
+            owner.judged.clear()
 
     def _each(self, slot: Slot, resolved: Resolved, table: Table) -> Sequence[tuple[Slot, Resolved]]:
         """The slot itself; or, of "32 / 80" under "8B / 70B", one for each model, if that way all of it is right."""
@@ -533,6 +547,7 @@ class _Checker:
 
     def settle(self) -> tuple[list[report.CheckResult], list[Edit]]:
         """The results: without settings of runs, and what nothing confirms doubted; and how what is wrong could be mended."""
+        self._forget()
         fields = confirm.block_fields(self.findings)
         kept = [f for f in self.findings if not signs.is_setting(f, fields[f.table])]
         doubts = confirm.doubts(kept)
@@ -548,7 +563,8 @@ class _Checker:
                     continue
                 verdict, why = "doubtful", f"{why}; not an alarm, as a sentence may speak of something else"
             elif doubted := doubts.get(id(f), ""):
-                verdict, why = "doubtful", f"{why}; not an alarm, as {doubted}"
+                verdict = "doubtful"
+                why = _not_alarm(why, doubted)
             # What is wrong of one of several models may be right of another.
             elif verdict == "wrong" and len(resolved.groups) == 1:
                 fix = _fix(f.claim, judgement.fix, f.cell)
@@ -578,6 +594,12 @@ def _fix(claim: Claim, fix: str, cell: str) -> str | None:
     if claim.form == "word" and text.strip() == cell.strip() and (other := _OPPOSITES.get(text.lower())):
         return other.upper() if text.isupper() else other.capitalize() if text.istitle() else other
     return fix or None
+
+
+@lru_cache(maxsize=4096)
+def _not_alarm(why: str, doubted: str) -> str:
+    """Why a claim is doubtful, one text for all that are so for one reason."""
+    return f"{why}; not an alarm, as {doubted}"
 
 
 def _line(text: str) -> str:

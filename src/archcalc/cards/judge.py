@@ -18,11 +18,12 @@ from archcalc.cards import truth, words
 from archcalc.cards.labels import NUMERIC, UNKNOWABLE, Quals
 from archcalc.cards.models import Model
 from archcalc.cards.names import Closed
-from archcalc.cards.quantity import MAX_DIGITS, NOUGHTS, How, Kind, Number, compare, like, scales
+from archcalc.cards.quantity import MAX_DIGITS, How, Kind, Number, compare, like, scales
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.truths.layers import indices
 from archcalc.cards.truths.params import stated
 from archcalc.cards.truths.value import Value
+from archcalc.cards.vocabulary import NOUGHTS
 from archcalc.errors import ArchcalcError
 from archcalc.records import NamedTuple
 
@@ -135,7 +136,7 @@ _ANY = ((0, 10**MAX_DIGITS),)
 
 
 def _near(number: Number, values: Sequence[Value], readings: Sequence[tuple[int, str]]) -> tuple[tuple[int, int], ...]:
-    """What digits in the style of a number may stand for each value: in no convention is one that is read as another more than an eighth off."""
+    """What digits in the style of a number may stand for each value: in no convention does one read as another more than an eighth off."""
     digits = [value.value * 10**number.decimals / Fraction(unit) for value in values for unit, _ in readings]
     return tuple((int(one * 7 / 8) - 2, int(one * 9 / 8) + 2) for one in digits)
 
@@ -145,7 +146,7 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     # Numbers of one style are mended alike, whatever their digits say.
     shape = number.text.translate(NOUGHTS), number.decimals, number.scale, number.unit, number.suffix
     style = claim.field, claim.quals, rules.strict, shape
-    known = model.wrongs.get(style)
+    known: _Wrong | None = model.wrongs.get(style)
     if known is not None and not rules.tolerance and not any(low <= number.mantissa <= high for low, high in known.near):
         return known.judgement
     quals = claim.quals._replace(key="") if rules.strict else claim.quals

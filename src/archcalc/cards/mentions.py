@@ -12,8 +12,8 @@ from functools import cache, lru_cache
 
 from archcalc.cards import names, vocabulary, words
 from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in
-from archcalc.cards.quantity import NOUGHTS, numbers, shape
-from archcalc.cards.vocabulary import mark, says
+from archcalc.cards.quantity import numbers, shape
+from archcalc.cards.vocabulary import NOUGHTS, mark, says
 from archcalc.records import NamedTuple
 
 MAX_TEXT = 600
@@ -222,11 +222,7 @@ def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool
     else:
         between = text[start : mention.start]
         has = _WITH.match(between) is not None and _BEHIND.fullmatch(text, mention.end, name.start) is not None
-    return (
-        has
-        and _said_of_all(between.translate(NOUGHTS), behind.translate(NOUGHTS))
-        and not says("part", text[start:])
-    )
+    return has and _said_of_all(between.translate(NOUGHTS), behind.translate(NOUGHTS)) and not says("part", text[start:])
 
 
 def _after_subject(text: str, end: int, mention: Mention) -> tuple[str, bool]:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from archcalc.cards import vocabulary
-from archcalc.cards.vocabulary import NOUGHTS as NOUGHTS
+from archcalc.cards.vocabulary import NOUGHTS
 from archcalc.records import NamedTuple
 
 Kind = Literal["count", "tokens", "int", "bytes", "share", "factor", "flops"]

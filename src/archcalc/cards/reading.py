@@ -12,9 +12,9 @@ from functools import lru_cache
 from archcalc.cards import vocabulary
 from archcalc.cards.labels import FLAGS, NUMERIC, UNKNOWABLE, WORDS, Label, Quals
 from archcalc.cards.labels import parse as parse_label
+from archcalc.cards.quantity import Number
 from archcalc.cards.readers import each, experts, heads, layers, numeric, params, wording
 from archcalc.cards.readers.claim import EMPTY, Claim
-from archcalc.cards.quantity import Number
 from archcalc.cards.readers.counted import counted
 from archcalc.cards.text import Cell
 
@@ -71,8 +71,7 @@ def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
 
 
 _ALIKE = re.compile(r"[1-9](?:\d{3,}|\d{0,2}(?:,\d{3})+)(?:\.\d+)?|[1-9]\d*(?:\.\d+)?\s?(?:[KMGT]i?B|[KMBT])")
-"""A cell that is one number, of which no reader asks more than its style: what tells a context from a count of heads is a number below 1,000
-without a scale."""
+"""A cell that is one number, of which no reader asks more than its style: smaller ones without a scale may tell what they count."""
 _EIGHTS = str.maketrans("0123456789", "8" * 10)
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?\s?[KMBT]?")
 """A cell that is one number: no product, no pair and no figure of one layer."""

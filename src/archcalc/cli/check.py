@@ -202,12 +202,11 @@ def _bar(paths: list[str], wanted: bool) -> Iterator[str]:
 
 def _print(r: CheckReport, form: CheckFormat, explain: bool) -> None:
     from archcalc.render import check as render
-    from archcalc.report import to_plain
 
     if form is CheckFormat.json:
-        print(json.dumps(to_plain(r), indent=2, ensure_ascii=False))
+        render.write_json(r, sys.stdout)
     elif form is CheckFormat.jsonl:
-        _lines(to_plain(r.results))
+        _lines(vars(x) for x in r.results)
     elif form is CheckFormat.table:
         render.write_page(r, sys.stdout, explain)
     elif form in (CheckFormat.markdown, CheckFormat.csv):
