@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from archcalc import report
 from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, signs, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
-from archcalc.cards.findings import Finding, Named
+from archcalc.cards.findings import Finding, Named, types_above
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE, Label
 from archcalc.cards.layout import Slot
@@ -457,6 +457,8 @@ class _Checker:
                 other = claim._replace(field=field, also=())
                 if (found := self._judge(other, owner, table)).verdict == "ok":
                     claim, judgement = other, found
+            if judgement.verdict == "wrong" and claim.field in signs.TYPED and not claim.quals.dtype and not table.context.begin:
+                claim, judgement = self._as_typed(claim, judgement, owner, table)
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
             verdict = judgement.verdict
@@ -467,6 +469,17 @@ class _Checker:
             self._by_line[line] = [finding]
         else:
             found_here.append(finding)
+
+    def _as_typed(self, claim: Claim, judgement: Judgement, owner: _Owner, table: Table) -> tuple[Claim, Judgement]:
+        """A size of no type of its own under a caption or heading that names some: right if it is so in one of them; where there is one,
+        it is of that."""
+        types = types_above(table)
+        for dtype in types:
+            typed = claim._replace(quals=claim.quals._replace(dtype=dtype))
+            found = self._judge(typed, owner, table)
+            if found.verdict == "ok" or len(types) == 1:
+                return typed, found
+        return claim, judgement
 
     def _as_written(self, resolved: Resolved, line: int) -> bool:
         """Whether a line of a generated section is one that the card of its model has: a word that no reading knows yet."""

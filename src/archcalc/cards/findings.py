@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from archcalc.cards import truth
 from archcalc.cards.document import Table
 from archcalc.cards.judge import Judgement
-from archcalc.cards.labels import Label, Quals
+from archcalc.cards.labels import Label, Quals, dtypes_in
 from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model
 from archcalc.cards.readers.claim import Claim
@@ -117,6 +117,11 @@ class Finding:
         return " ".join((*self.where.context.headings[-1:], self.where.context.caption))
 
     @property
+    def types(self) -> tuple[str, ...]:
+        """The types of weights or caches that stand above it."""
+        return types_above(self.where)
+
+    @property
     def line_text(self) -> str:
         """Its line of the file."""
         return self.page.source_line(self.line)
@@ -149,6 +154,11 @@ class Finding:
             return False
         bands = _bands(self.models[0], self.claim.field, self.claim.quals, number.decimals, number.scale)
         return any(low < number.mantissa < high for low, high in bands)
+
+
+def types_above(table: Table) -> tuple[str, ...]:
+    """The types that what stands above a table or list names: its caption, or else its heading."""
+    return dtypes_in(table.context.caption) or dtypes_in(" ".join(table.context.headings[-1:]))
 
 
 @lru_cache(maxsize=4096)

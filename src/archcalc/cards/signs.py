@@ -34,15 +34,18 @@ class Sign(NamedTuple):
 
 
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
+_OF_EMBEDDER = frozenset({"hidden_size", "vocab"})
+_HEADS = frozenset({"heads", "kv_heads", "intermediate_size"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
 SIZES = frozenset({"total_params", "weights", "active_params"})
 _WEIGHTS, _CONTEXT, CACHES = frozenset({"weights"}), frozenset({"context"}), frozenset({"kv_cache", "kv_per_token"})
+TYPED = _WEIGHTS | CACHES
 _COUNTS = frozenset(field for field in NUMERIC if field.endswith("_params"))
 
 
 def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     """Whether a claim is a setting of a run: its label may be one, and what stands beside it is. `fields` are those of its block."""
-    if finding.claim.field not in _SET_BY_RUNS or finding.strict or finding.verdict in ("ok", "said"):
+    if finding.claim.field not in _SET_BY_RUNS | _OF_EMBEDDER or finding.strict or finding.verdict in ("ok", "said"):
         return False
     if finding.claim.field == "context":
         if "_" in finding.heading and says("stored", finding.around):
@@ -50,6 +53,10 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
         if says("served", finding.heading):
             return True
     of_run = _said("run", finding.block) | _said("run", finding.around)
+    if finding.verdict == "wrong" and len(_said("retrieval", finding.block)) + says("retrieval", finding.around) > 1 and not fields & _HEADS:
+        return True  # pieces of documents, how many of them, and the model that embeds them
+    if finding.claim.field in _OF_EMBEDDER:
+        return False
     bare = finding.claim.field == "context" and not fields & _ARCHITECTURE and _ONE_WORD.fullmatch(finding.heading)
     if bare and len(of_run | _said("setting", finding.block)) > 1:
         return True  # "Context: 16384" beside a concurrency and a limit of tokens
@@ -393,6 +400,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
+    Sign(-4, "several types are named above it", None, TYPED, lambda f: not f.claim.quals.dtype and len(f.types) > 1),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
     Sign(-4, "it may be made of rounded parameters", _flops_rounded, frozenset({"flops"})),
     Sign(-1, "such a label is often a setting of a run", None, _SET_BY_RUNS, _may_be_setting),
