@@ -409,7 +409,7 @@ _GENERIC_WORDS = re.compile(rf"(?i)\b(?:{'|'.join(_listed('headings'))})\b")
 
 
 _MACHINES = re.compile(
-    r"(?i)\b(?:\d{1,3}\s?[x×]\s?)?(?:(?:rtx|gtx)[- ]?\d{4}(?: ?ti)?|[ahb]\d{3}|l\d{1,2}s?|gb\d{3}|mi\d{3}x?)"
+    r"(?i)\b(?:\d{1,3}\s?[x×]?\s?)?(?:(?:rtx|gtx)[- ]?\d{4}(?: ?ti)?|[ahb]\d{3}|l\d{1,2}s?|gb\d{3}|mi\d{3}x?)"
     r"(?:[- ]?\d{1,3}\s?gb)?(?![\w.-])"
 )
 """Machines that a heading names beside a model: "Qwen3-8B on an RTX 4090"."""

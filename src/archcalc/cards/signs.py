@@ -53,7 +53,11 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
         if says("served", finding.heading):
             return True
     of_run = _said("run", finding.block) | _said("run", finding.around)
-    if finding.verdict == "wrong" and len(_said("retrieval", finding.block)) + says("retrieval", finding.around) > 1 and not fields & _HEADS:
+    if (
+        finding.verdict == "wrong"
+        and len(_said("retrieval", finding.block)) + says("retrieval", finding.around) > 1
+        and not fields & _HEADS
+    ):
         return True  # pieces of documents, how many of them, and the model that embeds them
     if finding.claim.field in _OF_EMBEDDER:
         return False
