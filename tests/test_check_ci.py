@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from conftest import Run
+
 ROOT = Path(__file__).resolve().parent.parent
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 HOOKS: list[dict[str, Any]] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
@@ -186,3 +188,12 @@ def test_pre_commit_runs_the_hook(repository: Path) -> None:
         )  # fmt: skip
         assert done.returncode == status, done.stdout + done.stderr
         assert "1 file, 2 claims" in done.stdout
+
+
+@pytest.mark.parametrize("spelt", ["docs/history.md", "./docs/history.md", "docs", ".", "docs/../docs/history.md"])
+@pytest.mark.parametrize("setting", ['[[ignore]]\nfile = "docs/history.md"\nfield = "layers"\n', 'exclude = ["docs/history.md"]\n'])
+def test_patterns_of_settings_hold_however_a_file_is_spelt(cli: Run, tmp_path: Path, setting: str, spelt: str) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "history.md").write_text("| Model | Layers |\n| --- | --- |\n| Qwen3-8B | 35 |\n", encoding="utf-8")
+    (tmp_path / "archcalc.toml").write_text(setting, encoding="utf-8")
+    assert cli("check", spelt, "--offline").returncode == 0

@@ -81,6 +81,28 @@ KINDS = [
      ["total_params=671B", "active_params=37B", "flops=74 GFLOPs doubtful", "total_params=8.03B", "flops=32 GFLOPs wrong"]),
     # The config holds 8,192 more than the publisher states.
     ("| Model | Layers | Sequence length |\n|---|---|---|\n| Qwen3-Embedding-8B | 36 | 32K |\n", ["layers=36", "context=32K"]),
+    # A type named above a table or list is that of its sizes; where several are, each size is of one.
+    ("# Qwen3-8B\n\nKV cache per sequence, fp8 E4M3 (half of what bf16 takes):\n\n| Context | KV cache |\n|---|---|\n"
+     "| 8k | 576 MiB |\n| 32k | 2.25 GiB |\n| 40k | 9 GiB |\n",
+     ["kv_cache=576 MiB", "kv_cache=2.25 GiB", "kv_cache=9 GiB doubtful"]),
+    ("Weights at int8:\n\n| Model | Layers | Size |\n|---|---|---|\n| Qwen3-8B | 36 | 8.2 GB |\n| Qwen3-14B | 40 | 14.8 GB |\n"
+     "| Qwen3-32B | 64 | 49 GB |\n",
+     ["layers=36", "weights=8.2 GB", "layers=40", "weights=14.8 GB", "layers=64", "weights=49 GB wrong"]),
+    ("# Llama-3.3-70B\n\n## FP8 build\n\n- Layers: 80\n- Weights: 70.6 GB\n- KV cache at 8k: 2.5 GiB\n",
+     ["layers=80", "weights=70.6 GB", "kv_cache=2.5 GiB"]),
+    # A table of a tower is no claim about the model whose tower it is.
+    ("# Qwen2.5-VL-7B-Instruct\n\n- Layers: 28\n\n## Details of the vision tower\n\n| Parameter | Value |\n|---|---|\n| depth | 32 |\n"
+     "| hidden_size | 1280 |\n| num_heads | 16 |\n",
+     ["layers=28"]),
+    # Pieces of documents, how many of them, and what embeds them.
+    ("# RAG with Qwen3-8B\n\n| Setting | Value |\n|---|---|\n| Chunk size | 512 |\n| Chunk overlap | 64 |\n| top_k | 5 |\n"
+     "| Embedding dimension | 1024 |\n| Max context tokens | 6000 |\n",
+     []),
+    ("| Pipeline | LLM | Embedding dim | Chunk size | Context | top-k |\n|---|---|---|---|---|---|\n"
+     "| small | Qwen3-8B | 1024 | 512 | 4096 | 5 |\n| large | Qwen3-32B | 4096 | 1024 | 40960 | 10 |\n",
+     ["context=40960"]),
+    ("# Qwen3-235B-A22B on 8 H100\n\n- Weights per GPU (TP=8): 58.8 GB\n- Layers: 94\n- Layers per stage: 24\n",
+     ["weights=58.8 GB", "layers=94"]),
 ]  # fmt: skip
 
 

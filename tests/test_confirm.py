@@ -260,6 +260,25 @@ def test_a_baseline_leaves_out_what_stands_and_nothing_else(cli: Run, tmp_path: 
     ]
 
 
+def test_a_baseline_knows_a_file_however_it_is_spelt_and_tells_what_is_gone(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "ci").mkdir()
+    card = tmp_path / "docs" / "card.md"
+    card.write_text("| Model | Layers | KV heads |\n| --- | --- | --- |\n| Llama 3 8B | 33 | 8 |\n", encoding="utf-8")
+    assert cli("check", "docs", "--offline", "--write-baseline", "ci/standing.json").returncode == 0
+    for spelt in ("docs/card.md", "./docs/card.md", "docs", ".", str(card), "docs/../docs/card.md"):
+        assert cli("check", spelt, "--offline", "--baseline", "ci/standing.json").returncode == 0, spelt
+    # As it was written before, with files as seen from the working folder.
+    written = (tmp_path / "ci" / "standing.json").read_text(encoding="utf-8")
+    assert '"../docs/card.md"' in written
+    (tmp_path / "ci" / "older.json").write_text(written.replace("../docs", "docs"), encoding="utf-8")
+    assert cli("check", "docs", "--offline", "--baseline", "ci/older.json").returncode == 0
+    fixed = cli("check", "docs", "--offline", "--fix")
+    assert "1 cell rewritten" in fixed.stderr
+    done = cli("check", "docs", "--offline", "--baseline", "ci/standing.json")
+    assert (done.returncode, "1 of ci/standing.json no longer stand" in done.stderr) == (0, True)
+
+
 def test_a_baseline_is_written_over_no_file_that_is_checked_and_leaves_out_none(cli: Run, tmp_path: Path) -> None:
     card = tmp_path / "card.md"
     card.write_text("| Model | Layers |\n| --- | --- |\n| Llama 3 8B | 33 |\n", encoding="utf-8")

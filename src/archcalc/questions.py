@@ -297,7 +297,7 @@ def check(
         load(model, offline)
     share = None if tolerance is None else settings.tolerance(str(tolerance))
     place = baseline or found.baseline
-    known = standing.read(place) if place else None
+    known = standing.Baseline(place) if place else None
     done, errors = [], []
     for path in pages.expand(names, found.exclude):
         try:
@@ -305,7 +305,7 @@ def check(
         except ArchcalcError as error:
             errors.append(report.CheckError(path, 0, error.code, error.message, error.hint))
             continue
-        done.append(one if known is None else standing.without(one, known)[0])
+        done.append(one if known is None else known.without(one))
     return cards.summarize(done, errors)
 
 

@@ -22,20 +22,55 @@ _KEYS = ("file", "model", "field", "claimed")
 Key = tuple[str, ...]
 
 
-def _key(result: report.CheckResult) -> Key:
-    return (result.file.replace(os.sep, "/"), result.model, result.field, result.claimed)
+def _places(file: str, folder: str) -> tuple[str, ...]:
+    """A file as seen from the baseline's folder, however the command line spells it; and from the working folder, as older ones have it."""
+    places = (os.path.relpath(file, folder or os.curdir), os.path.relpath(file)) if file != "-" else (file,)
+    return tuple(place.replace(os.sep, "/") for place in places)
+
+
+def _key(result: report.CheckResult, place: str) -> Key:
+    return (place, result.model, result.field, result.claimed)
 
 
 def save(path: str, results: Iterable[report.CheckResult]) -> int:
     """Write the alarms and doubts to `path`, and say how many."""
-    found = Counter(_key(r) for r in results if r.verdict in ("wrong", "doubtful"))
+    folder = os.path.dirname(path)
+    found = Counter(_key(r, _places(r.file, folder)[0]) for r in results if r.verdict in ("wrong", "doubtful"))
     entries = [{**dict(zip(_KEYS, key, strict=True)), "count": n} for key, n in sorted(found.items())]
     write(path, json.dumps({"version": VERSION, "claims": entries}, indent=1, ensure_ascii=False) + "\n")
     return found.total()
 
 
-def read(path: str) -> Counter[Key]:
-    """What `save` wrote. Raises `UsageError` for what it did not."""
+class Baseline:
+    """What `save` wrote. Raises `UsageError` for what it did not. `left_out` counts the mismatches that stood."""
+
+    def __init__(self, path: str) -> None:
+        self.folder = os.path.dirname(path)
+        self.known = _read(path)
+        self.left_out = 0
+        self._seen: set[str] = set()
+
+    def without(self, checked: Checked) -> Checked:
+        """A file's results less the mismatches that stand, each taken from those known once."""
+        places = _places(checked.file, self.folder)
+        self._seen.update(places)
+        kept = []
+        for result in checked.results:
+            keys = (_key(result, place) for place in places) if result.verdict in ("wrong", "doubtful") else ()
+            if (key := next((key for key in keys if self.known[key] > 0), None)) is not None:
+                self.known[key] -= 1
+                self.left_out += 1
+            else:
+                kept.append(result)
+        return checked._replace(results=kept)
+
+    @property
+    def gone(self) -> int:
+        """How many mismatches of the files so far stand no more."""
+        return sum(count for key, count in self.known.items() if key[0] in self._seen)
+
+
+def _read(path: str) -> Counter[Key]:
     hint = f"write it with archcalc check --write-baseline {path}"
     try:
         with files.open_regular(path) as file:
@@ -60,16 +95,3 @@ def read(path: str) -> Counter[Key]:
             raise UsageError(f"{path}: a count of {count!r}", hint)
         found[tuple(entry[key] for key in _KEYS)] += count
     return found
-
-
-def without(checked: Checked, known: Counter[Key]) -> tuple[Checked, int]:
-    """A file's results less the mismatches that stand, each taken from `known` once, and how many those are."""
-    kept, left_out = [], 0
-    for result in checked.results:
-        key = _key(result)
-        if result.verdict in ("wrong", "doubtful") and known[key] > 0:
-            known[key] -= 1
-            left_out += 1
-        else:
-            kept.append(result)
-    return checked._replace(results=kept), left_out

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 from archcalc import report
 from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, signs, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
-from archcalc.cards.findings import Finding, Named
+from archcalc.cards.findings import Finding, Named, types_above
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate
 from archcalc.cards.labels import UNKNOWABLE, Label
 from archcalc.cards.layout import Slot
@@ -39,6 +39,8 @@ _CERTAIN = frozenset({"qk_norm", "rope", "rmsnorm", "layernorm", "swiglu", "gegl
 _DATE = re.compile(r"[-_ ](?:instruct[-_ ]|thinking[-_ ])?2[3-9]\d\d\b")
 _NAME = 60
 """Characters of a name."""
+_REMEMBERED = 20_000
+"""Cells whose claims are kept in case that they repeat."""
 
 
 class Edit(NamedTuple):
@@ -139,6 +141,7 @@ class _Owner:
         self.scope = (lambda text: names.members_named(text, self.who)) if resolved.several else None
         self.read: dict[tuple[int, str], tuple[Label, Sequence[Claim]]] = {}
         self.judged: dict[tuple[int, bool], tuple[Claim, Judgement]] = {}
+        self.rules: Rules | None = None
         self.nearly: dict[int, bool] = {}
         """By the identity of the label or claim, which the one beside it keeps: to hash one takes as long as to judge it."""
 
@@ -160,6 +163,7 @@ class _Checker:
         self._owners: dict[int, _Owner] = {}
         self._alike: dict[Resolved, _Owner] = {}
         self._kept: list[Resolved] = []
+        self._remembered = 0
         self._nameless: dict[tuple[tuple[Label, str], ...], Resolved | None] = {}
 
     def pins(self) -> None:
@@ -388,8 +392,19 @@ class _Checker:
         key = (id(slot.label), slot.cell.text)
         found = owner.read.get(key)
         if found is None:
-            found = owner.read[key] = slot.label, reading.read(slot.label, slot.cell, owner.scope)
+            found = slot.label, reading.read(slot.label, slot.cell, owner.scope)
+            self._remembered += 1
+            if self._remembered > _REMEMBERED:
+                self._forget()  # cells that have not repeated so far will not
+            owner.read[key] = found
         return found[1]
+
+    def _forget(self) -> None:
+        """Drop what cells said: it is there to read and judge those that repeat once."""
+        self._remembered = 0
+        for owner in self._alike.values():
+            owner.read.clear()
+            owner.judged.clear()
 
     def _each(self, slot: Slot, resolved: Resolved, table: Table) -> Sequence[tuple[Slot, Resolved]]:
         """The slot itself; or, of "32 / 80" under "8B / 70B", one for each model, if that way all of it is right."""
@@ -436,12 +451,14 @@ class _Checker:
             judgement = self._judge(claim, owner, table)
             # "Window (tokens)" is of the attention, or of the context.
             also = claim.also or (
-                ("context",) if claim.field == "window" and not vocabulary.mark("window-of").search(slot.heading) else ()
+                ("context",) if claim.field == "window" and not vocabulary.says("window-of", slot.heading) else ()
             )
             for field in also if judgement.verdict != "ok" and claim.form == "number" else ():
                 other = claim._replace(field=field, also=())
                 if (found := self._judge(other, owner, table)).verdict == "ok":
                     claim, judgement = other, found
+            if judgement.verdict == "wrong" and claim.field in signs.TYPED and not claim.quals.dtype and not table.context.begin:
+                claim, judgement = self._as_typed(claim, judgement, owner, table)
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
             verdict = judgement.verdict
@@ -452,6 +469,17 @@ class _Checker:
             self._by_line[line] = [finding]
         else:
             found_here.append(finding)
+
+    def _as_typed(self, claim: Claim, judgement: Judgement, owner: _Owner, table: Table) -> tuple[Claim, Judgement]:
+        """A size of no type of its own under a caption or heading that names some: right if it is so in one of them; where there is one,
+        it is of that."""
+        types = types_above(table)
+        for dtype in types:
+            typed = claim._replace(quals=claim.quals._replace(dtype=dtype))
+            found = self._judge(typed, owner, table)
+            if found.verdict == "ok" or len(types) == 1:
+                return typed, found
+        return claim, judgement
 
     def _as_written(self, resolved: Resolved, line: int) -> bool:
         """Whether a line of a generated section is one that the card of its model has: a word that no reading knows yet."""
@@ -469,7 +497,11 @@ class _Checker:
             return relate(resolved.groups[0][0], other.groups[0][0], claim)
         judged = owner.judged.get((id(claim), strict))
         if judged is None:
-            rules = Rules(strict, self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed)
+            rules = owner.rules
+            if rules is None or rules.strict != strict:
+                rules = owner.rules = Rules(
+                    strict, self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed
+                )
             judged = owner.judged[id(claim), strict] = claim, judge_all(resolved.groups, claim, rules)
         return judged[1]
 
@@ -528,6 +560,7 @@ class _Checker:
 
     def settle(self) -> tuple[list[report.CheckResult], list[Edit]]:
         """The results: without settings of runs, and what nothing confirms doubted; and how what is wrong could be mended."""
+        self._forget()
         fields = confirm.block_fields(self.findings)
         kept = [f for f in self.findings if not signs.is_setting(f, fields[f.table])]
         doubts = confirm.doubts(kept)
@@ -543,7 +576,8 @@ class _Checker:
                     continue
                 verdict, why = "doubtful", f"{why}; not an alarm, as a sentence may speak of something else"
             elif doubted := doubts.get(id(f), ""):
-                verdict, why = "doubtful", f"{why}; not an alarm, as {doubted}"
+                verdict = "doubtful"
+                why = _not_alarm(why, doubted)
             # What is wrong of one of several models may be right of another.
             elif verdict == "wrong" and len(resolved.groups) == 1:
                 fix = _fix(f.claim, judgement.fix, f.cell)
@@ -573,6 +607,12 @@ def _fix(claim: Claim, fix: str, cell: str) -> str | None:
     if claim.form == "word" and text.strip() == cell.strip() and (other := _OPPOSITES.get(text.lower())):
         return other.upper() if text.isupper() else other.capitalize() if text.istitle() else other
     return fix or None
+
+
+@lru_cache(maxsize=4096)
+def _not_alarm(why: str, doubted: str) -> str:
+    """Why a claim is doubtful, one text for all that are so for one reason."""
+    return f"{why}; not an alarm, as {doubted}"
 
 
 def _line(text: str) -> str:

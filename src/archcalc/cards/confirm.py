@@ -7,11 +7,13 @@ mended. In generated sections every mismatch is wrong.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 from archcalc.cards.findings import NOTHING, Finding, Near
 from archcalc.cards.readers.claim import Claim
-from archcalc.cards.signs import CACHES, SIZES, Sign, far, says, signs_of
+from archcalc.cards.signs import CACHES, SIZES, Sign, far, signs_of
+from archcalc.cards.vocabulary import says
 from archcalc.records import NamedTuple
 
 NEAR = 12
@@ -155,7 +157,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
             those = wrong_in[key] = set()
         those.add(known[id(f.owner)])
     by_table: dict[tuple[int, int], _Said] = {}
-    by_line: dict[tuple[int, int], _Said] = {}
+    by_line: dict[int, dict[int, _Said]] = {}
     lines: dict[int, list[int]] = {}
     stated: dict[tuple[int, int, str], set[tuple[str, str]]] = {}
     columns: dict[tuple[int, str], set[int]] = {}
@@ -174,8 +176,10 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
             continue
         if (of_table := by_table.get((who, table))) is None:
             of_table = by_table[who, table] = _Said()
-        if (of_line := by_line.get((who, line))) is None:
-            of_line = by_line[who, line] = _Said()
+        if (its_lines := by_line.get(who)) is None:
+            its_lines = by_line[who] = {}
+        if (of_line := its_lines.get(line)) is None:
+            of_line = its_lines[line] = _Said()
         if (extent := lines.get(table)) is None:
             lines[table] = [line, line]
         elif line < extent[0]:
@@ -188,6 +192,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         else:
             of_table.wrong.add(field)
             of_line.wrong.add(field)
+    in_order = {who: sorted(its_lines) for who, its_lines in by_line.items()}
     varied = _varied(findings)
     together: dict[tuple[int, int, int], _Said] = {}
     for f in wrong:
@@ -201,10 +206,11 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
             near_by = together[who, table, line] = _Said()
             near_by.right.update(by_table[who, table].right)
             near_by.wrong |= by_table[who, table].wrong
-            for other in range(line - NEAR, line + NEAR + 1):
-                if (one := by_line.get((who, other))) is not None:
-                    near_by.right.update(one.right)
-                    near_by.wrong |= one.wrong
+            at = in_order[who]
+            for other in at[bisect_left(at, line - NEAR) : bisect_right(at, line + NEAR)]:
+                one = by_line[who][other]
+                near_by.right.update(one.right)
+                near_by.wrong |= one.wrong
         rightly = (who, line, field) in stated and any(
             f.claim.form == "number" if cell == f.cell else heading != f.heading for cell, heading in stated[who, line, field]
         )

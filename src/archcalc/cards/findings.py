@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
+from math import ceil, floor
 from typing import Literal, Protocol
 
 from archcalc.cards import truth
 from archcalc.cards.document import Table
 from archcalc.cards.judge import Judgement
-from archcalc.cards.labels import Label, Quals
+from archcalc.cards.labels import Label, Quals, dtypes_in
 from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model
 from archcalc.cards.readers.claim import Claim
@@ -115,6 +117,11 @@ class Finding:
         return " ".join((*self.where.context.headings[-1:], self.where.context.caption))
 
     @property
+    def types(self) -> tuple[str, ...]:
+        """The types of weights or caches that stand above it."""
+        return types_above(self.where)
+
+    @property
     def line_text(self) -> str:
         """Its line of the file."""
         return self.page.source_line(self.line)
@@ -145,9 +152,24 @@ class Finding:
         number = self.claim.number
         if number is None or len(self.models) != 1:
             return False
-        claimed, below = number.mantissa * 10**number.scale, 10**number.decimals
-        values = [value * below for value in self.values()]
-        return any(v and abs(claimed * u - v) * _NEARLY < v for v in values for u in (1, 1000, 10**6, 10**9))
+        bands = _bands(self.models[0], self.claim.field, self.claim.quals, number.decimals, number.scale)
+        return any(low < number.mantissa < high for low, high in bands)
+
+
+def types_above(table: Table) -> tuple[str, ...]:
+    """The types that what stands above a table or list names: its caption, or else its heading."""
+    return dtypes_in(table.context.caption) or dtypes_in(" ".join(table.context.headings[-1:]))
+
+
+@lru_cache(maxsize=4096)
+def _bands(model: Model, field: str, quals: Quals, decimals: int, scale: int) -> tuple[tuple[int, int], ...]:
+    """Between which digits of numbers of one style those are that are off by little."""
+    found = [
+        Fraction(value.value * 10**decimals, 10**scale * unit)
+        for value in truth.safely(model, field, quals)
+        for unit in (1, 1000, 10**6, 10**9)
+    ]
+    return tuple((floor(one - one / _NEARLY), ceil(one + one / _NEARLY)) for one in found if one > Fraction(1, 2))
 
 
 class Near(NamedTuple):

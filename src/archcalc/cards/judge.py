@@ -18,11 +18,12 @@ from archcalc.cards import truth, words
 from archcalc.cards.labels import NUMERIC, UNKNOWABLE, Quals
 from archcalc.cards.models import Model
 from archcalc.cards.names import Closed
-from archcalc.cards.quantity import NOUGHTS, How, Kind, Number, compare, like, scales
+from archcalc.cards.quantity import MAX_DIGITS, How, Kind, Number, compare, like, scales
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.truths.layers import indices
 from archcalc.cards.truths.params import stated
 from archcalc.cards.truths.value import Value
+from archcalc.cards.vocabulary import NOUGHTS
 from archcalc.errors import ArchcalcError
 from archcalc.records import NamedTuple
 
@@ -124,8 +125,30 @@ def _judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
 # Numbers
 
 
+class _Wrong(NamedTuple):
+    """What is said of wrong numbers of one style, and between which digits one may be right or nearly so, for each value that is right."""
+
+    judgement: Judgement
+    near: tuple[tuple[int, int], ...]
+
+
+_ANY = ((0, 10**MAX_DIGITS),)
+
+
+def _near(number: Number, values: Sequence[Value], readings: Sequence[tuple[int, str]]) -> tuple[tuple[int, int], ...]:
+    """What digits in the style of a number may stand for each value: in no convention does one read as another more than an eighth off."""
+    digits = [value.value * 10**number.decimals / Fraction(unit) for value in values for unit, _ in readings]
+    return tuple((int(one * 7 / 8) - 2, int(one * 9 / 8) + 2) for one in digits)
+
+
 def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgement:
     kind = NUMERIC[claim.field]
+    # Numbers of one style are mended alike, whatever their digits say.
+    shape = number.text.translate(NOUGHTS), number.decimals, number.scale, number.unit, number.suffix
+    style = claim.field, claim.quals, rules.strict, shape
+    known: _Wrong | None = model.wrongs.get(style)
+    if known is not None and not rules.tolerance and not any(low <= number.mantissa <= high for low, high in known.near):
+        return known.judgement
     quals = claim.quals._replace(key="") if rules.strict else claim.quals
     values = _allowed(truth.safely(model, claim.field, quals), claim, rules)
     if not values:
@@ -149,16 +172,17 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     if not rules.strict and (as_thousands := _written_out(number, values, kind)):
         return as_thousands
     best = values[0]
-    # Numbers of one style are mended alike, whatever their digits say.
-    shape = number.text.translate(NOUGHTS), number.decimals, number.scale, number.unit, number.suffix
-    style = claim.field, quals, rules.strict, shape
-    found_wrong = model.wrongs.get(style)
-    if found_wrong is None:
+    if known is None:
         written = _written(number, best if rules.strict else _as_published(model, claim, number, values, readings[0][0]), readings)
         why = _why(claim.field, tuple(values[: 1 if rules.strict else 4]))
-        found_wrong = model.wrongs[style] = Judgement("wrong", written + _behind(number), why, written)
+        found_wrong = Judgement("wrong", written + _behind(number), why, written)
+        if claim.field == "window" and not best.value:
+            found_wrong = Judgement("wrong", "none", best.basis)
+        near = _near(number, (*values, *namesakes), readings) if _least(claim.field) > 1 else _ANY
+        known = model.wrongs[style] = _Wrong(found_wrong, near)
+    found_wrong = known.judgement
     if claim.field == "window" and not best.value:
-        return Judgement("wrong", "none", best.basis)
+        return found_wrong
     if rules.tolerance and any(
         abs(Fraction(v.value) - number.printed * u) <= rules.tolerance * v.value for v in values for u, _ in readings
     ):
@@ -575,6 +599,8 @@ def judge_all(groups: Sequence[Sequence[Model]], claim: Claim, rules: Rules) -> 
     Each group that is named must have a member of which the claim is true; one of several listed values only some member of any group.
     """
     closed = rules.closed
+    if len(groups) == 1 == len(groups[0]) and not rules.family:
+        return judge(groups[0][0], claim, rules)
     if claim.scope:
         scoped = [[m for m in group if m.name in claim.scope] for group in groups]
         if any(scoped):

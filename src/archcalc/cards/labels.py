@@ -573,6 +573,16 @@ def context_in(text: str) -> int:
     return 0
 
 
+@lru_cache(maxsize=1024)
+def dtypes_in(text: str) -> tuple[str, ...]:
+    """The dtypes that a text names, each once.
+
+    >>> dtypes_in("KV cache in FP8 (half of bf16)"), dtypes_in("Layers")
+    (('fp8', 'bf16'), ())
+    """
+    return tuple(dict.fromkeys(dtype_in(found[0]) for found in _DTYPE.finditer(text.lower())))
+
+
 def dtype_in(text: str) -> str:
     """The dtype that a text in lower case names, or nothing.
 

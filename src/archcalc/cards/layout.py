@@ -26,6 +26,9 @@ def of_tower(context: Context) -> bool:
     return any(mark("tower").search(text) and not names.in_sentence(text) for text in (*context.headings[-1:], *last))
 
 
+_TOWER = "vision encoder"
+
+
 class Subject(NamedTuple):
     """What a cell names as its model: the text, a size that the same row states, what it links to, and the row's repository id."""
 
@@ -182,7 +185,13 @@ def _slots(table: Table) -> Iterator[Slot]:
     caption = table.context.caption
     assumed = _ASSUMED.search(caption)
     context = labels.context_in(assumed["tokens"] or assumed["length"]) if assumed else 0
+    tower = table.kind == "table" and of_tower(table.context)
     for slot in _labelled(table):
+        if tower and slot.subject is None:
+            label = labels.parse(slot.heading, _TOWER)
+            if label is not None and label.fields:
+                yield slot._replace(label=label)
+            continue
         quals = slot.label.quals
         if context and slot.label.fields[0] in _GROWING and not quals.context:
             quals = quals._replace(context=context)
@@ -626,7 +635,7 @@ def _sizes(rows: list[tuple[tuple[Cell, ...], Label | None]]) -> dict[int, str]:
 def _pairs(table: Table) -> Iterator[Slot]:
     """A list, or a tree of keys and values."""
     above = {label for groups in table.groups for label in groups}
-    tower = "vision encoder" if of_tower(table.context) else ""
+    tower = _TOWER if of_tower(table.context) else ""
     for row, groups in zip(table.rows, table.groups, strict=True):
         group = " ".join(groups[-2:]) or tower
         if mark("links").fullmatch(row[0].text.strip()):

@@ -12,8 +12,8 @@ from functools import cache, lru_cache
 
 from archcalc.cards import names, vocabulary, words
 from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in
-from archcalc.cards.quantity import NOUGHTS, numbers, shape
-from archcalc.cards.vocabulary import mark
+from archcalc.cards.quantity import numbers, shape
+from archcalc.cards.vocabulary import NOUGHTS, mark, says
 from archcalc.records import NamedTuple
 
 MAX_TEXT = 600
@@ -85,7 +85,7 @@ def _nouns(behind: str, ahead: str, known: bool) -> _Nouns:
         _TO.fullmatch(ahead) is not None,
         _NAMES_LAYER.search(ahead) is not None,
         _LAYERS.match(behind) is not None,
-        mark("other").search(_SEPARATOR.split(behind)[0]) is not None,
+        says("other", _SEPARATOR.split(behind)[0]),
         _MTP.search(ahead) is not None,
         _TOP.search(ahead) is not None,
         _ACTIVE.search(ahead) is not None,
@@ -129,7 +129,7 @@ def _counts(text: str, label: str, known: bool) -> tuple[Mention, ...]:
         last = end
         if nouns.names_layer:
             continue
-        if nouns.counts_layers and mark("mtp").search(f"{label} {text[max(0, start - _NEAR) : start]}"):
+        if nouns.counts_layers and says("mtp", f"{label} {text[max(0, start - _NEAR) : start]}"):
             out.append(Mention("mtp_layers", start, end))
             continue
         stretched = nouns.fields or (stretched if nouns.goes_on else ())  # from 4096 to 32768
@@ -138,7 +138,7 @@ def _counts(text: str, label: str, known: bool) -> tuple[Mention, ...]:
             continue
         fields = [other for other in stretched if known and other[-1] != "?"]
         field = field.rstrip("?")
-        if field == "active_experts" and nouns.top and not mark("routed").search(f"{label} {text}"):
+        if field == "active_experts" and nouns.top and not says("routed", f"{label} {text}"):
             continue
         if field == "active_experts" and number.scale >= 6:
             field = "active_params"
@@ -150,10 +150,10 @@ def _counts(text: str, label: str, known: bool) -> tuple[Mention, ...]:
             continue
         if nouns.of_else or (field != "mtp_layers" and nouns.of_mtp):
             continue
-        if field == "context" and mark("in-use").search(f"{label} {text}"):
+        if field == "context" and says("in-use", f"{label} {text}"):
             continue
         also = tuple(other for other in fields if other != field and NUMERIC[other] == NUMERIC[field])
-        plainly = field == "total_params" and not mark("embedding").search(f"{label} {text}")
+        plainly = field == "total_params" and not says("embedding", f"{label} {text}")
         out.append(Mention(field, start, end, "", also, Quals(embedding="whole") if plainly else Quals()))
     for match in _SHARED_HEADS.finditer(text):
         out += Mention("heads", *match.span(1)), Mention("kv_heads", *match.span(2))
@@ -186,13 +186,13 @@ def sizes(text: str) -> Iterator[Mention]:
         dtype = dtype_in(behind) or dtype_in(ahead)
         if re.search(r"\d\s*[-–]\s*$", ahead):
             continue  # 40-42 GB
-        if mark("kv-cache").search(ahead):
+        if says("kv-cache", ahead):
             a_token = mark("per-token").match(behind)
             context = 0 if a_token else context_in(f"{ahead} {behind}")
             if a_token or context:
                 quals = Quals(dtype=dtype, context=context)
                 yield Mention("kv_per_token" if a_token else "kv_cache", number.start, number.after, quals=quals)
-        elif dtype and not mark("beside-weights").search(f"{ahead} {behind.partition(',')[0]}"):
+        elif dtype and not says("beside-weights", f"{ahead} {behind.partition(',')[0]}"):
             yield Mention("weights", number.start, number.after, quals=Quals(dtype=dtype))
 
 
@@ -222,11 +222,7 @@ def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool
     else:
         between = text[start : mention.start]
         has = _WITH.match(between) is not None and _BEHIND.fullmatch(text, mention.end, name.start) is not None
-    return (
-        has
-        and _said_of_all(between.translate(NOUGHTS), behind.translate(NOUGHTS))
-        and not _of_part(text[start:].translate(NOUGHTS))
-    )
+    return has and _said_of_all(between.translate(NOUGHTS), behind.translate(NOUGHTS)) and not says("part", text[start:])
 
 
 def _after_subject(text: str, end: int, mention: Mention) -> tuple[str, bool]:
@@ -242,7 +238,7 @@ def is_share(text: str, mention: Mention) -> bool:
     behind = text[mention.end : end]
     if NUMERIC[mention.field] != "bytes":
         behind = _SEPARATOR.split(behind, maxsplit=1)[0]  # "36 layers and 8 GPUs, 4 layers per GPU"
-    return any(mark("share").search(beside) for beside in (text[start : mention.start], behind))
+    return any(says("share", beside) for beside in (text[start : mention.start], behind))
 
 
 @lru_cache(maxsize=4096)
@@ -252,13 +248,8 @@ def _said_of_all(between: str, behind: str) -> bool:
     return (
         not _VERB.search(between)
         and not mark("not-outright").search(mark("per-token").sub(" ", f"{between} {behind}"))
-        and not mark("of-some-only").search(beside)
+        and not says("of-some-only", beside)
     )
-
-
-@lru_cache(maxsize=4096)
-def _of_part(text: str) -> bool:
-    return mark("part").search(text) is not None
 
 
 def _clause(text: str, start: int, end: int) -> tuple[int, int]:

@@ -409,7 +409,7 @@ _GENERIC_WORDS = re.compile(rf"(?i)\b(?:{'|'.join(_listed('headings'))})\b")
 
 
 _MACHINES = re.compile(
-    r"(?i)\b(?:\d{1,3}\s?[x×]\s?)?(?:(?:rtx|gtx)[- ]?\d{4}(?: ?ti)?|[ahb]\d{3}|l\d{1,2}s?|gb\d{3}|mi\d{3}x?)"
+    r"(?i)\b(?:\d{1,3}\s?[x×]?\s?)?(?:(?:rtx|gtx)[- ]?\d{4}(?: ?ti)?|[ahb]\d{3}|l\d{1,2}s?|gb\d{3}|mi\d{3}x?)"
     r"(?:[- ]?\d{1,3}\s?gb)?(?![\w.-])"
 )
 """Machines that a heading names beside a model: "Qwen3-8B on an RTX 4090"."""
@@ -438,7 +438,7 @@ def in_heading(text: str) -> Match:
         if found.kind != "none":
             return found._replace(whole=trimmed)
     words = [word for word in re.split(r"[\s,;:()]+", name) if word]
-    hits = _runs_that_name(words)
+    hits = _runs_that_name(words, _candidates(words))
     named = {hit[2].names for hit in hits}
     if len(named) > 1:
         return Match("ambiguous", tuple(sorted(name for names in named for name in names)), f"{name!r} names several models")
@@ -470,13 +470,36 @@ def _may_begin(word: str) -> bool:
     return begins is not None and begins[1] in _beginnings()
 
 
-def _runs_that_name(words: list[str]) -> list[tuple[int, int, Match]]:
+@cache
+def _letters() -> str:
+    """All letters that a name is made of: those of the index, of families, of vendors and of what may stand beside them."""
+    beside = ("instruct chat base", "family series model models collection herd", *_listed("tuned"))
+    return "\n".join((*zoo.keys(), *_families(), *_RELEASES, *_VENDORS, *beside))
+
+
+@lru_cache(maxsize=8192)
+def _may_hold(word: str) -> bool:
+    return all(letters in _letters() for letters in re.findall("[a-z]+", word.lower()))
+
+
+def _candidates(words: list[str]) -> dict[int, int]:
+    """Where a name may begin, and before which word it ends at the latest."""
+    last = len(words)
+    ends = {}
+    for i in range(len(words) - 1, -1, -1):
+        if not _may_hold(words[i]):
+            last = i
+        elif _may_begin(words[i]):
+            ends[i] = last
+    return dict(reversed(ends.items()))
+
+
+def _runs_that_name(words: list[str], ends: dict[int, int]) -> list[tuple[int, int, Match]]:
     """The runs of words that name a bundled model, the longest first; no two overlap."""
     hits: list[tuple[int, int, Match]] = []
-    starts = [i for i, word in enumerate(words) if _may_begin(word)]
-    for length in range(min(6, len(words)), 0, -1):
-        for i in starts:
-            if i + length > len(words) or (hits and any(i < b and a < i + length for a, b, _ in hits)):
+    for length in range(min(6, len(words)), 0, -1) if ends else ():
+        for i, end in ends.items():
+            if i + length > end or (hits and any(i < b and a < i + length for a, b, _ in hits)):
                 continue
             piece = " ".join(words[i : i + length])
             # One plain word names a model only where it has digits: "Grok", "Phi" alone are too little.
@@ -527,12 +550,12 @@ def in_sentence(text: str) -> tuple[Said, ...]:
 
 def _in_run(text: str, run: list[tuple[str, int, int]]) -> Iterator[Said]:
     words = [word for word, _, _ in run]
-    hits = _runs_that_name(words)
-    starts = [i for i, word in enumerate(words) if _may_begin(word)]
-    for n in (3, 2, 1) if starts else ():
-        for i in starts:
+    ends = _candidates(words)
+    hits = _runs_that_name(words, ends)
+    for n in (3, 2, 1) if ends else ():
+        for i, end in ends.items():
             said = " ".join(words[i : i + n])
-            if i + n <= len(words) and not any(i < b and a < i + n for a, b, _ in hits) and (members := _generation(said)):
+            if i + n <= end and not any(i < b and a < i + n for a, b, _ in hits) and (members := _generation(said)):
                 hits.append((i, i + n, Match("family", members)))
     for a, b, found in sorted(hits, key=lambda hit: hit[0]):
         start, end = run[a][1], run[b - 1][1] + len(run[b - 1][0])

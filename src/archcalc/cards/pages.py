@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from archcalc import files as disk
+from archcalc.cards.settings import spellings
 from archcalc.errors import FormatError, SourceError
 
 MAX_BYTES = 2 * 2**20
@@ -72,8 +73,7 @@ def expand(patterns: Iterable[str], exclude: Iterable[str]) -> Iterator[str]:
         else:
             found = sorted(p for p in glob.glob(pattern, recursive=True) if os.path.isfile(p)) or [pattern]
         for path in found:
-            plain = path.replace(os.sep, "/").removeprefix("./")
-            if path not in seen and not any(fnmatch(plain, e) for e in left_out):
+            if path not in seen and not any(fnmatch(plain, e) for plain in spellings(path) for e in left_out):
                 seen.add(path)
                 yield path
 

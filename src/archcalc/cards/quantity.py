@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Literal
 
 from archcalc.cards import vocabulary
+from archcalc.cards.vocabulary import NOUGHTS
 from archcalc.records import NamedTuple
 
 Kind = Literal["count", "tokens", "int", "bytes", "share", "factor", "flops"]
@@ -50,7 +51,7 @@ _POINTS = re.compile(r"\.(?=\d{3}(?!\d))")
 _SEPARATORS = re.compile(r"[ ,_{}\u00a0\u2009\u202f]")
 _POINTED = re.compile(r"\d(\.)\d{3}(?!\d)")
 _GROUPED = re.compile(r"\d([ ,_\u00a0\u2009\u202f]|\{,\})\d{3}")
-_MAX_DIGITS = 40
+MAX_DIGITS = 40
 """What has more digits counts nothing of a model's."""
 _STEPS = {"k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
 
@@ -85,11 +86,11 @@ def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Numbe
     stop = len(text) if end is None else end
     # Where numbers stand does not depend on their digits: pages say the same of other ones again and again.
     for one in _shaped(shape(text), start, stop):
-        digits = "".join(filter(str.isdecimal, text[one.start : one.end]))
-        yield one._replace(mantissa=int(digits), text=text[one.mantissa : one.after].strip())
+        place, decimals, scale, unit, bound, first, last, _, after, suffix = one
+        digits = int("".join(filter(str.isdecimal, text[first:last])))
+        yield Number(digits, decimals, scale, unit, bound, first, last, text[place:after].strip(), after, suffix)
 
 
-NOUGHTS = str.maketrans("123456789", "0" * 9)
 _POWER = re.compile(r"\d\s?[eE]\d")
 
 
@@ -112,7 +113,7 @@ def _shaped(text: str, start: int, end: int) -> tuple[Number, ...]:
         if _CONTINENTAL.fullmatch(digits) or (word in _COMMA and digits.count(",") == 1):
             digits = digits.replace(",", ".")  # 12,2B, as written on the continent
         whole, _, behind = _SEPARATORS.sub("", digits).partition(".")
-        if len(whole) + len(behind) > _MAX_DIGITS:
+        if len(whole) + len(behind) > MAX_DIGITS:
             continue
         unit = (
             match["unit"] or match["flops"] or match["percent"] or (match["times"] and "x") or (match["bits"] and "bit") or ""

@@ -12,6 +12,7 @@ from functools import lru_cache
 from archcalc.cards import vocabulary
 from archcalc.cards.labels import FLAGS, NUMERIC, UNKNOWABLE, WORDS, Label, Quals
 from archcalc.cards.labels import parse as parse_label
+from archcalc.cards.quantity import Number
 from archcalc.cards.readers import each, experts, heads, layers, numeric, params, wording
 from archcalc.cards.readers.claim import EMPTY, Claim
 from archcalc.cards.readers.counted import counted
@@ -25,9 +26,25 @@ Scope = Callable[[str], tuple[str, ...]]
 
 def read(label: Label, cell: Cell, scope: Scope | None = None) -> Sequence[Claim]:
     """The claims of a cell under a label. `scope` finds the members that a word names, in rows about a family."""
-    if len(cell.text) > MAX_CELL:
+    text = cell.text
+    if len(text) > MAX_CELL:
         return (Claim(label.fields[0], "unread", 0, MAX_CELL // 8, label.quals),)
-    return _claims(label, cell.text) if scope is None else _sorted(label, cell.text, scope)
+    if scope is not None:
+        return _sorted(label, text, scope)
+    if not _ALIKE.fullmatch(text):
+        return _claims(label, text)
+    # A page may hold a hundred thousand numbers, of a few styles.
+    mantissa = int("".join(filter(str.isdecimal, text)))
+    return [_of_digits(claim, mantissa, text) for claim in _claims(label, text.translate(_EIGHTS))]
+
+
+def _of_digits(claim: Claim, mantissa: int, text: str) -> Claim:
+    """A claim of a cell that is one number, with other digits."""
+    if claim.number is None:
+        return claim
+    _, decimals, scale, unit, bound, start, end, shown, after, suffix = claim.number
+    number = Number(mantissa, decimals, scale, unit, bound, start, end, text[: len(shown)], after, suffix)
+    return Claim(claim.field, claim.form, claim.start, claim.end, claim.quals, number, also=claim.also)
 
 
 @lru_cache(maxsize=4096)
@@ -53,6 +70,9 @@ def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
     return tuple(sorted(found, key=lambda claim: claim.start))
 
 
+_ALIKE = re.compile(r"[1-9](?:\d{3,}|\d{0,2}(?:,\d{3})+)(?:\.\d+)?|[1-9]\d*(?:\.\d+)?\s?(?:[KMGT]i?B|[KMBT])")
+"""A cell that is one number, of which no reader asks more than its style: smaller ones without a scale may tell what they count."""
+_EIGHTS = str.maketrans("0123456789", "8" * 10)
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?\s?[KMBT]?")
 """A cell that is one number: no product, no pair and no figure of one layer."""
 _SYMBOLS = re.compile(r"\s*[A-Za-z][\w{}^\\]*(?:\s*[×·*/+]\s*[A-Za-z0-9][\w{}^\\]*)+\s*=\s*(?=\d)")

@@ -15,6 +15,15 @@ from archcalc.errors import UsageError
 from archcalc.records import NamedTuple
 
 
+def spellings(file: str) -> tuple[str, ...]:
+    """A path as patterns may mean it: as it is given, and as seen from the working folder.
+
+    >>> spellings("./docs/../docs/card.md")
+    ('./docs/../docs/card.md', 'docs/card.md')
+    """
+    return tuple(path.replace(os.sep, "/") for path in (file, os.path.relpath(file) if file != "-" else file))
+
+
 class Ignore(NamedTuple):
     """Claims to leave alone: those that match every pattern given, and stand in that line."""
 
@@ -27,13 +36,12 @@ class Ignore(NamedTuple):
 
     def covers(self, file: str, model: str, field: str, text: str = "", line: int = 0) -> bool:
         """Whether a claim is one of them. Patterns are those of shells."""
-        path = file.replace(os.sep, "/")
         return (
-            (fnmatch(path, self.file) or fnmatch(os.path.basename(path), self.file))
-            and fnmatch(model.lower(), self.model.lower())
+            fnmatch(model.lower(), self.model.lower())
             and fnmatch(field, self.field)
             and fnmatch(text, self.text)
             and self.line in (0, line)
+            and any(fnmatch(path, self.file) for path in (*spellings(file), os.path.basename(file)))
         )
 
 

@@ -15,9 +15,9 @@ from archcalc.cards.judge import Rules, is_misworked, is_right, judge
 from archcalc.cards.labels import NUMERIC, WORDS, Quals
 from archcalc.cards.models import Model, load
 from archcalc.cards.names import namesakes, siblings
-from archcalc.cards.quantity import scales, shape
+from archcalc.cards.quantity import scales
 from archcalc.cards.readers.claim import NO, YES, Claim
-from archcalc.cards.vocabulary import mark
+from archcalc.cards.vocabulary import mark, says
 from archcalc.records import NamedTuple
 
 
@@ -34,15 +34,18 @@ class Sign(NamedTuple):
 
 
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
+_OF_EMBEDDER = frozenset({"hidden_size", "vocab"})
+_HEADS = frozenset({"heads", "kv_heads", "intermediate_size"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
 SIZES = frozenset({"total_params", "weights", "active_params"})
 _WEIGHTS, _CONTEXT, CACHES = frozenset({"weights"}), frozenset({"context"}), frozenset({"kv_cache", "kv_per_token"})
+TYPED = _WEIGHTS | CACHES
 _COUNTS = frozenset(field for field in NUMERIC if field.endswith("_params"))
 
 
 def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     """Whether a claim is a setting of a run: its label may be one, and what stands beside it is. `fields` are those of its block."""
-    if finding.claim.field not in _SET_BY_RUNS or finding.strict or finding.verdict in ("ok", "said"):
+    if finding.claim.field not in _SET_BY_RUNS | _OF_EMBEDDER or finding.strict or finding.verdict in ("ok", "said"):
         return False
     if finding.claim.field == "context":
         if "_" in finding.heading and says("stored", finding.around):
@@ -50,6 +53,14 @@ def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
         if says("served", finding.heading):
             return True
     of_run = _said("run", finding.block) | _said("run", finding.around)
+    if (
+        finding.verdict == "wrong"
+        and len(_said("retrieval", finding.block)) + says("retrieval", finding.around) > 1
+        and not fields & _HEADS
+    ):
+        return True  # pieces of documents, how many of them, and the model that embeds them
+    if finding.claim.field in _OF_EMBEDDER:
+        return False
     bare = finding.claim.field == "context" and not fields & _ARCHITECTURE and _ONE_WORD.fullmatch(finding.heading)
     if bare and len(of_run | _said("setting", finding.block)) > 1:
         return True  # "Context: 16384" beside a concurrency and a limit of tokens
@@ -135,7 +146,7 @@ def _under_part(finding: Finding) -> bool:
 
 
 def _of_part(finding: Finding, _near: Near) -> bool:
-    return _may_be_of_part(finding) and says("part", shape(finding.line_text if finding.listed else finding.cell))
+    return _may_be_of_part(finding) and says("part", finding.line_text if finding.listed else finding.cell)
 
 
 def _may_be_of_part(finding: Finding) -> bool:
@@ -147,12 +158,6 @@ def _may_be_of_part(finding: Finding) -> bool:
 def _said(name: str, text: str) -> frozenset[str]:
     """Which words of a mark a text holds."""
     return frozenset(match[0].lower() for match in mark(name).finditer(text))
-
-
-@lru_cache(maxsize=4096)
-def says(name: str, text: str) -> bool:
-    """Whether a text holds a mark: labels, headings and lines are asked again for each figure beside them."""
-    return mark(name).search(text) is not None
 
 
 def _marked(name: str, place: Literal["line_text", "cell"]) -> Callable[[Finding, Near], bool]:
@@ -399,6 +404,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
+    Sign(-4, "several types are named above it", None, TYPED, lambda f: not f.claim.quals.dtype and len(f.types) > 1),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
     Sign(-4, "it may be made of rounded parameters", _flops_rounded, frozenset({"flops"})),
     Sign(-1, "such a label is often a setting of a run", None, _SET_BY_RUNS, _may_be_setting),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from archcalc.records import NamedTuple
 
@@ -79,3 +79,26 @@ def section(title: str) -> tuple[tuple[str, str], ...]:
 def mark(name: str) -> re.Pattern[str]:
     """The words of every language that mark the same thing."""
     return re.compile("|".join(f"(?:{pattern})" for found, pattern in section("marks") if found == name), re.IGNORECASE)
+
+
+NOUGHTS = str.maketrans("123456789", "0" * 9)
+
+
+@cache
+def _tells_digits(name: str) -> bool:
+    """Whether a mark asks for some digits: int4, but not `\\d` GPUs."""
+    return re.search(r"\d", re.sub(r"\{[\d,]+\}", "", mark(name).pattern)) is not None
+
+
+def says(name: str, text: str) -> bool:
+    """Whether a text holds a mark. Pages say the same of other numbers again and again: their digits are asked only where they matter."""
+    return _holds(name, text if len(text) > _LONG or _tells_digits(name) else text.translate(NOUGHTS))
+
+
+_LONG = 1000
+"""Longer texts are few, and asked as they are."""
+
+
+@lru_cache(maxsize=8192)
+def _holds(name: str, text: str) -> bool:
+    return mark(name).search(text) is not None

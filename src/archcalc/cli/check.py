@@ -96,8 +96,7 @@ def command(
     if write_baseline:
         files.check_output(write_baseline, paths, "--write-baseline")
     place = baseline or (None if write_baseline else found.baseline)
-    known = standing.read(place) if place else None
-    stands = 0
+    known = standing.Baseline(place) if place else None
     errors: list[CheckError] = []
     done: list[Checked] = []
     changed = 0
@@ -128,8 +127,7 @@ def command(
                         changed += mended.made
                         one = again(mended.text)._replace(encoding=one.encoding)
             if known is not None:
-                one, left_out = standing.without(one, known)
-                stands += left_out
+                one = known.without(one)
             done.append(one)
     if write_baseline:
         if errors:
@@ -144,8 +142,10 @@ def command(
         _print(result, form, explain)
     if fix or diff:
         print(f"archcalc: {changed} cell{'s' * (changed != 1)} {'to rewrite' if diff else 'rewritten'}", file=sys.stderr)
-    if stands:
-        print(f"archcalc: {stands} mismatch{'es' * (stands != 1)} of {place} left out", file=sys.stderr)
+    if known is not None and known.left_out:
+        print(f"archcalc: {known.left_out} mismatch{'es' * (known.left_out != 1)} of {place} left out", file=sys.stderr)
+    if known is not None and known.gone and not diff:
+        print(f"archcalc: {known.gone} of {place} no longer stand: write it anew with --write-baseline", file=sys.stderr)
     if form is not CheckFormat.json:
         sys.stdout.flush()
         _tell(result.errors)
@@ -202,12 +202,11 @@ def _bar(paths: list[str], wanted: bool) -> Iterator[str]:
 
 def _print(r: CheckReport, form: CheckFormat, explain: bool) -> None:
     from archcalc.render import check as render
-    from archcalc.report import to_plain
 
     if form is CheckFormat.json:
-        print(json.dumps(to_plain(r), indent=2, ensure_ascii=False))
+        render.write_json(r, sys.stdout)
     elif form is CheckFormat.jsonl:
-        _lines(to_plain(r.results))
+        _lines(vars(x) for x in r.results)
     elif form is CheckFormat.table:
         render.write_page(r, sys.stdout, explain)
     elif form in (CheckFormat.markdown, CheckFormat.csv):

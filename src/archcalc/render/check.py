@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from itertools import islice
 from typing import Any, TextIO
 
 from archcalc.render.plain import plain
@@ -16,6 +18,8 @@ COLUMNS = tuple(
     for key in ("file", "line", "column", "model", "resolved", "field", "claimed", "actual", "verdict", "why", "fix")
 )
 _SHOWN = ("wrong", "doubtful")
+_AT_ONCE = 1000
+"""Lines, or pieces of JSON, that are written at once."""
 
 
 def label(field: str) -> str:
@@ -63,7 +67,9 @@ def write_page(r: CheckReport, out: TextIO, explain: bool) -> None:
     if known_width(out) is None:
         # A pipe: a line for each, which to lay out would take longer than to check.
         write = getattr(out, "write_raw", out.write)
-        write("".join([f"{plain(line).rstrip()}\n" for line in _page(r, explain)]))
+        lines = (f"{plain(line).rstrip()}\n" for line in _page(r, explain))
+        while chunk := "".join(islice(lines, _AT_ONCE)):
+            write(chunk)
         return
     from rich.text import Text
 
@@ -87,6 +93,14 @@ def write_page(r: CheckReport, out: TextIO, explain: bool) -> None:
     if shown:
         page.print()
     page.print(Text(summary(r), style="bold"))
+
+
+def write_json(value: object, out: TextIO, record: Callable[[Any], dict[str, Any]] = vars) -> None:
+    """A report as JSON, piece by piece: a page may hold a hundred thousand claims. `record` says what stands for each record in it."""
+    pieces = json.JSONEncoder(indent=2, ensure_ascii=False, default=record).iterencode(value)
+    while chunk := "".join(islice(pieces, _AT_ONCE)):
+        out.write(chunk)
+    out.write("\n")
 
 
 def _page(r: CheckReport, explain: bool) -> Iterator[str]:
@@ -155,7 +169,6 @@ def write_sarif(r: CheckReport, out: TextIO) -> None:
 
     fields = sorted({x.field for x in r.results if x.verdict in _SHOWN})
     rules = [{"id": f"archcalc/{f}", "shortDescription": {"text": f"{label(f)} as the config says"}} for f in fields]
-    results = [_sarif_result(x, fields.index(x.field)) for x in r.results if x.verdict in _SHOWN]
     run = {
         "tool": {
             "driver": {
@@ -175,10 +188,10 @@ def write_sarif(r: CheckReport, out: TextIO) -> None:
                 + [{"level": "note", "message": {"text": line}} for line in unknown(r)],
             }
         ],
-        "results": results,
+        "results": [x for x in r.results if x.verdict in _SHOWN],
     }
     log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
-    out.write(json.dumps(log, indent=2, ensure_ascii=False) + "\n")
+    write_json(log, out, lambda x: _sarif_result(x, fields.index(x.field)))
 
 
 def _location(file: str, line: int, column: int) -> dict[str, Any]:
@@ -190,6 +203,7 @@ def _location(file: str, line: int, column: int) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=256)
 def _artifact(file: str) -> dict[str, str]:
     """A file as a URI from the working folder, or an absolute one where it lies elsewhere (SARIF 2.1.0, section 3.4)."""
     from urllib.parse import quote

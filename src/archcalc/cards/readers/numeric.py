@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from archcalc.cards.labels import NUMERIC, Quals, context_in, devices_in, dtype_in, of_rank, sequences_in
 from archcalc.cards.quantity import Number, numbers
 from archcalc.cards.readers.claim import NO, YES, Claim, of
-from archcalc.cards.vocabulary import mark
+from archcalc.cards.vocabulary import mark, says
 
 _ARROW = re.compile(r"[\s~]*(?:→|->|⇒|–|—|\bto\b)[\s~]*")
 
@@ -53,13 +53,13 @@ def read_context(field: str, text: str, quals: Quals) -> Iterator[Claim]:
             r"(?i)generat\w*(?: up to| of)?\s*$|output\s*:?\s*$|theta|θ|base", before
         ):
             continue
-        if (i and re.fullmatch(r"\s*/\s*", left)) or mark("tested").search(before):
+        if (i and re.fullmatch(r"\s*/\s*", left)) or says("tested", before):
             continue
         span = quals.span
         if (
             re.search(r"(?i)nativ|train|original|default", clause)
             or re.search(r"(?i)\b(?:nativ\w*|natif|train\w*|pre-?train\w*)\W*$", before)
-            or mark("native").search(before)
+            or says("native", before)
         ):
             span = "native"
         elif re.search(r"(?i)yarn|extend|extens|extrapol|inference|dca|stretch|scal", clause + " " + before):
