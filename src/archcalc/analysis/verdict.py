@@ -341,9 +341,9 @@ def why(found: Plans, ask: Ask, faster: Faster | None = None) -> str:
         return _spread(found, ask, moe.experts)
     if p.dp == 1 and p.pp == 1 and p.tp == ask.gpus.count:
         copies = "; it costs a copy of the latent cache on each" if copied else ""
-        count = machines(ask.gpus)
-        shared = (
-            "they share a machine" if count == 1 else f"they are {count:,} machines, which exchange over the network in each layer"
+        count, link = machines(ask.gpus), ask.gpus.device.link
+        shared = "they share a machine" if count == 1 else f"{link} joins them, on {count:,} hosts" if not ask.gpus.networked else (
+            f"they are {count:,} machines, which exchange over the network in each layer"
         )
         return f"tensor parallelism over all GPUs: {shared}, and every GPU works on every token{copies}"
     parts = []
@@ -371,7 +371,7 @@ def _spread(found: Plans, ask: Ask, experts: int) -> str:
         if other
         else ""
     )
-    network = ", between machines over the network" if machines(ask.gpus) > 1 else ""
+    network = ", between machines over the network" if ask.gpus.networked else ""
     return (
         f"attention in {p.dp} replicas{of}, the {experts:,} experts spread over all {ask.gpus.count:,} GPUs, for tensor parallelism keeps a"
         f" copy of the latent cache on each of its ranks{better}; it costs the attention's weights on every replica and an exchange of"

@@ -101,7 +101,7 @@ class Device(NamedTuple):
     cpu_link_bytes_per_s: int | None
     """A coherent link to the CPU (NVLink-C2C), both directions added."""
     per_node: int
-    """GPUs in one machine, or in the trays of one NVLink domain."""
+    """GPUs of one host, which one operating system sees: of a rack those of one compute tray."""
     domain: int
     """GPUs that reach each other over `link` without a network; `per_node` where nothing else is sold, `bridge` where those join cards."""
     per_package: int
@@ -120,13 +120,18 @@ class Device(NamedTuple):
 
     @property
     def per_machine(self) -> int:
-        """GPUs that one machine or NVLink domain can have."""
+        """GPUs that work together without a network: those of one host, or of the NVLink domain that a rack's hosts make."""
+        return self.domain if self.of_rack else self.per_host
+
+    @property
+    def per_host(self) -> int:
+        """GPUs that one process can see, at most: those of one operating system."""
         return max(self.per_node, CARDS_PER_SERVER) if self.category in ("consumer", "workstation") else self.per_node
 
     @property
     def of_rack(self) -> bool:
-        """Whether what counts as its machine is a rack, whose trays are rented one by one and joined by the link of all of them."""
-        return self.per_machine > CARDS_PER_SERVER
+        """Whether its hosts are the trays of a rack, rented one by one and joined by the link of all of them."""
+        return self.category == "datacenter" and self.domain > self.per_node
 
     @property
     def personal(self) -> bool:
@@ -208,10 +213,16 @@ class GpuSpec(NamedTuple):
 
     @property
     def nodes(self) -> int:
-        """Machines it takes: so many instances where those are named, but for the trays of one rack."""
+        """Hosts it takes, each with an operating system and processes of its own: so many instances where those are named, and of a rack its
+        trays."""
         if self.instance is not None and not self.device.of_rack:
             return self.instances
-        return -(-self.count // self.device.per_machine)
+        return -(-self.count // self.device.per_host)
+
+    @property
+    def networked(self) -> bool:
+        """Whether a network joins some of its hosts: those of one rack have a link of their own."""
+        return self.nodes > 1 and self.count > self.device.per_machine
 
 
 # The catalog
@@ -465,7 +476,10 @@ def _counted(of: Device, count: int, limit: int, name: str, notes: tuple[str, ..
     spec = GpuSpec(of, total, notes=notes)
     if total > max(of.per_machine, of.domain):
         link = of.link or "PCIe"
-        notes += (f"{total} GPUs are {spec.nodes} machines of up to {of.per_machine}: between them runs a network, not {link}",)
+        many, what = (-(-total // of.per_machine), "racks") if of.of_rack else (spec.nodes, "machines")
+        notes += (f"{total} GPUs are {many} {what} of up to {of.per_machine}: between them runs a network, not {link}",)
+    if of.of_rack and spec.nodes > 1:
+        notes += (f"{total} GPUs are {spec.nodes} compute trays of up to {of.per_host}, each a host of its own; {of.link} joins a rack's",)
     return spec._replace(notes=notes)
 
 
