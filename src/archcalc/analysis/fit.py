@@ -271,6 +271,9 @@ def settle(
         pooled = pools(model, placement, ask, plan)
     if pooled.asked_bytes is not None and plan.taken_bytes + pooled.asked_bytes <= plan.memory_bytes:
         plan = plan._replace(kv_room_bytes=pooled.asked_bytes)
+    if ask.own is not None:
+        alone, notes = engine.hosted(ask, model, placement)
+        start, further = alone or start, further._replace(notes=(*further.notes, *notes))
     if lacking := no_kernels(model, ask):
         start = Start(False, lacking, None, refused=True)
     return Settled(plan, pooled, start, further)

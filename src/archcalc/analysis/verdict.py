@@ -342,8 +342,12 @@ def why(found: Plans, ask: Ask, faster: Faster | None = None) -> str:
     if p.dp == 1 and p.pp == 1 and p.tp == ask.gpus.count:
         copies = "; it costs a copy of the latent cache on each" if copied else ""
         count, link = machines(ask.gpus), ask.gpus.device.link
-        shared = "they share a machine" if count == 1 else f"{link} joins them, on {count:,} hosts" if not ask.gpus.networked else (
-            f"they are {count:,} machines, which exchange over the network in each layer"
+        shared = (
+            "they share a machine"
+            if count == 1
+            else f"{link} joins them, on {count:,} hosts"
+            if not ask.gpus.networked
+            else (f"they are {count:,} machines, which exchange over the network in each layer")
         )
         return f"tensor parallelism over all GPUs: {shared}, and every GPU works on every token{copies}"
     parts = []

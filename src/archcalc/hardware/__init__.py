@@ -213,8 +213,8 @@ class GpuSpec(NamedTuple):
 
     @property
     def nodes(self) -> int:
-        """Hosts it takes, each with an operating system and processes of its own: so many instances where those are named, and of a rack its
-        trays."""
+        """Hosts it takes, each with an operating system and processes of its own: so many instances where those are named, and of a
+        rack its trays."""
         if self.instance is not None and not self.device.of_rack:
             return self.instances
         return -(-self.count // self.device.per_host)
@@ -479,7 +479,9 @@ def _counted(of: Device, count: int, limit: int, name: str, notes: tuple[str, ..
         many, what = (-(-total // of.per_machine), "racks") if of.of_rack else (spec.nodes, "machines")
         notes += (f"{total} GPUs are {many} {what} of up to {of.per_machine}: between them runs a network, not {link}",)
     if of.of_rack and spec.nodes > 1:
-        notes += (f"{total} GPUs are {spec.nodes} compute trays of up to {of.per_host}, each a host of its own; {of.link} joins a rack's",)
+        notes += (
+            f"{total} GPUs are {spec.nodes} compute trays of up to {of.per_host}, each a host of its own; {of.link} joins a rack's",
+        )
     return spec._replace(notes=notes)
 
 

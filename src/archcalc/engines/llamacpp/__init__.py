@@ -53,6 +53,8 @@ class LlamaCpp(Server):
     runs_alone = True
     towers = False
     one_file = True
+    # 0c1e57098, common/arg.cpp; tools/rpc/README.md.
+    spreads = frozenset({"--rpc"})
     longer = True
     smaller_caches = ("q8_0", "q4_0")
     ladder = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")

@@ -231,6 +231,20 @@ class Sglang(Server):
 
         return cannot_split(model.architecture, placement.tp, quantized=bool(model.architecture.quantization))
 
+    def hosted(self, ask: Ask, model: Candidate, placement: Placement) -> tuple[Start | None, tuple[str, ...]]:
+        """All ranks are processes of the host where the command runs, or an equal share of them with `--nnodes` (SGLang 0.5.23,
+        srt/entrypoints/engine.py `_calculate_rank_ranges`; so in 0.4.0)."""
+        from archcalc.engines.hosts import crowded
+        from archcalc.engines.sglang.command import joined
+
+        if ask.own is None or ask.own.placed:
+            return None, ()
+        hosts = ask.gpus.nodes
+        moe = model.architecture.facts.moe is not None
+        words, note = joined(hosts) if not self.over_machines(placement, hosts, moe) else ([], "")
+        found = crowded(ask, self.title, placement.gpus // ask.own.nodes, " ".join(words))
+        return found, (note,) if found and note else ()
+
     def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
         """SGLang 0.5.23, srt/entrypoints/engine.py `_launch_scheduler_processes` (ranks of each node), srt/server_args.py
         `check_server_args` (replicas over nodes, as read in 0.4.9)."""

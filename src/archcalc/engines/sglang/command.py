@@ -40,9 +40,15 @@ def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     count = machines(ask.gpus)
     if count == 1:
         return Command(" ".join(words), notes)
+    more, note = joined(count)
+    return Command(" ".join([*words, *more]), (note, *notes))
+
+
+def joined(count: int) -> tuple[list[str], str]:
+    """The flags that spread a plan over so many hosts, and what runs on the others."""
     each, ranks = everywhere(count)
-    words += [f"--nnodes {count}", "--node-rank 0", "--dist-init-addr <address-of-the-first-machine>:20000"]
-    return Command(" ".join(words), (f"{each}, run the same with --node-rank {ranks}", *notes))
+    words = [f"--nnodes {count}", "--node-rank 0", "--dist-init-addr <address-of-the-first-machine>:20000"]
+    return words, f"{each}, run the same with --node-rank {ranks}"
 
 
 def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
