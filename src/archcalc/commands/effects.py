@@ -50,7 +50,7 @@ _USED: Mapping[Engine, str] = {
     "llama.cpp": """
         --model --hf-repo --hf-file --hf-repo-draft --ctx-size --parallel --kv-unified --gpu-layers --tensor-split --split-mode
         --override-tensor --n-cpu-moe --cpu-moe --cache-type-k --cache-type-v --flash-attn --swa-full --batch-size --ubatch-size
-        --mmproj --mmproj-url --no-mmproj --mmproj-offload --no-mmproj-offload --mmap --no-mmap --mlock --no-kv-offload
+        --mmproj --mmproj-url --mmproj-auto --no-mmproj --mmproj-offload --no-mmproj-offload --mmap --no-mmap --mlock --no-kv-offload
         --kv-offload --fit --fit-target --fit-ctx --model-draft --spec-draft-model --spec-draft-hf --spec-draft-ngl
         --gpu-layers-draft --spec-type --spec-draft-n-max --spec-draft-type-k --spec-draft-type-v --op-offload --no-op-offload
         --embeddings --embedding --reranking --n-prompt --n-gen --n-depth -pg --cache-ram --main-gpu --device
