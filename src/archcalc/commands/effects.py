@@ -29,12 +29,12 @@ _USED: Mapping[Engine, str] = {
         --max-cudagraph-capture-size --cuda-graph-sizes --compilation-config --optimization-level --enable-lora --max-loras
         --max-lora-rank --lora-target-modules --disable-hybrid-kv-cache-manager --num-gpu-blocks-override --device
         --enable-chunked-prefill --nnodes --disable-sliding-window --runner --task --convert --distributed-executor-backend
-        --worker-use-ray --data-parallel-backend --data-parallel-rank --data-parallel-size-local
+        --worker-use-ray --data-parallel-backend --data-parallel-size-local
     """,
     "sglang": """
         --model-path --revision --context-length --mem-fraction-static --chunked-prefill-size --max-running-requests
         --max-total-tokens --max-prefill-tokens --page-size --kv-cache-dtype --disable-radix-cache
-        --tp-size --tensor-parallel-size --pp-size --nnodes --use-ray
+        --tp-size --tensor-parallel-size --pp-size --use-ray
         --pipeline-parallel-size --dp-size --data-parallel-size --ep-size --expert-parallel-size --enable-ep-moe
         --enable-deepep-moe --enable-dp-attention --attn-dp-size --dcp-size --disable-cuda-graph --cuda-graph-max-bs
         --cuda-graph-max-bs-decode --cuda-graph-bs --cuda-graph-bs-decode --disable-decode-cuda-graph --disable-piecewise-cuda-graph
@@ -77,7 +77,7 @@ _INERT: Mapping[Engine, str] = {
         --collect-detailed* --otlp* --show-hidden* --custom-histogram* --kv-cache-metrics* --enable-mfu* --cudagraph-metrics
         --enable-layerwise* --profiler-config --engine-use-ray --ray-workers*
         --worker-cls --worker-extension-cls --distributed-timeout* --cpu-distributed-timeout* --master-addr --master-port
-        --node-rank --headless --data-parallel-address --data-parallel-rpc-port
+        --node-rank --headless --data-parallel-address --data-parallel-rpc-port --data-parallel-rank
         --data-parallel-start-rank --data-parallel-*lb --data-parallel-supervisor* --dp-supervisor*
         --dp-sync* --api-server-count --renderer-num-workers --numa* --shutdown-timeout --pooler-config
         --override-pooler-config --model-impl --media-io-kwargs --mm-processor-cache* --mm-cache* --disable-mm-preprocessor*
@@ -97,7 +97,7 @@ _INERT: Mapping[Engine, str] = {
         --random-seed --download-dir --load-format --model-loader* --weight-loader* --weight-version --checkpoint-engine*
         --custom-weight* --served-model-name --chat-template --completion-template --default-chat* --hf-chat* --tool* --reasoning*
         --strip-thinking* --enable-strict-thinking --grammar* --constrained* --sampling* --schedule-* --stream*
-        --preferred-sampling* --watchdog* --soft-watchdog* --dist-init-addr --dist-timeout --nccl-port --node-rank
+        --preferred-sampling* --watchdog* --soft-watchdog* --dist-init-addr --dist-timeout --nccl-port --nnodes --node-rank
         --base-gpu-id --gpu-id-step --numa-node --load-balance* --prefill-round*
         --max-queued-requests --num-continuous-decode-steps --enable-mixed-chunk --disable-overlap-schedule
         --enable-overlap-schedule --disable-jump* --enable-cache-report --collect-tokens* --prompt-tokens* --generation-tokens*

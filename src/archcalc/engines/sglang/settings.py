@@ -22,7 +22,8 @@ class Settings(NamedTuple):
     a draft model of its own. `method` is `--quantization`, `trusts` `--trust-remote-code`, `allows_longer`
     `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`. `drafted_elsewhere` says that a draft model is named, be it to be had or not.
     `nodes` is `--nnodes`, `placed` whether Ray says where ranks
-    run. `cache` is `--kv-cache-dtype`, and `wide_cache` says that it follows a `--dtype` of float32. `backends` are those of
+    run, or nobody knows. `cache` is `--kv-cache-dtype`, and `wide_cache`
+    says that it follows a `--dtype` of float32. `backends` are those of
     attention, of its decoding and of its prefills. The hierarchical cache keeps `host_ratio` times the GPU's pool, or `host_bytes`, of each
     rank in the CPU's memory.
     """
