@@ -34,7 +34,7 @@ _USED: Mapping[Engine, str] = {
     "sglang": """
         --model-path --revision --context-length --mem-fraction-static --chunked-prefill-size --max-running-requests
         --max-total-tokens --max-prefill-tokens --page-size --kv-cache-dtype --disable-radix-cache
-        --tp-size --tensor-parallel-size --pp-size --use-ray
+        --tp-size --tensor-parallel-size --pp-size --use-ray --mm-enable-dp-encoder
         --pipeline-parallel-size --dp-size --data-parallel-size --ep-size --expert-parallel-size --enable-ep-moe
         --enable-deepep-moe --enable-dp-attention --attn-dp-size --dcp-size --disable-cuda-graph --cuda-graph-max-bs
         --cuda-graph-max-bs-decode --cuda-graph-bs --cuda-graph-bs-decode --disable-decode-cuda-graph --disable-piecewise-cuda-graph

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from archcalc.engines._command import everywhere, overrides, revision, told, trusted, word
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.served import is_one_of, renamed
+from archcalc.engines.sglang import towers
 from archcalc.engines.sglang.rules import since
 
 _CACHES = {"fp16": "auto", "fp32": "auto"}
@@ -72,6 +73,8 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
         yield f"--dcp-size {p.dcp}"
     if not model.architecture.writes and not model.architecture.refines and not is_one_of(model.architecture, EMBEDS):
         yield "--is-embedding"
+    if towers.whole(model.architecture, p, ask):
+        yield towers.WHOLE
     yield f"--context-length {fit.context_tokens}"
     if ask.kv_dtype is not None:
         yield f"--kv-cache-dtype {_CACHES.get(fit.kv_dtype, fit.kv_dtype)}"

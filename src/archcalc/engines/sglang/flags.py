@@ -135,6 +135,7 @@ def _positive(flag: str, value: Any) -> int:
 def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings, str | None]:
     method = read.get("--quantization")
     own: dict[str, Any] = {"method": None if method in (None, "unquant") else str(method).lower()}
+    own["whole_towers"] = bool(read.get("--mm-enable-dp-encoder"))
     own |= {"attention_dp": shared, "radix_cache": not read.get("--disable-radix-cache")}
     for flag, name in _NUMBERS.items():
         if (value := read.get(flag)) is not None:

@@ -12,6 +12,7 @@ from archcalc.engines._command import everywhere, overrides, revision, told, tru
 from archcalc.engines.placement import Placement, even
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.served import classes_of, renamed
+from archcalc.engines.vllm import towers
 from archcalc.engines.vllm.loading import takes_nodes
 from archcalc.engines.vllm.quantization import ALLOW, deprecated
 from archcalc.engines.vllm.rules import at_least
@@ -52,6 +53,8 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
         yield "--enable-expert-parallel"
     if p.dcp > 1:
         yield f"--decode-context-parallel-size {p.dcp}"
+    if towers.whole(model.architecture, p, ask):
+        yield towers.WHOLE
     yield from pooling(model.architecture, ask.version)
     yield f"--max-model-len {fit.context_tokens}"
     if ask.kv_dtype is not None:
