@@ -94,6 +94,27 @@ def test_files_of_one_machine_are_refused_for_several_trays(kind: str, cli: Run)
     assert got.returncode == 2 and "one machine" in got.stderr
 
 
+MACHINES = [
+    # So many machines of so many GPUs, whatever a machine could have; a rack's trays are of four.
+    ("2x8xh100", "16", 2, 8), ("2x4xh100", "8", 2, 4), ("4x2xa100-80gb", "8", 4, 2), ("2x2x4090", "4", 2, 2), ("1x8xh100", "8", 1, 8),
+    ("2 x 8 x H200", "16", 2, 8), ("2x8xgb200", "16", 4, 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("gpu", "count", "nodes", "each"), MACHINES)
+def test_machines_of_so_many_gpus(gpu: str, count: str, nodes: int, each: int, cli: Run) -> None:
+    spec = hardware.parse_spec(gpu)
+    assert (str(spec.count), spec.nodes, spec.count // spec.nodes) == (count, nodes, each)
+    got = fit(cli, "llama-3.1-8b", "--gpu", gpu, "--engine", "vllm", "--ctx", "4k")
+    assert got["fits"] and (f"--nnodes {nodes} " in got["command"]) == (nodes > 1)
+    assert (got["plan"]["tp"] <= each) or nodes == 1 or spec.device.of_rack
+
+
+def test_no_plan_of_transformers_is_on_several_machines(cli: Run) -> None:
+    done = cli("fit", "--offline", "llama-3.1-8b", "--gpu", "16xh100", "--engine", "transformers", "--ctx", "4k")
+    assert done.returncode == 2 and "device_map spreads a model over the GPUs of one machine" in done.stderr
+
+
 ONE_HOST = [
     # vLLM 0.11.1 to 0.33, config/parallel.py: "World size is larger than the number of available GPUs in this node"; up to 0.11.0 the
     # same lines take Ray. engine/arg_utils.py: all replicas are local unless --data-parallel-size-local or --nnodes says otherwise.

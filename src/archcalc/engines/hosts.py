@@ -11,7 +11,8 @@ CARDS = 10
 
 def most(device: Device) -> int:
     """The GPUs that one host can have: of cards that go into any machine, as many as there are servers for."""
-    return device.per_host if device.link and not device.bridge else max(device.per_host, CARDS)
+    fixed = (device.link and not device.bridge) or not device.domain
+    return device.per_host if fixed else max(device.per_host, CARDS)
 
 
 def crowded(ask: Ask, title: str, here: int, joined: str = "") -> Start | None:
