@@ -103,8 +103,8 @@ class Device(NamedTuple):
     per_node: int
     """GPUs of one host, which one operating system sees: of a rack those of one compute tray."""
     domain: int
-    """GPUs that reach each other over `link` without a network; `per_node` where nothing else is sold, `bridge` where those join cards. 0 of
-    cards whose machine has as many as was said, and no more."""
+    """GPUs that reach each other over `link` without a network; `per_node` where nothing else is sold, `bridge` where those join cards.
+    0 of cards whose machine has as many as was said, and no more."""
     per_package: int
     tdp_w: int | None
     """Watts of the package."""
