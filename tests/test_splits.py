@@ -67,6 +67,21 @@ def test_a_whole_tower_lies_on_each_rank(cli: Run) -> None:
     assert 0.95 * most < more <= most + (1 << 21)
 
 
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        # `supports_encoder_tp_data = True` in models/*.py of 0.10.0, 0.10.2 and 0.11.0.
+        ("Glm4vForConditionalGeneration", "0.10.2"), ("Qwen2_5_VLForConditionalGeneration", "0.10.2"),
+        ("Llama4ForConditionalGeneration", "0.10.2"), ("KimiVLForConditionalGeneration", "0.10.2"),
+        ("Qwen2VLForConditionalGeneration", "0.11.0"), ("DotsOCRForCausalLM", "0.11.0"),
+    ],
+)  # fmt: skip
+def test_classes_take_a_whole_tower_since_a_release(name: str, first: str) -> None:
+    row = next(row for row in towers.DIVIDED if name in row.classes)
+    taken = [version for version in ("0.10.0", "0.10.2", "0.11.0", "0.33.0") if row.takes_whole(version)]
+    assert taken[0] == first
+
+
 def test_towers_are_of_classes_that_are_served() -> None:
     """Each name is one of the registry's, and is in one row (vLLM 0.33, model_executor/models/registry.py)."""
     from archcalc.engines.sglang import towers as of_sglang

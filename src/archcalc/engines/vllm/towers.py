@@ -12,6 +12,9 @@ from archcalc.records import NamedTuple
 
 WHOLE = "--mm-encoder-tp-mode data"
 _WHOLE_SINCE = (0, 10, 2)
+_WHOLE_LATER = {"dots_ocr": (0, 11), "qwen2_vl": (0, 11)}
+"""Files whose classes take `WHOLE` since a later release than the first that has it (0.10.0 to 0.33; the others had it then, or came with
+it)."""
 
 
 class Divided(NamedTuple):
@@ -21,6 +24,9 @@ class Divided(NamedTuple):
     file: str
     whole: bool
     classes: tuple[str, ...]
+
+    def takes_whole(self, version: str | None) -> bool:
+        return self.whole and at_least(version, *_WHOLE_LATER.get(self.file, _WHOLE_SINCE))
 
 
 def divided(file: str, whole: bool, *names: str) -> Divided:
@@ -83,7 +89,7 @@ def whole(architecture: Architecture, placement: Placement, ask: Ask) -> bool:
     if ask.own is not None:
         return bool(ask.own.whole_towers)
     row = _row_of(DIVIDED, architecture)
-    if row is None or not row.whole or placement.tp == 1 or not at_least(ask.version, *_WHOLE_SINCE):
+    if row is None or placement.tp == 1 or not row.takes_whole(ask.version):
         return False
     return undivided(architecture, placement.tp, "vision") > 0
 
@@ -99,9 +105,12 @@ def cannot_divide(architecture: Architecture, placement: Placement, ask: Ask) ->
         return ""
     for rows, part, what in ((DIVIDED, "vision", "images"), (HEARING, "audio", "audio")):
         row = _row_of(rows, architecture)
-        if row is None or not (heads := undivided(architecture, tp, part)) or (row.whole and whole(architecture, placement, ask)):
+        if (
+            row is None
+            or not (heads := undivided(architecture, tp, part))
+            or (row.takes_whole(ask.version) and whole(architecture, placement, ask))
+        ):
             continue
-        takes = row.whole and at_least(ask.version, *_WHOLE_SINCE)
-        way = f"; with {WHOLE} each rank holds the tower whole" if takes else ""
+        way = f"; with {WHOLE} each rank holds the tower whole" if row.takes_whole(ask.version) else ""
         return f"tp is {tp}, and the {heads} attention heads of the tower for {what} do not divide by it{way}"
     return ""
