@@ -1,6 +1,6 @@
 """What engines serve, read out of their own registries: `src/archcalc/engines/*/served.json`.
 
-usage: build_served.py ENGINE FOLDER
+usage: build_served.py [--stages] ENGINE FOLDER
 
 FOLDER holds unpacked sources, one folder for each release and named by it. Of vLLM vllm/model_executor/models/registry.py (in 0.6 and
 older models/__init__.py) and vllm/model_executor/layers/quantization/__init__.py are read; of SGLang sglang/srt/models/*.py and
@@ -10,6 +10,10 @@ transformers/models/auto/modeling_auto.py, of mlx-lm mlx_lm/models/*.py and mlx_
 
 Nothing is imported: registries are dictionaries and lists that are read from the syntax tree. A class or a method is written with the
 releases that list it, "FIRST" or "FIRST..LAST" among those read, where LAST is left out if the newest still has it.
+
+--stages writes `stages.json` instead: the classes that a release has and does not run in pipeline stages. Of vLLM all of
+vllm/model_executor/models is read for that, and vllm/config.py of what is older than 0.6.2; of SGLang sglang/srt/models. Fewer releases
+do, as what lies between two is taken for the earlier one.
 """
 
 from __future__ import annotations
@@ -63,7 +67,7 @@ def vllm(source: Path) -> dict[str, Any]:
             methods.update(texts(value.slice.elts if isinstance(value.slice, ast.Tuple) else [value.slice]))
         elif name == "QUANTIZATION_METHODS" and isinstance(value, ast.List | ast.Dict):
             methods.update(texts(value.elts if isinstance(value, ast.List) else value.keys))
-    sets = {"configs": vllm_configs(source), "staged": vllm_staged(source / "vllm")}
+    sets = {"configs": vllm_configs(source)}
     return {"classes": classes, "methods": methods, "gone": gone, "plugins": plugins, "sets": sets}
 
 
@@ -107,10 +111,12 @@ class Classes:
 
 
 def vllm_staged(source: Path) -> list[str]:
-    """The classes that run in pipeline stages: they or what they build on names `SupportsPP` (interfaces.py `supports_pp`)."""
+    """The classes that run in pipeline stages: they or what they build on names `SupportsPP` (interfaces.py `supports_pp`). Before 0.6.2
+    they are listed (config.py `_PP_SUPPORTED_MODELS`)."""
     models = "model_executor/models"
-    if not (source / models / "registry.py").exists():
-        return []
+    for name, value in assigned(tree(source / "config.py")) if (source / "config.py").exists() else ():
+        if name == "_PP_SUPPORTED_MODELS" and isinstance(value, ast.List):
+            return sorted(texts(value.elts))
     known, found = Classes(source, models, "models"), set[str]()
     for name, value in assigned(tree(source / models / "registry.py")):
         if isinstance(value, ast.Dict) and name.endswith(("_MODELS", "_MODEL")):
@@ -168,7 +174,6 @@ def sglang(source: Path) -> dict[str, Any]:
     sets = {"slides": _slides(folder / "configs" / "model_config.py"), "tracked": _tracked(overrides)} if overrides.exists() else {}
     sets["configs"] = sglang_configs(source)
     sets["bitsandbytes"] = sglang_packed(folder / "models", classes)
-    sets["staged"] = sglang_staged(source / "sglang", classes)
     return {"classes": classes, "methods": methods, "sets": sets}
 
 
@@ -381,6 +386,25 @@ def by_release(read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str
     return {**out, **{key: dict(sorted(newest[key].items())) for key in ("gone", "plugins", "sets") if newest.get(key)}}
 
 
+def stages(engine: str, folder: Path) -> None:
+    """The classes that each release has and runs in no pipeline stages."""
+    releases = sorted((path.name for path in folder.iterdir()), key=numbers)
+    lists = dict[str, set[str]]()
+    for release in releases:
+        source = folder / release / engine
+        if engine == "vllm":
+            classes: set[str] = vllm(folder / release)["classes"]
+            lists[release] = classes - set(vllm_staged(source))
+        else:
+            classes = sglang(folder / release)["classes"]
+            lists[release] = classes - set(sglang_staged(source, classes))
+    where = "model_executor/models (`SupportsPP`)" if engine == "vllm" else "srt/models (`forward` with `pp_proxy_tensors`)"
+    made = {"source": f"{engine}, {where}", "releases": releases, "unstaged": spans(releases, lists)}
+    path = ROOT / engine / "stages.json"
+    path.write_text(json.dumps(made, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{path}: {len(made['unstaged'])} classes of {len(releases)} releases")
+
+
 def main(engine: str, folder: Path) -> None:
     if engine in ("vllm", "sglang"):
         source = {
@@ -404,6 +428,7 @@ def main(engine: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
+    words = [word for word in sys.argv[1:] if word != "--stages"]
+    if len(words) != 2:
         sys.exit(__doc__)
-    main(sys.argv[1], Path(sys.argv[2]))
+    (stages if "--stages" in sys.argv else main)(words[0], Path(words[1]))

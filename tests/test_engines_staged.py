@@ -11,7 +11,7 @@ import json
 
 import pytest
 
-from archcalc.engines.served import served
+from archcalc.engines.served import listed, served, stages
 from conftest import Run
 
 
@@ -29,8 +29,33 @@ from conftest import Run
     ],
 )  # fmt: skip
 def test_classes_in_stages(engine: str, name: str, staged: bool) -> None:
-    assert name in served(engine).classes
-    assert (name in served(engine).sets["staged"]) == staged
+    rows = stages(engine)
+    assert name in served(engine).classes and rows.releases[-1] == served(engine).releases[-1]
+    assert listed(rows.unstaged.get(name), engine, rows.releases, None) == (not staged)
+
+
+RELEASED = [
+    # vLLM 0.6.0, config.py `_PP_SUPPORTED_MODELS` has no Gemma2ForCausalLM; 0.6.6, models/gemma2.py `SupportsPP`.
+    ("vllm", "gemma-2-9b", "0.6.0", False), ("vllm", "gemma-2-9b", "0.6.6", True), ("vllm", "llama-3.1-8b", "0.6.0", True),
+    # models/gemma3n.py (0.10.0) and gemma3n_mm.py name no `SupportsPP`.
+    ("vllm", "gemma-3n-e4b", "0.11.0", False), ("vllm", "gemma-3n-e4b", None, False),
+    # SGLang 0.4.4, srt/models/llama.py `forward` takes no `pp_proxy_tensors`; 0.4.6 does, and deepseek_v2.py from 0.5.3 on.
+    ("sglang", "llama-3.1-8b", "0.4.4", False), ("sglang", "llama-3.1-8b", "0.4.6", True),
+    ("sglang", "deepseek-v3", "0.4.9", False), ("sglang", "deepseek-v3", "0.5.3", True),
+    # Between two that were read as in the earlier one; 0.5.6, qwen2_5_vl.py.
+    ("sglang", "qwen2.5-vl-7b", "0.5.4", False), ("sglang", "qwen2.5-vl-7b", "0.5.6", True),
+    ("sglang", "gemma-2-9b", "0.4.0", False), ("sglang", "gemma-2-9b", "0.5.20", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("engine", "model", "version", "staged"), RELEASED)
+def test_stages_go_by_the_release(engine: str, model: str, version: str | None, staged: bool) -> None:
+    from archcalc.engines.engine import server
+    from archcalc.loader import load
+
+    why = server(engine).unstaged(load(model, offline=True).architecture, version)
+    assert (why == "") == staged
+    assert staged or (version or stages(engine).releases[-1]) in why
 
 
 @pytest.mark.parametrize(

@@ -479,7 +479,8 @@ def test_the_context_that_is_chosen_is_judged_as_if_it_were_asked_for(asked: tup
 @pytest.mark.parametrize(
     ("arguments", "said", "instead"),
     [
-        ("--gpu 2x8xh100", "two counts", "16xh100"),
+        ("--gpu 2x16xh100", "a machine has up to 8", "32xh100"),
+        ("--gpu h100-mig-3g.40gb", "part of a GPU", "--gpu h100 --vram"),
         ("--gpu 2x4090x2", "two counts", "2x4090"),
         ("--gpu cpu", "not for a CPU alone", "archcalc kv"),
         ("--gpu h100 --engine vllm,sglang", "one engine is asked", "archcalc sweep"),

@@ -67,7 +67,7 @@ PRICED = [
     ("16xh100", 2, "lambda-gpu_8x_h100_sxm5"),
     ("2xgh200-96gb", 2, "lambda-gpu_1x_gh200"),
     # Trays of one NVLink rack of 72.
-    ("8xgb200", 1, "Standard_ND128isr_NDR_GB200_v6"),
+    ("8xgb200", 2, "Standard_ND128isr_NDR_GB200_v6"),
 ]
 
 

@@ -467,7 +467,7 @@ def test_unknown_names_have_near_ones(text: str, near: str) -> None:
 def test_many_gpus() -> None:
     assert hardware.parse_spec("512xH100").nodes == 64
     assert hardware.parse_spec("8x4090").nodes == 1
-    assert hardware.parse_spec("72xgb200").nodes == 1
+    assert hardware.parse_spec("72xgb200").nodes == 18
     (_, note) = hardware.parse_spec("16xH100").notes
     assert "2 machines" in note
     assert hardware.parse_spec("16384xH100", limit=100_000).count == 16384

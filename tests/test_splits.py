@@ -24,12 +24,12 @@ from conftest import Run
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        # vLLM 0.33, models/glm4_1v.py:292 and qwen2_5_vl.py:374: "12 is not divisible by 8"; 16 heads otherwise.
-        ("glm-4.5v --gpu 8xh100 --tp 8", "12 attention heads of the tower"), ("glm-4.5v --gpu 4xh100 --tp 4", ""),
-        ("glm-4.1v-9b-thinking --gpu 8xl4 --tp 8", "12 attention heads of the tower"),
-        ("qwen3.5-0.8b --gpu 8xl4 --tp 8", "12 attention heads of the tower"),
-        ("qwen3-vl-235b-a22b --gpu 32xh100 --tp 32", "16 attention heads of the tower"),
-        ("glm-4.5v --gpu 8xh100 --tp 8 --engine-version 0.21.0", "--mm-encoder-tp-mode data"),
+        # vLLM 0.33, models/glm4_1v.py:292 and qwen2_5_vl.py:374: "12 is not divisible by 8"; 16 heads otherwise. From 0.10.2 on a plan
+        # holds the tower whole.
+        ("glm-4.1v-9b-thinking --gpu 8xl4 --tp 8 --engine-version 0.10.0", "12 attention heads of the tower"),
+        ("glm-4.5v --gpu 4xh100 --tp 4", ""),
+        # siglip.py, whose classes take no whole tower.
+        ("gemma-3-27b --gpu 32xh100 --tp 32", "16 attention heads of the tower for images"),
         # Gemma's class does not take a whole tower, and needs none with 16 heads.
         ("gemma-3-4b --gpu 8xl4 --tp 8", ""),
         # kimi_k25_vit.py falls back to a whole tower by itself.
@@ -67,17 +67,94 @@ def test_a_whole_tower_lies_on_each_rank(cli: Run) -> None:
     assert 0.95 * most < more <= most + (1 << 21)
 
 
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        # `supports_encoder_tp_data = True` in models/*.py of 0.10.0, 0.10.2 and 0.11.0.
+        ("Glm4vForConditionalGeneration", "0.10.2"), ("Qwen2_5_VLForConditionalGeneration", "0.10.2"),
+        ("Llama4ForConditionalGeneration", "0.10.2"), ("KimiVLForConditionalGeneration", "0.10.2"),
+        ("Qwen2VLForConditionalGeneration", "0.11.0"), ("DotsOCRForCausalLM", "0.11.0"),
+    ],
+)  # fmt: skip
+def test_classes_take_a_whole_tower_since_a_release(name: str, first: str) -> None:
+    row = next(row for row in towers.DIVIDED if name in row.classes)
+    taken = [version for version in ("0.10.0", "0.10.2", "0.11.0", "0.33.0") if row.takes_whole(version)]
+    assert taken[0] == first
+
+
 def test_towers_are_of_classes_that_are_served() -> None:
     """Each name is one of the registry's, and is in one row (vLLM 0.33, model_executor/models/registry.py)."""
-    names = [name for row in towers.DIVIDED for name in row.classes]
-    assert len(names) == len(set(names))
-    assert not set(names) - set(served("vllm").classes)
+    from archcalc.engines.sglang import towers as of_sglang
+
+    for engine, rows in (
+        ("vllm", towers.DIVIDED),
+        ("vllm", towers.HEARING),
+        ("sglang", of_sglang.SEEING),
+        ("sglang", of_sglang.HEARING),
+    ):
+        names = [name for row in rows for name in row.classes]
+        assert len(names) == len(set(names))
+        assert not set(names) - set(served(engine).classes)
 
 
-@pytest.mark.parametrize("arguments", ["glm-4.5v --gpu 8xh100", "glm-4.1v-9b-thinking --gpu 8xl4", "qwen3.5-0.8b --gpu 8xl4"])
-def test_a_plan_that_is_chosen_divides_the_tower(arguments: str, cli: Run) -> None:
-    got = json.loads(cli("fit", *arguments.split(), "--engine", "vllm", "--format", "json").stdout)
-    assert got["fits"] and 12 % got["plan"]["tp"] == 0
+VOICES = [
+    # vLLM 0.33, whisper.py:173, `assert self.total_num_heads % tp_size == 0`; qwen3_omni_moe_thinker.py has `disable_tp`, qwen2_audio.py
+    # and gemma3n_mm.py transformers' own towers. SGLang 0.5.23, qwen3_omni_moe.py (`VisionAttention`); qwen2_audio.py as vLLM's.
+    ("vllm", "voxtral", "VoxtralForConditionalGeneration", 8, 20), ("vllm", "voxtral", "VoxtralForConditionalGeneration", 4, 0),
+    ("vllm", "qwen2_audio", "Qwen2AudioForConditionalGeneration", 8, 0),
+    ("sglang", "qwen2_audio", "Qwen2AudioForConditionalGeneration", 8, 0),
+    ("vllm", "qwen3_omni_moe", "Qwen3OmniMoeForConditionalGeneration", 8, 0),
+    ("sglang", "qwen3_omni_moe", "Qwen3OmniMoeForConditionalGeneration", 8, 20),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("engine", "kind", "name", "tp", "heads"), VOICES)
+def test_towers_for_audio_against_ranks(engine: str, kind: str, name: str, tp: int, heads: int, tmp_path: Path) -> None:
+    from archcalc.engines.placement import Placement
+    from archcalc.engines.plan import Ask
+    from archcalc.engines.sglang import towers as of_sglang
+    from archcalc.hardware import GpuSpec
+
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"model_type": kind, "architectures": [name]}))
+    refused = {"vllm": towers.cannot_divide, "sglang": of_sglang.cannot_divide}[engine]
+    why = refused(load(str(file)).architecture, Placement(tp), Ask(GpuSpec(device("h100"), tp), engine))
+    assert (f"the {heads} attention heads of the tower for audio" in why) if heads else not why
+
+
+WHOLE = [
+    # vLLM 0.33, glm4_1v.py and qwen3_vl.py `supports_encoder_tp_data`; SGLang 0.5.23, qwen3_vl.py (`mm_enable_dp_encoder`, since 0.5.6).
+    ("vllm", "glm-4.5v --gpu 8xh100", True), ("vllm", "glm-4.1v-9b-thinking --gpu 8xl4", True), ("vllm", "qwen3.5-0.8b --gpu 8xl4", True),
+    ("vllm", "qwen3-vl-235b-a22b --gpu 32xh100 --tp 32", True), ("vllm", "glm-4.5v --gpu 8xh100 --tp 8 --engine-version 0.21.0", True),
+    ("vllm", "glm-4.5v --gpu 4xh100", False), ("sglang", "qwen3.5-0.8b --gpu 8xl4", True), ("sglang", "qwen3-vl-8b --gpu 8xl4", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("engine", "arguments", "flag"), WHOLE)
+def test_a_plan_holds_a_tower_whole_where_that_lifts_the_limit(engine: str, arguments: str, flag: bool, cli: Run) -> None:
+    words = arguments.split()
+    got = json.loads(cli("fit", *words, "--ctx", "8k", "--engine", engine, "--format", "json").stdout)
+    names = {"vllm": "--mm-encoder-tp-mode data", "sglang": "--mm-enable-dp-encoder"}
+    assert got["fits"] and (names[engine] in got["command"]) == flag and got["plan"]["tp"] > 1
+    if got["gpus"] <= 8:
+        release = words[words.index("--engine-version") :] if "--engine-version" in words else []
+        again = cli("fit", *words[1:3], *release, "--format", "json", "--", *got["command"].split())
+        assert json.loads(again.stdout)["per_gpu"] == got["per_gpu"]
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        # SGLang 0.5.23, srt/distributed/utils.py `divide`; layers/attention/vision.py; qwen2_5_vl.py: 3,420 columns.
+        ("qwen3.5-0.8b --tp 8", "12 attention heads of the tower for images"), ("qwen3.5-0.8b --tp 8 --mm-enable-dp-encoder", ""),
+        ("qwen3.5-0.8b --tp 4", ""), ("qwen2.5-vl-72b --tp 8", ""),
+    ],
+)  # fmt: skip
+def test_sglang_s_towers_against_ranks(command: str, said: str, cli: Run) -> None:
+    name, *flags = command.split()
+    words = ("fit", "--gpu", "8xh100", "-f", "json", "--", "python", "-m", "sglang.launch_server", "--context-length", "4096")
+    done = cli(*words, "--model-path", name, *flags)
+    assert (said in done.stderr + done.stdout) and (" of the tower" in done.stderr + done.stdout) == bool(said), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from archcalc import hardware, units
 from archcalc.analysis.fit import SHORTEST, Ask, Fit, Plans, largest, max_context, plans
@@ -17,12 +19,15 @@ _MOST_GPUS = 64
 
 
 class Change(NamedTuple):
-    """A change that makes it fit: what to do, the options that do it, and the plan that follows."""
+    """A change that makes it fit: what to do, the options that do it, and the plan that follows. `values` are those of the question that
+    an engine's command has words of its own for, and `gpus` other GPUs."""
 
     what: str
     options: str
     fit: Fit
     usd_per_hour: float | None = None
+    values: Mapping[str, Any] = MappingProxyType({})
+    gpus: GpuSpec | None = None
 
 
 def would_fit(architecture: Architecture, ask: Ask, found: Plans) -> list[Change]:
@@ -53,11 +58,11 @@ def _settings(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Ch
     for what, options, values in settings:
         if fit := _tried(architecture, ask._replace(**values)):
             enough = True
-            yield Change(what, options, fit)
+            yield Change(what, options, fit, values=values)
     if len(settings) > 1 and not enough:
         together = {name: value for setting in settings for name, value in setting.values.items()}
         if fit := _tried(architecture, ask._replace(**together)):
-            yield Change("; ".join(s.what for s in settings), " ".join(s.options for s in settings), fit)
+            yield Change("; ".join(s.what for s in settings), " ".join(s.options for s in settings), fit, values=together)
 
 
 def _limit(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change]:
@@ -71,16 +76,17 @@ def _limit(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Chang
     left = device.ram_bytes - whole
     if left < SYSTEM_LEAST or whole <= device.visible_bytes:
         return
-    if fit := _tried(architecture, ask._replace(gpus=GpuSpec(device._replace(visible_bytes=whole), ask.gpus.count))):
+    more = GpuSpec(device._replace(visible_bytes=whole), ask.gpus.count)
+    if fit := _tried(architecture, ask._replace(gpus=more)):
         what = f"sudo sysctl iogpu.wired_limit_mb={whole >> 20} first, which leaves {units.format_bytes(left)} for all else"
-        yield Change(what, f"--vram {whole >> 30}GiB", fit)
+        yield Change(what, f"--vram {whole >> 30}GiB", fit, gpus=more)
 
 
 def _caches(architecture: Architecture, ask: Ask) -> Iterator[Change]:
     if ask.kv_dtype is None:
         for dtype in server(ask.engine).smaller_caches:
             if fit := _tried(architecture, ask._replace(kv_dtype=dtype)):
-                yield Change(f"the cache kept in {dtype}", f"--kv-dtype {dtype}", fit)
+                yield Change(f"the cache kept in {dtype}", f"--kv-dtype {dtype}", fit, values={"kv_dtype": dtype})
                 return
 
 
@@ -99,11 +105,12 @@ def _tokens(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Chan
         # Whole k: nobody types the last token.
         tokens = tokens // 1024 * 1024
         if fit := _tried(architecture, ask._replace(context_tokens=tokens)):
-            yield Change(f"{units.format_tokens(tokens)} tokens of context", f"--ctx {units.format_tokens(tokens)}", fit)
+            context = units.format_tokens(tokens)
+            yield Change(f"{context} tokens of context", f"--ctx {context}", fit, values={"context_tokens": tokens})
     if ask.concurrency > 1 and best.max_concurrency >= 1:
         n = largest(lambda n: bool(_tried(architecture, ask._replace(concurrency=n))), ask.concurrency)
         if n and (fit := _tried(architecture, ask._replace(concurrency=n))):
-            yield Change(f"{n} sequences at once", f"--concurrency {n}", fit)
+            yield Change(f"{n} sequences at once", f"--concurrency {n}", fit, values={"concurrency": n})
 
 
 def _weights(architecture: Architecture, ask: Ask) -> Iterator[Change]:
@@ -114,7 +121,7 @@ def _weights(architecture: Architecture, ask: Ask) -> Iterator[Change]:
                 # A reader should know that this is another download, where the engine does not quantize as it loads.
                 as_is = engine.loading(ask.version, canonical(quant)) is not None and fit.loads
                 what = f"weights quantized to {quant}" if as_is else f"a checkpoint in {quant}"
-                yield Change(what, f"--quant {quant}", fit)
+                yield Change(what, f"--quant {quant}", fit, values={"quant": quant})
                 return
 
 
@@ -127,8 +134,9 @@ def _gpus(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change
         while more <= _MOST_GPUS:
             options = named(device, more)
             if options and device.visible_bytes * more > least and (found_on := _on(architecture, ask, GpuSpec(device, more))):
-                fit, without = found_on
-                yield Change(f"{more} GPUs of the same kind{without}", options, fit, _price(device, more))
+                fit, without, values = found_on
+                what = f"{more} GPUs of the same kind{without}"
+                yield Change(what, options, fit, _price(device, more), values, GpuSpec(device, more))
                 break
             more *= 2
     enough = max(device.visible_bytes + 1, least // count)
@@ -138,11 +146,11 @@ def _gpus(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change
     for candidate in priced[:12]:
         options = named(candidate, count)
         if options and (found_on := _on(architecture, ask, GpuSpec(candidate, count))):
-            fit, without = found_on
+            fit, without, values = found_on
             size = f" {candidate.ram_bytes >> 30} GB" if candidate.ram_bytes and len(candidate.ram_options) > 1 else ""
             options = options if not size else _sized(candidate, options)
             name = f"{candidate.name}{size}" if count == 1 else f"{count} x {candidate.name}{size}"
-            yield Change(f"{name}{without}", options, fit, _price(candidate, count))
+            yield Change(f"{name}{without}", options, fit, _price(candidate, count), values, GpuSpec(candidate, count))
             break
 
 
@@ -175,15 +183,25 @@ def _sized(device: Device, options: str) -> str:
     return f"--gpu {text}" if spec.device.visible_bytes == device.visible_bytes else options
 
 
-def _on(architecture: Architecture, ask: Ask, gpus: GpuSpec) -> tuple[Fit, str] | None:
-    """The plan on other GPUs, split as asked; where none fits so, split otherwise, and which options to leave out for that."""
-    ask = ask._replace(gpus=gpus)
-    if fit := _tried(architecture, ask):
-        return fit, ""
-    asked = [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]
-    if not asked or not (fit := _tried(architecture, ask._replace(tp=None, pp=None, ep=None, dp=None))):
+def _on(architecture: Architecture, ask: Ask, gpus: GpuSpec) -> tuple[Fit, str, dict[str, Any]] | None:
+    """The plan on other GPUs, split as asked; where none fits so, split otherwise, and which options to leave out for that. A command's
+    own split is widened: what of it says so then."""
+    wider = ask._replace(gpus=gpus)
+    if hasattr(ask.own, "nodes"):
+        # As many as there are: the flags that say so are words of the command then.
+        wider = wider._replace(own=ask.own._replace(nodes=max(ask.own.nodes, gpus.nodes)))
+    if ask.own is not None and ask.tp and gpus.count != ask.gpus.count:
+        tp, left = divmod(ask.tp * gpus.count, ask.gpus.count)
+        ep = ask.ep * gpus.count // ask.gpus.count if ask.ep and ask.ep > 1 else ask.ep
+        if not left and (fit := _tried(architecture, wider._replace(tp=tp, ep=ep))):
+            return fit, "", {"tp": tp}
         return None
-    return fit, f", without --{' --'.join(asked)}"
+    if fit := _tried(architecture, wider):
+        return fit, "", {}
+    asked = [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]
+    if ask.own is not None or not asked or not (fit := _tried(architecture, wider._replace(tp=None, pp=None, ep=None, dp=None))):
+        return None
+    return fit, f", without --{' --'.join(asked)}", {}
 
 
 def _comparable(other: Device, device: Device) -> bool:

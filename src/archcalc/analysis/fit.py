@@ -271,6 +271,9 @@ def settle(
         pooled = pools(model, placement, ask, plan)
     if pooled.asked_bytes is not None and plan.taken_bytes + pooled.asked_bytes <= plan.memory_bytes:
         plan = plan._replace(kv_room_bytes=pooled.asked_bytes)
+    if ask.own is not None:
+        alone, notes = engine.hosted(ask, model, placement)
+        start, further = alone or start, further._replace(notes=(*further.notes, *notes))
     if lacking := no_kernels(model, ask):
         start = Start(False, lacking, None, refused=True)
     return Settled(plan, pooled, start, further)
@@ -550,7 +553,7 @@ def _plans(model: Candidate, ask: Ask, context: int, alternatives: int, among: f
         # What is not chosen of the two stands first among the others, for it is what the choice was made against.
         beside = max(spread, key=lambda f: f.max_concurrency)
         # Stages within machines are no plan of an engine's recipes where attention in replicas over all of them fits.
-        staged = best.placement.pp > machines(ask.gpus) > 1
+        staged = best.placement.pp > machines(ask.gpus) and ask.gpus.networked
         best, other = (beside, best) if beside.max_concurrency > best.max_concurrency or staged else (best, beside)
         first = [other, *(f for f in spread[-1:] if f is not beside)]
         others = first + [f for f in others if all(f is not each for each in (best, *first))]

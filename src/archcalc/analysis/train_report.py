@@ -107,7 +107,15 @@ def train_report(
             run, said = place(run, gpus.count)
         else:
             most_held = (gpus.device.visible_bytes - OVERHEAD_BYTES) * 100 // RESERVED
-            run, said = choose(planner, run, given, gpus.count, gpus.device.per_node, most_held, means)
+            run, said = choose(
+                planner,
+                run,
+                given,
+                gpus.count,
+                gpus.device.per_machine if gpus.device.of_rack else gpus.device.per_node,
+                most_held,
+                means,
+            )
         notes += [*([said] if said else []), *gpus.notes]
     m = planner.memory(run)
     capacity = gpus.device.visible_bytes if gpus else None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import Any, TypeAlias
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
@@ -18,7 +18,7 @@ from archcalc.analysis.speed.fastest import shorter as shorter_held
 from archcalc.analysis.speed.forecast import over_network
 from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.placement import Placement
-from archcalc.engines.plan import Command, longest_of, machines, stretching
+from archcalc.engines.plan import Command, largest, longest_of, machines, stretching
 from archcalc.errors import UsageError
 from archcalc.figures.checkpoint import base_dtype
 from archcalc.loader import Loaded
@@ -134,7 +134,7 @@ def fit_report(
         command=started.command if (best.fits or given) and wanted.engine is None else "",
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask, wanted) for f in found.others],
-        would_fit=[] if brief else _wanting(loaded, ask, found, own),
+        would_fit=[] if brief else _wanting(loaded, ask, found, own) if given is None else _in_its_words(loaded, ask, found, given),
         speed=speed.record(rates, wanted, target, whole),
         cost=speed.cost(rates, ask),
         notes=list(
@@ -244,9 +244,14 @@ def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitForma
     )
 
 
+Told: TypeAlias = Callable[[advice.Change], "advice.Change | None"]
+"""Writes a change into a command, and reads it back."""
+
+
 class Given(NamedTuple):
     """An engine's command on one line, what became of its flags, and what to say of them. `model` is what it names where a storage was
-    named beside it."""
+    named beside it. `told` writes a change into the command and reads it back: the change in the command's words, None where it has none
+    or does not fit so."""
 
     line: str
     used: dict[str, str]
@@ -254,6 +259,7 @@ class Given(NamedTuple):
     unmodelled: list[str]
     notes: tuple[str, ...] = ()
     model: str = ""
+    told: Told | None = None
 
 
 def unmodelled(flags: list[str]) -> str:
@@ -341,9 +347,13 @@ def why(found: Plans, ask: Ask, faster: Faster | None = None) -> str:
         return _spread(found, ask, moe.experts)
     if p.dp == 1 and p.pp == 1 and p.tp == ask.gpus.count:
         copies = "; it costs a copy of the latent cache on each" if copied else ""
-        count = machines(ask.gpus)
+        count, link = machines(ask.gpus), ask.gpus.device.link
         shared = (
-            "they share a machine" if count == 1 else f"they are {count:,} machines, which exchange over the network in each layer"
+            "they share a machine"
+            if count == 1
+            else f"{link} joins them, on {count:,} hosts"
+            if not ask.gpus.networked
+            else (f"they are {count:,} machines, which exchange over the network in each layer")
         )
         return f"tensor parallelism over all GPUs: {shared}, and every GPU works on every token{copies}"
     parts = []
@@ -371,7 +381,7 @@ def _spread(found: Plans, ask: Ask, experts: int) -> str:
         if other
         else ""
     )
-    network = ", between machines over the network" if machines(ask.gpus) > 1 else ""
+    network = ", between machines over the network" if ask.gpus.networked else ""
     return (
         f"attention in {p.dp} replicas{of}, the {experts:,} experts spread over all {ask.gpus.count:,} GPUs, for tensor parallelism keeps a"
         f" copy of the latent cache on each of its ranks{better}; it costs the attention's weights on every replica and an exchange of"
@@ -454,6 +464,34 @@ def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
     return out
 
 
+def _in_its_words(loaded: Loaded, ask: Ask, found: Plans, given: Given) -> list[report.FitChange]:
+    """What makes a command fit, each change as it is written into the command, and in front of it where it is of the machine."""
+    told, best = given.told, found.best
+    if best.fits or told is None:
+        return []
+    made = list(advice.would_fit(loaded.architecture, ask, found))
+    if not any("context_tokens" in change.values for change in made) and not best.start.refused:
+        made += _shorter_by_command(best, told)
+    spilled = server(ask.engine).spills(found.model, ask, best)
+    place = min(2, len(made))
+    made[place:place] = [advice.Change(what, options, best) for what, options in spilled]
+    return [
+        report.FitChange(c.what, c.options, c.fit.headroom_bytes, round(c.fit.max_concurrency, 3), c.usd_per_hour)
+        for change in made
+        if (c := told(change)) is not None
+    ]
+
+
+def _shorter_by_command(best: Fit, told: Told) -> Iterator[advice.Change]:
+    """The longest context, in whole k, with which a command fits whose cache is of a size of its own."""
+
+    def of(k: int) -> advice.Change:
+        return advice.Change(f"{k}k tokens of context", "", best, values={"context_tokens": k << 10})
+
+    if k := largest(lambda k: told(of(k)) is not None, (best.context_tokens - 1) >> 10):
+        yield of(k)
+
+
 def _with_ram(loaded: Loaded, ask: Ask) -> list[report.FitChange]:
     """llama.cpp with a part of the model in the CPU's memory, where that was named: as large as it is, or as it would have to be."""
     from archcalc.quant import file_type_of, is_plain
@@ -505,7 +543,8 @@ def _notes(ask: Ask, found: Plans, stored: Mapping[str, Any] | None) -> Iterator
     yield from ask.gpus.notes
     engine = server(ask.engine)
     if found.best.context_tokens == found.model.architecture.facts.context_tokens and (how := stretching(found.model.architecture)):
-        yield f"{how}: --ctx {found.model.architecture.longest} plans for them"
+        flag = "--ctx" if ask.own is None else engine.context_flag or "a longer context"
+        yield f"{how}: {flag} {found.model.architecture.longest} plans for them"
     yield from engine.released(ask.version)
     yield from engine.serves(found.model.architecture, ask.version)
     yield from engine.notes(ask, found.model, stored)

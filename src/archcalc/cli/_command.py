@@ -192,12 +192,20 @@ def _left(spec: GpuSpec, runs_on: int | None, visible: int, said: str, contained
     return spec._replace(count=visible, notes=(*spec.notes, note))
 
 
+def _fewer(spec: GpuSpec, count: int, note: str) -> GpuSpec:
+    """So many of the GPUs, on as few of the hosts as hold them."""
+    left = spec._replace(count=count, instances=-(-spec.instances * count // spec.count))
+    notes = tuple(said for said in spec.notes if left.nodes == spec.nodes or not re.match(rf"{spec.count} GPUs are \d+ ", said))
+    return left._replace(notes=(*notes, note))
+
+
 def question(found: Understood, spec: GpuSpec, quant: str | None, concurrency: int, ram: int | None, counted: bool = True) -> Ask:
     """The command as a question about a machine; `counted` says whether a number of its GPUs was named.
 
     Raises `UsageError` where it runs on more GPUs than are named.
     """
-    from archcalc.engines.engine import LOCAL
+    from archcalc.engines.engine import LOCAL, server
+    from archcalc.engines.hosts import most
     from archcalc.engines.plan import Ask
     from archcalc.quant import canonical
 
@@ -219,8 +227,10 @@ def question(found: Understood, spec: GpuSpec, quant: str | None, concurrency: i
             raise UsageError(
                 f"the command runs on {asked.gpus:,} GPUs, and {named}", f"name them all: --gpu {asked.gpus}x{spec.device.id}"
             )
-        spec = spec._replace(
-            count=asked.gpus, notes=(*spec.notes, f"the command runs on {asked.gpus:,} of the {spec.count:,} GPUs that are named")
-        )
+        spec = _fewer(spec, asked.gpus, f"the command runs on {asked.gpus:,} of the {spec.count:,} GPUs that are named")
+    if asked.gpus is None and spec.nodes > 1 and not set(found.given) & server(asked.engine).spreads and not spec.others:
+        # One process, which sees the GPUs of its own host.
+        here = min(spec.count, most(spec.device))
+        spec = _fewer(spec, here, f"the command sees the {here:,} GPUs of one host, of {spec.count:,} that are named")
     values.setdefault("concurrency", concurrency)
     return Ask(gpus=spec, engine=asked.engine, version=asked.version, own=asked.own, ram_bytes=ram, **values)

@@ -494,6 +494,7 @@ def _of_command(
     from archcalc.analysis.ask import ENGINES, resolved, understand, with_draft
     from archcalc.analysis.speed.beside import Flags
     from archcalc.analysis.verdict import Given, fit_report
+    from archcalc.cli._remedies import Remedies
     from archcalc.engines.engine import server
 
     offline, refresh = reading.offline, reading.refresh
@@ -528,6 +529,9 @@ def _of_command(
             found.options.unmodelled,
             notes,
             "" if quant is None or told else str(text),
+            Remedies(
+                own, version, text.machine, quant, load.concurrency or 1, asked.ram_bytes, asked.host_bytes, counted, options
+            ).change,
         )
         try:
             return fit_report(loaded, asked, given=given, wanted=wanted._replace(flags=flags._replace(gpus=text.machine.count)))

@@ -79,12 +79,32 @@ def altered(command: Command, changes: Mapping[str, object]) -> Command:
     for name, value in changes.items():
         for flag in flags.get(name, ()):
             words = _set(command.engine, words, _of_release(command, flag), value)
-    return command._replace(words=tuple(words), unknown=())
+    variables = {variable: str(changes[name]) for name, variable in VARIABLES.get(command.engine, {}).items() if name in changes}
+    environment = tuple({**dict(command.environment), **variables}.items()) if variables else command.environment
+    return command._replace(words=tuple(words), unknown=(), environment=environment)
 
 
 def changed(command: Command, changes: Mapping[str, object]) -> str:
     """The same on one line."""
     return written(altered(command, changes))
+
+
+def told(command: Command, changes: Mapping[str, object]) -> list[str] | None:
+    """The words that say each change, as the command's program takes them; None where it has none for one of them."""
+    out: list[str] = []
+    for name, value in changes.items():
+        flags = FLAGS.get(command.engine, {}).get(name, ())
+        if variable := VARIABLES.get(command.engine, {}).get(name):
+            out.append(f"{variable}={value}")
+        elif not flags:
+            return None
+        for flag in (_of_release(command, each) for each in flags):
+            if command.program == PYTHON:
+                out.append(f"{flag[2:].replace('-', '_')}={value!r}")
+                continue
+            shown = _SHORT.get(flag, flag) if command.engine == "llama.cpp" else flag
+            out.append(shown if value is True else f"{shown} {value:g}" if isinstance(value, float) else f"{shown} {value}")
+    return out
 
 
 # What flags are called since they went.

@@ -28,12 +28,13 @@ _USED: Mapping[Engine, str] = {
         --num-speculative-tokens --quantization --dtype --hf-overrides --rope-scaling --rope-theta --cudagraph-capture-sizes
         --max-cudagraph-capture-size --cuda-graph-sizes --compilation-config --optimization-level --enable-lora --max-loras
         --max-lora-rank --lora-target-modules --disable-hybrid-kv-cache-manager --num-gpu-blocks-override --device
-        --enable-chunked-prefill --nnodes --disable-sliding-window --runner --task --convert
+        --enable-chunked-prefill --nnodes --disable-sliding-window --runner --task --convert --distributed-executor-backend
+        --worker-use-ray --data-parallel-backend --data-parallel-size-local
     """,
     "sglang": """
         --model-path --revision --context-length --mem-fraction-static --chunked-prefill-size --max-running-requests
         --max-total-tokens --max-prefill-tokens --page-size --kv-cache-dtype --disable-radix-cache
-        --tp-size --tensor-parallel-size --pp-size
+        --tp-size --tensor-parallel-size --pp-size --use-ray --mm-enable-dp-encoder
         --pipeline-parallel-size --dp-size --data-parallel-size --ep-size --expert-parallel-size --enable-ep-moe
         --enable-deepep-moe --enable-dp-attention --attn-dp-size --dcp-size --disable-cuda-graph --cuda-graph-max-bs
         --cuda-graph-max-bs-decode --cuda-graph-bs --cuda-graph-bs-decode --disable-decode-cuda-graph --disable-piecewise-cuda-graph
@@ -49,7 +50,7 @@ _USED: Mapping[Engine, str] = {
     "llama.cpp": """
         --model --hf-repo --hf-file --hf-repo-draft --ctx-size --parallel --kv-unified --gpu-layers --tensor-split --split-mode
         --override-tensor --n-cpu-moe --cpu-moe --cache-type-k --cache-type-v --flash-attn --swa-full --batch-size --ubatch-size
-        --mmproj --mmproj-url --no-mmproj --mmproj-offload --no-mmproj-offload --mmap --no-mmap --mlock --no-kv-offload
+        --mmproj --mmproj-url --mmproj-auto --no-mmproj --mmproj-offload --no-mmproj-offload --mmap --no-mmap --mlock --no-kv-offload
         --kv-offload --fit --fit-target --fit-ctx --model-draft --spec-draft-model --spec-draft-hf --spec-draft-ngl
         --gpu-layers-draft --spec-type --spec-draft-n-max --spec-draft-type-k --spec-draft-type-v --op-offload --no-op-offload
         --embeddings --embedding --reranking --n-prompt --n-gen --n-depth -pg --cache-ram --main-gpu --device
@@ -74,10 +75,10 @@ _INERT: Mapping[Engine, str] = {
         --logprobs-mode --logits-processor* --use-fp64-gumbel --guided* --structured-outputs-config --scheduling-policy
         --scheduler-cls --scheduler-delay* --stream-interval --multi-step-stream* --preemption-mode --prefix-caching-hash-algo
         --collect-detailed* --otlp* --show-hidden* --custom-histogram* --kv-cache-metrics* --enable-mfu* --cudagraph-metrics
-        --enable-layerwise* --profiler-config --distributed-executor-backend --worker-use-ray --engine-use-ray --ray-workers*
+        --enable-layerwise* --profiler-config --engine-use-ray --ray-workers*
         --worker-cls --worker-extension-cls --distributed-timeout* --cpu-distributed-timeout* --master-addr --master-port
-        --node-rank --headless --data-parallel-address --data-parallel-rpc-port --data-parallel-backend --data-parallel-rank
-        --data-parallel-start-rank --data-parallel-*lb --data-parallel-size-local --data-parallel-supervisor* --dp-supervisor*
+        --node-rank --headless --data-parallel-address --data-parallel-rpc-port --data-parallel-rank
+        --data-parallel-start-rank --data-parallel-*lb --data-parallel-supervisor* --dp-supervisor*
         --dp-sync* --api-server-count --renderer-num-workers --numa* --shutdown-timeout --pooler-config
         --override-pooler-config --model-impl --media-io-kwargs --mm-processor-cache* --mm-cache* --disable-mm-preprocessor*
         --mm-hasher* --mm-shm* --interleave-mm* --io-processor* --swap-space --max-cpu-loras --lora-modules --lora-dtype
@@ -97,7 +98,7 @@ _INERT: Mapping[Engine, str] = {
         --custom-weight* --served-model-name --chat-template --completion-template --default-chat* --hf-chat* --tool* --reasoning*
         --strip-thinking* --enable-strict-thinking --grammar* --constrained* --sampling* --schedule-* --stream*
         --preferred-sampling* --watchdog* --soft-watchdog* --dist-init-addr --dist-timeout --nccl-port --nnodes --node-rank
-        --base-gpu-id --gpu-id-step --numa-node --use-ray --load-balance* --prefill-round*
+        --base-gpu-id --gpu-id-step --numa-node --load-balance* --prefill-round*
         --max-queued-requests --num-continuous-decode-steps --enable-mixed-chunk --disable-overlap-schedule
         --enable-overlap-schedule --disable-jump* --enable-cache-report --collect-tokens* --prompt-tokens* --generation-tokens*
         --bucket* --extra-metric* --export-metrics* --otlp* --oltp* --enable-trace --trace* --kv-events* --warmups

@@ -222,6 +222,8 @@ class Server(Engine):
     and GPU share it, and takes no share of all. `runs_alone`: one run of as many sequences as are asked for, and no batch of its own size.
     `fewer_sequences`: what is tried for the sequences at once where the default leaves too little, the most first.
 
+    Hosts. `spreads` are the flags with which a process that takes all the GPUs it sees runs on other hosts' too.
+
     Speed. `graph_flags` are those that say what is captured as graphs.
 
     Remedies. `context_flag` is what names the context, `smaller_caches` are dtypes to try, `ladder` quantizations, from the gentlest to
@@ -243,6 +245,7 @@ class Server(Engine):
     runs_alone: ClassVar[bool] = False
     fewer_sequences: ClassVar[tuple[int, ...]] = ()
     graph_flags: ClassVar[tuple[str, ...]] = ()
+    spreads: ClassVar[frozenset[str]] = frozenset()
     context_flag: ClassVar[str] = ""
     smaller_caches: ClassVar[tuple[str, ...]] = ()
     ladder: ClassVar[tuple[str, ...]] = ()
@@ -395,6 +398,10 @@ class Server(Engine):
     def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
         """Why the engine does not start so on several machines, `moe` true of a model with routed experts; empty where it does."""
         return ""
+
+    def hosted(self, ask: Ask, model: Candidate, placement: Placement) -> tuple[Start | None, tuple[str, ...]]:
+        """Why a command's ranks do not find their GPUs on the hosts it names, None where they do; and what to do on those."""
+        return None, ()
 
     def cannot_divide(self, ask: Ask, model: Candidate, placement: Placement) -> str:
         """Why towers or recurrent layers of the model cannot be placed so, in this release and with these flags; empty where they can."""

@@ -253,7 +253,8 @@ def context_of(architecture: Architecture, ask: Ask) -> int:
     own = length.usual if ask.own is not None else stated and min(stated, longest or stated)
     tokens = ask.context_tokens or own
     if tokens is None:
-        raise UsageError("the config states no context", "give --ctx")
+        named = server(ask.engine).context_flag if ask.own is not None else ""
+        raise UsageError("the config states no context", f"give {named or '--ctx'}")
     if longest is not None and tokens > longest:
         engine = server(ask.engine)
         release = f"{engine.title} {ask.version}" if ask.version else engine.title

@@ -103,20 +103,37 @@ def is_one_of(architecture: Architecture, classes: Collection[str]) -> bool:
     return any(name in classes for name in classes_of(architecture))
 
 
-def unstaged(folder: str, title: str, architecture: Architecture, version: str | None) -> str:
-    """Why an engine's newest release runs no pipeline stages of a model; empty where it does, and of other releases, whose classes were not
-    asked.
+class Stages(NamedTuple):
+    """The classes that releases have and run in no pipeline stages, each with those releases among the ones that were read.
 
-    Source: vLLM 0.33, config/model.py `verify_with_parallel_config`, models/interfaces.py `supports_pp`; SGLang 0.5.23,
-    srt/model_executor/model_runner.py (`pp_proxy_tensors`)."""
-    table = served(folder)
-    newest = table.releases[-1]
-    if version not in (None, newest):
+    `stages.json`, which `scripts/build_served.py --stages` reads out of the engine's source."""
+
+    source: str
+    releases: tuple[str, ...]
+    unstaged: Mapping[str, str]
+
+
+@cache
+def stages(folder: str) -> Stages:
+    """The lists of one engine, by its folder's name."""
+    with open(os.path.join(_HERE, folder, "stages.json"), encoding="utf-8") as file:
+        data = json.load(file)
+    return Stages(data["source"], tuple(data["releases"]), data["unstaged"])
+
+
+def unstaged(folder: str, title: str, architecture: Architecture, version: str | None) -> str:
+    """Why an engine's release runs no pipeline stages of a model; empty where it does, and of a release older than all that were read.
+    What lies between two of them is as the earlier one, and a class that this has not is taken to run so.
+
+    Source: vLLM 0.6.0 to 0.33, config/model.py `verify_with_parallel_config` (config.py before), models/interfaces.py `supports_pp`; SGLang
+    0.4.0 to 0.5.23, srt/model_executor/model_runner.py (`pp_proxy_tensors`)."""
+    rows, known = stages(folder), served(folder).classes
+    if version is not None and parse(title, version).numbers < _numbers(rows.releases[0]):
         return ""
-    named = [name for name in classes_of(architecture) if name in table.classes]
-    if not named or any(name in table.sets["staged"] for name in named):
+    named = [name for name in classes_of(architecture) if name in known]
+    if not named or not all(listed(rows.unstaged.get(name), title, rows.releases, version) for name in named):
         return ""
-    return f"{title} {newest} has no pipeline stages of {named[0]}"
+    return f"{title} {version or rows.releases[-1]} has no pipeline stages of {named[0]}"
 
 
 def spans(text: str) -> tuple[Span, ...]:

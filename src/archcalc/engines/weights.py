@@ -127,6 +127,11 @@ def kept(architecture: Architecture, options: WeightOptions) -> list[Kept]:
     return list(found.values())
 
 
+def undivided(tensors: list[Kept], part: Part) -> list[Kept]:
+    """The tensors with those of a part whole on every rank."""
+    return [t if t.part != part else t._replace(pieces=tuple(Piece(p.bytes) for p in t.pieces)) for t in tensors]
+
+
 class Keep:
     """How one engine keeps one model's tensors on one GPU: as they are stored, unless a subclass knows more.
 

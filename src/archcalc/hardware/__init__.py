@@ -101,9 +101,10 @@ class Device(NamedTuple):
     cpu_link_bytes_per_s: int | None
     """A coherent link to the CPU (NVLink-C2C), both directions added."""
     per_node: int
-    """GPUs in one machine, or in the trays of one NVLink domain."""
+    """GPUs of one host, which one operating system sees: of a rack those of one compute tray."""
     domain: int
-    """GPUs that reach each other over `link` without a network; `per_node` where nothing else is sold, `bridge` where those join cards."""
+    """GPUs that reach each other over `link` without a network; `per_node` where nothing else is sold, `bridge` where those join cards.
+    0 of cards whose machine has as many as was said, and no more."""
     per_package: int
     tdp_w: int | None
     """Watts of the package."""
@@ -120,13 +121,19 @@ class Device(NamedTuple):
 
     @property
     def per_machine(self) -> int:
-        """GPUs that one machine or NVLink domain can have."""
-        return max(self.per_node, CARDS_PER_SERVER) if self.category in ("consumer", "workstation") else self.per_node
+        """GPUs that work together without a network: those of one host, or of the NVLink domain that a rack's hosts make."""
+        return self.domain if self.of_rack else self.per_host
+
+    @property
+    def per_host(self) -> int:
+        """GPUs that one process can see, at most: those of one operating system."""
+        more = self.category in ("consumer", "workstation") and self.domain > 0
+        return max(self.per_node, CARDS_PER_SERVER) if more else self.per_node
 
     @property
     def of_rack(self) -> bool:
-        """Whether what counts as its machine is a rack, whose trays are rented one by one and joined by the link of all of them."""
-        return self.per_machine > CARDS_PER_SERVER
+        """Whether its hosts are the trays of a rack, rented one by one and joined by the link of all of them."""
+        return self.category == "datacenter" and self.domain > self.per_node
 
     @property
     def personal(self) -> bool:
@@ -177,7 +184,8 @@ class Instance(NamedTuple):
 
 
 class GpuSpec(NamedTuple):
-    """What `--gpu` asked for: `count` GPUs of one kind. If a machine was named, `instance` is it, and `instances` how many of it.
+    """What `--gpu` asked for: `count` GPUs of one kind. If a machine was named, `instance` is it, and `instances` how many of it, or
+    of machines whose number was said (``2x8xH100``).
 
     `notes` say what the name was taken for where it could mean something else, and anything about the machine worth knowing. `others`
     are the last of the GPUs where those are of other kinds.
@@ -208,10 +216,16 @@ class GpuSpec(NamedTuple):
 
     @property
     def nodes(self) -> int:
-        """Machines it takes: so many instances where those are named, but for the trays of one rack."""
-        if self.instance is not None and not self.device.of_rack:
+        """Hosts it takes, each with an operating system and processes of its own: so many instances where those are named, and of a
+        rack its trays."""
+        if self.instances and not self.device.of_rack:
             return self.instances
-        return -(-self.count // self.device.per_machine)
+        return -(-self.count // self.device.per_host)
+
+    @property
+    def networked(self) -> bool:
+        """Whether a network joins some of its hosts: those of one rack have a link of their own."""
+        return self.nodes > 1 and (not self.device.of_rack or self.count > self.device.per_machine)
 
 
 # The catalog
@@ -376,6 +390,10 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
     found = _named_instance(text)
     if found is not None:
         return _of_instance(found, 1, limit)
+    if (
+        machines := re.fullmatch(r"\s*([0-9]{1,4})\s*[x×*]\s*([0-9]{1,3}\s*[x×*]\s*(?![0-9]{1,2}\s*$)\S.*)", text, re.ASCII)
+    ) is not None:
+        return _of_machines(int(machines[1]), parse_spec(machines[2], limit), limit)
     kinds = [kind for part in re.split(_SEVERAL, text.lower(), flags=re.ASCII) if part.strip() for kind in split_list(part.strip())]
     several = UsageError(
         f"{_short(text)} names {len(kinds)} groups of GPUs: a plan is for one kind",
@@ -405,6 +423,22 @@ def parse_spec(text: str, limit: int = MAX_GPUS) -> GpuSpec:
         # In the size that it is taken with, which its name then says wherever it stands.
         resolved = _with_ram(resolved, resolved.nominal_gb)
     return _counted(resolved, count, limit, name, notes)
+
+
+def _of_machines(count: int, each: GpuSpec, limit: int) -> GpuSpec:
+    """So many machines with as many GPUs each: ``2x8xH100``; of a rack, whose trays are as they are, all of them together."""
+    of, total = each.device, count * each.count
+    if each.instance is not None or (each.nodes > 1 and not of.of_rack):
+        has = f"a machine has up to {of.per_host}" if each.instance is None else f"{each.instance.id} is a machine of its own"
+        name = of.id if each.instance is None else each.instance.id
+        raise UsageError(f"{count} machines of {each.count} x {of.id}: {has}", f"name all of them as one number: {total}x{name}")
+    if of.of_rack or count == 1:
+        return _counted(of, total // of.per_package, limit, of.id, tuple(n for n in each.notes if "compute trays" not in n))
+    # As many to a machine as was said.
+    own = of._replace(per_node=each.count, domain=min(of.domain, each.count) if of.category == "datacenter" else 0)
+    spec = _counted(own, total // of.per_package, limit, of.id)
+    said = f"{total} GPUs are {count} machines of {each.count}: between them runs a network"
+    return spec._replace(instances=count, notes=(*each.notes, said))
 
 
 def is_listed(name: str) -> bool:
@@ -465,7 +499,12 @@ def _counted(of: Device, count: int, limit: int, name: str, notes: tuple[str, ..
     spec = GpuSpec(of, total, notes=notes)
     if total > max(of.per_machine, of.domain):
         link = of.link or "PCIe"
-        notes += (f"{total} GPUs are {spec.nodes} machines of up to {of.per_machine}: between them runs a network, not {link}",)
+        many, what = (-(-total // of.per_machine), "racks") if of.of_rack else (spec.nodes, "machines")
+        notes += (f"{total} GPUs are {many} {what} of up to {of.per_machine}: between them runs a network, not {link}",)
+    if of.of_rack and spec.nodes > 1:
+        notes += (
+            f"{total} GPUs are {spec.nodes} compute trays of up to {of.per_host}, each a host of its own; {of.link} joins a rack's",
+        )
     return spec._replace(notes=notes)
 
 
@@ -615,6 +654,11 @@ def _ambiguous(name: str, places: list[int]) -> UsageError:
 
 
 def _unknown(name: str, words: list[str], base: list[str], sizes: list[int]) -> UsageError:
+    if re.search(r"\bmig\b|\b[1-7]g\.[0-9]+gb", name, re.ASCII):
+        return UsageError(
+            f"{_short(name)} is a part of a GPU (MIG), which the catalog does not list",
+            "name the GPU and the memory that nvidia-smi shows of the part: --gpu h100 --vram 40GiB; it is planned for alone",
+        )
     if not words and "mac" in name:
         return UsageError(f"{_short(name)} does not say which Mac", "name its chip and its memory, such as mac-m4-max-128gb")
     if re.search(r"\bcpu\b|\bram\b", name):

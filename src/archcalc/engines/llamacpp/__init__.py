@@ -53,6 +53,8 @@ class LlamaCpp(Server):
     runs_alone = True
     towers = False
     one_file = True
+    # 0c1e57098, common/arg.cpp; tools/rpc/README.md.
+    spreads = frozenset({"--rpc"})
     longer = True
     smaller_caches = ("q8_0", "q4_0")
     ladder = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
@@ -335,7 +337,6 @@ class LlamaCpp(Server):
         from archcalc import units
         from archcalc.engines._allocation import unread
         from archcalc.engines.llamacpp.lengths import served_length
-        from archcalc.figures.checkpoint import inventory, storage_bytes
 
         if ask.own is not None:
             yield from ask.own.fitted
@@ -348,11 +349,26 @@ class LlamaCpp(Server):
                 # tools/server/server-context.cpp `load_model`: "exceeds the training context of the model - capping".
                 what = "trained" if trained == model.architecture.facts.context_tokens else "that its YaRN reaches"
                 yield f"memory is taken for {each:,} tokens of a sequence, and llama-server serves no more than the {trained:,} {what}"
-        entries = inventory(model.architecture)
-        beside = sum(e.copies * storage_bytes(e.dtype, e.elements) for e in entries if e.part in ("vision", "audio"))
-        if beside:
-            size = units.format_bytes(beside)
-            yield f"towers are a file of their own, {size} in F16: not counted here, and loaded beside the model with --mmproj"
+        from archcalc.engines.llamacpp import projector
+
+        beside, own = projector.stored(model.architecture), ask.own
+        if own is None or not own.projector:
+            if beside:
+                size = units.format_bytes(beside)
+                yield f"towers are a file of their own, {size} in F16: not counted here, and loaded beside the model with --mmproj"
+            return
+        if not projector.weights(own, model.architecture):
+            if "--mmproj" in own.projector_named:
+                yield f"the projector {own.projector_named} is not here, and the file says nothing of its towers: it is not counted"
+            return
+        size = units.format_bytes(projector.weights(own, model.architecture))
+        where = "on the first GPU" if own.towers else "in the CPU's memory"
+        if not own.projector_named:
+            yield f"-hf loads the repository's projector too, where it has one: {size} {where} are counted; --no-mmproj leaves it out"
+        else:
+            yield f"the projector takes {size} {where}"
+        if own.towers and projector.reserved(model.architecture) is None:
+            yield "the buffer in which the projector computes is not counted: its graph is not known here"
 
 
 ENGINE = LlamaCpp()

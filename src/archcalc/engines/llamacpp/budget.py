@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from archcalc.engines._allocation import Workload, unread
 from archcalc.engines.budget import GIB, Budget, Serving, Term, budgeted, cuda_context
 from archcalc.engines.llamacpp import cache as llamacpp
+from archcalc.engines.llamacpp import projector
 from archcalc.engines.llamacpp.layout import CPU, Layout, devices_of, lay_out, on_cpu
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.engines.placement import ComponentBytes, RankWeights
@@ -55,6 +56,10 @@ def budget(device: Device, architecture: Architecture, weights: RankWeights, ser
         size = compute(draft, context, sequences, draft_options(own, sequences))
         buffers.append(
             Term("compute buffer of the draft model", size, "cited", f"a batch of {batch:,}", "llama.cpp, common/speculative.cpp")
+        )
+    if own is not None and not weights.fullest and (size := projector.on_gpu(own, architecture)[1]):
+        buffers.append(
+            Term("compute buffer of the projector", size, "cited", "an image of the warm-up", "llama.cpp, tools/mtmd/clip.cpp")
         )
     lost = [Term("context", cuda_context(device), "fitted", "one process", "fitted to logs: docs/engine-logs.md")]
     share = serving.utilization or 1.0
@@ -159,6 +164,7 @@ def fullest(model: Candidate, ask: Ask, context: int, sequences: int) -> Held:
     layout = lay_out(model.tensors, architecture.layers, len(memories), own, memories)
     caches = on_gpus(model, ask, layout, context, sequences)
     left = [memory - weights - cache for memory, weights, cache in zip(memories, layout.weights, caches, strict=True)]
+    left[0] -= sum(projector.on_gpu(ask.own, architecture))
     return Held(layout, left.index(min(left)))
 
 
@@ -206,9 +212,14 @@ def weigh(model: Candidate, ask: Ask) -> RankWeights:
         size, size, 0, 0, tuple(components), held.layout.weights, held.gpu, total, held.layout.on_cpu, streamed, head,
         held.layout.head, left, here, lent,
     )  # fmt: skip
+    if (towers := projector.on_gpu(ask.own, model.architecture)[0]) and not held.gpu:
+        part = ComponentBytes("vision", "other", towers)
+        found = found._replace(bytes=size + towers, tensor_bytes=size + towers, components=(*components, part))
+    found = found._replace(total_bytes=total + towers, cpu_bytes=found.cpu_bytes + projector.in_ram(ask.own, model.architecture))
     draft = drafting(own, model.architecture)
     if draft is None:
         return found
+    total += towers
     gpu, cpu = draft_weights(draft, ask)
     return added(found, gpu)._replace(total_bytes=total + gpu, cpu_bytes=found.cpu_bytes + cpu)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from archcalc import units
 from archcalc.engines.budget import cuda_context
 from archcalc.engines.llamacpp import cache as llamacpp
+from archcalc.engines.llamacpp import projector
 from archcalc.engines.llamacpp.budget import (
     compute,
     draft_cache,
@@ -206,6 +207,7 @@ class _Fit:
             margin = own.targets[min(gpu, len(own.targets) - 1)]
             taken = layout.weights[gpu] + caches[gpu] + reserved[here] + cuda_context(device) + self.ask.host_bytes
             found.append(self.memories[gpu] - margin - taken)
+        found[0] -= sum(projector.on_gpu(own, model.architecture))
         if (draft := drafting(own, model.architecture)) is not None:
             size = draft_weights(draft, ask)[0] if own.draft is not None else 0
             size += compute(draft, context, sequences, draft_options(own, sequences))

@@ -7,6 +7,7 @@ buffer where none are asked for, logits of the slots alone), tools/llama-bench/l
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -98,7 +99,7 @@ def asked(read: Read) -> Asked:
     own["mapped"] = not (read.get("--no-mmap") or read.get("--mmap") is False)
     own["cache_on_cpu"] = bool(read.get("--no-kv-offload")) or read.get("--kv-offload") is False
     own["streams"] = not (read.get("--no-op-offload") or read.get("--op-offload") is False)
-    own["towers"] = bool(read.get("--mmproj") or read.get("--mmproj-url")) and not read.get("--no-mmproj-offload")
+    own |= _projector(read, notes)
     if own.get("gpu_layers") is None and own["fits"]:
         own["margin_bytes"] = own["targets"][0]
     # Layers that are spread have no main GPU (src/llama.cpp `llama_prepare_model_devices`).
@@ -111,6 +112,28 @@ def asked(read: Read) -> Asked:
     return Asked(
         "llama.cpp", model, read.version, values, Settings(**own), draft=draft, unmodelled=tuple(unmodelled), notes=tuple(notes)
     )
+
+
+def _projector(read: Read, notes: list[str]) -> dict[str, Any]:
+    """The projector that is named, or that `-hf` fetches beside the model: whichever stands beside it in the repository (common/arg.cpp
+    `common_params_handle_models`, common/download.cpp `find_best_mmproj`)."""
+    from archcalc.engines.llamacpp.projector import kind_of
+
+    off = read.get("--no-mmproj-offload") or read.get("--mmproj-offload") is False
+    named = read.get("--mmproj") or read.get("--mmproj-url")
+    if named is not None:
+        file = os.path.expanduser(str(named))
+        size = os.path.getsize(file) if os.path.isfile(file) else 0
+        return {
+            "projector": kind_of(os.path.basename(file)),
+            "projector_bytes": size,
+            "projector_named": f"--mmproj {named}",
+            "towers": not off,
+        }
+    fetches = read.get("--hf-repo") is not None and read.command.program != "llama-bench"
+    if not fetches or read.get("--no-mmproj") or read.get("--mmproj-auto") is False:
+        return {}
+    return {"projector": "F16", "towers": not off}
 
 
 def _tested(read: Read) -> int:

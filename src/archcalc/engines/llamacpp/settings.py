@@ -14,7 +14,9 @@ class Settings(NamedTuple):
     and the devices that they send tensors to. `split` is False for one GPU of several; `unspread` is a mode that divides each weight,
     which is counted as whole layers, and of which `--fit` moves nothing. `serves` is whether slots alone have logits: a server of a build
     that reserves them so. `wide_masks` is of builds before June 2026. `mapped` is False for `--no-mmap`. `cache_on_cpu` is
-    `--no-kv-offload`. `streams` is False for `--no-op-offload`: the CPU multiplies with what lies in its memory. `draft` is a draft model
+    `--no-kv-offload`. `projector` is what the file of `--mmproj` is stored as, empty where none is loaded, `projector_bytes` its size
+    where it is here, `projector_named` the flag and the file, and `towers` False for `--no-mmproj-offload`.
+    `streams` is False for `--no-op-offload`: the CPU multiplies with what lies in its memory. `draft` is a draft model
     of its own, with `draft_layers` of it on GPUs, of the file type `draft_quant`, its cache in types of its own; `draft_tokens` are those
     that it drafts at once. `mtp` is whether the file's MTP layers draft, and `rolls_back` whether states are kept for every drafted token.
 
@@ -52,7 +54,10 @@ class Settings(NamedTuple):
     unpacks: bool = False
     mapped: bool = True
     cache_on_cpu: bool = False
-    towers: bool = False
+    towers: bool = True
+    projector: str = ""
+    projector_bytes: int = 0
+    projector_named: str = ""
     margin_bytes: int = 0
     streams: bool = True
     draft: Architecture | None = None

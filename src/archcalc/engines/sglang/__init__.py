@@ -142,8 +142,12 @@ class Sglang(Server):
 
     def weigh(self, model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
         from archcalc.engines._offload import added, draft_bytes, spared
+        from archcalc.engines.placement import rank_weights
+        from archcalc.engines.sglang import towers
+        from archcalc.engines.weights import undivided
 
-        found = super().weigh(model, placement, ask)
+        tensors = model.tensors if not towers.whole(model.architecture, placement, ask) else undivided(model.tensors, "vision")
+        found = rank_weights(model.architecture, placement, model.options, tensors)
         if ask.own is not None and ask.own.draft is not None:
             found = added(found, draft_bytes(ask.own.draft, placement, model.options))
         return spared(found, ask.own.offload_bytes) if ask.own is not None and ask.own.offload_bytes else found
@@ -228,8 +232,24 @@ class Sglang(Server):
 
     def cannot_divide(self, ask: Ask, model: Candidate, placement: Placement) -> str:
         from archcalc.engines._recurrent import cannot_split
+        from archcalc.engines.sglang import towers
 
-        return cannot_split(model.architecture, placement.tp, quantized=bool(model.architecture.quantization))
+        why = cannot_split(model.architecture, placement.tp, quantized=bool(model.architecture.quantization))
+        return why or towers.cannot_divide(model.architecture, placement, ask)
+
+    def hosted(self, ask: Ask, model: Candidate, placement: Placement) -> tuple[Start | None, tuple[str, ...]]:
+        """All ranks are processes of the host where the command runs, or an equal share of them with `--nnodes` (SGLang 0.5.23,
+        srt/entrypoints/engine.py `_calculate_rank_ranges`; so in 0.4.0)."""
+        from archcalc.engines.hosts import crowded
+        from archcalc.engines.sglang.command import joined
+
+        if ask.own is None or ask.own.placed:
+            return None, ()
+        hosts = ask.gpus.nodes
+        moe = model.architecture.facts.moe is not None
+        words, note = joined(hosts) if not self.over_machines(placement, hosts, moe) else ([], "")
+        found = crowded(ask, self.title, placement.gpus // ask.own.nodes, " ".join(words))
+        return found, (note,) if found and note else ()
 
     def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
         """SGLang 0.5.23, srt/entrypoints/engine.py `_launch_scheduler_processes` (ranks of each node), srt/server_args.py

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from archcalc.engines._command import everywhere, overrides, revision, told, trusted, word
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.served import is_one_of, renamed
+from archcalc.engines.sglang import towers
 from archcalc.engines.sglang.rules import since
 
 _CACHES = {"fp16": "auto", "fp32": "auto"}
@@ -40,9 +41,15 @@ def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     count = machines(ask.gpus)
     if count == 1:
         return Command(" ".join(words), notes)
+    more, note = joined(count)
+    return Command(" ".join([*words, *more]), (note, *notes))
+
+
+def joined(count: int) -> tuple[list[str], str]:
+    """The flags that spread a plan over so many hosts, and what runs on the others."""
     each, ranks = everywhere(count)
-    words += [f"--nnodes {count}", "--node-rank 0", "--dist-init-addr <address-of-the-first-machine>:20000"]
-    return Command(" ".join(words), (f"{each}, run the same with --node-rank {ranks}", *notes))
+    words = [f"--nnodes {count}", "--node-rank 0", "--dist-init-addr <address-of-the-first-machine>:20000"]
+    return words, f"{each}, run the same with --node-rank {ranks}"
 
 
 def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
@@ -66,6 +73,8 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
         yield f"--dcp-size {p.dcp}"
     if not model.architecture.writes and not model.architecture.refines and not is_one_of(model.architecture, EMBEDS):
         yield "--is-embedding"
+    if towers.whole(model.architecture, p, ask):
+        yield towers.WHOLE
     yield f"--context-length {fit.context_tokens}"
     if ask.kv_dtype is not None:
         yield f"--kv-cache-dtype {_CACHES.get(fit.kv_dtype, fit.kv_dtype)}"

@@ -97,7 +97,10 @@ def asked(read: Read) -> Asked:
         text = given[-1] if isinstance(given, list) else given
         overrides = tuple(flattened("--json-model-override-args", json_of("--json-model-override-args", text)))
     own, draft = _settings(read, shared, unmodelled)
-    own = _environment(read, own)
+    own, nodes = _environment(read, own), read.get("--nnodes")
+    # Of a number that only a shell knows nothing is held against a host.
+    unknown = nodes is None and any(each.name == "--nnodes" for each in read.given)
+    own = own._replace(nodes=nodes or 1, placed=bool(read.get("--use-ray")) or unknown)
     if (page := attention.page(own.backends, own.page)) != own.page:
         if own.page is not None:
             by = next(name for name in own.backends if name and attention.page((name, "", ""), own.page) == page)
@@ -132,6 +135,7 @@ def _positive(flag: str, value: Any) -> int:
 def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings, str | None]:
     method = read.get("--quantization")
     own: dict[str, Any] = {"method": None if method in (None, "unquant") else str(method).lower()}
+    own["whole_towers"] = bool(read.get("--mm-enable-dp-encoder"))
     own |= {"attention_dp": shared, "radix_cache": not read.get("--disable-radix-cache")}
     for flag, name in _NUMBERS.items():
         if (value := read.get(flag)) is not None:

@@ -103,6 +103,10 @@ class Transformers(Server):
         enough = budget.kv_room_bytes >= 0
         return Start(enough, None if enough else "the weights and one forward pass are more than the memory", None), ()
 
+    def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
+        """transformers 5.24, integrations/accelerate.py: `device_map` takes the GPUs that one process sees."""
+        return f"device_map spreads a model over the GPUs of one machine, and these are in {machines:,}"
+
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.transformers.command import command
 

@@ -21,8 +21,6 @@ _TASKS = {
 
 def command(named: Named, ask: Ask, model: Candidate) -> Command:
     notes = not_set("transformers", named)
-    if ask.gpus.nodes > 1:
-        notes += (f"device_map spreads a model over one machine's GPUs, and {ask.gpus.count} are in several",)
     held = model.architecture
     name = json.dumps(named.name) if named.ready else named.name
     dtype = "auto" if held.dtype is None or held.dtype == named.stated else TORCH.get(held.dtype, "auto")

@@ -325,6 +325,11 @@ class Vllm(Server):
 
         return start.settle(ask, budget, sequences, placement.dp)
 
+    def hosted(self, ask: Ask, model: Candidate, placement: Placement) -> tuple[Start | None, tuple[str, ...]]:
+        from archcalc.engines.vllm import start
+
+        return start.hosted(ask, placement)
+
     def fits_pool(self, ask: Ask, budget: Budget, pooled: Pooled, sequences: int, taken: Taken) -> Taken:
         from archcalc.engines.vllm import start
 

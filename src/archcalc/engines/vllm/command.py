@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from archcalc.engines._command import everywhere, overrides, revision, told, trusted, word
-from archcalc.engines.placement import even
+from archcalc.engines.placement import Placement, even
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.served import classes_of, renamed
+from archcalc.engines.vllm import towers
 from archcalc.engines.vllm.loading import takes_nodes
 from archcalc.engines.vllm.quantization import ALLOW, deprecated
 from archcalc.engines.vllm.rules import at_least
@@ -37,7 +38,7 @@ def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     count = machines(ask.gpus)
     if count == 1:
         return Command(" ".join(words), notes)
-    more, note = _machines(count, ask, fit)
+    more, note = joined(count, ask.version, fit.placement)
     return Command(" ".join([*words, *more]), (note, *notes))
 
 
@@ -52,6 +53,8 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
         yield "--enable-expert-parallel"
     if p.dcp > 1:
         yield f"--decode-context-parallel-size {p.dcp}"
+    if towers.whole(model.architecture, p, ask):
+        yield towers.WHOLE
     yield from pooling(model.architecture, ask.version)
     yield f"--max-model-len {fit.context_tokens}"
     if ask.kv_dtype is not None:
@@ -71,16 +74,17 @@ def pooling(architecture: Architecture, version: str | None) -> Iterator[str]:
         yield "--runner pooling" if at_least(version, 0, 10) else "--task embed"
 
 
-def _machines(count: int, ask: Ask, fit: Fit) -> tuple[list[str], str]:
+def joined(count: int, version: str | None, p: Placement) -> tuple[list[str], str]:
+    """The flags that spread a plan over so many hosts, and what runs on the others."""
     each, ranks = everywhere(count)
-    p, nodes = fit.placement, takes_nodes(ask.version)
-    if not nodes and p.dp > 1 and p.dp % count == 0 and at_least(ask.version, 0, 9):
+    nodes = takes_nodes(version)
+    if not nodes and p.dp > 1 and p.dp % count == 0 and at_least(version, 0, 9):
         here = p.dp // count
         words = [f"--data-parallel-size-local {here}", "--data-parallel-address <address-of-the-first-machine>"]
         first = f"--data-parallel-start-rank {here}" + (f" (and {here} more on each further one)" if count > 2 else "")
         return words, f"{each}, run the same with --headless {first}"
     # Nodes get as many ranks each; Ray fills one machine after the other.
-    if not nodes or not even(fit.placement, count):
+    if not nodes or not even(p, count):
         words = ["--distributed-executor-backend ray"]
         return words, f"join the {count} machines first: ray start --head, and {each} ray start --address"
     words = [f"--nnodes {count}", "--node-rank 0", "--master-addr <address-of-the-first-machine>"]

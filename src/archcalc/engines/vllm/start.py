@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from archcalc.engines._kernels import FP8, Least, experts_stored, lacking, quark_fp8
 from archcalc.engines.budget import FITTED, Budget
+from archcalc.engines.hosts import crowded
+from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Ask, Pooled, Start, Taken
 from archcalc.engines.vllm.rules import NEWEST, at_least, rules
 from archcalc.engines.vllm.settings import Settings
@@ -438,6 +440,38 @@ def settle(ask: Ask, plan: Budget, sequences: int, replicas: int = 1) -> tuple[S
     elif flag := step_sequences(ask.version, ask.batched_tokens, plan.sequences):
         taken = taken.with_flag(flag, f"{flag}: vLLM refuses a step of fewer tokens than sequences")
     return start, taken
+
+
+# Ranks against the GPUs of a host
+
+RAY_BY_ITSELF = (0, 11, 1)
+"""Until then vLLM takes Ray for a replica that is larger than a host, and asks for nothing; since, it refuses to start (0.6.6 to 0.11.0,
+config.py and config/parallel.py `__post_init__`: `backend = "ray"`; 0.11.1 to 0.33: "World size is larger than the number of available
+GPUs in this node")."""
+
+
+def hosted(ask: Ask, placement: Placement) -> tuple[Start | None, tuple[str, ...]]:
+    """Whether a command's ranks find their GPUs on the hosts that it names, and what to do first where Ray joins them.
+
+    Every replica is started where the command runs, but for those that are left to other hosts: vLLM 0.33, engine/arg_utils.py
+    `create_engine_config` (`data_parallel_size_local`), v1/engine/utils.py `get_device_indices`.
+    """
+    from archcalc.engines.vllm.command import joined
+
+    own, world = ask.own, placement.tp * placement.pp
+    if own is None:
+        return None, ()
+    replicas = 1 if own.ranked else placement.dp if own.replicas_here is None else own.replicas_here
+    here = world * placement.dp // own.nodes if own.nodes > 1 else world * replicas
+    hosts = ask.gpus.nodes
+    by_itself = world > ask.gpus.device.per_host and placement.dp == 1 and not at_least(ask.version, *RAY_BY_ITSELF)
+    if own.placed or by_itself:
+        return None, (
+            f"Ray spreads the ranks: join the {hosts} hosts first, ray start --head and ray start --address",
+        ) if hosts > 1 else ()
+    words, note = joined(hosts, ask.version, placement)
+    found = crowded(ask, "vLLM", here, " ".join(words))
+    return found, (note,) if found else ()
 
 
 def fits_pool(ask: Ask, plan: Budget, pooled: Pooled, sequences: int, taken: Taken) -> Taken:

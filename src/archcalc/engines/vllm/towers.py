@@ -1,4 +1,4 @@
-"""Towers for images whose attention heads vLLM divides among the ranks of tensor parallelism."""
+"""Towers for images and audio whose attention heads vLLM divides among the ranks of tensor parallelism."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from archcalc.records import NamedTuple
 
 WHOLE = "--mm-encoder-tp-mode data"
 _WHOLE_SINCE = (0, 10, 2)
+_WHOLE_LATER = {"dots_ocr": (0, 11), "qwen2_vl": (0, 11)}
+"""Files whose classes take `WHOLE` since a later release than the first that has it (0.10.0 to 0.33; the others had it then, or came with
+it)."""
 
 
 class Divided(NamedTuple):
@@ -22,36 +25,40 @@ class Divided(NamedTuple):
     whole: bool
     classes: tuple[str, ...]
 
+    def takes_whole(self, version: str | None) -> bool:
+        return self.whole and at_least(version, *_WHOLE_LATER.get(self.file, _WHOLE_SINCE))
 
-def _row(file: str, whole: bool, *names: str) -> Divided:
+
+def divided(file: str, whole: bool, *names: str) -> Divided:
+    """A row: names of classes end with ForConditionalGeneration, but for those that end with a dot."""
     return Divided(file, whole, tuple(f"{name}ForConditionalGeneration" if name[-1] != "." else name[:-1] for name in names))
 
 
 DIVIDED = (
-    _row("clip", False, "Llava", "LlavaNext", "LlavaNextVideo"),
-    _row("cohere_compass", True, "CohereCompass"),
-    _row("dots_ocr", True, "DotsOCRForCausalLM."),
-    _row("ernie45_vl", False, "Ernie4_5_VLMoe"),
-    _row("exaone4_5", True, "Exaone4_5_"),
-    _row("glm4_1v", True, "Glm4v", "Glm4vMoe"),
-    _row("glm_ocr", True, "GlmOcr"),
-    _row("isaac", True, "Isaac"),
-    _row("keye", False, "Keye"),
-    _row("llava_onevision2", False, "LlavaOnevision2"),
-    _row("mimo_v2_omni", False, "MiMoV2OmniForCausalLM."),
-    _row("mllama4", True, "Llama4"),
-    _row("moonvit", True, "KimiVL"),
-    _row("openpangu_vl", False, "OpenPanguVL"),
-    _row("paddleocr_vl", False, "PaddleOCRVL"),
-    _row("pixtral", False, "Mistral3"),
-    _row("qwen2_5_vl", True, "Qwen2_5_VL", "Qwen3VL", "Qwen3VLMoe", "Qwen3_5", "Qwen3_5Moe", "OpenCUA", "InternS1Pro"),
-    _row("qwen2_5_vl", False, "Qwen2_5OmniModel.", "Qwen2_5Omni", "Qwen3OmniMoe", "BailingMoeV3VL", "HCXVisionV2ForCausalLM."),
-    _row("qwen2_vl", True, "Qwen2VL"),
-    _row("qwen2_vl", False, "KananaV"),
-    _row("siglip", True, "Eagle2_5_VL"),
-    _row("siglip", False, "Bagel", "Cohere2Vision", "Gemma3", "Granite4Vision", "LlavaOnevision", "PaliGemma"),
-    _row("siglip2navit", False, "Ovis2_5."),
-    _row("step3_vl", True, "Step3VL", "StepVL", "Step3p7"),
+    divided("clip", False, "Llava", "LlavaNext", "LlavaNextVideo"),
+    divided("cohere_compass", True, "CohereCompass"),
+    divided("dots_ocr", True, "DotsOCRForCausalLM."),
+    divided("ernie45_vl", False, "Ernie4_5_VLMoe"),
+    divided("exaone4_5", True, "Exaone4_5_"),
+    divided("glm4_1v", True, "Glm4v", "Glm4vMoe"),
+    divided("glm_ocr", True, "GlmOcr"),
+    divided("isaac", True, "Isaac"),
+    divided("keye", False, "Keye"),
+    divided("llava_onevision2", False, "LlavaOnevision2"),
+    divided("mimo_v2_omni", False, "MiMoV2OmniForCausalLM."),
+    divided("mllama4", True, "Llama4"),
+    divided("moonvit", True, "KimiVL"),
+    divided("openpangu_vl", False, "OpenPanguVL"),
+    divided("paddleocr_vl", False, "PaddleOCRVL"),
+    divided("pixtral", False, "Mistral3"),
+    divided("qwen2_5_vl", True, "Qwen2_5_VL", "Qwen3VL", "Qwen3VLMoe", "Qwen3_5", "Qwen3_5Moe", "OpenCUA", "InternS1Pro"),
+    divided("qwen2_5_vl", False, "Qwen2_5OmniModel.", "Qwen2_5Omni", "Qwen3OmniMoe", "BailingMoeV3VL", "HCXVisionV2ForCausalLM."),
+    divided("qwen2_vl", True, "Qwen2VL"),
+    divided("qwen2_vl", False, "KananaV"),
+    divided("siglip", True, "Eagle2_5_VL"),
+    divided("siglip", False, "Bagel", "Cohere2Vision", "Gemma3", "Granite4Vision", "LlavaOnevision", "PaliGemma"),
+    divided("siglip2navit", False, "Ovis2_5."),
+    divided("step3_vl", True, "Step3VL", "StepVL", "Step3p7"),
 )
 """vLLM 0.33, model_executor/models/, where `divide(num_heads, tp_size)` or an assertion refuses heads that do not divide ("12 is not
 divisible by 8"); so in 0.21 and 0.24 in the files that those have. Not among them are those that fall back to a whole tower by
@@ -59,19 +66,51 @@ themselves (`vision.py` `is_vit_use_data_parallel` with the heads: kimi_k25_vit.
 ForConditionalGeneration, but where a name ends with a dot."""
 
 
+HEARING = (
+    divided("whisper", False, "Voxtral", "VoxtralRealtimeGeneration.", "MoonshotKimiaForCausalLM."),
+    divided("midashenglm", False, "MiDashengLMModel."),
+    divided("glmasr", False, "GlmAsr"),
+    divided("funasr", False, "FunASR"),
+)
+"""The same of towers for audio (vLLM 0.33, whisper.py `WhisperAttention`, midashenglm.py, and the joined projections of glmasr.py and
+funasr.py). Not among them are those of transformers' own modules, which every rank holds whole (qwen2_audio.py, ultravox.py,
+gemma3n_mm.py), and Qwen3-Omni's, which is whole where its heads do not divide (qwen3_omni_moe_thinker.py `disable_tp`)."""
+
+
+def undivided(architecture: Architecture, tp: int, part: str) -> int:
+    """The heads of a tower that do not divide among so many ranks; 0 where all do."""
+    stacks = (stack for stack in architecture.stacks if stack.part == part)
+    heads = {attend.heads for stack in stacks for layer in stack.kinds for attend in layer.attends}
+    return min((n for n in heads if n % tp), default=0)
+
+
+def whole(architecture: Architecture, placement: Placement, ask: Ask) -> bool:
+    """Whether each rank holds the tower for images whole: as the command says, or else a plan where it lifts what refuses the ranks."""
+    if ask.own is not None:
+        return bool(ask.own.whole_towers)
+    row = _row_of(DIVIDED, architecture)
+    if row is None or placement.tp == 1 or not row.takes_whole(ask.version):
+        return False
+    return undivided(architecture, placement.tp, "vision") > 0
+
+
+def _row_of(rows: tuple[Divided, ...], architecture: Architecture) -> Divided | None:
+    return next((row for row in rows if is_one_of(architecture, row.classes)), None)
+
+
 def cannot_divide(architecture: Architecture, placement: Placement, ask: Ask) -> str:
     """Why the heads of a tower do not divide among the ranks, and what starts all the same; empty where they do, or no tower is loaded."""
     tp, own = placement.tp, ask.own
-    row = next((row for row in DIVIDED if is_one_of(architecture, row.classes)), None) if tp > 1 else None
-    if row is None or spares_towers(own, ask.version):
+    if tp == 1 or spares_towers(own, ask.version):
         return ""
-    if own is not None and own.whole_towers and row.whole:
-        return ""
-    for stack in architecture.stacks:
-        if stack.part == "vision":
-            for heads in sorted({attend.heads for layer in stack.kinds for attend in layer.attends}):
-                if heads % tp:
-                    takes = row.whole and at_least(ask.version, *_WHOLE_SINCE)
-                    way = f"; with {WHOLE} each rank holds the tower whole" if takes else ""
-                    return f"tp is {tp}, and the {heads} attention heads of the tower for images do not divide by it{way}"
+    for rows, part, what in ((DIVIDED, "vision", "images"), (HEARING, "audio", "audio")):
+        row = _row_of(rows, architecture)
+        if (
+            row is None
+            or not (heads := undivided(architecture, tp, part))
+            or (row.takes_whole(ask.version) and whole(architecture, placement, ask))
+        ):
+            continue
+        way = f"; with {WHOLE} each rank holds the tower whole" if row.takes_whole(ask.version) else ""
+        return f"tp is {tp}, and the {heads} attention heads of the tower for {what} do not divide by it{way}"
     return ""

@@ -10,7 +10,7 @@ from archcalc.engines.placement import Placement, RankWeights, rank_weights
 from archcalc.engines.served import is_one_of
 from archcalc.engines.vllm.cache import PACKED_ROWS, expands, served_dtype
 from archcalc.engines.vllm.rules import at_least, rules
-from archcalc.engines.weights import FLOATS, JoinedKeep, Piece, WeightOptions, cuda, mxfp4_tiles
+from archcalc.engines.weights import FLOATS, JoinedKeep, Piece, WeightOptions, cuda, mxfp4_tiles, undivided
 from archcalc.figures.checkpoint import Entry
 from archcalc.model import Architecture, Tensor
 from archcalc.records import NamedTuple
@@ -146,12 +146,14 @@ def spares_towers(own: Settings | None, version: str | None) -> bool:
 
 def weigh(model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
     """The fullest rank's weights, with what the command leaves to the CPU, and what it adds for adapters."""
+    from archcalc.engines.vllm import towers
+
     own: Settings | None = ask.own
     tensors = model.tensors
     if spares_towers(own, ask.version):
         tensors = [t for t in tensors if t.part not in ("vision", "audio")]
-    if own is not None and own.whole_towers:
-        tensors = [t if t.part != "vision" else t._replace(pieces=tuple(Piece(p.bytes) for p in t.pieces)) for t in tensors]
+    if towers.whole(model.architecture, placement, ask):
+        tensors = undivided(tensors, "vision")
     found = rank_weights(model.architecture, placement, model.options, tensors)
     if own is None:
         return found
