@@ -375,7 +375,8 @@ class FitPerGpu(Record):
 
 
 class FitAlternative(Record):
-    """Another way to place the model on the same GPUs; `tokens_per_s` is the forecast of all requests together, null where nothing is."""
+    """Another way to place the model on the same GPUs; `tokens_per_s` is the forecast of all requests together as they decode, and
+    `requests_per_s` of whole ones; null where nothing is forecast."""
 
     plan: FitPlan
     fits: bool
@@ -383,6 +384,7 @@ class FitAlternative(Record):
     headroom_bytes: int
     max_concurrency: float
     tokens_per_s: float | None = None
+    requests_per_s: float | None = None
 
 
 class FitChange(Record):

@@ -8,7 +8,8 @@ from archcalc import report, units, zoo
 from archcalc.analysis.choose import Step, listed_steps
 from archcalc.analysis.fit import Ask
 from archcalc.analysis.params import components
-from archcalc.analysis.speed.plan import Wanted, keeps
+from archcalc.analysis.speed.plan import Wanted
+from archcalc.analysis.speed.targets import keeps
 from archcalc.analysis.verdict import allowed, fit_report
 from archcalc.engines.engine import server
 from archcalc.engines.plan import longest_of

@@ -13,9 +13,11 @@ from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose
 from archcalc.analysis.command import beside, start
 from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judge, max_context
 from archcalc.analysis.speed import plan as speed
-from archcalc.analysis.speed.fastest import Faster, fastest
+from archcalc.analysis.speed.fastest import Compared, fastest
 from archcalc.analysis.speed.fastest import shorter as shorter_held
-from archcalc.analysis.speed.forecast import over_network
+from archcalc.analysis.speed.forecast import MARGIN, over_network
+from archcalc.analysis.speed.targets import Target, aimed, goal, missed
+from archcalc.analysis.speed.terms import Load
 from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, longest_of, machines, stretching
@@ -54,7 +56,7 @@ def fit_report(
     alone = _prompts_alone(loaded, ask, wanted) if given is None else None
     if alone is not None:
         ask = ask._replace(context_tokens=alone)
-    usual = given is None and wanted.aims and ask.context_tokens is None
+    usual = given is None and wanted.aims and ask.context_tokens is None and not wanted.whole
     if usual:
         # A target is about requests: room for whole contexts would let few of them run at once.
         longest_of_model = loaded.architecture.longest
@@ -71,8 +73,8 @@ def fit_report(
     )
     published = choice.formats[0] if choice.formats else choice.best
     found, asked, own = choice.best.found, choice.best.ask, choice.best.own
-    found, ask, target = speed.aimed(found, found.asked(asked), wanted)
-    found, faster = fastest(found, ask, wanted)
+    found, ask, target = aimed(found, found.asked(asked), wanted)
+    found, compared = fastest(found, ask, wanted)
     ask = ask._replace(sequences=found.sequences)
     best = found.best
     long = wanted.longest
@@ -106,12 +108,12 @@ def fit_report(
         fits=best.fits,
         verdict=verdict(best, ask, own)
         + _unlike(choice.best, published, loaded)
-        + (f"; the target is not shown to be kept: {missed}" if best.fits and (missed := speed.missed(target, wanted)) else "")
+        + (f"; the target is not shown to be kept: {said}" if best.fits and (said := missed(target, wanted)) else "")
         + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
-        why=why(found, asked, faster)
+        why=why(found, asked, compared, rates.load)
         if target is None or best.placement == choice.best.found.best.placement
-        else _aimed(target.met),
+        else _aimed(target),
         per_gpu=report.FitPerGpu(
             memory_bytes=b.memory_bytes,
             budget_bytes=b.budget_bytes,
@@ -125,7 +127,7 @@ def fit_report(
         context_tokens=best.context_tokens,
         concurrency=best.concurrency,
         max_context_tokens=longest,
-        max_concurrency=round(best.max_concurrency, 3),
+        max_concurrency=units.at_least(best.max_concurrency, 3),
         kv_tokens=best.kv_tokens,
         decode_tokens_per_s_ceiling=None if ceiling is None else units.at_most(ceiling, 3),
         prefill_seconds_floor=None if floor is None else int(1e6 * floor) / 1e6,
@@ -135,7 +137,7 @@ def fit_report(
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask, wanted) for f in found.others],
         would_fit=[] if brief else _wanting(loaded, ask, found, own),
-        speed=speed.record(rates, wanted, target, whole),
+        speed=speed.record(rates, goal(target, wanted), whole),
         cost=speed.cost(rates, ask),
         notes=list(
             dict.fromkeys(
@@ -318,15 +320,26 @@ def _start(best: Fit, ask: Ask, longest: int) -> report.FitStart:
     return report.FitStart(False, start.limit, flag)
 
 
-def why(found: Plans, ask: Ask, faster: Faster | None = None) -> str:
-    """Why this placement, in words."""
+def why(found: Plans, ask: Ask, compared: Compared | None = None, load: Load | None = None) -> str:
+    """Why this placement, in words; `load` is what its forecast was compared with others' for."""
+    if compared is None:
+        return _placed(found, ask)
+    by, rate, other = compared.by, units.format_rate(compared.rate), compared.other.words
+    others = "not forecast" if compared.other_rate is None else units.format_rate(compared.other_rate)
+    of = f", of {units.format_tokens(load.isl)} prompt and {units.format_tokens(load.osl)} output tokens" if load else ""
+    at_once = f"{ask.concurrency:,} requests at once{of}"
+    if compared.ahead:
+        of_other = f"{other} is not forecast" if compared.other_rate is None else f"{other} {others}"
+        return f"the most {by.words} of the splits that fit: {rate} a second forecast with {at_once}; {of_other}"
+    if compared.other_rate is None or compared.other_rate <= compared.rate:
+        return f"{_placed(found, ask)}; no other split that fits is forecast to make more {by.words} with {at_once}"
+    near = f"less than x {MARGIN:g} apart, which forecasts are held to"
+    return f"{_placed(found, ask)}; {other} is forecast {others} {by.words} a second with {at_once}, this {rate}: {near}"
+
+
+def _placed(found: Plans, ask: Ask) -> str:
+    """Why this placement by the rules of preference."""
     p = found.best.placement
-    if faster is not None:
-        usual = faster.usual_tokens_per_s
-        return (
-            f"the most tokens of the splits that fit: {faster.tokens_per_s:,.0f} a second forecast with {ask.concurrency:,} requests at"
-            f" once, {faster.usual.words} {f'{usual:,.0f}' if usual else 'is not forecast'}"
-        )
     if asked := [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]:
         return _rest(p, ask, asked)
     if ask.gpus.count == 1:
@@ -367,7 +380,7 @@ def _spread(found: Plans, ask: Ask, experts: int) -> str:
     of = f" of {p.tp} GPUs" if p.tp > 1 else ""
     other = next((f for f in found.others if f.placement.dp == 1), None)
     better = (
-        f": {other.placement.words} holds {other.max_concurrency:,.1f} sequences, this {found.best.max_concurrency:,.1f}"
+        f": {other.placement.words} holds {units.format_held(other.max_concurrency)} sequences, this {units.format_held(found.best.max_concurrency)}"
         if other
         else ""
     )
@@ -392,12 +405,10 @@ def _prompts_alone(loaded: Loaded, ask: Ask, wanted: speed.Wanted) -> int | None
     return longest if whole else None
 
 
-def _aimed(met: bool) -> str:
-    return (
-        "of the splits that keep the target, the one that makes most tokens"
-        if met
-        else "the split that comes nearest to the target"
-    )
+def _aimed(target: Target) -> str:
+    if not target.met:
+        return "the split that comes nearest to the target"
+    return f"of the splits that keep the target, the one that is forecast to make most {target.by.words}"
 
 
 def _rest(p: Placement, ask: Ask, asked: list[str]) -> str:
@@ -418,14 +429,16 @@ def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
 def _alternative(fit: Fit, found: Plans, ask: Ask, wanted: speed.Wanted) -> report.FitAlternative:
     p = fit.placement
     told = fit.fits and not over_network(p, found.model.architecture.facts.moe is not None, ask.gpus.device, ask.engine)
-    rate = speed.of_fit(found, fit, ask, wanted).tokens_per_s if told else None
+    made = speed.of_fit(found, fit, ask, wanted) if told else None
+    rate, requests = (made.tokens_per_s, made.requests_per_s) if made else (None, None)
     return report.FitAlternative(
         plan=report.FitPlan(p.tp, p.pp, p.ep, p.dp, found.model.quant, fit.kv_dtype),
         fits=fit.fits,
         weights_bytes=fit.weights.bytes,
         headroom_bytes=fit.headroom_bytes,
-        max_concurrency=round(fit.max_concurrency, 3),
+        max_concurrency=units.at_least(fit.max_concurrency, 3),
         tokens_per_s=None if rate is None else round(rate.value, 1),
+        requests_per_s=None if requests is None else round(requests.value, 4),
     )
 
 
@@ -442,7 +455,7 @@ def _wanting(loaded: Loaded, ask: Ask, found: Plans, own: Own | None) -> list[re
 def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
     out = [
         report.FitChange(
-            change.what, change.options, change.fit.headroom_bytes, round(change.fit.max_concurrency, 3), change.usd_per_hour
+            change.what, change.options, change.fit.headroom_bytes, units.at_least(change.fit.max_concurrency, 3), change.usd_per_hour
         )
         for change in advice.would_fit(loaded.architecture, ask, found)
     ]
@@ -474,7 +487,7 @@ def _with_ram(loaded: Loaded, ask: Ask) -> list[report.FitChange]:
         options += [f"--ctx {best.context_tokens}"] if ask.context_tokens is None else []
         options += [f"--ram {-(-best.ram_bytes >> 30)}GiB"] if best.ram_bytes > ask.ram_bytes else []
         what = f"under llama.cpp in {held.found.model.quant}, {units.format_bytes(best.ram_bytes)} of it in the CPU's memory"
-        return [report.FitChange(what, " ".join(options), best.headroom_bytes, round(best.max_concurrency, 3), None)]
+        return [report.FitChange(what, " ".join(options), best.headroom_bytes, units.at_least(best.max_concurrency, 3), None)]
     return []
 
 
@@ -540,7 +553,8 @@ def _shorter(found: Plans, ask: Ask, wanted: speed.Wanted) -> Iterator[str]:
         context = units.format_tokens(made.context_tokens)
         yield (
             f"only slower splits hold {ask.concurrency:,} sequences of {units.format_tokens(found.best.context_tokens)}: with --ctx"
-            f" {context.replace(',', '')} {made.placement.words} holds them, and {made.tokens_per_s:,.0f} tokens/s are forecast"
+            f" {context.replace(',', '')} {made.placement.words} holds them, and {units.format_rate(made.rate)} {made.by.words} a second"
+            " are forecast"
         )
 
 
@@ -559,7 +573,7 @@ def _of_requests(found: Plans, ask: Ask, wanted: speed.Wanted) -> Fit | None:
 
 
 def _limit_of_command(whole: Fit, best: Fit) -> str:
-    held = f"{whole.max_concurrency:,.1f} sequences of the {whole.context_tokens:,} that the command allows"
+    held = f"{units.format_held(whole.max_concurrency)} sequences of the {whole.context_tokens:,} that the command allows"
     return f"requests are taken to be of {best.context_tokens:,} tokens (--isl, --osl): the cache has room for {held}"
 
 

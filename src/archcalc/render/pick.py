@@ -28,7 +28,7 @@ COLUMNS = (
     Column("params_active", "active", count, right=True, spare=2),
     Column("release", "released", lambda value: text(value)[:7] or "not known", spare=1),
     Column("max_context_tokens", "at most", lambda value: units.format_tokens(value) if value else "", right=True, spare=6),
-    Column("max_concurrency", "sequences", lambda value: f"{value:,.1f}", right=True, spare=4),
+    Column("max_concurrency", "sequences", units.format_held, right=True, spare=4),
     Column("tpot_seconds_floor", "a token takes at least", _time, right=True, spare=7),
     Column("plan", "plan", text, spare=5),
     Column("license", "license", text, spare=3),

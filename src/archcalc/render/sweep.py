@@ -91,7 +91,8 @@ def _line(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     shown = (
         f"{rate:,.0f}" if rate is not None else f"<= {units.format_at_most(bound)}" if bound is not None and row.get("fits") else ""
     )
-    return {column.key: {**row, **taken, "rate": shown}.get(column.key) for column in columns}
+    made = {**row, **taken, "rate": shown, "whole": row.get("requests_per_s")}
+    return {column.key: made.get(column.key) for column in columns}
 
 
 _MOST = 10
@@ -124,7 +125,8 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
         *([f"weights are as stored where --quant names no other; {others}"] if stored else []),
         f"tokens/s: forecast of all requests together as they decode, a request {load}; <= is a bound, where none is. $/M tokens: of "
-        "output, with whole requests.",
+        "the output of whole requests, their prompts included.",
+        "requests/s: whole requests a second, each begun when another ends; plans and prices go by them.",
         "sequences: how many the cache holds if every one is as long as the context; shorter ones are more.",
         *(f"price of {gpu}: {price}" for gpu, price in of),
     ]
