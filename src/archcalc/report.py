@@ -991,8 +991,9 @@ class CatalogDevice(Record):
 class Picked(Record):
     """A bundled model that meets the requirements, as it would run.
 
-    `tpot_seconds_floor` is a bound with the whole context before the token, `tpot_ms` and `tokens_per_s` (of all sequences together) are
-    forecasts of requests of `isl` prompt and `osl` output tokens.
+    `tpot_seconds_floor` is a bound with the whole context before the token, `tpot_ms`, `ttft_ms`, `tokens_per_s` (of all sequences together
+    as they decode) and `requests_per_s` are forecasts of requests of `isl` prompt and `osl` output tokens, and `bound_tokens_per_s` is what
+    the bandwidth allows of those. Prices are as in `archcalc fit`.
     """
 
     name: str
@@ -1016,10 +1017,16 @@ class Picked(Record):
     tokens_per_s: float | None
     context_tokens: int
     command: str
+    ttft_ms: float | None = None
+    requests_per_s: float | None = None
+    bound_tokens_per_s: float | None = None
+    usd_per_hour: float | None = None
+    usd_per_million_output_tokens: float | None = None
 
 
 class Pick(Record):
-    """What `archcalc pick` recommends, why, what else there is, and how many models were left out for what reason."""
+    """What `archcalc pick` recommends, why, what else there is, and how many models were left out for what reason. `not_judged` are those
+    behind all that are named, which were not tried."""
 
     schema_version: int
     gpu: str
@@ -1034,6 +1041,7 @@ class Pick(Record):
     runners_up: list[Picked]
     left_out: dict[str, int]
     notes: list[str]
+    not_judged: int = 0
 
 
 Verdict = Literal["ok", "wrong", "doubtful", "unverifiable", "unknown-model"]

@@ -98,7 +98,8 @@ _CACHE = ("kv_bytes", "kv_bytes_per_token", "kv_state_bytes")
 _FIT = (
     "fits", "plan", "weights_bytes", "kv_room_bytes", "kv_needed_bytes", "headroom_bytes", "max_concurrency", "kv_tokens",
     "tpot_ms", "tpot_ms_low", "tpot_ms_high", "ttft_ms", "ttft_ms_low", "ttft_ms_high", "tokens_per_s", "tokens_per_s_low",
-    "tokens_per_s_high", "tokens_per_s_a_gpu", "requests_per_s", "bound_tokens_per_s", "prompt_taken", "output_taken", "engine_taken", "weights_taken",
+    "tokens_per_s_high", "tokens_per_s_a_gpu", "requests_per_s", "bound_tokens_per_s", "prompt_taken", "output_taken", "engine_taken",
+    "weights_taken",
     "context_taken", "usd_per_hour", "usd_per_million_output_tokens", "price_of",
 )  # fmt: skip
 
@@ -237,8 +238,8 @@ def _context(row: Mapping[str, Any]) -> int | None:
 
 
 def _speed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Any, ...]:
-    """The forecast times to a token and to the first and tokens a second in all, with their 80 %, those of a GPU, requests, the bound, what was taken
-    where it was left open, and the price; None where there is none."""
+    """The forecast times to a token and to the first and tokens a second in all, with their 80 %, those of a GPU, requests a second, the
+    bound, what was taken where it was left open, and the price; None where there is none."""
     from archcalc.analysis.speed.plan import cost, of_fit
 
     made = of_fit(found, found.best, ask, wanted)

@@ -379,11 +379,8 @@ def _spread(found: Plans, ask: Ask, experts: int) -> str:
     p = found.best.placement
     of = f" of {p.tp} GPUs" if p.tp > 1 else ""
     other = next((f for f in found.others if f.placement.dp == 1), None)
-    better = (
-        f": {other.placement.words} holds {units.format_held(other.max_concurrency)} sequences, this {units.format_held(found.best.max_concurrency)}"
-        if other
-        else ""
-    )
+    held = units.format_held(found.best.max_concurrency)
+    better = f": {other.placement.words} holds {units.format_held(other.max_concurrency)} sequences, this {held}" if other else ""
     network = ", between machines over the network" if machines(ask.gpus) > 1 else ""
     return (
         f"attention in {p.dp} replicas{of}, the {experts:,} experts spread over all {ask.gpus.count:,} GPUs, for tensor parallelism keeps a"
@@ -455,7 +452,11 @@ def _wanting(loaded: Loaded, ask: Ask, found: Plans, own: Own | None) -> list[re
 def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
     out = [
         report.FitChange(
-            change.what, change.options, change.fit.headroom_bytes, units.at_least(change.fit.max_concurrency, 3), change.usd_per_hour
+            change.what,
+            change.options,
+            change.fit.headroom_bytes,
+            units.at_least(change.fit.max_concurrency, 3),
+            change.usd_per_hour,
         )
         for change in advice.would_fit(loaded.architecture, ask, found)
     ]

@@ -99,9 +99,8 @@ def write(
         elif form is not Forms.json:
             if at and form in (Forms.table, Forms.markdown):
                 print()
-            write_list(
-                rows, form.value, sys.stdout, spec, ask, SHOWN if not all_ else None, sort.value, unsaid, wanted.tpot is not None, wanted.sized
-            )
+            shown, timed = None if all_ else SHOWN, wanted.tpot is not None
+            write_list(rows, form.value, sys.stdout, spec, ask, shown, sort.value, unsaid, timed, wanted.sized)
             sys.stdout.flush()
         if len(errors) == 1:
             complain(f"{errors[0][0]}: {errors[0][1].message}")

@@ -238,14 +238,17 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {s.concurrency:,} at once"
     if s.tpot_ms is not None:
         each = 1000 / s.tpot_ms
-        yield "a token", f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {units.format_rate(each)} tokens/s each; {load}"
+        yield (
+            "a token",
+            f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {units.format_rate(each)} tokens/s each; {load}",
+        )
         if s.concurrency > 1:
             low, high = s.decode_tokens_per_s_low, s.decode_tokens_per_s_high
             yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f}) as they decode"
     if s.requests_per_s is not None and (s.concurrency > 1 or s.osl == 1):
-        rate, low, high = map(units.format_rate, (s.requests_per_s, s.requests_per_s_low or 0, s.requests_per_s_high or 0))
+        whole, least, most = map(units.format_rate, (s.requests_per_s, s.requests_per_s_low or 0, s.requests_per_s_high or 0))
         of = f": {units.format_rate(s.osl * s.requests_per_s)} output tokens/s" if s.tpot_ms is not None else f"; {load}"
-        yield "requests", f"{rate} a second ({low} to {high}), each begun when another ends{of}"
+        yield "requests", f"{whole} a second ({least} to {most}), each begun when another ends{of}"
     if s.prefill_tokens_per_s is not None:
         low, high = s.prefill_tokens_per_s_low, s.prefill_tokens_per_s_high
         alone = "" if s.concurrency == 1 else " in all, where it reads nothing but prompts"
@@ -278,7 +281,8 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
             price += f"{tokens} (${units.format_rate(low)} to ${units.format_rate(high)})"
             if c.usd_per_million_input_tokens is not None:
                 low, high = c.usd_per_million_input_tokens_low or 0, c.usd_per_million_input_tokens_high or 0
-                price += f"; ${units.format_rate(c.usd_per_million_input_tokens)} a million prompt tokens where it reads nothing but prompts"
+                tokens = units.format_rate(c.usd_per_million_input_tokens)
+                price += f"; ${tokens} a million prompt tokens where it reads nothing but prompts"
                 price += f" (${units.format_rate(low)} to ${units.format_rate(high)})"
         if c:
             price += f"; {c.of}"
@@ -484,16 +488,25 @@ LIST = (
 )
 
 
+def rate(forecast: float | None, bound: float | None) -> str:
+    """Tokens a second as a cell: the forecast, else a bound that says that it is one.
+
+    >>> rate(1234.5, 2000.0), rate(9.94, None), rate(None, 2000.2), rate(None, None)
+    ('1,234', '9.9', '<= 2,001', '')
+    """
+    if forecast is None:
+        return "" if bound is None else f"<= {units.format_at_most(bound)}"
+    return f"{forecast:,.0f}" if forecast >= 10 else f"{forecast:,.1f}"
+
+
 def _shown(r: dict[str, Any]) -> dict[str, Any]:
     """With the forecast as a cell; a bound says that it is one. A line that does not fit names no plan."""
     from archcalc.analysis.speed.plan import USUAL
 
-    rate = r["tokens_per_s"] if r["fits"] else None
-    bound = f"<= {units.format_at_most(r['bound'])}" if rate is None and r.get("bound") is not None else ""
     requests = r["concurrency"] if r["fits"] and r.get("target_met") is not None else None
     usual = r.get("concurrency") == 1 and r.get("lengths") == (USUAL, USUAL)
     plans = {} if r["fits"] is not False else dict.fromkeys(("plan", "ways"), "")
-    cell = bound if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:,.1f}"
+    cell = rate(r["tokens_per_s"] if r["fits"] else None, r.get("bound"))
     return {**r, **plans, "rate": cell, "requests": requests, "whole": None if usual else r.get("requests_per_s")}
 
 
@@ -661,9 +674,7 @@ def write_list(
     orders = {
         "best": f"{first}, then {YEARS}; quality is not ranked, as no scores are bundled",
         "context": "the longest context that each could hold" + (", beyond the one asked for" if "--ctx" not in unsaid else ""),
-        "speed": (
-            "output tokens/s of whole requests" if sized else "tokens/s"
-        )
+        "speed": ("output tokens/s of whole requests" if sized else "tokens/s")
         + ", those of which something is forecast first; a bound is no speed, and comes behind them",
         "cost": "what a million output tokens cost",
     }
@@ -687,7 +698,9 @@ def write_list(
     ]  # fmt: skip
     notes.append(f"taken for granted: {'; '.join(usual)}" if usual else "")
     notes.append(f"tokens/s: forecast of all sequences together as they decode, {lengths}; <= is a bound" if kept else "")
-    notes.append("requests/s: whole requests a second, each begun when another ends" if any(line["whole"] for line in lines) else "")
+    notes.append(
+        "requests/s: whole requests a second, each begun when another ends" if any(line["whole"] for line in lines) else ""
+    )
     notes.append("requests: the most at once that keep the target, or as many as were asked for" if aimed else "")
     notes = [note for note in notes if note]
     _write(form, columns, lines, f"What runs on {spec.named}", notes, out)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from archcalc import units
-from archcalc.render.fit import FITS
+from archcalc.render.fit import FITS, rate
 from archcalc.render.rows import (
     Column,
     count,
@@ -87,10 +87,7 @@ def _line(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     taken = {name: row.get(source) for name, source in _TAKEN.items() if row.get(source) is not None}
     if row.get("plan"):
         taken["plan"] = " ".join(f"{x[:2].upper()} {x[2:]}" for x in row["plan"].split() if x[2:] != "1") or "1 GPU"
-    rate, bound = row.get("tokens_per_s"), row.get("bound_tokens_per_s")
-    shown = (
-        f"{rate:,.0f}" if rate is not None else f"<= {units.format_at_most(bound)}" if bound is not None and row.get("fits") else ""
-    )
+    shown = rate(row.get("tokens_per_s"), row.get("bound_tokens_per_s") if row.get("fits") else None)
     made = {**row, **taken, "rate": shown, "whole": row.get("requests_per_s")}
     return {column.key: made.get(column.key) for column in columns}
 

@@ -91,8 +91,8 @@ class Search:
 
 
 class Compared(NamedTuple):
-    """What a choice rests on: the plan's rate by its measure, and that of the plan that it was compared with, None where nothing is forecast
-    of it. `ahead` is whether it was chosen for its rate; else it is the usual one, which no other is ahead of by the margin."""
+    """What a choice rests on: the plan's rate by its measure, and that of the plan that it was compared with, None where nothing is
+    forecast of it. `ahead` is whether it was chosen for its rate; else it is the usual one, which no other is ahead of by the margin."""
 
     by: Measure
     rate: float
@@ -102,9 +102,9 @@ class Compared(NamedTuple):
 
 
 def fastest(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Compared | None]:
-    """The plans with the one in front that finishes most requests, where its forecast is ahead of the usual one by more than the margin that
-    forecasts are held to. What it was compared with stands first among the others then, or where that finishes more. As they are for one
-    sequence at once, for a command, and where nothing is forecast."""
+    """The plans with the one in front that finishes most requests, where its forecast is ahead of the usual one by more than the margin
+    that forecasts are held to. What it was compared with stands first among the others then, or where that finishes more. As they
+    are for one sequence at once, for a command, and where nothing is forecast."""
     usual = found.best
     if wanted.aims or ask.own is not None or ask.concurrency == 1 or ask.gpus.count == 1 or not usual.fits:
         return found, None

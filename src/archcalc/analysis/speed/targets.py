@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import ceil
 
 from archcalc import report
@@ -79,7 +80,7 @@ def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
         elif wanted.requests is None:
             # No request takes less among more: with fewer at once it makes no more than the best so far.
             least = ceil(best[0] * one.value) if best is not None else 1
-            most = largest(lambda n, p=placement: holds(p, n), MOST_SEQUENCES, max(1, least)) if least <= MOST_SEQUENCES else 0
+            most = largest(partial(holds, placement), MOST_SEQUENCES, max(1, least)) if least <= MOST_SEQUENCES else 0
         else:
             most = wanted.requests
         made, kept = (at(placement, most, prompts=True), aims(placement, most)) if most else (None, None)
@@ -164,7 +165,9 @@ def missed(target: Target | None, wanted: Wanted) -> str | None:
         return unknown + slow
     other = f"; {target.unforecast.words} fits too, and nothing is forecast of it" if target.unforecast else ""
     of = "is forecast to keep" if other else "keeps"
-    return f"no plan that fits {of} it: the nearest{nearest} comes to {' and '.join(missed)}, at {target.concurrency:,} at once{other}"
+    return (
+        f"no plan that fits {of} it: the nearest{nearest} comes to {' and '.join(missed)}, at {target.concurrency:,} at once{other}"
+    )
 
 
 def _time(seconds: float, above: float = 0.0) -> str:
