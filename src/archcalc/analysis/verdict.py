@@ -111,9 +111,7 @@ def fit_report(
         + (f"; the target is not shown to be kept: {said}" if best.fits and (said := missed(target, wanted)) else "")
         + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
-        why=why(found, asked, compared, rates.load)
-        if target is None or best.placement == choice.best.found.best.placement
-        else _aimed(target),
+        why=why(found, asked, compared, rates.load) if target is None or not _free(asked) else _aimed(target),
         per_gpu=report.FitPerGpu(
             memory_bytes=b.memory_bytes,
             budget_bytes=b.budget_bytes,
@@ -142,7 +140,7 @@ def fit_report(
         notes=list(
             dict.fromkeys(
                 [
-                    *speed.notes(wanted, ask),
+                    *speed.notes(wanted, ask, best.placement),
                     *([PROMPTS_ALONE] if alone is not None else []),
                     *started.notes,
                     *(given.notes if given else [loaded.note] if loaded.stands_in else ()),
@@ -400,6 +398,11 @@ def _prompts_alone(loaded: Loaded, ask: Ask, wanted: speed.Wanted) -> int | None
     longest = longest_of(loaded.architecture, ask)
     whole = wanted.osl == 1 and wanted.isl is not None and wanted.isl == longest and wanted.lengths_said(ask.context_tokens)
     return longest if whole else None
+
+
+def _free(ask: Ask) -> bool:
+    """Whether there are splits to choose from."""
+    return ask.gpus.count > 1 and not server(ask.engine).layered and not any((ask.tp, ask.pp, ask.ep, ask.dp))
 
 
 def _aimed(target: Target) -> str:

@@ -588,6 +588,8 @@ def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
     yield "sequences: how many the cache holds if every one is as long as the context; shorter ones are more."
     if assumed := _assumed(reports):
         yield f"taken for granted: {assumed}"
+    if free := list(dict.fromkeys(f"{r.gpus}x{r.gpu}" for r in reports if r.usd_per_hour is None)):
+        yield f"no price is listed of {', '.join(free)}"
     prices = list(dict.fromkeys((f"{r.gpus}x{r.gpu}", r.cost.of) for r in reports if r.cost))
     for machine, of in prices[:_PRICES]:
         yield f"price of {machine}: {of}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from archcalc import report, units
 from archcalc.analysis.fit import Ask, Fit, Plans
@@ -358,11 +358,16 @@ def _bounds(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> For
     )
 
 
-def notes(wanted: Wanted, ask: Ask) -> list[str]:
-    """What qualifies the plan of an engine whose memory is not modelled, and of a command that runs a number of requests of its own."""
+def notes(wanted: Wanted, ask: Ask, placement: Placement) -> Iterator[str]:
+    """What qualifies the plan of an engine whose memory is not modelled, of a command that runs a number of requests of its own, and of
+    replicas that have none."""
+    requests = wanted.offered or ask.concurrency
+    idle = placement.dp - requests
+    if idle > 0 and (requests > 1 or ask.dp or wanted.offered):
+        many = f"{requests:,} request{'s'[: requests - 1]} at once"
+        yield f"{idle:,} of {placement.dp:,} replicas {'have' if idle > 1 else 'has'} nothing to do with {many} (--concurrency)"
     if wanted.offered not in (None, ask.concurrency):
         slots = f"{ask.concurrency:,} sequence{'' if ask.concurrency == 1 else 's'} of its context"
-        return [f"the command takes the memory of {slots}; the speed is of {wanted.offered:,} at once (--concurrency)"]
-    if wanted.engine is None:
-        return []
-    return [f"the memory of {wanted.engine} is not modelled: the verdict, the plan and the room are {ask.engine}'s, in its place"]
+        yield f"the command takes the memory of {slots}; the speed is of {wanted.offered:,} at once (--concurrency)"
+    elif wanted.engine is not None:
+        yield f"the memory of {wanted.engine} is not modelled: the verdict, the plan and the room are {ask.engine}'s, in its place"
