@@ -130,7 +130,10 @@ def test_pick_takes_the_plan_that_keeps_a_target(cli: Run) -> None:
 
 
 def test_pick_names_the_same_where_it_judges_no_more_than_it_names(cli: Run) -> None:
-    few, all_ = (json.loads(cli("pick", "--gpu", "4090", *more, "--format", "json").stdout) for more in ((), ("--all",)))
+    few, all_ = (
+        json.loads(cli("pick", "--gpu", "4090", "--license", "apache", *more, "--format", "json").stdout)
+        for more in ((), ("--all",))
+    )
     names = [[p["name"] for p in (got["best"], *got["runners_up"])] for got in (few, all_)]
     assert names[0] == names[1][:11]
     assert few["not_judged"] > 0 == all_["not_judged"]
@@ -223,7 +226,7 @@ def test_sequences_are_never_more_than_there_is_room_for(words: str, cli: Run) -
         ("fit llama-3.1-8b --gpu 8xh100 --dp 8 --concurrency 7", "1 of 8 replicas has nothing to do with 7 requests at once"),
         ("fit llama-3.1-8b --gpu 4090 --quant bf16 --ctx 16k --concurrency 64", "the others wait"),
         (
-            "fit --gpu h100 --concurrency 32 -- vllm serve meta-llama/Llama-3.1-8B --max-model-len 4096 --max-num-seqs 16",
+            "fit --gpu h100 --concurrency 32 -- vllm serve gpt2 --max-num-seqs 16",
             "16 of 32 requests run at once",
         ),
         ("fit llama-3.1-8b qwen3-32b --gpu 2x5090", "no price is listed of 2xrtx-5090"),

@@ -222,7 +222,7 @@ def _judged(m: Loaded, ask: Ask, wanted: Wanted, alone: bool) -> report.FitRepor
 
 def _on(key: str, fit: report.FitReport | ArchcalcError, engine: str) -> _Cell:
     if isinstance(fit, ArchcalcError):
-        return _Cell(f"no: {fit.message}" if key == "fits" else "")
+        return _Cell(f"no: {fit.message}" if key == "fits" else "not judged")
     s, missing = fit.speed, -fit.per_gpu.headroom_bytes
     if key == "fits":
         if fit.fits:

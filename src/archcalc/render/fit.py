@@ -504,10 +504,10 @@ def _shown(r: dict[str, Any]) -> dict[str, Any]:
     from archcalc.analysis.speed.plan import USUAL
 
     requests = r["concurrency"] if r["fits"] and r.get("target_met") is not None else None
-    usual = r.get("concurrency") == 1 and r.get("lengths") == (USUAL, USUAL)
+    several = "lengths" in r and (r["concurrency"] != 1 or r["lengths"] != (USUAL, USUAL))
     plans = {} if r["fits"] is not False else dict.fromkeys(("plan", "ways"), "")
     cell = rate(r["tokens_per_s"] if r["fits"] else None, r.get("bound"))
-    return {**r, **plans, "rate": cell, "requests": requests, "whole": None if usual else r.get("requests_per_s")}
+    return {**r, **plans, "rate": cell, "requests": requests, "whole": r.get("requests_per_s"), "several": several}
 
 
 def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: TextIO, more: Sequence[str] = ()) -> None:
@@ -518,14 +518,14 @@ def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: Te
     # A list of all machines names its model below it, and what it holds fits.
     same = {"fits"} if all(line["fits"] for line in lines) else set()
     same |= {"source"} if len({line["source"] for line in lines}) == 1 else set()
-    columns = _told(tuple(column for column in FITS if not (more and column.key in same)), lines)
+    columns = told(tuple(column for column in FITS if not (more and column.key in same)), lines)
     _write(form, columns, lines, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes, out)
 
 
-def _told(columns: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+def told(columns: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
     """The columns without that of the CPU's memory, where nothing lies there, of requests, where no target finds their number, and of whole
     ones, where one of usual lengths runs at a time."""
-    some = {id(_RAM): "ram_bytes", id(_AT_ONCE): "requests", id(_WHOLE): "whole"}
+    some = {id(_RAM): "ram_bytes", id(_AT_ONCE): "requests", id(_WHOLE): "several"}
     return tuple(c for c in columns if id(c) not in some or any(line.get(some[id(c)]) for line in lines))
 
 
@@ -653,7 +653,7 @@ def write_list(
         write_csv((*COLUMNS, *(Column(k, k) for k in ("params_total", "license", "release"))), kept, out)
         return
     lines = [_shown({**r, "ways": r["plan"].partition(",")[0]}) for r in kept]
-    columns = _told([column for column in LIST if column.key != "fits" or len(kept) > len(fitting)], lines)
+    columns = told([column for column in LIST if column.key != "fits" or len(kept) > len(fitting)], lines)
     notes = []
     local = spec.device.personal and ask.engine != LOCAL and ask.quant is None and not server(LOCAL).runs_on(spec.device)
     tried = f" under {ask.engine} (--engine {LOCAL} tries GGUF files, which take less)" if local else ""
@@ -701,7 +701,7 @@ def write_list(
     notes.append(f"taken for granted: {'; '.join(usual)}" if usual else "")
     notes.append(f"tokens/s: forecast of all sequences together as they decode, {lengths}; <= is a bound" if kept else "")
     notes.append(
-        "requests/s: whole requests a second, each begun when another ends" if any(line["whole"] for line in lines) else ""
+        "requests/s: whole requests a second, each begun when another ends" if any(line["several"] for line in lines) else ""
     )
     notes.append("requests: the most at once that keep the target, or as many as were asked for" if aimed else "")
     notes = [note for note in notes if note]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from archcalc import units
-from archcalc.render.fit import FITS, rate
+from archcalc.render.fit import FITS, rate, told
 from archcalc.render.rows import (
     Column,
     count,
@@ -61,6 +61,7 @@ def write(rows: Sequence[dict[str, Any]], form: str, out: TextIO) -> None:
         columns = tuple(column._replace(spare=0) if column.key == "engine" else column for column in columns)
     notes = [*_said(rows), *(_notes(rows) if machines else ())]
     lines = [_line(row, columns) for row in rows]
+    columns = told(columns, lines)
     if form == "latex":
         write_latex(columns, lines, out, notes)
     elif form == "html":
@@ -88,8 +89,9 @@ def _line(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     if row.get("plan"):
         taken["plan"] = " ".join(f"{x[:2].upper()} {x[2:]}" for x in row["plan"].split() if x[2:] != "1") or "1 GPU"
     shown = rate(row.get("tokens_per_s"), row.get("bound_tokens_per_s") if row.get("fits") else None)
-    made = {**row, **taken, "rate": shown, "whole": row.get("requests_per_s")}
-    return {column.key: made.get(column.key) for column in columns}
+    whole = row.get("requests_per_s")
+    made = {**row, **taken, "rate": shown, "whole": whole}
+    return {"several": whole is not None, **{column.key: made.get(column.key) for column in columns}}
 
 
 _MOST = 10
