@@ -72,7 +72,7 @@ def test_no_other_split_finishes_more_requests_by_the_margin(
     assert max(rates.values()) <= MARGIN * rates[chosen] + 1e-9
     # What was compared is said, in the figures that stand on the page.
     assert "requests" in fit["why"]
-    assert f"{n:,} requests at once" in fit["why"]
+    assert f"{n:,} at once" in fit["why"]
     said = [float(x) for x in re.findall(r"(?<![\w.,])\d+\.\d+", fit["why"].replace(",", "")) if float(x) != MARGIN]
     assert all(any(x == pytest.approx(rate, rel=0.01) for rate in rates.values()) for x in said)
     for other in fit["runners_up"]:

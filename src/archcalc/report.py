@@ -376,7 +376,7 @@ class FitPerGpu(Record):
 
 class FitAlternative(Record):
     """Another way to place the model on the same GPUs; `tokens_per_s` is the forecast of all requests together as they decode, and
-    `requests_per_s` of whole ones; null where nothing is forecast."""
+    `requests_per_s` of whole ones; null where nothing is forecast. `bound_tokens_per_s` is what the bandwidth allows."""
 
     plan: FitPlan
     fits: bool
@@ -385,6 +385,7 @@ class FitAlternative(Record):
     max_concurrency: float
     tokens_per_s: float | None = None
     requests_per_s: float | None = None
+    bound_tokens_per_s: float | None = None
 
 
 class FitChange(Record):
@@ -555,7 +556,8 @@ class FitFormat(Record):
     """One storage of the weights that was tried because none was asked for, and the context that fits with it.
 
     `as_published` is how the checkpoint stores them; `whole_context` says whether all of the context fits that was asked for, or else the
-    model's own; `options` ask for it; `tokens_per_s` is forecast for one request, null where nothing is.
+    model's own; `options` ask for it; `tokens_per_s` is forecast for each request, of as many as there are at once, null where nothing is, and
+    `bound_tokens_per_s` what the bandwidth allows each.
     """
 
     engine: str
@@ -569,6 +571,7 @@ class FitFormat(Record):
     tokens_per_s: float | None
     options: str
     command: str
+    bound_tokens_per_s: float | None = None
 
 
 class FitReads(Record):
@@ -1022,6 +1025,7 @@ class Picked(Record):
     bound_tokens_per_s: float | None = None
     usd_per_hour: float | None = None
     usd_per_million_output_tokens: float | None = None
+    price_of: str | None = None
 
 
 class Pick(Record):

@@ -332,6 +332,7 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         bound_tokens_per_s=fit.speed.bound_tokens_per_s,
         usd_per_hour=fit.usd_per_hour,
         usd_per_million_output_tokens=fit.cost.usd_per_million_output_tokens if fit.cost else None,
+        price_of=fit.cost.of if fit.cost else None,
     )
 
 

@@ -15,7 +15,7 @@ from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judg
 from archcalc.analysis.speed import plan as speed
 from archcalc.analysis.speed.fastest import Compared, fastest
 from archcalc.analysis.speed.fastest import shorter as shorter_held
-from archcalc.analysis.speed.forecast import MARGIN, over_network
+from archcalc.analysis.speed.forecast import MARGIN
 from archcalc.analysis.speed.targets import Target, aimed, goal, missed
 from archcalc.analysis.speed.terms import Load
 from archcalc.engines.engine import LOCAL, server
@@ -225,7 +225,8 @@ def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitForma
     ask = held.ask
     found, ask = fastest(held.found, held.found.asked(ask), wanted)[0], held.found.asked(ask)
     best = found.best
-    rate = speed.of_fit(found, best, ask._replace(concurrency=1), wanted._replace(engine=None)).tpot if best.fits else None
+    made = speed.of_fit(found, best, ask, wanted._replace(engine=None)) if best.fits else None
+    rate, bound = (made.tpot, made.bound_tokens_per_s) if made else (None, None)
     context = units.format_tokens(best.context_tokens).replace(",", "")
     options = [f"--engine {ask.engine}", *([f"--quant {ask.quant}"] if ask.quant else []), f"--ctx {context}"]
     return report.FitFormat(
@@ -241,6 +242,7 @@ def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitForma
         tokens_per_s=None if rate is None else round(1 / rate.value, 1),
         options=" ".join(options),
         command=start(loaded, ask, found).command if best.fits else "",
+        bound_tokens_per_s=None if bound is None or made is None else units.at_most(bound / made.load.concurrency, 3),
     )
 
 
@@ -325,7 +327,7 @@ def why(found: Plans, ask: Ask, compared: Compared | None = None, load: Load | N
     by, rate, other = compared.by, units.format_rate(compared.rate), compared.other.words
     others = "not forecast" if compared.other_rate is None else units.format_rate(compared.other_rate)
     of = f", of {units.format_tokens(load.isl)} prompt and {units.format_tokens(load.osl)} output tokens" if load else ""
-    at_once = f"{ask.concurrency:,} requests at once{of}"
+    at_once = f"{ask.concurrency:,} at once{of}"
     if compared.ahead:
         of_other = f"{other} is not forecast" if compared.other_rate is None else f"{other} {others}"
         return f"the most {by.words} of the splits that fit: {rate} a second forecast with {at_once}; {of_other}"
@@ -428,9 +430,8 @@ def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
 
 def _alternative(fit: Fit, found: Plans, ask: Ask, wanted: speed.Wanted) -> report.FitAlternative:
     p = fit.placement
-    told = fit.fits and not over_network(p, found.model.architecture.facts.moe is not None, ask.gpus.device, ask.engine)
-    made = speed.of_fit(found, fit, ask, wanted) if told else None
-    rate, requests = (made.tokens_per_s, made.requests_per_s) if made else (None, None)
+    made = speed.of_fit(found, fit, ask, wanted) if fit.fits else None
+    rate, requests, bound = (made.tokens_per_s, made.requests_per_s, made.bound_tokens_per_s) if made else (None, None, None)
     return report.FitAlternative(
         plan=report.FitPlan(p.tp, p.pp, p.ep, p.dp, found.model.quant, fit.kv_dtype),
         fits=fit.fits,
@@ -439,6 +440,7 @@ def _alternative(fit: Fit, found: Plans, ask: Ask, wanted: speed.Wanted) -> repo
         max_concurrency=units.at_least(fit.max_concurrency, 3),
         tokens_per_s=None if rate is None else round(rate.value, 1),
         requests_per_s=None if requests is None else round(requests.value, 4),
+        bound_tokens_per_s=None if bound is None else units.at_most(bound, 3),
     )
 
 

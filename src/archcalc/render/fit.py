@@ -162,10 +162,12 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         for other in r.runners_up:
             spare_text = units.format_bytes(abs(other.headroom_bytes)) + (" to spare" if other.headroom_bytes >= 0 else " missing")
             spare_text += "" if other.fits or other.headroom_bytes < 0 else ", and does not start"
-            rate = "" if other.tokens_per_s is None else f", {units.format_rate(other.tokens_per_s)} tokens/s"
+            made = "" if other.tokens_per_s is None else f", {units.format_rate(other.tokens_per_s)} tokens/s"
+            if other.tokens_per_s is None and other.bound_tokens_per_s is not None:
+                made = f", at most {units.format_at_most(other.bound_tokens_per_s)} tokens/s"
             if r.concurrency > 1 and other.requests_per_s is not None:
-                rate = f", {units.format_rate(other.requests_per_s)} requests/s"
-            table.add_row(plan_text(other.plan), f"{spare_text}, {units.format_held(other.max_concurrency)} sequences{rate}")
+                made = f", {units.format_rate(other.requests_per_s)} requests/s"
+            table.add_row(plan_text(other.plan), f"{spare_text}, {units.format_held(other.max_concurrency)} sequences{made}")
         page.print(table)
     if explain:
         page.print("\nHow", style="bold")
@@ -194,13 +196,13 @@ def _write_formats(r: FitReport, page: Console) -> None:
     table = plain_table()
     for head, side in (("weights", "left"), ("engine", "left"), ("fits", "left"), ("size", "right"), ("context", "right")):
         table.add_column(head, justify="right" if side == "right" else "left", no_wrap=True)
-    table.add_column("tokens/s", justify="right", no_wrap=True)
+    table.add_column("tokens/s" if r.concurrency == 1 else "tokens/s each", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     for f in r.formats:
         what = "as published" if f.as_published else "all of the context" if f.whole_context else ""
         context = units.format_tokens(f.context_tokens) if f.fits else ""
-        rate = "" if f.tokens_per_s is None else f"{f.tokens_per_s:,.0f}"
-        table.add_row(f.quant, f.engine, _yes(f.fits), units.format_bytes(f.weights_bytes), context, rate, what)
+        shown = rate(f.tokens_per_s, f.bound_tokens_per_s)
+        table.add_row(f.quant, f.engine, _yes(f.fits), units.format_bytes(f.weights_bytes), context, shown, what)
     page.print(table)
     for f in r.formats:
         if f.command and f.command != r.command:

@@ -70,7 +70,8 @@ def write_page(r: Pick, out: TextIO) -> None:
         if best.usd_per_hour is not None:
             paid = best.usd_per_million_output_tokens
             tokens = "" if paid is None else f"; ${units.format_rate(paid)} a million output tokens, their prompts included"
-            table.add_row("rent", f"from ${best.usd_per_hour:,.2f} an hour{tokens}")
+            of = f"; {best.price_of}" if best.price_of else ""
+            table.add_row("rent", f"from ${best.usd_per_hour:,.2f} an hour{tokens}{of}")
         table.add_row("license", best.license or "not known")
         table.add_row("released", best.release or "not known")
         page.print(table)
