@@ -602,8 +602,8 @@ def test_as_published_is_what_was_published(arguments: str, said: str, cli: Run)
 
 FORECAST = [
     # Many requests: stages over all GPUs idle where replicas of the attention work (SGLang's own recipe for DeepSeek-V3 on 8 H200).
-    ("deepseek-v3 --gpu 8xh200 --ctx 32k --concurrency 64 --engine sglang", "the most tokens of the splits that fit"),
-    ("llama-3.1-8b --gpu 8xh100 --ctx 8k --concurrency 256", "the most tokens of the splits that fit"),
+    ("deepseek-v3 --gpu 8xh200 --ctx 32k --concurrency 64 --engine sglang", "the most requests of the splits that fit"),
+    ("llama-3.1-8b --gpu 8xh100 --ctx 8k --concurrency 256", "the most requests of the splits that fit"),
     # Where none is ahead by more than forecasts are off, the usual one.
     ("qwen3-32b --gpu 4xh100 --ctx 8k --concurrency 16", "tensor parallelism over all GPUs: they share a machine"),
     # No term of the forecast is of the network: tensor parallelism stays within a machine.

@@ -556,7 +556,7 @@ class FitFormat(Record):
     """One storage of the weights that was tried because none was asked for, and the context that fits with it.
 
     `as_published` is how the checkpoint stores them; `whole_context` says whether all of the context fits that was asked for, or else the
-    model's own; `options` ask for it; `tokens_per_s` is forecast for each request, of as many as there are at once, null where nothing is, and
+    model's own; `options` ask for it; `tokens_per_s` is forecast for each request of as many at once, null where nothing is, and
     `bound_tokens_per_s` what the bandwidth allows each.
     """
 

@@ -117,4 +117,4 @@ def write(
 
 def _plain(r: dict[str, Any]) -> dict[str, Any]:
     """A line without what only the words below the table need."""
-    return {key: value for key, value in r.items() if key not in ("lengths", "ram_unrated", "quickest")}
+    return {key: value for key, value in r.items() if key not in ("lengths", "ram_unrated", "quickest", "ways")}

@@ -409,6 +409,7 @@ def list_row(r: FitReport, params_total: int, entry: Entry, ram_unrated: bool = 
         "release": entry.release,
         "years_behind": years_behind(entry.release),
         "plan": plan_text(r.plan),
+        "ways": ways(r.plan),
         "verdict": r.verdict,
         "ram_bytes": _in_ram(r),
         "own_context_tokens": r.own_context.context_tokens if r.own_context else None,
@@ -654,7 +655,7 @@ def write_list(
     if form == "csv":
         write_csv((*COLUMNS, *(Column(k, k) for k in ("params_total", "license", "release"))), kept, out)
         return
-    lines = [_shown({**r, "ways": r["plan"].partition(",")[0]}) for r in kept]
+    lines = [_shown(r) for r in kept]
     columns = told([column for column in LIST if column.key != "fits" or len(kept) > len(fitting)], lines)
     notes = []
     local = spec.device.personal and ask.engine != LOCAL and ask.quant is None and not server(LOCAL).runs_on(spec.device)

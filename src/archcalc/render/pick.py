@@ -31,9 +31,24 @@ COLUMNS = (
 )
 
 
+CSV = tuple(
+    column
+    for of in COLUMNS
+    for column in (
+        [of]
+        if of.key != "rate"
+        else [
+            Column(key, key)
+            for key in ("tokens_per_s", "bound_tokens_per_s", "requests_per_s", "usd_per_hour", "usd_per_million_output_tokens")
+        ]
+    )
+)
+"""With a forecast and a bound as numbers apart."""
+
+
 def row(p: Picked) -> dict[str, Any]:
     """One model of the list; its rate is a forecast, or a bound that says so."""
-    made = {column.key: getattr(p, column.key, None) for column in COLUMNS}
+    made = {column.key: getattr(p, column.key, None) for column in (*COLUMNS, *CSV)}
     return {**made, "rate": rate(p.tokens_per_s, p.bound_tokens_per_s), "quant": p.plan.quant, "plan": plan_text(p.plan)}
 
 
