@@ -283,15 +283,17 @@ def pareto(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Cha
 
     Raises `UsageError` where nothing is forecast for any model and machine, with the reasons.
     """
-    series, bands, lacking = [], [], list[str]()
+    series, bands, lacking, decoded = [], [], list[str](), list[str]()
     for name, _, reached in _forecasts(models, asks, wanted, lacking):
+        decoded += [] if all(p.whole for p in reached) else [name]
         series.append(Series(name, tuple(p.gpu for p in reached)))
         bands.append((Series(name, tuple(p.low for p in reached)), Series(name, tuple(p.high for p in reached))))
     if not series:
         raise UsageError(f"nothing is forecast: {'; '.join(lacking)}", "see docs/speed.md for what is")
+    bare = f"; tokens as they decode, for no first token is forecast: {', '.join(decoded)}" if decoded else ""
     return Chart(
         "Tokens of a GPU against those of a user", "tokens/s of each user, at least", "output tokens/s of a GPU", tuple(map(str, USERS)),
-        tuple(series), "line", note=_said(asks, wanted, lacking), bands=tuple(bands),
+        tuple(series), "line", note=_said(asks, wanted, lacking) + bare, bands=tuple(bands),
     )  # fmt: skip
 
 
@@ -301,17 +303,19 @@ def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart
 
     The rent is the cheapest offer of the catalog for that many GPUs. Raises `UsageError` where nothing is forecast or nothing is let.
     """
+    from archcalc.analysis.speed.plan import price
+
     series, bands, lacking, prices = [], [], list[str](), dict[str, None]()
     for name, ask, reached in _forecasts(models, asks, wanted, lacking):
-        offers = hardware.rent(ask.gpus)
-        if not offers:
+        priced = price(ask.gpus)
+        if priced is None:
             lacking.append(f"{name}: no price is listed")
             continue
-        a_second = offers[0][0] / 3600 / ask.gpus.count
+        a_second = priced.usd / 3600 / ask.gpus.count
         if not all(p.whole for p in reached):
             lacking.append(f"{name}: the first token is not forecast, for which a request is paid too")
             continue
-        prices[f"${offers[0][0]:,.2f} an hour for {ask.gpus.count} x {ask.gpus.device.id} ({offers[0][2].id})"] = None
+        prices[f"${priced.usd:,.2f} an hour for {ask.gpus.count} x {ask.gpus.device.id}: {priced.of}"] = None
         series.append(Series(name, tuple(1e6 * a_second / p.gpu for p in reached)))
         ends = [tuple(1e6 * a_second / getattr(p, end) for p in reached) for end in ("high", "low")]
         bands.append((Series(name, ends[0]), Series(name, ends[1])))
@@ -320,7 +324,7 @@ def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart
     return Chart(
         "Cost of output against latency", "ms between a user's tokens, at most", "$ a million output tokens",
         tuple(f"{1000 / user:.3g}" for user in USERS), tuple(series), "line",
-        note=f"{_said(asks, wanted, lacking)}; {', '.join(prices)}", bands=tuple(bands),
+        note=f"{_said(asks, wanted, lacking)}; {'; '.join(prices)}", bands=tuple(bands),
     )  # fmt: skip
 
 

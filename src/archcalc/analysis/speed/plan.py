@@ -20,7 +20,7 @@ from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.engine import server
 from archcalc.engines.placement import ComponentBytes, Placement, rank_weights
 from archcalc.errors import UsageError
-from archcalc.hardware import rent
+from archcalc.hardware import GpuSpec, rent
 from archcalc.records import NamedTuple
 
 _ELEMENT = {
@@ -311,20 +311,33 @@ def _capped(x: float | None, most: float) -> float | None:
     return None if x is None else min(x, most)
 
 
-def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
-    """What the tokens cost at the list price of the instance that is named, else of the cheapest such machine; None where there is none."""
-    device = ask.gpus.device
-    priced = rent(ask.gpus)
+class Price(NamedTuple):
+    """Dollars an hour, and of what: the instance, whether a plan uses all of it, and where and when that was its list price."""
+
+    usd: float
+    of: str
+
+
+def price(gpus: GpuSpec) -> Price | None:
+    """The list price of the instance that is named, else of the cheapest such machine; None where there is none."""
+    priced = rent(gpus)
     if not priced:
         return None
     usd, instances, offer = priced[0]
     count = offer.gpu_count * instances
     of = f"the whole of {f'{instances} x ' if instances > 1 else ''}{offer.id} ({count} GPU{'s' if count > 1 else ''})"
-    if count > ask.gpus.count // device.per_package:
-        of += f", of which the plan uses {ask.gpus.count}"
-    # Where and when that was the list price.
+    if count > gpus.count // gpus.device.per_package:
+        of += f", of which the plan uses {gpus.count}"
     of += "".join(f", {words}" for words in (offer.provider, offer.price_region, "on demand", offer.price_date) if words)
+    return Price(usd, of)
 
+
+def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
+    """What the tokens cost at the price of the machine; None where there is none."""
+    priced = price(ask.gpus)
+    if priced is None:
+        return None
+    usd, of = priced
     scale = usd / 3600 * 1e6
     # Output is paid with the whole request, prompt and all; prompts are paid where nothing else is done.
     out, into = (_ends(x and x.inverse(scale), 1, 4) for x in (made.output_per_s, made.read_per_s))
