@@ -235,3 +235,20 @@ def test_sequences_are_never_more_than_there_is_room_for(words: str, cli: Run) -
 def test_what_stands_in_the_way_is_said(words: str, said: str, cli: Run) -> None:
     done = cli(*words.split())
     assert said in " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_price_reads_alike_everywhere(cli: Run) -> None:
+    """Rent over the output tokens of whole requests, in three digits, of the same machine."""
+    words = "llama-3.1-8b --gpu 4xh100 --isl 4k --osl 256 --concurrency 16".split()
+    fit = asked(cli, *words)
+    speed, cost = fit["speed"], fit["cost"]
+    dollars = cost["usd_per_hour"] / 3600 / (speed["requests_per_s"] * speed["osl"]) * 1e6
+    assert cost["usd_per_million_output_tokens"] == pytest.approx(dollars, rel=1e-3)
+    shown = f"{cost['usd_per_million_output_tokens']:.3g}"
+    wide = {"COLUMNS": "250"}
+    assert f"${shown} a million output tokens" in " ".join(cli("fit", *words, env=wide).stdout.split())
+    assert f" {shown} " in cli("fit", *words, "--gpu", "8xh100", env=wide).stdout
+    assert f" {shown} " in cli("sweep", *words, "--format", "table", env=wide).stdout
+    assert f" {shown} (" in cli("compare", *words, env=wide).stdout
+    for command in ("fit", "sweep"):
+        assert cost["of"] in cli(command, *words, "--format", "csv", "--offline").stdout

@@ -429,12 +429,12 @@ def _tokens(value: Any) -> str:
     return units.format_tokens(value) if value else ""
 
 
-def _rate(value: Any) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
 def _usd(value: Any) -> str:
     return "" if value is None else f"{value:,.2f}"
+
+
+def _a_million(value: Any) -> str:
+    return "" if value is None else units.format_rate(value)
 
 
 def _spare(value: Any) -> str:
@@ -466,7 +466,7 @@ FITS = (
     Column("rate", "tokens/s", text, right=True),
     _WHOLE,
     Column("usd_per_hour", "$/hour", _usd, right=True, spare=1),
-    Column("usd_per_million_output_tokens", "$/M tokens", _usd, right=True, spare=2),
+    Column("usd_per_million_output_tokens", "$/M tokens", _a_million, right=True, spare=2),
     Column("plan", "plan", text, spare=5),
     Column("headroom_bytes", "to spare", _spare, right=True, spare=7),
     Column("engine", "engine", text, spare=6),
@@ -483,6 +483,7 @@ LIST = (
     _AT_ONCE,
     Column("rate", "tokens/s", text, right=True),
     _WHOLE,
+    Column("usd_per_million_output_tokens", "$/M tokens", _a_million, right=True),
     Column("release", "released", lambda value: text(value)[:7] or "not known", spare=2),
     Column("headroom_bytes", "to spare", _spare, right=True, spare=3),
     Column("max_concurrency", "sequences", _sequences, right=True, spare=5),
@@ -656,7 +657,9 @@ def write_list(
         write_csv((*COLUMNS, *(Column(k, k) for k in ("params_total", "license", "release"))), kept, out)
         return
     lines = [_shown(r) for r in kept]
-    columns = told([column for column in LIST if column.key != "fits" or len(kept) > len(fitting)], lines)
+    idle = {"fits"} if len(kept) <= len(fitting) else set()
+    idle |= {"usd_per_million_output_tokens"} if order != "cost" else set()
+    columns = told([column for column in LIST if column.key not in idle], lines)
     notes = []
     local = spec.device.personal and ask.engine != LOCAL and ask.quant is None and not server(LOCAL).runs_on(spec.device)
     tried = f" under {ask.engine} (--engine {LOCAL} tries GGUF files, which take less)" if local else ""
@@ -681,7 +684,7 @@ def write_list(
         "context": "the longest context that each could hold" + (", beyond the one asked for" if "--ctx" not in unsaid else ""),
         "speed": ("output tokens/s of whole requests" if sized else "tokens/s")
         + ", those of which something is forecast first; a bound is no speed, and comes behind them",
-        "cost": "what a million output tokens cost",
+        "cost": "what a million output tokens cost, of whole requests, their prompts included",
     }
     notes.append(f"on {spec.named} under {ask.engine}; order: {orders.get(order, order)}")
     notes += spec.notes
