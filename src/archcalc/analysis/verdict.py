@@ -108,7 +108,7 @@ def fit_report(
         fits=best.fits,
         verdict=verdict(best, ask, own)
         + _unlike(choice.best, published, loaded)
-        + (f"; the target is not shown to be kept: {said}" if best.fits and (said := missed(target, wanted)) else "")
+        + (f"; the target is not shown to be kept: {said}" if best.fits and (said := missed(target, wanted, rates)) else "")
         + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
         why=why(found, asked, compared, rates.load) if target is None or not _free(asked) else _aimed(target),
@@ -135,7 +135,7 @@ def fit_report(
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask, wanted) for f in found.others],
         would_fit=[] if brief else _wanting(loaded, ask, found, own),
-        speed=speed.record(rates, goal(target, wanted), whole),
+        speed=speed.record(rates, goal(target, wanted, rates), whole),
         cost=speed.cost(rates, ask),
         notes=list(
             dict.fromkeys(

@@ -111,10 +111,10 @@ def write(
             )
     if form is Forms.json:
         print(json.dumps([_plain(r) for r in found], indent=2, ensure_ascii=False))
-    if not any(r["fits"] for r in found):
+    if not any(r["fits"] and r["target_met"] is not False for r in found):
         leave(1)
 
 
 def _plain(r: dict[str, Any]) -> dict[str, Any]:
     """A line without what only the words below the table need."""
-    return {key: value for key, value in r.items() if key not in ("lengths", "ram_unrated", "quickest", "ways")}
+    return {key: value for key, value in r.items() if key not in ("lengths", "ram_unrated", "quickest", "ways", "target_why")}

@@ -415,6 +415,7 @@ def list_row(r: FitReport, params_total: int, entry: Entry, ram_unrated: bool = 
         "own_context_tokens": r.own_context.context_tokens if r.own_context else None,
         "bound": r.speed.bound_tokens_per_s if r.fits else None,
         "target_met": r.speed.target.met if r.speed.target else None,
+        "target_why": r.speed.target.why if r.speed.target else None,
         "lengths": (r.speed.isl, r.speed.osl),
         "ram_unrated": ram_unrated,
         "quickest": quickest(r.speed, sized, ram_unrated),
@@ -694,7 +695,9 @@ def write_list(
             f"{unrated:,} with a part in RAM have bounds that take it to be as fast as the GPU's memory{where.get(order, '')}: "
             "--ram-bandwidth says how fast it is, such as 80GB"
         )
-    lengths = _lengths([r["lengths"] for r in kept])
+    if not fitting and (near := next((r for r in rows if r["fits"] and r["target_why"]), None)) is not None:
+        notes.append(f"none is shown to keep the target; of {near['source']}, the first that fits, {near['target_why']}")
+    lengths = _lengths([r["lengths"] for r in kept or rows])
     usual = [
         words
         for option, words in (

@@ -12,6 +12,7 @@ from archcalc.analysis.speed.forecast import MARGIN, MOST_SEQUENCES, Forecast, I
 from archcalc.analysis.speed.plan import Wanted
 from archcalc.engines.placement import Placement
 from archcalc.records import NamedTuple
+from archcalc.units import format_seconds
 
 
 class Target(NamedTuple):
@@ -129,8 +130,8 @@ def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | 
     return made._replace(others=others[: len(found.others)]), narrowed, target
 
 
-def goal(target: Target | None, wanted: Wanted) -> report.FitTarget | None:
-    """As printed; None where no target is asked for."""
+def goal(target: Target | None, wanted: Wanted, made: Forecast) -> report.FitTarget | None:
+    """As printed, of the plan of which `made` is known; None where no target is asked for."""
     if not wanted.aims:
         return None
     return report.FitTarget(
@@ -138,17 +139,26 @@ def goal(target: Target | None, wanted: Wanted) -> report.FitTarget | None:
         ttft_ms=None if wanted.ttft is None else round(1000 * wanted.ttft, 3),
         margin=MARGIN,
         met=bool(target and target.met),
-        why=missed(target, wanted),
+        why=missed(target, wanted, made),
         limit=target.limit or None if target else None,
     )
 
 
-def missed(target: Target | None, wanted: Wanted) -> str | None:
-    """Why a target that is asked for is not kept, how near a plan comes, and which; None where it is kept, or none is asked for."""
+def missed(target: Target | None, wanted: Wanted, made: Forecast) -> str | None:
+    """Why a target that is asked for is not kept, how near a plan comes, and which; None where it is kept, or none is asked for. Where
+    nothing is forecast of a plan that fits, what the bounds of `made` leave open."""
     if not wanted.aims:
         return None
     if target is None:
-        return "nothing is forecast for a plan that fits"
+        least = None if not made.bound_tokens_per_s else made.load.concurrency / made.bound_tokens_per_s
+        floors = ("a token", least, wanted.tpot), ("the first token", made.floor_s, wanted.ttft)
+        said = [
+            f"by the bound {what} takes at least {format_seconds(floor, least=True)}, which "
+            + ("rules it out" if floor > aim else "leaves it open")
+            for what, floor, aim in floors
+            if floor is not None and aim is not None
+        ]
+        return "; ".join(["nothing is forecast for a plan that fits", *said])
     if target.met:
         return None
     missed = []
