@@ -524,6 +524,13 @@ rent over those, so that it pays the prompts as well; the price of prompt tokens
 as many requests as there are at once, on all replicas and short ones several to a pass, as `prefill_tokens_per_s` is. The rent is
 the list price of the instance where one is named, else of the cheapest such machine. They are not added.
 
+Of the splits that fit the one is taken that finishes most requests a second with as many at once (`--concurrency`), of the lengths that are
+asked about or the usual ones, where it is ahead of the usual split by more than x 1.3; the page says what was compared. Where a first
+token is not forecast of all of them, tokens as they decode are compared. The same holds for `compare`, `sweep`, `pick` and lists; under a
+target it is the split that keeps it and finishes most requests. A chart of `plot pareto` and that of a page have the output tokens of whole
+requests on their second axis. `--sort speed` has forecasts first and then bounds, which are no speeds; where the lengths of requests are
+given, it goes by whole requests too.
+
 A target of the time per token is kept by the forecast x 1.3, one of the first token by the end of its 80 %: a third of the rows of unseen
 sources took longer than its middle x 1.3.
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archcalc import hardware, zoo
+from archcalc import hardware, units, zoo
 from archcalc.analysis import fit as rules
 from archcalc.analysis.fit import Ask, Plans, max_context, plans
 from archcalc.analysis.verdict import fit_report
@@ -528,7 +528,7 @@ def test_a_latent_cache_is_not_copied_where_experts_can_be_spread(name: str, gpu
     assert r.plan.ep == spec.count and r.plan.pp == 1
     other = r.runners_up[0]
     assert other.plan.dp == 1 and other.max_concurrency < r.max_concurrency
-    for named in ("copy of the latent cache", "exchange of tokens", f"{other.max_concurrency:,.1f} sequences"):
+    for named in ("copy of the latent cache", "exchange of tokens", f"{units.format_held(other.max_concurrency)} sequences"):
         assert named in r.why
     assert ("over the network" in r.why) == (spec.count > spec.device.per_machine)
 
@@ -602,8 +602,8 @@ def test_as_published_is_what_was_published(arguments: str, said: str, cli: Run)
 
 FORECAST = [
     # Many requests: stages over all GPUs idle where replicas of the attention work (SGLang's own recipe for DeepSeek-V3 on 8 H200).
-    ("deepseek-v3 --gpu 8xh200 --ctx 32k --concurrency 64 --engine sglang", "the most tokens of the splits that fit"),
-    ("llama-3.1-8b --gpu 8xh100 --ctx 8k --concurrency 256", "the most tokens of the splits that fit"),
+    ("deepseek-v3 --gpu 8xh200 --ctx 32k --concurrency 64 --engine sglang", "the most requests of the splits that fit"),
+    ("llama-3.1-8b --gpu 8xh100 --ctx 8k --concurrency 256", "the most requests of the splits that fit"),
     # Where none is ahead by more than forecasts are off, the usual one.
     ("qwen3-32b --gpu 4xh100 --ctx 8k --concurrency 16", "tensor parallelism over all GPUs: they share a machine"),
     # No term of the forecast is of the network: tensor parallelism stays within a machine.
@@ -636,11 +636,11 @@ def test_over_machines_attention_is_in_replicas_before_stages_are_within_machine
 def test_a_context_that_only_slow_plans_hold_is_told_of(cli: Run) -> None:
     made = cli("fit", "deepseek-v3", "--gpu", "8xh200", "--concurrency", "64", "--format", "json")
     note = next(note for note in json.loads(made.stdout)["notes"] if note.startswith("only slower splits hold"))
-    context, rate = re.findall(r"--ctx (\S+) .*and ([\d,]+) tokens/s", note)[0]
+    context, rate = re.findall(r"--ctx (\S+) .*and ([\d.,]+) requests a second", note)[0]
     there = json.loads(
         cli("fit", "deepseek-v3", "--gpu", "8xh200", "--concurrency", "64", "--ctx", context, "--format", "json").stdout
     )
-    assert there["fits"] and there["speed"]["decode_tokens_per_s"] == pytest.approx(float(rate.replace(",", "")), abs=1)
+    assert there["fits"] and there["speed"]["requests_per_s"] == pytest.approx(float(rate), rel=0.01)
 
 
 WHY = [

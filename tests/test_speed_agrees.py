@@ -66,7 +66,10 @@ def test_every_command_says_the_same_of_one_plan(model: str, gpu: str, engine: s
         assert not made and why == speed["why"]
         return
     at = [p for p in made if p.concurrency == n]
-    rate, count = speed["decode_tokens_per_s"], fit["gpus"]
+    # The output of whole requests, which the price is of too.
+    rate, count = speed["requests_per_s"] * OSL, fit["gpus"]
+    assert dollars is None or dollars == pytest.approx(fit["cost"]["usd_per_hour"] / 3600 * 1e6 / rate, rel=1e-3)
+    assert swept["requests_per_s"] == speed["requests_per_s"] and told.get("requests_per_s", rate / OSL) == rate / OSL
     assert any(
         p.gpu * count == pytest.approx(rate, rel=1e-3) and 1000 / p.user == pytest.approx(speed["tpot_ms"], rel=1e-3) for p in at
     )
@@ -81,6 +84,10 @@ def test_a_pick_says_what_fit_says_of_its_plan(gpu: str, engine: str, n: int, cl
         got = json.loads(cli("fit", one["name"], *load_, "--ctx", str(one["context_tokens"]), *split, *_stored(one)).stdout)
         speed = got["speed"]
         assert (one["tpot_ms"], one["tokens_per_s"]) == (speed["tpot_ms"], speed["decode_tokens_per_s"]), one["name"]
+        assert (one["requests_per_s"], one["max_concurrency"]) == (speed["requests_per_s"], got["max_concurrency"])
+        assert (one["usd_per_hour"], one["usd_per_million_output_tokens"], one["price_of"]) == (
+            got["cost"]["usd_per_hour"], got["cost"]["usd_per_million_output_tokens"], got["cost"]["of"],
+        )  # fmt: skip
 
 
 def _stored(one: Any) -> list[str]:
@@ -105,4 +112,4 @@ def test_the_ends_of_a_front_are_plans_that_fit_and_no_larger_one_does(model: st
     top, beyond = (json.loads(cli(*words, "--concurrency", str(n)).stdout) for n in (most, most + 1))
     assert top["fits"] and not (beyond["fits"] and beyond["speed"]["basis"] == "fitted")
     rates = [p.gpu * top["gpus"] for p in made if p.concurrency == most]
-    assert any(rate == pytest.approx(top["speed"]["decode_tokens_per_s"], rel=1e-3) for rate in rates)
+    assert any(rate == pytest.approx(top["speed"]["requests_per_s"] * OSL, rel=1e-3) for rate in rates)

@@ -375,7 +375,8 @@ class FitPerGpu(Record):
 
 
 class FitAlternative(Record):
-    """Another way to place the model on the same GPUs; `tokens_per_s` is the forecast of all requests together, null where nothing is."""
+    """Another way to place the model on the same GPUs; `tokens_per_s` is the forecast of all requests together as they decode, and
+    `requests_per_s` of whole ones; null where nothing is forecast. `bound_tokens_per_s` is what the bandwidth allows."""
 
     plan: FitPlan
     fits: bool
@@ -383,6 +384,8 @@ class FitAlternative(Record):
     headroom_bytes: int
     max_concurrency: float
     tokens_per_s: float | None = None
+    requests_per_s: float | None = None
+    bound_tokens_per_s: float | None = None
 
 
 class FitChange(Record):
@@ -553,7 +556,8 @@ class FitFormat(Record):
     """One storage of the weights that was tried because none was asked for, and the context that fits with it.
 
     `as_published` is how the checkpoint stores them; `whole_context` says whether all of the context fits that was asked for, or else the
-    model's own; `options` ask for it; `tokens_per_s` is forecast for one request, null where nothing is.
+    model's own; `options` ask for it; `tokens_per_s` is forecast for each request of as many at once, null where nothing is, and
+    `bound_tokens_per_s` what the bandwidth allows each.
     """
 
     engine: str
@@ -567,6 +571,7 @@ class FitFormat(Record):
     tokens_per_s: float | None
     options: str
     command: str
+    bound_tokens_per_s: float | None = None
 
 
 class FitReads(Record):
@@ -989,8 +994,9 @@ class CatalogDevice(Record):
 class Picked(Record):
     """A bundled model that meets the requirements, as it would run.
 
-    `tpot_seconds_floor` is a bound with the whole context before the token, `tpot_ms` and `tokens_per_s` (of all sequences together) are
-    forecasts of requests of `isl` prompt and `osl` output tokens.
+    `tpot_seconds_floor` is a bound with the whole context before the token, `tpot_ms`, `ttft_ms`, `tokens_per_s` (of all sequences together
+    as they decode) and `requests_per_s` are forecasts of requests of `isl` prompt and `osl` output tokens, and `bound_tokens_per_s` is what
+    the bandwidth allows of those. Prices are as in `archcalc fit`.
     """
 
     name: str
@@ -1014,10 +1020,17 @@ class Picked(Record):
     tokens_per_s: float | None
     context_tokens: int
     command: str
+    ttft_ms: float | None = None
+    requests_per_s: float | None = None
+    bound_tokens_per_s: float | None = None
+    usd_per_hour: float | None = None
+    usd_per_million_output_tokens: float | None = None
+    price_of: str | None = None
 
 
 class Pick(Record):
-    """What `archcalc pick` recommends, why, what else there is, and how many models were left out for what reason."""
+    """What `archcalc pick` recommends, why, what else there is, and how many models were left out for what reason. `not_judged` are those
+    behind all that are named, which were not tried."""
 
     schema_version: int
     gpu: str
@@ -1032,6 +1045,7 @@ class Pick(Record):
     runners_up: list[Picked]
     left_out: dict[str, int]
     notes: list[str]
+    not_judged: int = 0
 
 
 Verdict = Literal["ok", "wrong", "doubtful", "unverifiable", "unknown-model"]

@@ -374,6 +374,34 @@ def format_at_most(value: float) -> str:
 _BINARY = (("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40))
 
 
+def at_least(value: float, digits: int) -> float:
+    """What there is room for with so many decimals: never above it. The hair added is what a division leaves off.
+
+    >>> at_least(40.31, 1), at_least(2.999, 2), at_least(13.7, 1)
+    (40.3, 2.99, 13.7)
+    """
+    scale = 10.0**digits
+    return math.floor(value * scale + 1e-6) / scale
+
+
+def format_rate(value: float) -> str:
+    """So many a second in three digits, and no exponent.
+
+    >>> [format_rate(x) for x in (0.01234, 2.615, 126.2, 12345.6)]
+    ['0.0123', '2.62', '126', '12,346']
+    """
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
+def format_held(value: float) -> str:
+    """How many sequences a cache holds, with a tenth: never more than there is room for.
+
+    >>> [format_held(n) for n in (31.99, 40.0, 0.999, 1234.56)]
+    ['31.9', '40.0', '0.9', '1,234.5']
+    """
+    return f"{at_least(value, 1):,.1f}"
+
+
 def _in_units(n: int, units: tuple[tuple[str, int], ...]) -> str:
     """The number in the largest unit it reaches: two decimals below ten, else one. Empty below the first unit."""
     size = abs(n)

@@ -17,7 +17,6 @@ from archcalc.records import NamedTuple
 from archcalc.report import PlotPoint
 
 if TYPE_CHECKING:
-    from archcalc.analysis.speed.forecast import Interval
     from archcalc.analysis.speed.plan import Wanted
     from archcalc.engines.placement import Placement
 
@@ -171,22 +170,20 @@ _STEPS = tuple(sorted({round(2 ** (i / 2)) for i in range(25)}))
 
 
 class Point(NamedTuple):
-    """One plan at one concurrency: tokens a second of one user as they decode, and of one GPU with the 80 % around it, as `fit` says of all
-    requests; `output` is the same with their wait for the first token, None where that is not forecast."""
+    """One plan at one concurrency: tokens a second of one user as they decode, and of one GPU with the 80 % around it: the output of whole
+    requests, by which `fit` chooses plans, or as they decode where a first token is not forecast (`whole` is false)."""
 
     user: float
     gpu: float
     low: float
     high: float
-    output: Interval | None
+    whole: bool
     concurrency: int
 
 
 def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
     """What is forecast over concurrencies and plans, and why where nothing is."""
-    from archcalc.analysis.fit import cannot, placements
-    from archcalc.analysis.speed.forecast import Interval
-    from archcalc.analysis.speed.plan import at_once, of_fit
+    from archcalc.analysis.speed.fastest import Search
     from archcalc.errors import ArchcalcError
 
     made: list[Point] = []
@@ -196,26 +193,19 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
         found = plans(m.architecture, ask, alternatives=0)
     except ArchcalcError as error:
         return [], error.message
-    for placement in placements(m.architecture, ask):
-        if cannot(found.model, placement, ask):
-            continue
+    search = Search(found, ask, wanted)
+    for placement in search.placements:
 
         def at(n: int, placement: Placement = placement) -> tuple[Point | None, str]:
-            for sequences in at_once(ask._replace(concurrency=n), placement):
-                try:
-                    fit = judge(found.model, placement, ask._replace(sequences=sequences), found.best.context_tokens, n)
-                except ArchcalcError as error:
-                    return None, error.message
-                if fit.fits:
-                    break
-            else:
+            rated = search.rated(placement, n)
+            if rated is None:
                 return None, ""
-            speed = of_fit(found, fit, ask, wanted)
-            rate, whole, gpus = speed.tokens_per_s, speed.output_per_s, ask.gpus.count
+            speed = rated.made
+            rate = speed.output_per_s or speed.tokens_per_s
             if speed.tpot is None or rate is None:
                 return None, speed.why or ""
-            value, low, high = (x / gpus for x in rate)
-            return Point(1 / speed.tpot.value, value, low, high, whole and Interval(*(x / gpus for x in whole)), n), ""
+            value, low, high = (x / ask.gpus.count for x in rate)
+            return Point(1 / speed.tpot.value, value, low, high, speed.output_per_s is not None, n), ""
 
         last, held = 0, list[Point]()
         for n in (n for n in _STEPS if n >= placement.dp):
@@ -288,19 +278,22 @@ def _said(asks: Sequence[Ask], wanted: Wanted, lacking: Sequence[str]) -> str:
 
 
 def pareto(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart:
-    """The most tokens a second of a GPU that leave each user so many, over concurrencies and plans, forecast with its 80 %.
+    """The most output tokens a second of a GPU, of whole requests, that leave each user so many as they decode, over concurrencies and
+    plans, forecast with its 80 %.
 
     Raises `UsageError` where nothing is forecast for any model and machine, with the reasons.
     """
-    series, bands, lacking = [], [], list[str]()
+    series, bands, lacking, decoded = [], [], list[str](), list[str]()
     for name, _, reached in _forecasts(models, asks, wanted, lacking):
+        decoded += [] if all(p.whole for p in reached) else [name]
         series.append(Series(name, tuple(p.gpu for p in reached)))
         bands.append((Series(name, tuple(p.low for p in reached)), Series(name, tuple(p.high for p in reached))))
     if not series:
         raise UsageError(f"nothing is forecast: {'; '.join(lacking)}", "see docs/speed.md for what is")
+    bare = f"; tokens as they decode, for no first token is forecast: {', '.join(decoded)}" if decoded else ""
     return Chart(
-        "Tokens of a GPU against those of a user", "tokens/s of each user, at least", "tokens/s of a GPU", tuple(map(str, USERS)),
-        tuple(series), "line", note=_said(asks, wanted, lacking), bands=tuple(bands),
+        "Tokens of a GPU against those of a user", "tokens/s of each user, at least", "output tokens/s of a GPU", tuple(map(str, USERS)),
+        tuple(series), "line", note=_said(asks, wanted, lacking) + bare, bands=tuple(bands),
     )  # fmt: skip
 
 
@@ -310,27 +303,28 @@ def cost(models: Sequence[Loaded], asks: Sequence[Ask], wanted: Wanted) -> Chart
 
     The rent is the cheapest offer of the catalog for that many GPUs. Raises `UsageError` where nothing is forecast or nothing is let.
     """
+    from archcalc.analysis.speed.plan import price
+
     series, bands, lacking, prices = [], [], list[str](), dict[str, None]()
     for name, ask, reached in _forecasts(models, asks, wanted, lacking):
-        offers = hardware.rent(ask.gpus)
-        if not offers:
-            lacking.append(f"{name}: no price is known")
+        priced = price(ask.gpus)
+        if priced is None:
+            lacking.append(f"{name}: no price is listed")
             continue
-        a_second = offers[0][0] / 3600 / ask.gpus.count
-        paid = [p.output for p in reached if p.output is not None]
-        if len(paid) < len(reached):
+        a_second = priced.usd / 3600 / ask.gpus.count
+        if not all(p.whole for p in reached):
             lacking.append(f"{name}: the first token is not forecast, for which a request is paid too")
             continue
-        prices[f"${offers[0][0]:,.2f} an hour for {ask.gpus.count} x {ask.gpus.device.id} ({offers[0][2].id})"] = None
-        series.append(Series(name, tuple(1e6 * a_second / x.value for x in paid)))
-        ends = [tuple(1e6 * a_second / getattr(x, end) for x in paid) for end in ("high", "low")]
+        prices[f"${priced.usd:,.2f} an hour for {ask.gpus.count} x {ask.gpus.device.id}: {priced.of}"] = None
+        series.append(Series(name, tuple(1e6 * a_second / p.gpu for p in reached)))
+        ends = [tuple(1e6 * a_second / getattr(p, end) for p in reached) for end in ("high", "low")]
         bands.append((Series(name, ends[0]), Series(name, ends[1])))
     if not series:
         raise UsageError(f"nothing is forecast: {'; '.join(lacking)}", "see docs/speed.md for what is")
     return Chart(
         "Cost of output against latency", "ms between a user's tokens, at most", "$ a million output tokens",
         tuple(f"{1000 / user:.3g}" for user in USERS), tuple(series), "line",
-        note=f"{_said(asks, wanted, lacking)}; {', '.join(prices)}", bands=tuple(bands),
+        note=f"{_said(asks, wanted, lacking)}; {'; '.join(prices)}", bands=tuple(bands),
     )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ ON = {
     "concurrency": "requests at once",
     "tpot_ms": "a token",
     "tokens_per_s": "tokens/s in all",
+    "requests_per_s": "requests/s",
     "ttft_ms": "first token",
     "usd_per_million_output_tokens": "$/M output tokens",
 }
@@ -63,6 +64,7 @@ NUMBERS = frozenset(
         "concurrency",
         "tpot_ms",
         "tokens_per_s",
+        "requests_per_s",
         "ttft_ms",
         "usd_per_million_output_tokens",
     }
@@ -137,6 +139,7 @@ def compare(
         failed=list(failed),
         notes=[
             *([_taken(*on, alone, judged)] if on and (not rows or any(key in ON for key in rows)) else []),
+            *(said for m, fit in zip(models, judged, strict=False) for said in _unforecast(m, fit)),
             *(f"{model.source.name}: {doubt}" for model in models for doubt in model.architecture.doubts),
         ],
     )
@@ -219,7 +222,7 @@ def _judged(m: Loaded, ask: Ask, wanted: Wanted, alone: bool) -> report.FitRepor
 
 def _on(key: str, fit: report.FitReport | ArchcalcError, engine: str) -> _Cell:
     if isinstance(fit, ArchcalcError):
-        return _Cell(f"no: {fit.message}" if key == "fits" else "")
+        return _Cell(f"no: {fit.message}" if key == "fits" else "not judged")
     s, missing = fit.speed, -fit.per_gpu.headroom_bytes
     if key == "fits":
         if fit.fits:
@@ -229,7 +232,7 @@ def _on(key: str, fit: report.FitReport | ArchcalcError, engine: str) -> _Cell:
             f"no, {units.format_bytes(missing)} missing on the fullest GPU{in_}" if missing > 0 else f"no: {fit.start.limit}"
         )
     if not fit.fits:
-        return _Cell("")
+        return _Cell("does not fit")
     if key == "plan":
         p = fit.plan
         ways = " ".join(f"{name} {n}" for name, n in (("TP", p.tp), ("PP", p.pp), ("EP", p.ep), ("DP", p.dp)) if n > 1)
@@ -241,14 +244,36 @@ def _on(key: str, fit: report.FitReport | ArchcalcError, engine: str) -> _Cell:
     name = "decode_tokens_per_s" if key == "tokens_per_s" else key
     value, low, high = (getattr(held, name + end, None) for end in ("", "_low", "_high"))
     if value is None or low is None or high is None:
-        if key == "tokens_per_s" and s.bound_tokens_per_s is not None:
-            return _Cell(f"at most {units.format_at_most(s.bound_tokens_per_s)} (a bound)")
-        return _Cell("not forecast")
-    said = [
-        units.format_seconds(x / 1000) if key.endswith("_ms") else f"{x:,.3g}" if x < 1000 else f"{x:,.0f}"
-        for x in (value, low, high)
-    ]
+        return _Cell(_missing(key, fit))
+    said = [units.format_seconds(x / 1000) if key.endswith("_ms") else units.format_rate(x) for x in (value, low, high)]
+    if key in ("tpot_ms", "tokens_per_s") and s.osl == 1:
+        return _Cell(_missing(key, fit))
     return _Cell(f"{said[0]} ({said[1]} to {said[2]})", value)
+
+
+def _missing(key: str, fit: report.FitReport) -> str:
+    """What stands in place of a forecast: a bound, or which figure is missing."""
+    s = fit.speed
+    if key == "usd_per_million_output_tokens" and fit.cost is None:
+        return "no price is listed"
+    if s.osl == 1 and key == "tpot_ms":
+        return "one token has no time between two"
+    if key == "tokens_per_s" and s.bound_tokens_per_s is not None:
+        return f"at most {units.format_at_most(s.bound_tokens_per_s)} (a bound)"
+    if key == "tpot_ms" and s.bound_tokens_per_s:
+        return f"at least {units.format_seconds(s.concurrency / s.bound_tokens_per_s, least=True)} (a bound)"
+    if key == "ttft_ms" and s.prefill_ms_floor is not None:
+        return f"at least {units.format_seconds(s.prefill_ms_floor / 1000, least=True)} (a bound)"
+    if key in ("requests_per_s", "usd_per_million_output_tokens") and s.tpot_ms is not None and s.ttft_ms is None:
+        return "first token not forecast"
+    return "not forecast"
+
+
+def _unforecast(m: Loaded, fit: report.FitReport | ArchcalcError) -> list[str]:
+    """Why nothing, or not all, is forecast of a model that fits."""
+    if isinstance(fit, ArchcalcError) or not fit.fits or not fit.speed.why:
+        return []
+    return [f"{m.source.name}: not forecast: {fit.speed.why}"]
 
 
 _UNKNOWN = "not known"

@@ -98,7 +98,8 @@ _CACHE = ("kv_bytes", "kv_bytes_per_token", "kv_state_bytes")
 _FIT = (
     "fits", "plan", "weights_bytes", "kv_room_bytes", "kv_needed_bytes", "headroom_bytes", "max_concurrency", "kv_tokens",
     "tpot_ms", "tpot_ms_low", "tpot_ms_high", "ttft_ms", "ttft_ms_low", "ttft_ms_high", "tokens_per_s", "tokens_per_s_low",
-    "tokens_per_s_high", "tokens_per_s_a_gpu", "bound_tokens_per_s", "prompt_taken", "output_taken", "engine_taken", "weights_taken",
+    "tokens_per_s_high", "tokens_per_s_a_gpu", "requests_per_s", "bound_tokens_per_s", "prompt_taken", "output_taken", "engine_taken",
+    "weights_taken",
     "context_taken", "usd_per_hour", "usd_per_million_output_tokens", "price_of",
 )  # fmt: skip
 
@@ -223,7 +224,7 @@ def _fit(row: Mapping[str, Any], overrides: str) -> dict[str, Any]:
     best = found.best
     p, b = best.placement, best.budget
     plan = f"tp{p.tp} pp{p.pp} ep{p.ep} dp{p.dp}"
-    concurrency = round(best.max_concurrency, 3)
+    concurrency = units.at_least(best.max_concurrency, 3)
     room = (b.weights_bytes, b.kv_room_bytes, best.kv_needed_bytes, best.headroom_bytes)
     made = (best.fits, plan, *room, concurrency, best.kv_tokens, *_speed(found, ask, wanted))
     return dict(zip(_FIT, made, strict=True))
@@ -237,17 +238,19 @@ def _context(row: Mapping[str, Any]) -> int | None:
 
 
 def _speed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Any, ...]:
-    """The forecast times to a token and to the first and tokens a second in all, with their 80 %, those of a GPU, the bound, what was taken
-    where it was left open, and the price; None where there is none."""
+    """The forecast times to a token and to the first and tokens a second in all, with their 80 %, those of a GPU, requests a second, the
+    bound, what was taken where it was left open, and the price; None where there is none."""
     from archcalc.analysis.speed.plan import cost, of_fit
 
     made = of_fit(found, found.best, ask, wanted)
     rate, price, bound = made.tokens_per_s, cost(made, ask), made.bound_tokens_per_s
     times = [None if x is None else round(1000 * x, 3) for t in (made.between, made.ttft) for x in t or (None,) * 3]
     rates = (None,) * 4 if rate is None else (*(round(x, 1) for x in rate), round(rate.value / ask.gpus.count, 2))
+    whole = made.requests_per_s
     return (
         *times,
         *rates,
+        None if whole is None else round(whole.value, 4),
         None if bound is None else units.at_most(bound, 3),
         made.load.isl,
         made.load.osl,

@@ -176,7 +176,8 @@ RENTED = ("h100-sxm-80gb", "h200-sxm-141gb", "b200-180gb")
 
 
 class Front(NamedTuple):
-    """The plans of one machine that none of its others beats in both: tokens a second of a user, and of a GPU with the 80 % around it."""
+    """The plans of one machine that none of its others beats in both: tokens a second of a user as they decode, and output tokens of a GPU,
+    of whole requests, with the 80 % around it."""
 
     name: str
     points: tuple[Point, ...]

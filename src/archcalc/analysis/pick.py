@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from archcalc import report, units, zoo
 from archcalc.analysis.choose import Step, listed_steps
-from archcalc.analysis.fit import Ask
+from archcalc.analysis.fit import Ask, plans
 from archcalc.analysis.params import components
-from archcalc.analysis.speed.plan import Wanted, keeps
+from archcalc.analysis.speed.plan import USUAL, Wanted
+from archcalc.analysis.speed.targets import keeps, under_target
 from archcalc.analysis.verdict import allowed, fit_report
 from archcalc.engines.engine import server
 from archcalc.engines.plan import longest_of
@@ -42,15 +43,18 @@ def pick(
     most: int | None = 10,
 ) -> report.Pick:
     """The bundled models that meet the requirements, those of the newest year and of each year the largest first, `most` of them behind the
-    best.
+    best: then no others are judged, unless `most` is None or their order is known from the plans alone.
 
     Weights are as published, or as little as makes them fit in one of `steps`, or down to `max_quant`.
 
     `max_tpot` is seconds for each token of each sequence, compared with the bound that bandwidth sets: a model that misses the bound
     cannot meet it, one that meets it may. Targets of `wanted` are compared with the forecast times its margin at the concurrency asked for.
     """
-    wanted = wanted or Wanted()
-    plain = wanted._replace(tpot=None, ttft=None)
+    # Under a target the plan is chosen that keeps it with as many requests, at the context that would be taken without.
+    wanted = (wanted or Wanted())._replace(requests=ask.concurrency, whole=True)
+    # Who names a time per token has said what is fast enough.
+    timed = max_tpot is not None or wanted.tpot is not None
+    not_judged = fast = 0
     found: list[report.Picked] = []
     said: dict[str, list[str]] = {}
     longest_of_all = 0
@@ -65,7 +69,10 @@ def pick(
             return floor is not None and floor <= max_tpot and not _misses(fit.speed, wanted)
         return is_fine(fit, wanted)
 
-    for entry in zoo.entries():
+    models = [(entry, load(entry.name)) for entry in zoo.entries()]
+    if task != "long-context":
+        models.sort(key=lambda of: _newest(of[0], *_sizes(of[1])))
+    for entry, loaded in models:
         why = ""
         if license_word and license_word.lower() not in (entry.license or "").lower():
             why = OTHER_LICENSE
@@ -73,16 +80,19 @@ def pick(
             why = OTHER_TASK
         elif entry.use:
             why = NO_TEXT
-        loaded = load(entry.name)
         longest = longest_of(loaded.architecture, ask)
         longest_of_all = max(longest_of_all, longest or 0)
         if not why and ask.context_tokens and longest and ask.context_tokens > longest:
             why = SHORTER
         if not why and _far_too_large(loaded.architecture, ask, max_quant):
             why = TOO_LARGE
+        if not why and most is not None and fast > most and task != "long-context":
+            # All that come behind are smaller or older.
+            not_judged += 1
+            continue
         if not why:
             try:
-                fit = listed(loaded, ask, max_quant=max_quant, wanted=plain, steps=steps, fine=fine)
+                fit = listed(loaded, ask, max_quant=max_quant, wanted=wanted, steps=steps, fine=fine)
             except ArchcalcError:
                 why = UNPLACED
         if not why and not fit.fits:
@@ -95,12 +105,11 @@ def pick(
                 why = UNFORECAST if _unknown(fit.speed, wanted) else MISSES
             else:
                 found.append(_picked(entry, loaded, fit, tpot))
+                fast += timed or not _slow(found[-1], ask.concurrency)
                 # What to put for a placeholder of the command.
                 said[entry.name] = [note for note in fit.notes if "<" in note]
         if why:
             left_out[why] = left_out.get(why, 0) + 1
-    # Who names a time per token has said what is fast enough.
-    timed = max_tpot is not None or wanted.tpot is not None
     found.sort(key=lambda p: (not timed and _slow(p, ask.concurrency), *_order(task, p)))
     return report.Pick(
         schema_version=report.SCHEMA_VERSION,
@@ -115,6 +124,7 @@ def pick(
         why=_reasons(found[0], found[1:], task, ask.concurrency) if found else [],
         runners_up=found[1:] if most is None else found[1 : 1 + most],
         left_out=left_out,
+        not_judged=not_judged,
         notes=[
             "quality is not ranked: no scores are bundled; among what meets the requirements "
             + ("" if timed else f"{SLOW_LAST}, then ")
@@ -160,7 +170,7 @@ def is_slow(forecast: float | None, ceiling: float | None, concurrency: int) -> 
 
 def _rate(p: report.Picked) -> str:
     return (
-        f"{p.tokens_per_s:,.1f} tokens/s"
+        f"{units.format_rate(p.tokens_per_s)} tokens/s"
         if p.tokens_per_s is not None
         else f"at least {units.format_seconds(p.tpot_seconds_floor or 0, least=True)} a token"
     )
@@ -184,7 +194,23 @@ def listed(
     if not first.fits or ask.quant is not None or fine(first):
         return first
     tried = allowed(ask.engine, max_quant) if max_quant else [step.quant for step in steps if step.engine == ask.engine]
-    return next((each for each in map(made, smaller(loaded, ask, first, tried)) if each.fits and fine(each)), first)
+    others = (asked for asked in smaller(loaded, ask, first, tried) if _could_keep(loaded, asked, wanted))
+    return next((each for each in map(made, others) if each.fits and fine(each)), first)
+
+
+def _could_keep(loaded: Loaded, ask: Ask, wanted: Wanted) -> bool:
+    """Whether some plan keeps a target of so many requests with room for those alone. Where none does none does with room for longer ones:
+    the time of a request of these lengths is the same, and fewer plans hold more. True where there is no such target."""
+    if not wanted.aims or wanted.requests is None or wanted.engine is not None:
+        return True
+    context = wanted.context(ask.context_tokens) or 2 * USUAL
+    asked = ask._replace(context_tokens=min(context, longest_of(loaded.architecture, ask) or context))
+    try:
+        found = plans(loaded.architecture, asked, alternatives=0)
+        target = under_target(found, found.asked(asked), wanted) if found.best.fits else None
+    except ArchcalcError:
+        return False
+    return target is not None and target.met
 
 
 def smaller(loaded: Loaded, ask: Ask, first: report.FitReport, tried: Sequence[str | None]) -> Iterator[Ask]:
@@ -260,21 +286,32 @@ def _remedies(left_out: dict[str, int], longest: int, wanted: Wanted) -> list[st
 def _order(task: str | None, p: report.Picked) -> tuple[float, ...]:
     if task == "long-context":
         return (-float(p.max_context_tokens), float(p.kv_bytes_per_token), -float(p.params_total))
-    return (float(zoo.years_behind(p.release)), -float(p.params_total), float(p.params_active))
+    return _newest(p, p.params_total, p.params_active)
+
+
+def _newest(of: zoo.Entry | report.Picked, total: int, active: int) -> tuple[float, ...]:
+    """The order where nothing is asked of it: by years, and the largest first."""
+    return float(zoo.years_behind(of.release)), -float(total), float(active)
+
+
+def _sizes(loaded: Loaded) -> tuple[int, int]:
+    """Parameters in all and active, without those of MTP layers."""
+    parts = [c for c in components(loaded.architecture) if c.part != "mtp"]
+    return sum(c.total for c in parts), sum(c.active for c in parts)
 
 
 def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float | None) -> report.Picked:
     from archcalc.figures import memory
 
     a = loaded.architecture
-    parts = [c for c in components(a) if c.part != "mtp"]
+    total, active = _sizes(loaded)
     return report.Picked(
         name=entry.name,
         repo=entry.repo,
         license=entry.license,
         release=entry.release,
-        params_total=sum(c.total for c in parts),
-        params_active=sum(c.active for c in parts),
+        params_total=total,
+        params_active=active,
         attention=a.facts.attention,
         plan=fit.plan,
         headroom_bytes=fit.per_gpu.headroom_bytes,
@@ -290,6 +327,12 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         tokens_per_s=fit.speed.decode_tokens_per_s,
         context_tokens=fit.context_tokens,
         command=fit.command,
+        ttft_ms=fit.speed.ttft_ms,
+        requests_per_s=fit.speed.requests_per_s,
+        bound_tokens_per_s=fit.speed.bound_tokens_per_s,
+        usd_per_hour=fit.usd_per_hour,
+        usd_per_million_output_tokens=fit.cost.usd_per_million_output_tokens if fit.cost else None,
+        price_of=fit.cost.of if fit.cost else None,
     )
 
 
@@ -333,7 +376,7 @@ def _reasons(best: report.Picked, others: Sequence[report.Picked], task: str | N
         if other.tpot_seconds_floor and best.tpot_seconds_floor and best.tpot_seconds_floor > 1.05 * other.tpot_seconds_floor:
             trade.append(f"{best.tpot_seconds_floor / other.tpot_seconds_floor:.1f} times as fast at best")
         lengths = units.format_tokens(other.context_tokens), units.format_tokens(best.context_tokens)
-        held = _sequences(other.max_concurrency), _sequences(best.max_concurrency)
+        held = units.format_held(other.max_concurrency), units.format_held(best.max_concurrency)
         if lengths[0] != lengths[1]:
             # Sequences of other lengths cannot be compared.
             trade.append(f"{lengths[0]} tokens of context in place of {lengths[1]}")
@@ -344,11 +387,6 @@ def _reasons(best: report.Picked, others: Sequence[report.Picked], task: str | N
             trade.append(f"{sizes[0]} parameters in place of {sizes[1]}")
         out.append(f"{other.name} instead: {', '.join(trade) if trade else 'the same in size, with no gain in speed or room'}")
     return out
-
-
-def _sequences(n: float) -> str:
-    """With a tenth where that is much of it."""
-    return f"{n:,.1f}" if n < 10 else f"{n:,.0f}"
 
 
 def _architecture(name: str) -> Architecture:

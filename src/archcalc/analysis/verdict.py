@@ -13,9 +13,11 @@ from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose
 from archcalc.analysis.command import beside, start
 from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judge, max_context
 from archcalc.analysis.speed import plan as speed
-from archcalc.analysis.speed.fastest import Faster, fastest
+from archcalc.analysis.speed.fastest import Compared, fastest
 from archcalc.analysis.speed.fastest import shorter as shorter_held
-from archcalc.analysis.speed.forecast import over_network
+from archcalc.analysis.speed.forecast import MARGIN
+from archcalc.analysis.speed.targets import Target, aimed, goal, missed
+from archcalc.analysis.speed.terms import Load
 from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, largest, longest_of, machines, stretching
@@ -54,7 +56,7 @@ def fit_report(
     alone = _prompts_alone(loaded, ask, wanted) if given is None else None
     if alone is not None:
         ask = ask._replace(context_tokens=alone)
-    usual = given is None and wanted.aims and ask.context_tokens is None
+    usual = given is None and wanted.aims and ask.context_tokens is None and not wanted.whole
     if usual:
         # A target is about requests: room for whole contexts would let few of them run at once.
         longest_of_model = loaded.architecture.longest
@@ -71,8 +73,8 @@ def fit_report(
     )
     published = choice.formats[0] if choice.formats else choice.best
     found, asked, own = choice.best.found, choice.best.ask, choice.best.own
-    found, ask, target = speed.aimed(found, found.asked(asked), wanted)
-    found, faster = fastest(found, ask, wanted)
+    found, ask, target = aimed(found, found.asked(asked), wanted)
+    found, compared = fastest(found, ask, wanted)
     ask = ask._replace(sequences=found.sequences)
     best = found.best
     long = wanted.longest
@@ -106,12 +108,10 @@ def fit_report(
         fits=best.fits,
         verdict=verdict(best, ask, own)
         + _unlike(choice.best, published, loaded)
-        + (f"; the target is not shown to be kept: {missed}" if best.fits and (missed := speed.missed(target, wanted)) else "")
+        + (f"; the target is not shown to be kept: {said}" if best.fits and (said := missed(target, wanted, rates)) else "")
         + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
-        why=why(found, asked, faster)
-        if target is None or best.placement == choice.best.found.best.placement
-        else _aimed(target.met),
+        why=why(found, asked, compared, rates.load) if target is None or not _free(asked) else _aimed(target),
         per_gpu=report.FitPerGpu(
             memory_bytes=b.memory_bytes,
             budget_bytes=b.budget_bytes,
@@ -125,7 +125,7 @@ def fit_report(
         context_tokens=best.context_tokens,
         concurrency=best.concurrency,
         max_context_tokens=longest,
-        max_concurrency=round(best.max_concurrency, 3),
+        max_concurrency=units.at_least(best.max_concurrency, 3),
         kv_tokens=best.kv_tokens,
         decode_tokens_per_s_ceiling=None if ceiling is None else units.at_most(ceiling, 3),
         prefill_seconds_floor=None if floor is None else int(1e6 * floor) / 1e6,
@@ -135,12 +135,12 @@ def fit_report(
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask, wanted) for f in found.others],
         would_fit=[] if brief else _wanting(loaded, ask, found, own) if given is None else _in_its_words(loaded, ask, found, given),
-        speed=speed.record(rates, wanted, target, whole),
+        speed=speed.record(rates, goal(target, wanted, rates), whole),
         cost=speed.cost(rates, ask),
         notes=list(
             dict.fromkeys(
                 [
-                    *speed.notes(wanted, ask),
+                    *speed.notes(wanted, ask, best.placement),
                     *([PROMPTS_ALONE] if alone is not None else []),
                     *started.notes,
                     *(given.notes if given else [loaded.note] if loaded.stands_in else ()),
@@ -225,7 +225,8 @@ def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitForma
     ask = held.ask
     found, ask = fastest(held.found, held.found.asked(ask), wanted)[0], held.found.asked(ask)
     best = found.best
-    rate = speed.of_fit(found, best, ask._replace(concurrency=1), wanted._replace(engine=None)).tpot if best.fits else None
+    made = speed.of_fit(found, best, ask, wanted._replace(engine=None)) if best.fits else None
+    rate, bound = (made.tpot, made.bound_tokens_per_s) if made else (None, None)
     context = units.format_tokens(best.context_tokens).replace(",", "")
     options = [f"--engine {ask.engine}", *([f"--quant {ask.quant}"] if ask.quant else []), f"--ctx {context}"]
     return report.FitFormat(
@@ -241,6 +242,7 @@ def _format(loaded: Loaded, held: Held, wanted: speed.Wanted) -> report.FitForma
         tokens_per_s=None if rate is None else round(1 / rate.value, 1),
         options=" ".join(options),
         command=start(loaded, ask, found).command if best.fits else "",
+        bound_tokens_per_s=None if bound is None or made is None else units.at_most(bound / made.load.concurrency, 3),
     )
 
 
@@ -324,15 +326,26 @@ def _start(best: Fit, ask: Ask, longest: int) -> report.FitStart:
     return report.FitStart(False, start.limit, flag)
 
 
-def why(found: Plans, ask: Ask, faster: Faster | None = None) -> str:
-    """Why this placement, in words."""
+def why(found: Plans, ask: Ask, compared: Compared | None = None, load: Load | None = None) -> str:
+    """Why this placement, in words; `load` is what its forecast was compared with others' for."""
+    if compared is None:
+        return _placed(found, ask)
+    by, rate, other = compared.by, units.format_rate(compared.rate), compared.other.words
+    others = "not forecast" if compared.other_rate is None else units.format_rate(compared.other_rate)
+    of = f", of {units.format_tokens(load.isl)} prompt and {units.format_tokens(load.osl)} output tokens" if load else ""
+    at_once = f"{ask.concurrency:,} at once{of}"
+    if compared.ahead:
+        of_other = f"{other} is not forecast" if compared.other_rate is None else f"{other} {others}"
+        return f"the most {by.words} of the splits that fit: {rate} a second forecast with {at_once}; {of_other}"
+    if compared.other_rate is None or compared.other_rate <= compared.rate:
+        return f"{_placed(found, ask)}; no other split that fits is forecast to make more {by.words} with {at_once}"
+    near = f"less than x {MARGIN:g} apart, which forecasts are held to"
+    return f"{_placed(found, ask)}; {other} is forecast {others} {by.words} a second with {at_once}, this {rate}: {near}"
+
+
+def _placed(found: Plans, ask: Ask) -> str:
+    """Why this placement by the rules of preference."""
     p = found.best.placement
-    if faster is not None:
-        usual = faster.usual_tokens_per_s
-        return (
-            f"the most tokens of the splits that fit: {faster.tokens_per_s:,.0f} a second forecast with {ask.concurrency:,} requests at"
-            f" once, {faster.usual.words} {f'{usual:,.0f}' if usual else 'is not forecast'}"
-        )
     if asked := [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]:
         return _rest(p, ask, asked)
     if ask.gpus.count == 1:
@@ -376,11 +389,8 @@ def _spread(found: Plans, ask: Ask, experts: int) -> str:
     p = found.best.placement
     of = f" of {p.tp} GPUs" if p.tp > 1 else ""
     other = next((f for f in found.others if f.placement.dp == 1), None)
-    better = (
-        f": {other.placement.words} holds {other.max_concurrency:,.1f} sequences, this {found.best.max_concurrency:,.1f}"
-        if other
-        else ""
-    )
+    held = units.format_held(found.best.max_concurrency)
+    better = f": {other.placement.words} holds {units.format_held(other.max_concurrency)} sequences, this {held}" if other else ""
     network = ", between machines over the network" if ask.gpus.networked else ""
     return (
         f"attention in {p.dp} replicas{of}, the {experts:,} experts spread over all {ask.gpus.count:,} GPUs, for tensor parallelism keeps a"
@@ -402,12 +412,15 @@ def _prompts_alone(loaded: Loaded, ask: Ask, wanted: speed.Wanted) -> int | None
     return longest if whole else None
 
 
-def _aimed(met: bool) -> str:
-    return (
-        "of the splits that keep the target, the one that makes most tokens"
-        if met
-        else "the split that comes nearest to the target"
-    )
+def _free(ask: Ask) -> bool:
+    """Whether there are splits to choose from."""
+    return ask.gpus.count > 1 and not server(ask.engine).layered and not any((ask.tp, ask.pp, ask.ep, ask.dp))
+
+
+def _aimed(target: Target) -> str:
+    if not target.met:
+        return "the split that comes nearest to the target"
+    return f"of the splits that keep the target, the one that is forecast to make most {target.by.words}"
 
 
 def _rest(p: Placement, ask: Ask, asked: list[str]) -> str:
@@ -427,15 +440,17 @@ def command(loaded: Loaded, ask: Ask, found: Plans) -> str:
 
 def _alternative(fit: Fit, found: Plans, ask: Ask, wanted: speed.Wanted) -> report.FitAlternative:
     p = fit.placement
-    told = fit.fits and not over_network(p, found.model.architecture.facts.moe is not None, ask.gpus.device, ask.engine)
-    rate = speed.of_fit(found, fit, ask, wanted).tokens_per_s if told else None
+    made = speed.of_fit(found, fit, ask, wanted) if fit.fits else None
+    rate, requests, bound = (made.tokens_per_s, made.requests_per_s, made.bound_tokens_per_s) if made else (None, None, None)
     return report.FitAlternative(
         plan=report.FitPlan(p.tp, p.pp, p.ep, p.dp, found.model.quant, fit.kv_dtype),
         fits=fit.fits,
         weights_bytes=fit.weights.bytes,
         headroom_bytes=fit.headroom_bytes,
-        max_concurrency=round(fit.max_concurrency, 3),
+        max_concurrency=units.at_least(fit.max_concurrency, 3),
         tokens_per_s=None if rate is None else round(rate.value, 1),
+        requests_per_s=None if requests is None else round(requests.value, 4),
+        bound_tokens_per_s=None if bound is None else units.at_most(bound, 3),
     )
 
 
@@ -452,7 +467,11 @@ def _wanting(loaded: Loaded, ask: Ask, found: Plans, own: Own | None) -> list[re
 def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
     out = [
         report.FitChange(
-            change.what, change.options, change.fit.headroom_bytes, round(change.fit.max_concurrency, 3), change.usd_per_hour
+            change.what,
+            change.options,
+            change.fit.headroom_bytes,
+            units.at_least(change.fit.max_concurrency, 3),
+            change.usd_per_hour,
         )
         for change in advice.would_fit(loaded.architecture, ask, found)
     ]
@@ -512,7 +531,7 @@ def _with_ram(loaded: Loaded, ask: Ask) -> list[report.FitChange]:
         options += [f"--ctx {best.context_tokens}"] if ask.context_tokens is None else []
         options += [f"--ram {-(-best.ram_bytes >> 30)}GiB"] if best.ram_bytes > ask.ram_bytes else []
         what = f"under llama.cpp in {held.found.model.quant}, {units.format_bytes(best.ram_bytes)} of it in the CPU's memory"
-        return [report.FitChange(what, " ".join(options), best.headroom_bytes, round(best.max_concurrency, 3), None)]
+        return [report.FitChange(what, " ".join(options), best.headroom_bytes, units.at_least(best.max_concurrency, 3), None)]
     return []
 
 
@@ -579,7 +598,8 @@ def _shorter(found: Plans, ask: Ask, wanted: speed.Wanted) -> Iterator[str]:
         context = units.format_tokens(made.context_tokens)
         yield (
             f"only slower splits hold {ask.concurrency:,} sequences of {units.format_tokens(found.best.context_tokens)}: with --ctx"
-            f" {context.replace(',', '')} {made.placement.words} holds them, and {made.tokens_per_s:,.0f} tokens/s are forecast"
+            f" {context.replace(',', '')} {made.placement.words} holds them, and {units.format_rate(made.rate)} {made.by.words} a second"
+            " are forecast"
         )
 
 
@@ -598,7 +618,7 @@ def _of_requests(found: Plans, ask: Ask, wanted: speed.Wanted) -> Fit | None:
 
 
 def _limit_of_command(whole: Fit, best: Fit) -> str:
-    held = f"{whole.max_concurrency:,.1f} sequences of the {whole.context_tokens:,} that the command allows"
+    held = f"{units.format_held(whole.max_concurrency)} sequences of the {whole.context_tokens:,} that the command allows"
     return f"requests are taken to be of {best.context_tokens:,} tokens (--isl, --osl): the cache has room for {held}"
 
 

@@ -74,11 +74,13 @@ def pairs_of(sources: Iterable[str], specs: Collection[GpuSpec]) -> list[str]:
 
 
 class Ranking(NamedTuple):
-    """The order of the machines of each model, and which are left out: with `every` those that do not fit, unless `all_` are asked for."""
+    """The order of the machines of each model, and which are left out: with `every` those that do not fit, unless `all_` are asked for.
+    `sized` is whether the lengths of requests were asked about."""
 
     order: Order = Order.best
     every: bool = False
     all_: bool = False
+    sized: bool = False
 
     @property
     def asked(self) -> bool:
@@ -112,7 +114,7 @@ def ranked(pairs: list[str], report: Reporter, ranking: Ranking) -> Ranked:
     for source, results in made.items():
         judged = [(p, r) for p, r in results if not isinstance(r, ArchcalcError)]
         failed = [(p, r) for p, r in results if isinstance(r, ArchcalcError)]
-        judged.sort(key=lambda each: (not holds(each[1]), *_rank(each[1], ranking.order)))
+        judged.sort(key=lambda each: (not holds(each[1]), *_rank(each[1], ranking)))
         good = [each for each in judged if holds(each[1])]
         missing |= not good
         if not ranking.every or ranking.all_ or not judged:
@@ -138,16 +140,17 @@ def ranked(pairs: list[str], report: Reporter, ranking: Ranking) -> Ranked:
     return Ranked([pair for pair, _ in kept], again, tuple(notes), missing)
 
 
-def _rank(r: FitReport, order: Order) -> tuple[float, ...]:
+def _rank(r: FitReport, ranking: Ranking) -> tuple[float, ...]:
     """Smaller is better: what an hour costs and then what a token costs, the speed, or the longest context."""
-    most = float("inf")
-    speed = -(r.speed.decode_tokens_per_s or r.decode_tokens_per_s_ceiling or 0)
-    if order is Order.cost:
+    from archcalc.analysis.speed.plan import quickest
+
+    most, speed = float("inf"), quickest(r.speed, ranking.sized)
+    if ranking.order is Order.cost:
         token = r.cost.usd_per_million_output_tokens if r.cost else None
-        return (most if r.usd_per_hour is None else r.usd_per_hour), (most if token is None else token), speed
-    if order is Order.speed:
-        return (speed,)
-    return (-r.max_context_tokens,) if order is Order.context else ()
+        return (most if r.usd_per_hour is None else r.usd_per_hour), (most if token is None else token), *speed
+    if ranking.order is Order.speed:
+        return speed
+    return (-r.max_context_tokens,) if ranking.order is Order.context else ()
 
 
 def _emit(pairs: list[str], report: Reporter, emitted: Emitted) -> None:

@@ -23,12 +23,11 @@ def _order(sort: Order, r: dict[str, Any], timed: bool) -> tuple[float, ...]:
     from archcalc.analysis.pick import is_slow
 
     slow = is_slow(r["tokens_per_s"], r["decode_tokens_per_s_ceiling"], r["concurrency"])
-    rate = float(r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 0)
     first = {
         Order.best: (2.0 if slow and not timed else float(r["ram_unrated"]),),
         Order.size: (-float(r["params_total"]),),
         Order.context: (-float(r["max_context_tokens"]),),
-        Order.speed: (float(r["ram_unrated"]), -rate),
+        Order.speed: r["quickest"],
         Order.cost: (float(r["usd_per_million_output_tokens"] or 1e9),),
     }
     return *first[sort], float(r["years_behind"]), -float(r["params_total"])
@@ -76,7 +75,7 @@ def write(
                 loaded, ask, max_quant=limit, wanted=wanted, steps=steps, fine=lambda r: is_fine(r, wanted), unsaid=unsaid  # noqa: B023
             )  # fmt: skip
             unrated = made.ram.used_bytes > 0 and made.speed.decode_tokens_per_s is None and wanted.ram_bytes_per_s is None  # noqa: B023
-            return list_row(made, total, by_name[name], unrated)
+            return list_row(made, total, by_name[name], unrated, wanted.sized)  # noqa: B023
 
         errors: list[tuple[str, ArchcalcError]] = []
         rows: list[dict[str, Any]] = []
@@ -100,9 +99,8 @@ def write(
         elif form is not Forms.json:
             if at and form in (Forms.table, Forms.markdown):
                 print()
-            write_list(
-                rows, form.value, sys.stdout, spec, ask, SHOWN if not all_ else None, sort.value, unsaid, wanted.tpot is not None
-            )
+            shown, timed = None if all_ else SHOWN, wanted.tpot is not None
+            write_list(rows, form.value, sys.stdout, spec, ask, shown, sort.value, unsaid, timed, wanted.sized)
             sys.stdout.flush()
         if len(errors) == 1:
             complain(f"{errors[0][0]}: {errors[0][1].message}")
@@ -113,10 +111,10 @@ def write(
             )
     if form is Forms.json:
         print(json.dumps([_plain(r) for r in found], indent=2, ensure_ascii=False))
-    if not any(r["fits"] for r in found):
+    if not any(r["fits"] and r["target_met"] is not False for r in found):
         leave(1)
 
 
 def _plain(r: dict[str, Any]) -> dict[str, Any]:
     """A line without what only the words below the table need."""
-    return {key: value for key, value in r.items() if key not in ("lengths", "ram_unrated")}
+    return {key: value for key, value in r.items() if key not in ("lengths", "ram_unrated", "quickest", "ways", "target_why")}

@@ -273,7 +273,8 @@ def command(
         alone = bool(settings.engine or said(split, but="dcp") or said(settings, but="engine"))
         reports = _fits.pairs_of(source, asks), _of_sources(asks, stored.max_quant, alone, unsaid, reading, brief=rented)
         usual = _fits.Order.cost if rented else _fits.Order.best
-        ranking = _fits.Ranking(listing.sort or usual, rented, listing.all_)
+        sized = load.isl is not None or load.osl is not None
+        ranking = _fits.Ranking(listing.sort or usual, rented, listing.all_, sized)
     _fits.write(*reports, form, written.explain, emitted, ranking)
 
 

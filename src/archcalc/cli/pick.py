@@ -106,8 +106,9 @@ def command(
         write_page(made, sys.stdout)
     else:
         from archcalc.render import rows
-        from archcalc.render.pick import COLUMNS, row
+        from archcalc.render.pick import COLUMNS, CSV, row
 
-        rows.write(form.value, COLUMNS, [row(p) for p in ([made.best] if made.best else []) + made.runners_up], sys.stdout)
+        named = [*([made.best] if made.best else []), *made.runners_up]
+        rows.write(form.value, CSV if form is Format.csv else COLUMNS, [row(p) for p in named], sys.stdout)
     if made.best is None:
         leave(1)

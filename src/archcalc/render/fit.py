@@ -162,8 +162,12 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         for other in r.runners_up:
             spare_text = units.format_bytes(abs(other.headroom_bytes)) + (" to spare" if other.headroom_bytes >= 0 else " missing")
             spare_text += "" if other.fits or other.headroom_bytes < 0 else ", and does not start"
-            rate = "" if other.tokens_per_s is None else f", {other.tokens_per_s:,.0f} tokens/s"
-            table.add_row(plan_text(other.plan), f"{spare_text}, {other.max_concurrency:,.2f} sequences{rate}")
+            made = "" if other.tokens_per_s is None else f", {units.format_rate(other.tokens_per_s)} tokens/s"
+            if other.tokens_per_s is None and other.bound_tokens_per_s is not None:
+                made = f", at most {units.format_at_most(other.bound_tokens_per_s)} tokens/s"
+            if r.concurrency > 1 and other.requests_per_s is not None:
+                made = f", {units.format_rate(other.requests_per_s)} requests/s"
+            table.add_row(plan_text(other.plan), f"{spare_text}, {units.format_held(other.max_concurrency)} sequences{made}")
         page.print(table)
     if explain:
         page.print("\nHow", style="bold")
@@ -192,13 +196,13 @@ def _write_formats(r: FitReport, page: Console) -> None:
     table = plain_table()
     for head, side in (("weights", "left"), ("engine", "left"), ("fits", "left"), ("size", "right"), ("context", "right")):
         table.add_column(head, justify="right" if side == "right" else "left", no_wrap=True)
-    table.add_column("tokens/s", justify="right", no_wrap=True)
+    table.add_column("tokens/s" if r.concurrency == 1 else "tokens/s each", justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     for f in r.formats:
         what = "as published" if f.as_published else "all of the context" if f.whole_context else ""
         context = units.format_tokens(f.context_tokens) if f.fits else ""
-        rate = "" if f.tokens_per_s is None else f"{f.tokens_per_s:,.0f}"
-        table.add_row(f.quant, f.engine, _yes(f.fits), units.format_bytes(f.weights_bytes), context, rate, what)
+        shown = rate(f.tokens_per_s, f.bound_tokens_per_s)
+        table.add_row(f.quant, f.engine, _yes(f.fits), units.format_bytes(f.weights_bytes), context, shown, what)
     page.print(table)
     for f in r.formats:
         if f.command and f.command != r.command:
@@ -210,18 +214,13 @@ def _write_formats(r: FitReport, page: Console) -> None:
 def holds(longest: int, most: float, context: int, concurrency: int) -> str:
     """How much the cache holds, every sequence taken as full: `up to 45,136 tokens in each of 8 sequences, or 40 sequences of 8k`."""
     if not longest and most >= 1:
-        full = f"{_tenths(most)} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
+        full = f"{units.format_held(most)} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
         return f"fewer than {concurrency:,} sequences, however short: {full}"
     if not longest and most < 1:
         return "not one sequence of that context" if most else "nothing: weights and overhead leave no room"
     each = "" if concurrency == 1 else f" in each of {concurrency:,} sequences"
-    whole = f"; {_tenths(most)} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
+    whole = f"; {units.format_held(most)} sequences if every one is {units.format_tokens(context)} long, more if they are shorter"
     return f"up to {units.format_tokens(longest)} tokens{each}{whole}"
-
-
-def _tenths(held: float) -> str:
-    """What is held, never above what there is room for: `31.9` of 31.99."""
-    return f"{int(10 * held + 1e-9) / 10:,.1f}"
 
 
 def takes(longest: int, reads: FitReads) -> str:
@@ -241,14 +240,17 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {s.concurrency:,} at once"
     if s.tpot_ms is not None:
         each = 1000 / s.tpot_ms
-        yield "a token", f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {_short(each)} tokens/s each; {load}"
+        yield (
+            "a token",
+            f"{_ms(s.tpot_ms)} ({_ms(s.tpot_ms_low)} to {_ms(s.tpot_ms_high)}): {units.format_rate(each)} tokens/s each; {load}",
+        )
         if s.concurrency > 1:
             low, high = s.decode_tokens_per_s_low, s.decode_tokens_per_s_high
-            yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f})"
+            yield "in all", f"{s.decode_tokens_per_s:,.0f} tokens/s ({low:,.0f} to {high:,.0f}) as they decode"
     if s.requests_per_s is not None and (s.concurrency > 1 or s.osl == 1):
-        low, high = s.requests_per_s_low or 0, s.requests_per_s_high or 0
-        of = "" if s.tpot_ms is not None else f"; {load}"
-        yield "requests", f"{_short(s.requests_per_s)} a second ({_short(low)} to {_short(high)}), each begun when another ends{of}"
+        whole, least, most = map(units.format_rate, (s.requests_per_s, s.requests_per_s_low or 0, s.requests_per_s_high or 0))
+        of = f": {units.format_rate(s.osl * s.requests_per_s)} output tokens/s" if s.tpot_ms is not None else f"; {load}"
+        yield "requests", f"{whole} a second ({least} to {most}), each begun when another ends{of}"
     if s.prefill_tokens_per_s is not None:
         low, high = s.prefill_tokens_per_s_low, s.prefill_tokens_per_s_high
         alone = "" if s.concurrency == 1 else " in all, where it reads nothing but prompts"
@@ -277,20 +279,16 @@ def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
         price = f"from ${r.usd_per_hour:,.2f} an hour ({r.instance})"
         if c and c.usd_per_million_output_tokens is not None:
             low, high = c.usd_per_million_output_tokens_low or 0, c.usd_per_million_output_tokens_high or 0
-            tokens = f"; ${_short(c.usd_per_million_output_tokens)} a million output tokens, their prompts included"
-            price += f"{tokens} (${_short(low)} to ${_short(high)})"
+            tokens = f"; ${units.format_rate(c.usd_per_million_output_tokens)} a million output tokens, their prompts included"
+            price += f"{tokens} (${units.format_rate(low)} to ${units.format_rate(high)})"
             if c.usd_per_million_input_tokens is not None:
                 low, high = c.usd_per_million_input_tokens_low or 0, c.usd_per_million_input_tokens_high or 0
-                price += f"; ${_short(c.usd_per_million_input_tokens)} a million prompt tokens where it reads nothing but prompts"
-                price += f" (${_short(low)} to ${_short(high)})"
+                tokens = units.format_rate(c.usd_per_million_input_tokens)
+                price += f"; ${tokens} a million prompt tokens where it reads nothing but prompts"
+                price += f" (${units.format_rate(low)} to ${units.format_rate(high)})"
         if c:
             price += f"; {c.of}"
         yield "rent", price
-
-
-def _short(value: float) -> str:
-    """Three digits, and no exponent."""
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _ms(value: float | None) -> str:
@@ -343,21 +341,23 @@ COLUMNS = tuple(
         "source", "gpu", "gpus", "engine", "fits", "tp", "pp", "ep", "dp", "quant", "kv_dtype", "memory_bytes", "budget_bytes",
         "weights_bytes", "activation_bytes", "overhead_bytes", "kv_room_bytes", "kv_needed_bytes", "headroom_bytes", "context_tokens",
         "concurrency", "max_context_tokens", "max_concurrency", "kv_tokens", "decode_tokens_per_s_ceiling", "usd_per_hour",
-        "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "usd_per_million_output_tokens", "price_of", "command",
+        "tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "requests_per_s", "usd_per_million_output_tokens", "price_of", "command",
     )
 )  # fmt: skip
 
 
 def row(r: FitReport) -> dict[str, Any]:
-    """The main figures of one fit, flat; `tokens_per_s` is the forecast of all requests together, null where nothing is."""
+    """The main figures of one fit, flat; `tokens_per_s` is the forecast of all requests together as they decode, `requests_per_s` of whole
+    ones, null where nothing is."""
     s, c = r.speed, r.cost
     flat = {
         **vars(r),
         **vars(r.plan),
         **vars(r.per_gpu),
-        **dict.fromkeys(("tokens_per_s", "tokens_per_s_low", "tokens_per_s_high")),
+        **dict.fromkeys(("tokens_per_s", "tokens_per_s_low", "tokens_per_s_high", "requests_per_s")),
         **(
             {name: getattr(s, f"decode_{name}") for name in ("tokens_per_s", "tokens_per_s_low", "tokens_per_s_high")}
+            | {"requests_per_s": s.requests_per_s}
             if r.fits
             else {}
         ),
@@ -376,6 +376,7 @@ def table_row(r: FitReport) -> dict[str, Any]:
         "bound": r.speed.bound_tokens_per_s if r.fits else None,
         "ram_bytes": _in_ram(r),
         "target_met": r.speed.target.met if r.speed.target else None,
+        "lengths": (r.speed.isl, r.speed.osl),
     }
 
 
@@ -395,8 +396,10 @@ def ways(p: FitPlan) -> str:
     )
 
 
-def list_row(r: FitReport, params_total: int, entry: Entry, ram_unrated: bool = False) -> dict[str, Any]:
-    """One model of a list. `ram_unrated` is whether its speed rests on the CPU's memory, of which nobody says how fast it is."""
+def list_row(r: FitReport, params_total: int, entry: Entry, ram_unrated: bool = False, sized: bool = False) -> dict[str, Any]:
+    """One model of a list. `ram_unrated` is whether its speed rests on the CPU's memory, of which nobody says how fast it is;
+    `sized` is whether the lengths of requests were asked about."""
+    from archcalc.analysis.speed.plan import quickest
     from archcalc.zoo import years_behind
 
     return {
@@ -406,13 +409,16 @@ def list_row(r: FitReport, params_total: int, entry: Entry, ram_unrated: bool = 
         "release": entry.release,
         "years_behind": years_behind(entry.release),
         "plan": plan_text(r.plan),
+        "ways": ways(r.plan),
         "verdict": r.verdict,
         "ram_bytes": _in_ram(r),
         "own_context_tokens": r.own_context.context_tokens if r.own_context else None,
         "bound": r.speed.bound_tokens_per_s if r.fits else None,
         "target_met": r.speed.target.met if r.speed.target else None,
+        "target_why": r.speed.target.why if r.speed.target else None,
         "lengths": (r.speed.isl, r.speed.osl),
         "ram_unrated": ram_unrated,
+        "quickest": quickest(r.speed, sized, ram_unrated),
     }
 
 
@@ -424,12 +430,12 @@ def _tokens(value: Any) -> str:
     return units.format_tokens(value) if value else ""
 
 
-def _rate(value: Any) -> str:
-    return "" if value is None else f"{value:,.0f}"
-
-
 def _usd(value: Any) -> str:
     return "" if value is None else f"{value:,.2f}"
+
+
+def _a_million(value: Any) -> str:
+    return "" if value is None else units.format_rate(value)
 
 
 def _spare(value: Any) -> str:
@@ -437,7 +443,7 @@ def _spare(value: Any) -> str:
 
 
 def _sequences(value: Any) -> str:
-    return "" if value is None else _tenths(value)
+    return "" if value is None else units.format_held(value)
 
 
 _RAM = Column("ram_bytes", "in RAM", lambda value: units.format_bytes(value) if value else "", right=True)
@@ -446,6 +452,9 @@ _RAM = Column("ram_bytes", "in RAM", lambda value: units.format_bytes(value) if 
 _AT_ONCE = Column("requests", "requests", lambda value: f"{value:,}" if value else "", right=True)
 """How many requests at once a target lets run, where one was asked for."""
 
+_WHOLE = Column("whole", "requests/s", lambda value: "" if value is None else units.format_rate(value), right=True, spare=3)
+"""Whole requests a second, where several run at once or their lengths are no usual ones."""
+
 FITS = (
     Column("source", "model"),
     Column("machine", "machine"),
@@ -453,14 +462,15 @@ FITS = (
     Column("quant", "weights", text),
     _RAM,
     Column("context_tokens", "context", _tokens, right=True),
-    Column("max_concurrency", "sequences", _sequences, right=True, spare=3),
+    Column("max_concurrency", "sequences", _sequences, right=True, spare=4),
     _AT_ONCE,
     Column("rate", "tokens/s", text, right=True),
+    _WHOLE,
     Column("usd_per_hour", "$/hour", _usd, right=True, spare=1),
-    Column("usd_per_million_output_tokens", "$/M tokens", _usd, right=True, spare=2),
-    Column("plan", "plan", text, spare=4),
-    Column("headroom_bytes", "to spare", _spare, right=True, spare=6),
-    Column("engine", "engine", text, spare=5),
+    Column("usd_per_million_output_tokens", "$/M tokens", _a_million, right=True, spare=2),
+    Column("plan", "plan", text, spare=5),
+    Column("headroom_bytes", "to spare", _spare, right=True, spare=7),
+    Column("engine", "engine", text, spare=6),
 )
 """A table of models and machines. `max_concurrency` is of sequences that are all as long as the context."""
 
@@ -473,6 +483,8 @@ LIST = (
     Column("context_tokens", "context", _tokens, right=True),
     _AT_ONCE,
     Column("rate", "tokens/s", text, right=True),
+    _WHOLE,
+    Column("usd_per_million_output_tokens", "$/M tokens", _a_million, right=True),
     Column("release", "released", lambda value: text(value)[:7] or "not known", spare=2),
     Column("headroom_bytes", "to spare", _spare, right=True, spare=3),
     Column("max_concurrency", "sequences", _sequences, right=True, spare=5),
@@ -481,14 +493,26 @@ LIST = (
 )
 
 
+def rate(forecast: float | None, bound: float | None) -> str:
+    """Tokens a second as a cell: the forecast, else a bound that says that it is one.
+
+    >>> rate(1234.5, 2000.0), rate(9.94, None), rate(None, 2000.2), rate(None, None)
+    ('1,234', '9.9', '<= 2,001', '')
+    """
+    if forecast is None:
+        return "" if bound is None else f"<= {units.format_at_most(bound)}"
+    return f"{forecast:,.0f}" if forecast >= 10 else f"{forecast:,.1f}"
+
+
 def _shown(r: dict[str, Any]) -> dict[str, Any]:
     """With the forecast as a cell; a bound says that it is one. A line that does not fit names no plan."""
-    rate = r["tokens_per_s"] if r["fits"] else None
-    bound = f"<= {units.format_at_most(r['bound'])}" if rate is None and r.get("bound") is not None else ""
+    from archcalc.analysis.speed.plan import USUAL
+
     requests = r["concurrency"] if r["fits"] and r.get("target_met") is not None else None
+    several = "lengths" in r and (r["concurrency"] != 1 or r["lengths"] != (USUAL, USUAL))
     plans = {} if r["fits"] is not False else dict.fromkeys(("plan", "ways"), "")
-    cell = bound if rate is None else f"{rate:,.0f}" if rate >= 10 else f"{rate:,.1f}"
-    return {**r, **plans, "rate": cell, "requests": requests}
+    cell = rate(r["tokens_per_s"] if r["fits"] else None, r.get("bound"))
+    return {**r, **plans, "rate": cell, "requests": requests, "whole": r.get("requests_per_s"), "several": several}
 
 
 def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: TextIO, more: Sequence[str] = ()) -> None:
@@ -499,13 +523,14 @@ def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: Te
     # A list of all machines names its model below it, and what it holds fits.
     same = {"fits"} if all(line["fits"] for line in lines) else set()
     same |= {"source"} if len({line["source"] for line in lines}) == 1 else set()
-    columns = _told(tuple(column for column in FITS if not (more and column.key in same)), lines)
+    columns = told(tuple(column for column in FITS if not (more and column.key in same)), lines)
     _write(form, columns, lines, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes, out)
 
 
-def _told(columns: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
-    """The columns without that of the CPU's memory, where nothing lies there, and of requests, where no target finds their number."""
-    some = {id(_RAM): "ram_bytes", id(_AT_ONCE): "requests"}
+def told(columns: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
+    """The columns without that of the CPU's memory, where nothing lies there, of requests, where no target finds their number, and of whole
+    ones, where one of usual lengths runs at a time."""
+    some = {id(_RAM): "ram_bytes", id(_AT_ONCE): "requests", id(_WHOLE): "several"}
     return tuple(c for c in columns if id(c) not in some or any(line.get(some[id(c)]) for line in lines))
 
 
@@ -558,12 +583,18 @@ def _table_notes(reports: Sequence[FitReport]) -> Iterator[str]:
     at_once = {r.concurrency for r in reports}
     load = f"{_lengths([(r.speed.isl, r.speed.osl) for r in reports])} a request"
     load += f", {first.concurrency:,} at once" if len(at_once) == 1 else ", as many at once as the line is of"
-    yield f"tokens/s: forecast of all requests together as they decode, {load}; <= is a bound, where none is. $/M tokens: of output."
+    yield (
+        f"tokens/s: forecast of all requests together as they decode, {load}; <= is a bound, where none is. $/M tokens: of the output of"
+        " whole requests, their prompts included."
+    )
+    yield "requests/s: whole requests a second, each begun when another ends; plans and prices go by them."
     if any(r.speed.target is not None for r in reports):
         yield "requests: the most at once that keep the target (--tpot, --ttft), or as many as were asked for."
     yield "sequences: how many the cache holds if every one is as long as the context; shorter ones are more."
     if assumed := _assumed(reports):
         yield f"taken for granted: {assumed}"
+    if free := list(dict.fromkeys(f"{r.gpus}x{r.gpu}" for r in reports if r.usd_per_hour is None)):
+        yield f"no price is listed of {', '.join(free)}"
     prices = list(dict.fromkeys((f"{r.gpus}x{r.gpu}", r.cost.of) for r in reports if r.cost))
     for machine, of in prices[:_PRICES]:
         yield f"price of {machine}: {of}"
@@ -613,8 +644,10 @@ def write_list(
     order: str,
     unsaid: Sequence[str],
     timed: bool = False,
+    sized: bool = False,
 ) -> None:
-    """Models on one machine; `most` lines, of those that fit, unless that is None. `timed` is whether a time per token was asked for."""
+    """Models on one machine; `most` lines, of those that fit, unless that is None. `timed` is whether a time per token was asked for,
+    `sized` whether the lengths of requests were."""
     from archcalc.engines.engine import LOCAL, server
     from archcalc.render.rows import write_csv
 
@@ -624,8 +657,10 @@ def write_list(
     if form == "csv":
         write_csv((*COLUMNS, *(Column(k, k) for k in ("params_total", "license", "release"))), kept, out)
         return
-    lines = [_shown({**r, "ways": r["plan"].partition(",")[0]}) for r in kept]
-    columns = _told([column for column in LIST if column.key != "fits" or len(kept) > len(fitting)], lines)
+    lines = [_shown(r) for r in kept]
+    idle = {"fits"} if len(kept) <= len(fitting) else set()
+    idle |= {"usd_per_million_output_tokens"} if order != "cost" else set()
+    columns = told([column for column in LIST if column.key not in idle], lines)
     notes = []
     local = spec.device.personal and ask.engine != LOCAL and ask.quant is None and not server(LOCAL).runs_on(spec.device)
     tried = f" under {ask.engine} (--engine {LOCAL} tries GGUF files, which take less)" if local else ""
@@ -648,8 +683,9 @@ def write_list(
     orders = {
         "best": f"{first}, then {YEARS}; quality is not ranked, as no scores are bundled",
         "context": "the longest context that each could hold" + (", beyond the one asked for" if "--ctx" not in unsaid else ""),
-        "speed": "tokens/s, a bound where nothing is forecast",
-        "cost": "what a million output tokens cost",
+        "speed": ("output tokens/s of whole requests" if sized else "tokens/s")
+        + ", those of which something is forecast first; a bound is no speed, and comes behind them",
+        "cost": "what a million output tokens cost, of whole requests, their prompts included",
     }
     notes.append(f"on {spec.named} under {ask.engine}; order: {orders.get(order, order)}")
     notes += spec.notes
@@ -659,7 +695,9 @@ def write_list(
             f"{unrated:,} with a part in RAM have bounds that take it to be as fast as the GPU's memory{where.get(order, '')}: "
             "--ram-bandwidth says how fast it is, such as 80GB"
         )
-    lengths = _lengths([r["lengths"] for r in kept])
+    if not fitting and (near := next((r for r in rows if r["fits"] and r["target_why"]), None)) is not None:
+        notes.append(f"none is shown to keep the target; of {near['source']}, the first that fits, {near['target_why']}")
+    lengths = _lengths([r["lengths"] for r in kept or rows])
     usual = [
         words
         for option, words in (
@@ -670,7 +708,10 @@ def write_list(
         if option in unsaid
     ]  # fmt: skip
     notes.append(f"taken for granted: {'; '.join(usual)}" if usual else "")
-    notes.append(f"tokens/s: forecast of all sequences together, {lengths}; <= is a bound" if kept else "")
+    notes.append(f"tokens/s: forecast of all sequences together as they decode, {lengths}; <= is a bound" if kept else "")
+    notes.append(
+        "requests/s: whole requests a second, each begun when another ends" if any(line["several"] for line in lines) else ""
+    )
     notes.append("requests: the most at once that keep the target, or as many as were asked for" if aimed else "")
     notes = [note for note in notes if note]
     _write(form, columns, lines, f"What runs on {spec.named}", notes, out)

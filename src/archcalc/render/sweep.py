@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from archcalc import units
-from archcalc.render.fit import FITS
+from archcalc.render.fit import FITS, rate, told
 from archcalc.render.rows import (
     Column,
     count,
@@ -61,6 +61,7 @@ def write(rows: Sequence[dict[str, Any]], form: str, out: TextIO) -> None:
         columns = tuple(column._replace(spare=0) if column.key == "engine" else column for column in columns)
     notes = [*_said(rows), *(_notes(rows) if machines else ())]
     lines = [_line(row, columns) for row in rows]
+    columns = told(columns, lines)
     if form == "latex":
         write_latex(columns, lines, out, notes)
     elif form == "html":
@@ -87,11 +88,10 @@ def _line(row: dict[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
     taken = {name: row.get(source) for name, source in _TAKEN.items() if row.get(source) is not None}
     if row.get("plan"):
         taken["plan"] = " ".join(f"{x[:2].upper()} {x[2:]}" for x in row["plan"].split() if x[2:] != "1") or "1 GPU"
-    rate, bound = row.get("tokens_per_s"), row.get("bound_tokens_per_s")
-    shown = (
-        f"{rate:,.0f}" if rate is not None else f"<= {units.format_at_most(bound)}" if bound is not None and row.get("fits") else ""
-    )
-    return {column.key: {**row, **taken, "rate": shown}.get(column.key) for column in columns}
+    shown = rate(row.get("tokens_per_s"), row.get("bound_tokens_per_s") if row.get("fits") else None)
+    whole = row.get("requests_per_s")
+    made = {**row, **taken, "rate": shown, "whole": whole}
+    return {"several": whole is not None, **{column.key: made.get(column.key) for column in columns}}
 
 
 _MOST = 10
@@ -124,7 +124,8 @@ def _notes(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
         *([f"weights are as stored where --quant names no other; {others}"] if stored else []),
         f"tokens/s: forecast of all requests together as they decode, a request {load}; <= is a bound, where none is. $/M tokens: of "
-        "output, with whole requests.",
+        "the output of whole requests, their prompts included.",
+        "requests/s: whole requests a second, each begun when another ends; plans and prices go by them.",
         "sequences: how many the cache holds if every one is as long as the context; shorter ones are more.",
         *(f"price of {gpu}: {price}" for gpu, price in of),
     ]

@@ -106,13 +106,17 @@ class Forecast(NamedTuple):
 
         Source: Little 1961, doi:10.1287/opre.9.3.383.
         """
+        one, read = self.request_s, self.prompts_per_s
+        made = None if one is None else one.inverse(self.load.concurrency)
+        return made if made is None or read is None else Interval(*(min(ends) for ends in zip(made, read, strict=True)))
+
+    @property
+    def request_s(self) -> Interval | None:
+        """The time of one request that begins when another ends: to its first token, and to each of the others."""
         if self.tpot is None or self.ttft is None:
             return None
         more = self.load.osl - 1
-        first = self.begun or self.ttft
-        made = Interval(*(f + more * t for f, t in zip(first, self.tpot, strict=True))).inverse(self.load.concurrency)
-        read = self.prompts_per_s
-        return made if read is None else Interval(*(min(ends) for ends in zip(made, read, strict=True)))
+        return Interval(*(f + more * t for f, t in zip(self.begun or self.ttft, self.tpot, strict=True)))
 
     @property
     def read_per_s(self) -> Interval | None:

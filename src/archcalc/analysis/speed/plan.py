@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cache
-from math import ceil
+from collections.abc import Iterable, Iterator
 
 from archcalc import report, units
-from archcalc.analysis.fit import Ask, Fit, Plans, cannot, judge, largest, placements, plans
+from archcalc.analysis.fit import Ask, Fit, Plans
 from archcalc.analysis.speed.beside import Beside, Flags, beside
 from archcalc.analysis.speed.forecast import (
-    MARGIN,
-    MOST_SEQUENCES,
     Calibration,
     Forecast,
     Interval,
@@ -23,8 +19,8 @@ from archcalc.analysis.speed.terms import Load
 from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.engine import server
 from archcalc.engines.placement import ComponentBytes, Placement, rank_weights
-from archcalc.errors import ArchcalcError, UsageError
-from archcalc.hardware import rent
+from archcalc.errors import UsageError
+from archcalc.hardware import GpuSpec, rent
 from archcalc.records import NamedTuple
 
 _ELEMENT = {
@@ -58,7 +54,8 @@ class Wanted(NamedTuple):
     `engine` names one whose memory is not modelled and whose plan stands in for it. Targets are in seconds, `requests` how many at once
     they are asked of, the most that keep them where it is None. `ram_bytes_per_s` is the bandwidth of the CPU's memory, for weights that
     lie there, `flags` are a command's, `ubatch` is how many tokens of a
-    prompt were multiplied at once. `offered` is how many requests there are at once where a command runs a number of its own; as many
+    prompt were multiplied at once. `whole` is whether a context that nobody asked for is the longest that fits where there is a target
+    too, and not that of usual requests. `offered` is how many requests there are at once where a command runs a number of its own; as many
     as the plan is for where it is None.
     """
 
@@ -73,6 +70,7 @@ class Wanted(NamedTuple):
     flags: Flags | None = None
     ubatch: int | None = None
     offered: int | None = None
+    whole: bool = False
 
     @property
     def aims(self) -> bool:
@@ -95,7 +93,7 @@ class Wanted(NamedTuple):
                 said = f"a prompt and its output of {long:,} tokens are beyond --ctx {asked:,}"
                 raise UsageError(said, "give a larger --ctx, or leave it out")
             return asked
-        if self.isl is None and self.osl is None:
+        if not self.sized:
             return None
         return (self.isl or USUAL) + (self.osl or USUAL)
 
@@ -104,17 +102,22 @@ class Wanted(NamedTuple):
         """The tokens of a request of the lengths given."""
         return (self.isl or 0) + (self.osl or 0)
 
+    @property
+    def sized(self) -> bool:
+        """Whether requests of some length are asked about."""
+        return self.isl is not None or self.osl is not None
+
     def lengths_said(self, context: int | None) -> bool:
         """Whether a context is that of requests, whose lengths alone were given."""
-        return (self.isl is not None or self.osl is not None) and context == self.context()
+        return self.sized and context == self.context()
 
     def load(self, context: int, concurrency: int) -> Load:
         """The requests, within the context: of a length that nobody says `USUAL` tokens, or what the other leaves of a shorter context,
         half of it where neither is said."""
         half = max(1, min(USUAL, context // 2))
         left = max(1, min(USUAL, context - self.longest))
-        neither = self.isl is None and self.osl is None
-        return Load(self.isl or (half if neither else left), self.osl or (half if neither else left), concurrency)
+        unsaid = left if self.sized else half
+        return Load(self.isl or unsaid, self.osl or unsaid, concurrency)
 
 
 def work_of(found: Plans, fit: Fit) -> Work:
@@ -240,139 +243,8 @@ def at_once(ask: Ask, placement: Placement) -> list[int | None]:
     return [None, *(n for n in server(ask.engine).fewer_sequences if n * placement.dp >= ask.concurrency)]
 
 
-class Target(NamedTuple):
-    """The plan that does best under a target: its placement and concurrency, and its times in seconds; or the one that comes nearest.
-
-    `limit` is what stops at so many requests where the target would let more run; empty where it does not. `unforecast` is a placement that
-    fits and of which nothing is forecast, where there is one.
-    """
-
-    placement: Placement
-    concurrency: int
-    met: bool
-    tpot: float
-    ttft: Interval | None
-    limit: str = ""
-    unforecast: Placement | None = None
-
-    def beyond(self, wanted: Wanted) -> float:
-        """How many times its targets it takes, kept as `keeps` says, of the one that it misses most."""
-        kept = keeps(self.tpot, None if self.ttft is None else self.ttft.high)
-        return max(value / target for value, target in zip(kept, (wanted.tpot, wanted.ttft), strict=True) if target is not None)
-
-
-def keeps(tpot: float, ttft_high: float | None) -> tuple[float, float]:
-    """The times that are compared with targets: to a token with the margin, to the first the end of its 80 %.
-
-    Of the rows of unseen sources 9 % take longer to a token than that, and 7 % to the first (33 % longer than that forecast x 1.3).
-    """
-    return MARGIN * tpot, float("inf") if ttft_high is None else ttft_high
-
-
-def under_target(found: Plans, ask: Ask, wanted: Wanted) -> Target | None:
-    """The placement and the largest concurrency whose forecast, with the margin, keeps the target; most tokens a second first.
-
-    Where it is asked of so many requests, the placement that keeps it with those. None where nothing is forecast for any placement.
-    """
-    best: tuple[float, Target] | None = None
-    nearest: Target | None = None
-    unforecast: Placement | None = None
-
-    def plain(p: Placement) -> tuple[bool, int, int]:
-        return p.tp > ask.gpus.device.per_machine, p.pp, p.dp
-
-    context = found.best.context_tokens
-    for placement in placements(found.model.architecture, ask):
-        if cannot(found.model, placement, ask):
-            continue
-
-        def judged(n: int, placement: Placement = placement) -> Fit | None:
-            # As a plan for so many: with the sequences that the engine runs by default, or with fewer where those leave no room.
-            first: Fit | None = None
-            for sequences in at_once(ask._replace(concurrency=n), placement):
-                try:
-                    fit = judge(found.model, placement, ask._replace(sequences=sequences), context, n)
-                except ArchcalcError:
-                    continue
-                if fit.fits:
-                    return fit
-                first = first or fit
-            return first
-
-        @cache
-        def at(n: int) -> Forecast | None:
-            fit = judged(n)
-            return of_fit(found, fit, ask, wanted, prompts=wanted.ttft is not None) if fit is not None and fit.fits else None
-
-        def aims(n: int, placement: Placement = placement) -> Target | None:
-            made = at(n)
-            if made is None or made.tpot is None:
-                return None
-            return Target(placement, n, False, made.tpot.value, made.ttft)
-
-        def holds(n: int) -> bool:
-            near = aims(n)
-            return near is not None and near.beyond(wanted) <= 1
-
-        near = aims(wanted.requests or placement.dp)
-        if near is None:
-            # Of several one within machines is named, of those with fewest stages, and of those with fewest replicas.
-            shown = unforecast is None or plain(placement) < plain(unforecast)
-            fit = judged(wanted.requests or placement.dp) if shown else None
-            unforecast = placement if fit is not None and fit.fits else unforecast
-            continue
-        if nearest is None or near.beyond(wanted) < nearest.beyond(wanted):
-            nearest = near
-        if wanted.requests is None:
-            # No request takes less for a token among more: with fewer at once it makes no more than the best so far.
-            least = ceil(best[0] * near.tpot) if best is not None else 1
-            most = largest(holds, MOST_SEQUENCES, max(1, least)) if least <= MOST_SEQUENCES else 0
-        else:
-            most = wanted.requests if holds(wanted.requests) else 0
-        made = at(most) if most else None
-        if made is not None and made.tokens_per_s is not None and (best is None or made.tokens_per_s.value > best[0]):
-            kept = aims(most)
-            assert kept is not None
-            limit = _limit(judged(most + 1), at(most + 1), most) if wanted.requests is None and aims(most + 1) is None else ""
-            best = made.tokens_per_s.value, kept._replace(met=True, limit=limit)
-    if best is not None:
-        return best[1]
-    return nearest and nearest._replace(unforecast=unforecast)
-
-
-def _limit(fit: Fit | None, more: Forecast | None, most: int) -> str:
-    """Why one request more than those that keep a target is not told of."""
-    if most == MOST_SEQUENCES:
-        return f"no more than {MOST_SEQUENCES:,} are tried"
-    if more is not None and more.why:
-        return f"of more nothing is forecast: {more.why}"
-    if fit is not None and fit.start.refused and fit.start.limit:
-        return fit.start.limit
-    return "more do not fit" if fit is None else f"the cache has no room for more of {fit.context_tokens:,} tokens"
-
-
-def aimed(found: Plans, ask: Ask, wanted: Wanted) -> tuple[Plans, Ask, Target | None]:
-    """The plan that does best under the target asked for, as the best; the same where there is no target."""
-    if not wanted.aims:
-        return found, ask, None
-    # How many sequences a replica runs at most is chosen anew with how many requests there are.
-    free = ask._replace(sequences=None) if ask.own is None else ask
-    target = under_target(found, free, wanted)
-    if target is None:
-        return found, ask, None
-    p = target.placement
-    narrowed = free._replace(concurrency=target.concurrency, tp=p.tp, pp=p.pp, ep=p.ep, dp=p.dp)
-    made = plans(found.model.architecture, narrowed, alternatives=0, model=found.model)
-    if not found.others:
-        return made, narrowed, target
-    # The others are for as many requests at once as the plan that they stand beside.
-    same = plans(found.model.architecture, free._replace(concurrency=target.concurrency), len(found.others) + 1, found.model)
-    others = tuple(f for f in (same.best, *same.others) if f.placement != p)
-    return made._replace(others=others[: len(found.others)]), narrowed, target
-
-
-def record(made: Forecast, wanted: Wanted, target: Target | None = None, whole: float | None = None) -> report.FitSpeed:
-    """As printed. `whole` is the bound of sequences that have reached the context."""
+def record(made: Forecast, goal: report.FitTarget | None = None, whole: float | None = None) -> report.FitSpeed:
+    """As printed. `goal` is what became of a target, `whole` the bound of sequences that have reached the context."""
     tpot, ttft, rate, prompt = made.between, made.ttft, made.tokens_per_s, made.read_per_s
 
     bound = None if made.bound_tokens_per_s is None else units.at_most(made.bound_tokens_per_s, 3)
@@ -381,16 +253,6 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None, whole: 
         # Rounded up an end would stand above the bound.
         r = _capped(r[0], bound), _capped(r[1], bound), _capped(r[2], bound)
     requests = _ends(made.requests_per_s, 1, 4)
-    goal = None
-    if wanted.aims:
-        goal = report.FitTarget(
-            tpot_ms=None if wanted.tpot is None else round(1000 * wanted.tpot, 3),
-            ttft_ms=None if wanted.ttft is None else round(1000 * wanted.ttft, 3),
-            margin=MARGIN,
-            met=bool(target and target.met),
-            why=missed(target, wanted),
-            limit=target.limit or None if target else None,
-        )
     return report.FitSpeed(
         basis=made.basis,
         isl=made.load.isl,
@@ -424,6 +286,21 @@ def record(made: Forecast, wanted: Wanted, target: Target | None = None, whole: 
     )
 
 
+def quickest(made: report.FitSpeed, sized: bool, unrated: bool = False) -> tuple[float, float]:
+    """The key of an order by speed: forecasts first, then bounds, which are no speeds, those that are not known to be one (`unrated`) last.
+
+    Of requests whose lengths were asked about (`sized`) whole ones are compared, by their output tokens; else tokens as they decode, which
+    lists show.
+    """
+    rate = made.decode_tokens_per_s
+    if made.requests_per_s is not None and (sized or rate is None):
+        rate = made.osl * made.requests_per_s
+    if rate is not None:
+        return 0.0, -rate
+    bound = made.bound_tokens_per_s
+    return (3.0, 0.0) if bound is None else (1.0 + unrated, -bound)
+
+
 def _ends(x: Interval | None, scale: float, digits: int) -> tuple[float | None, float | None, float | None]:
     if x is None:
         return None, None, None
@@ -434,51 +311,33 @@ def _capped(x: float | None, most: float) -> float | None:
     return None if x is None else min(x, most)
 
 
-def missed(target: Target | None, wanted: Wanted) -> str | None:
-    """Why a target that is asked for is not kept; None where it is, or none is asked for."""
-    if not wanted.aims:
-        return None
-    if target is None:
-        return "nothing is forecast for a plan that fits"
-    if target.met:
-        return None
-    missed = []
-    token, first = keeps(target.tpot, target.ttft.high if target.ttft else None)
-    if wanted.tpot is not None and token > wanted.tpot:
-        missed.append(f"{_time(target.tpot)} a token, {_time(token, wanted.tpot)} with the margin")
-    if wanted.ttft is not None and target.ttft is not None and first > wanted.ttft:
-        missed.append(f"{_time(target.ttft.value)} to the first token, {_time(first, wanted.ttft)} at the end of its 80 %")
-    if wanted.ttft is not None and target.ttft is None:
-        unknown = "the first token is not forecast, so nothing shows that --ttft is kept"
-        slow = f"; the nearest plan comes to {' and '.join(missed)}, at {target.concurrency:,} at once" if missed else ""
-        return unknown + slow
-    other = f"; {target.unforecast.words} fits too, and nothing is forecast of it" if target.unforecast else ""
-    of = "is forecast to keep" if other else "keeps"
-    return f"no plan that fits {of} it: the nearest comes to {' and '.join(missed)}, at {target.concurrency:,} at once{other}"
+class Price(NamedTuple):
+    """Dollars an hour, and of what: the instance, whether a plan uses all of it, and where and when that was its list price."""
+
+    usd: float
+    of: str
 
 
-def _time(seconds: float, above: float = 0.0) -> str:
-    """In three digits, and in as many more as show that it is `above` a target."""
-    digits = next((n for n in range(3, 9) if float(f"{seconds:.{n}g}") > above), 9)
-    if seconds < 0.9995:
-        return f"{1000 * seconds:.{digits}g} ms"
-    return f"{seconds:,.{digits}g} s" if seconds < 999.5 else f"{seconds:,.{max(0, digits - 4)}f} s"
-
-
-def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
-    """What the tokens cost at the list price of the instance that is named, else of the cheapest such machine; None where there is none."""
-    device = ask.gpus.device
-    priced = rent(ask.gpus)
+def price(gpus: GpuSpec) -> Price | None:
+    """The list price of the instance that is named, else of the cheapest such machine; None where there is none."""
+    priced = rent(gpus)
     if not priced:
         return None
     usd, instances, offer = priced[0]
     count = offer.gpu_count * instances
     of = f"the whole of {f'{instances} x ' if instances > 1 else ''}{offer.id} ({count} GPU{'s' if count > 1 else ''})"
-    if count > ask.gpus.count // device.per_package:
-        of += f", of which the plan uses {ask.gpus.count}"
-    # Where and when that was the list price.
+    if count > gpus.count // gpus.device.per_package:
+        of += f", of which the plan uses {gpus.count}"
     of += "".join(f", {words}" for words in (offer.provider, offer.price_region, "on demand", offer.price_date) if words)
+    return Price(usd, of)
 
+
+def cost(made: Forecast, ask: Ask) -> report.FitCost | None:
+    """What the tokens cost at the price of the machine; None where there is none."""
+    priced = price(ask.gpus)
+    if priced is None:
+        return None
+    usd, of = priced
     scale = usd / 3600 * 1e6
     # Output is paid with the whole request, prompt and all; prompts are paid where nothing else is done.
     out, into = (_ends(x and x.inverse(scale), 1, 4) for x in (made.output_per_s, made.read_per_s))
@@ -512,11 +371,16 @@ def _bounds(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> For
     )
 
 
-def notes(wanted: Wanted, ask: Ask) -> list[str]:
-    """What qualifies the plan of an engine whose memory is not modelled, and of a command that runs a number of requests of its own."""
+def notes(wanted: Wanted, ask: Ask, placement: Placement) -> Iterator[str]:
+    """What qualifies the plan of an engine whose memory is not modelled, of a command that runs a number of requests of its own, and of
+    replicas that have none."""
+    requests = wanted.offered or ask.concurrency
+    idle = placement.dp - requests
+    if idle > 0 and (requests > 1 or ask.dp or wanted.offered):
+        many = f"{requests:,} request{'s'[: requests - 1]} at once"
+        yield f"{idle:,} of {placement.dp:,} replicas {'have' if idle > 1 else 'has'} nothing to do with {many} (--concurrency)"
     if wanted.offered not in (None, ask.concurrency):
         slots = f"{ask.concurrency:,} sequence{'' if ask.concurrency == 1 else 's'} of its context"
-        return [f"the command takes the memory of {slots}; the speed is of {wanted.offered:,} at once (--concurrency)"]
-    if wanted.engine is None:
-        return []
-    return [f"the memory of {wanted.engine} is not modelled: the verdict, the plan and the room are {ask.engine}'s, in its place"]
+        yield f"the command takes the memory of {slots}; the speed is of {wanted.offered:,} at once (--concurrency)"
+    elif wanted.engine is not None:
+        yield f"the memory of {wanted.engine} is not modelled: the verdict, the plan and the room are {ask.engine}'s, in its place"

@@ -172,7 +172,7 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     context_tokens: tokens,
     concurrency,
     max_context_tokens: holds(limit) ? limit : largest(holds, limit),
-    max_concurrency: rounded(best.most, 3),
+    max_concurrency: atLeast(best.most, 3),
     kv_tokens: best.tokens,
     bound_tokens_per_s_whole_context: best.fits ? atMost(bound(fit, device.bandwidth, row, dtype, tokens, concurrency), 3) : null,
     usd_per_hour: here.usd,
@@ -180,6 +180,11 @@ function answer(data, model, deviceId, count, context, concurrency, dtype) {
     instances: here.instances,
     command: best.fits ? commandOf(fit, row, dtype, tokens) : "",
   };
+}
+
+/** What there is room for with so many decimals: never above it. */
+function atLeast(value, digits) {
+  return Math.floor(value * 10 ** digits + 1e-6) / 10 ** digits;
 }
 
 /** An upper bound with so many decimals: never below it. */
@@ -298,7 +303,7 @@ const FIGURES = [
   ["cache needed", (r) => formatBytes(r.per_gpu.kv_needed_bytes)],
   ["to spare", (r) => formatBytes(r.per_gpu.headroom_bytes)],
   ["longest context at this concurrency", (r) => `${formatTokens(r.max_context_tokens)} tokens`],
-  ["most sequences of this context", (r) => grouped(r.max_concurrency, 2)],
+  ["most sequences of this context", (r) => grouped(atLeast(r.max_concurrency, 1), 1)],
   ["KV tokens, as the engine reports", (r) => group(r.kv_tokens)],
   ["tokens/s of all at this context, at most: a bound of the bandwidth, no forecast", (r) => (r.bound_tokens_per_s_whole_context === null ? "–" : grouped(atMost(r.bound_tokens_per_s_whole_context, 1), 1))],
   ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${grouped(r.usd_per_hour, 2)} an hour (${offered(r)})`)],
