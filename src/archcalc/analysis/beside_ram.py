@@ -7,6 +7,7 @@ is asked, whose placement of tensors is known tensor by tensor (`engines/llamacp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 
 from archcalc.analysis.ask import understand
@@ -14,7 +15,7 @@ from archcalc.analysis.choose import ENOUGH, LEAST, Held, Own
 from archcalc.analysis.fit import Ask, Candidate, Plans, candidate, plans
 from archcalc.commands.words import of_arguments
 from archcalc.engines.engine import LOCAL, server
-from archcalc.engines.plan import largest
+from archcalc.engines.plan import largest_left
 from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture
 
@@ -86,15 +87,17 @@ def _fewest(architecture: Architecture, ask: Ask, model: Candidate, way: str) ->
         fresh = model._replace(weights={}, caches={}, refused={}, works={})
         return plans(architecture, ask._replace(own=own._replace(**{way: n}), ram_bytes=ram_bytes), 0, fresh)
 
-    def fits(n: int) -> bool:
+    @cache
+    def left(n: int) -> int:
         # The CPU's memory is judged at the end: the search is about the GPUs' alone.
-        return judged(n, None).best.fits
+        best = judged(n, None).best
+        return best.headroom_bytes if best.fits else min(-1, best.headroom_bytes)
 
     if way == "cpu_experts":
         # None of them left to the CPU is what does not fit.
-        n = layers - largest(lambda stay: fits(layers - stay), layers - 1) if fits(layers) else None
+        n = layers - largest_left(lambda stay: left(layers - stay), layers - 1, 0) if left(layers) >= 0 else None
     else:
-        n = largest(fits, layers) if fits(0) else None
+        n = largest_left(left, layers, 0) if left(0) >= 0 else None
     if n is None:
         return None
     placed = ask._replace(own=own._replace(**{way: n}))

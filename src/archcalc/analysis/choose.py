@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from archcalc.analysis.fit import Ask, Candidate, Plans, max_context, plans
+from archcalc.analysis.fit import Ask, Candidate, Plans, candidate, max_context, plans, too_heavy
 from archcalc.engines.engine import DEFAULT, LOCAL, chosen_for, server
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device
@@ -92,13 +92,20 @@ def choose(
     if published.whole or (brief and published.enough):
         return Choice(published)
     tried = {ask.engine: [published]}
+    steps = [step for step in steps if step.quant in server(step.engine).storages(architecture)]
+    # The last of each engine is judged in any case: it comes closest where none fits.
+    last = {step.engine: step for step in steps}
     for step in steps:
         under = tried.setdefault(step.engine, [])
         done = any(each.enough for each in under) if brief else under and under[-1].whole
-        if done or step.quant not in server(step.engine).storages(architecture):
+        if done:
             continue
+        asked = _under(ask, step)
         try:
-            under.append(held(architecture, _under(ask, step), None, alternatives, published=False))
+            model = candidate(architecture, asked)
+            if step is not last[step.engine] and too_heavy(model, asked):
+                continue
+            under.append(held(architecture, asked, model, alternatives, published=False))
         except ArchcalcError:
             continue
     every = [each for under in tried.values() for each in under]
@@ -223,7 +230,8 @@ def held(
         return Held(at(LEAST, alternatives) if alternatives else shortest, ask._replace(context_tokens=LEAST), own, published)
     low, high = LEAST // _STEP, -(-own.tokens // _STEP)
     # What one plan holds is soon found, and mostly all that any does.
-    near = max(max_context(found.model, fit, ask) for fit in (shortest.best, best)) // _STEP
+    once = {fit.placement: fit for fit in (best, shortest.best)}.values() if best.start.starts else (shortest.best, best)
+    near = max(max_context(found.model, fit, ask) for fit in once) // _STEP
     if low < near < high and holds(near):
         low = near
         if not holds(low + 1):
