@@ -1000,6 +1000,7 @@ class Picked(Record):
     params_total: int
     params_active: int
     attention: str
+    engine: str
     plan: FitPlan
     headroom_bytes: int
     max_context_tokens: int

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from archcalc import report, units, zoo
-from archcalc.analysis.choose import Step, listed_steps
+from archcalc.analysis.choose import Step, steps_of, under_four
 from archcalc.analysis.fit import Ask
 from archcalc.analysis.params import components
 from archcalc.analysis.speed.plan import Wanted, keeps
-from archcalc.analysis.verdict import allowed, fit_report
+from archcalc.analysis.verdict import USABLE_TOKENS_PER_S, allowed, fit_report, is_slow
 from archcalc.engines.engine import server
 from archcalc.engines.plan import longest_of
 from archcalc.errors import ArchcalcError
@@ -22,10 +22,6 @@ NO_TEXT = "that write no text"
 UNPLACED, TOO_LARGE, TOO_SLOW = "that cannot be placed so", "too large", "too slow by the bandwidth bound"
 MISSES, UNFORECAST = "whose forecast misses the target", "of which nothing is forecast there"
 """Why a model is left out: what `n models` is followed by."""
-USABLE_TOKENS_PER_S = 10.0
-"""Below it a model stands behind all others. Twice as fast as people read, as much of what models write today is thinking that nobody
-reads: 238 words a minute in silence (Brysbaert 2019, "How many words do we read per minute?", Journal of Memory and Language 109), and
-English has about four tokens in three words."""
 # What publishers call the models: a fact of their names and cards, no judgement of ours.
 _CODE = ("coder", "codellama", "devstral", "starcoder")
 
@@ -40,6 +36,7 @@ def pick(
     wanted: Wanted | None = None,
     steps: Sequence[Step] = (),
     most: int | None = 10,
+    unsaid: Sequence[str] = (),
 ) -> report.Pick:
     """The bundled models that meet the requirements, those of the newest year and of each year the largest first, `most` of them behind the
     best.
@@ -82,7 +79,8 @@ def pick(
             why = TOO_LARGE
         if not why:
             try:
-                fit = listed(loaded, ask, max_quant=max_quant, wanted=plain, steps=steps, fine=fine)
+                aimed = fine if wanted.aims or max_tpot is not None else None
+                fit = listed(loaded, ask, max_quant=max_quant, wanted=plain, steps=steps, fine=aimed, unsaid=unsaid)
             except ArchcalcError:
                 why = UNPLACED
         if not why and not fit.fits:
@@ -101,7 +99,7 @@ def pick(
             left_out[why] = left_out.get(why, 0) + 1
     # Who names a time per token has said what is fast enough.
     timed = max_tpot is not None or wanted.tpot is not None
-    found.sort(key=lambda p: (not timed and _slow(p, ask.concurrency), *_order(task, p)))
+    found.sort(key=lambda p: (rank(not timed and _slow(p, ask.concurrency), False, p.engine, p.plan.quant), *_order(task, p)))
     return report.Pick(
         schema_version=report.SCHEMA_VERSION,
         gpu=ask.gpus.device.id,
@@ -141,21 +139,16 @@ def _far_too_large(a: Architecture, ask: Ask, max_quant: str | None) -> bool:
     return elements * bits > 8 * ask.gpus.count * max(device.visible_bytes for device in ask.gpus.each)
 
 
-_FEWEST, _FEWEST_PUBLISHED = 4, 1
-"""Bits of a weight: no list goes below four of what is published in more (`choose.listed_steps`), and publishers not below one."""
+_FEWEST, _FEWEST_PUBLISHED = 2, 1
+"""Bits of a weight: no list goes below two of what is published in more (`choose.steps_of`), and publishers not below one."""
 YEARS = "those released within a year of the newest (or when is not known), those of the year before, and so on, the largest of each first"
 SLOW_LAST = f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read"
 
 
-def is_slow(forecast: float | None, ceiling: float | None, concurrency: int) -> bool:
-    """Whether each of the sequences waits too long for its tokens, by the forecast of all together, else by their bound; not if neither is
-    known.
-
-    >>> is_slow(3.6, 5.1, 1), is_slow(None, 40.0, 4), is_slow(None, None, 1)
-    (True, False, False)
-    """
-    rate = ceiling if forecast is None else forecast
-    return rate is not None and rate / concurrency < USABLE_TOKENS_PER_S
+def rank(slow: bool, unrated: bool, engine: str, quant: str) -> int:
+    """0 for what stands before all else, 1 for what nobody knows the speed of and for weights of fewer than four bits, 2 for what is too
+    slow to be used."""
+    return 2 if slow else int(unrated or under_four(engine, quant))
 
 
 def _rate(p: report.Picked) -> str:
@@ -172,16 +165,17 @@ def _slow(p: report.Picked, concurrency: int) -> bool:
 
 
 def listed(
-    loaded: Loaded, ask: Ask, *, max_quant: str | None, wanted: Wanted, steps: Sequence[Step], fine: Callable[[report.FitReport], bool],
-    unsaid: Sequence[str] = (),
+    loaded: Loaded, ask: Ask, *, max_quant: str | None, wanted: Wanted, steps: Sequence[Step],
+    fine: Callable[[report.FitReport], bool] | None, unsaid: Sequence[str] = (),
 ) -> report.FitReport:  # fmt: skip
-    """A model of a list as `fit_report` says; where that is not `fine`, in the first smaller storage that may be tried in which it is."""
+    """A model of a list as `fit_report` says, which is what it says of the model by its name; where that is not `fine` by a target, in the
+    first smaller storage that may be tried in which it is."""
 
     def made(asked: Ask) -> report.FitReport:
         return fit_report(loaded, asked, brief=True, max_quant=max_quant, wanted=wanted, steps=steps, unsaid=unsaid)
 
     first = made(ask)
-    if not first.fits or ask.quant is not None or fine(first):
+    if fine is None or not first.fits or ask.quant is not None or fine(first):
         return first
     tried = allowed(ask.engine, max_quant) if max_quant else [step.quant for step in steps if step.engine == ask.engine]
     return next((each for each in map(made, smaller(loaded, ask, first, tried)) if each.fits and fine(each)), first)
@@ -204,7 +198,7 @@ def keeping(
     target = first.speed.target
     if not first.fits or target is None or target.met or ask.quant is not None or max_quant == "none":
         return first
-    tried = allowed(ask.engine, max_quant) if max_quant else [step.quant for step in listed_steps(ask.gpus.device, ask.engine)]
+    tried = allowed(ask.engine, max_quant) if max_quant else [step.quant for step in steps_of(ask.gpus.device, ask.engine, alone=True)]
     for asked in smaller(loaded, ask, first, tried):
         made = make(asked)
         if made.fits and made.speed.target is not None and made.speed.target.met:
@@ -276,6 +270,7 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         params_total=sum(c.total for c in parts),
         params_active=sum(c.active for c in parts),
         attention=a.facts.attention,
+        engine=fit.engine,
         plan=fit.plan,
         headroom_bytes=fit.per_gpu.headroom_bytes,
         max_context_tokens=fit.max_context_tokens,

@@ -225,7 +225,7 @@ def command(
     Several models or machines are one table. Exit status 0 if all fit, 1 if some do not.
     """
     from archcalc import units
-    from archcalc.engines.engine import DEFAULT, LOCAL
+    from archcalc.engines.engine import DEFAULT
 
     emitted, ranking = _emitted(written, settings, form), _fits.AS_GIVEN
     if emitted is not None:
@@ -250,9 +250,6 @@ def command(
         _check(source, stored, written, listing, reading, rented)
         settings = settings._replace(engine=settings.engine if emitted is None else named)
         unsaid = _unsaid(machine, load, stored, settings)
-        if not source and host.ram is not None and settings.engine is None:
-            # The engine that leaves to the CPU what a card does not hold.
-            settings = settings._replace(engine=LOCAL)
         if rented:
             # One engine and the weights as published, so that machines are compared and nothing else.
             settings = settings._replace(engine=settings.engine or DEFAULT)
@@ -265,12 +262,12 @@ def command(
             raise
         if emitted is not None and named is not None:
             _runs_there(emitted[0], named, asks)
+        alone = bool(settings.engine or said(split, but="dcp") or said(settings, but="engine"))
         if not source:
             least = units.parse_count(listing.min_params) if listing.min_params else 0
             order, family, license_ = listing.sort or _fits.Order.best, listing.family, listing.license_
-            _listed.write(asks, form, order, least, family, license_, stored.max_quant, listing.all_, unsaid)
+            _listed.write(asks, form, order, least, family, license_, stored.max_quant, listing.all_, unsaid, alone)
             return
-        alone = bool(settings.engine or said(split, but="dcp") or said(settings, but="engine"))
         reports = _fits.pairs_of(source, asks), _of_sources(asks, stored.max_quant, alone, unsaid, reading, brief=rented)
         usual = _fits.Order.cost if rented else _fits.Order.best
         ranking = _fits.Ranking(listing.sort or usual, rented, listing.all_)

@@ -68,7 +68,7 @@ def command(
     Grounded in what fits and in bounds of bandwidth. Quality is not ranked: no scores are bundled.
     """
     from archcalc import units
-    from archcalc.analysis.choose import listed_steps
+    from archcalc.analysis.choose import steps_of
     from archcalc.analysis.fit import Ask
     from archcalc.analysis.pick import pick
     from archcalc.analysis.speed.plan import Wanted
@@ -94,7 +94,8 @@ def command(
         max_tpot=units.parse_seconds(max_tpot) if max_tpot is not None else None,
         license_word=license_,
         max_quant=None if max_quant == "none" else max_quant,
-        steps=listed_steps(spec.device, chosen) if max_quant is None else (),
+        steps=steps_of(spec.device, chosen, alone=engine is not None) if max_quant is None else (),
+        unsaid=() if engine is not None else ("--engine",),
         most=None if all_ else 10,
         wanted=wanted,
     )  # fmt: skip
