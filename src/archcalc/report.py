@@ -1014,6 +1014,7 @@ class Picked(Record):
     tpot_ms_high: float | None
     tokens_per_s: float | None
     context_tokens: int
+    ram_bytes: int
     command: str
 
 

@@ -18,6 +18,7 @@ from archcalc.model import Architecture
 
 TASKS = ("chat", "code", "reasoning", "long-context")
 OTHER_LICENSE, OTHER_TASK, SHORTER = "under another license", "not published for code", "made for a shorter context"
+OTHER_FAMILY = "of another family"
 NO_TEXT = "that write no text"
 UNPLACED, TOO_LARGE, TOO_SLOW = "that cannot be placed so", "too large", "too slow by the bandwidth bound"
 MISSES, UNFORECAST = "whose forecast misses the target", "of which nothing is forecast there"
@@ -33,12 +34,13 @@ def pick(
     max_tpot: float | None,
     license_word: str | None,
     max_quant: str | None,
+    family: str | None = None,
     wanted: Wanted | None = None,
     steps: Sequence[Step] = (),
     most: int | None = 10,
     unsaid: Sequence[str] = (),
 ) -> report.Pick:
-    """The bundled models that meet the requirements, those of the newest year and of each year the largest first, `most` of them behind the
+    """The bundled models that meet the requirements, the newest and largest first, `most` of them behind the
     best.
 
     Weights are as published, or as little as makes them fit in one of `steps`, or down to `max_quant`.
@@ -66,6 +68,8 @@ def pick(
         why = ""
         if license_word and license_word.lower() not in (entry.license or "").lower():
             why = OTHER_LICENSE
+        elif family and family.lower() not in entry.family.lower():
+            why = OTHER_FAMILY
         elif task == "code" and not any(word in entry.name for word in _CODE):
             why = OTHER_TASK
         elif entry.use:
@@ -97,9 +101,14 @@ def pick(
                 said[entry.name] = [note for note in fit.notes if "<" in note]
         if why:
             left_out[why] = left_out.get(why, 0) + 1
+
+    def unrated(p: report.Picked) -> bool:
+        """Whether its speed rests on the CPU's memory, of which nobody says how fast it is."""
+        return p.ram_bytes > 0 and p.tokens_per_s is None and wanted.ram_bytes_per_s is None
+
     # Who names a time per token has said what is fast enough.
     timed = max_tpot is not None or wanted.tpot is not None
-    found.sort(key=lambda p: (rank(not timed and _slow(p, ask.concurrency), False, p.engine, p.plan.quant), *_order(task, p)))
+    found.sort(key=lambda p: (rank(not timed and _slow(p, ask.concurrency), unrated(p), p.engine, p.plan.quant), *_order(task, p)))
     return report.Pick(
         schema_version=report.SCHEMA_VERSION,
         gpu=ask.gpus.device.id,
@@ -116,7 +125,7 @@ def pick(
         notes=[
             "quality is not ranked: no scores are bundled; among what meets the requirements "
             + ("" if timed else f"{SLOW_LAST}, then ")
-            + ("the cheapest cache of a long context" if task == "long-context" else YEARS),
+            + ("the cheapest cache of a long context" if task == "long-context" else NEWEST),
             "a floor is a bound of the bandwidth, with the whole context before the token; a forecast stands beside it with its 80 % where "
             "there are measurements, of requests as long as --isl and --osl say",
             *ask.gpus.notes,
@@ -136,12 +145,12 @@ def _far_too_large(a: Architecture, ask: Ask, max_quant: str | None) -> bool:
     """Whether the layers alone, in the fewest bits that any format of a list has, are more than all GPUs have."""
     bits = _FEWEST if a.quantization is None and max_quant is None else _FEWEST_PUBLISHED
     elements = sum(t.elements * n for part, t, n in a.each_tensor() if part == "decoder" and t.counted)
-    return elements * bits > 8 * ask.gpus.count * max(device.visible_bytes for device in ask.gpus.each)
+    return elements * bits > 8 * ((ask.ram_bytes or 0) + sum(device.visible_bytes for device in ask.gpus.each))
 
 
 _FEWEST, _FEWEST_PUBLISHED = 2, 1
 """Bits of a weight: no list goes below two of what is published in more (`choose.steps_of`), and publishers not below one."""
-YEARS = "those released within a year of the newest (or when is not known), those of the year before, and so on, the largest of each first"
+NEWEST = "the newest and largest first: each half year that a model is older than the newest counts as half its size"
 SLOW_LAST = f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read"
 
 
@@ -237,6 +246,7 @@ def _remedies(left_out: dict[str, int], longest: int, wanted: Wanted) -> list[st
     licenses = sorted({entry.license for entry in zoo.entries() if entry.license})
     said = {
         OTHER_LICENSE: f"licenses of the bundled models: {', '.join(licenses)}",
+        OTHER_FAMILY: f"families of the bundled models: {', '.join(sorted({entry.family for entry in zoo.entries()}))}",
         OTHER_TASK: "any other --task, or none, takes models by what fits",
         NO_TEXT: "`archcalc fit MODEL` places a model that makes embeddings",
         SHORTER: f"the longest context of a bundled model is {units.format_tokens(longest)}: ask for a shorter --ctx",
@@ -254,7 +264,7 @@ def _remedies(left_out: dict[str, int], longest: int, wanted: Wanted) -> list[st
 def _order(task: str | None, p: report.Picked) -> tuple[float, ...]:
     if task == "long-context":
         return (-float(p.max_context_tokens), float(p.kv_bytes_per_token), -float(p.params_total))
-    return (float(zoo.years_behind(p.release)), -float(p.params_total), float(p.params_active))
+    return (-zoo.standing(p.params_total, p.release), float(p.params_active))
 
 
 def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float | None) -> report.Picked:
@@ -284,6 +294,7 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         tpot_ms_high=fit.speed.tpot_ms_high,
         tokens_per_s=fit.speed.decode_tokens_per_s,
         context_tokens=fit.context_tokens,
+        ram_bytes=fit.ram.used_bytes,
         command=fit.command,
     )
 

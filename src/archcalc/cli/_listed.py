@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 def _order(sort: Order, r: dict[str, Any], timed: bool) -> tuple[float, ...]:
     """Smaller is better; by default what is too slow to be used comes last, unless a time per token was asked for, and before that what
-    nobody knows the speed of. The newer generation and the larger model break ties."""
+    nobody knows the speed of. The newer and larger model stands first of what is equal."""
     from archcalc.analysis.pick import rank
     from archcalc.analysis.verdict import is_slow
+    from archcalc.zoo import standing
 
     slow = is_slow(r["tokens_per_s"], r["decode_tokens_per_s_ceiling"], r["concurrency"])
     rate = float(r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 0)
@@ -32,7 +33,7 @@ def _order(sort: Order, r: dict[str, Any], timed: bool) -> tuple[float, ...]:
         Order.speed: (float(r["ram_unrated"]), -rate),
         Order.cost: (float(r["usd_per_million_output_tokens"] or 1e9),),
     }
-    return *first[sort], float(r["years_behind"]), -float(r["params_total"])
+    return *first[sort], -standing(r["params_total"], r["release"])
 
 
 def write(

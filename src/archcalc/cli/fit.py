@@ -15,11 +15,15 @@ from archcalc.cli._fits import Forms, Pair
 from archcalc.cli._machines import counts, every, machines_of
 from archcalc.cli._options import (
     SPLIT,
+    Calibration,
+    EngineVersion,
     Ep,
     KvDtype,
     Offline,
     Osl,
     Pp,
+    Ram,
+    RamBandwidth,
     Refresh,
     ServerEngine,
     Set,
@@ -125,22 +129,15 @@ class Settings(NamedTuple):
     batched_tokens: Annotated[
         int | None, typer.Option("--max-num-batched-tokens", min=1, max=1 << 24, help="Tokens of one step.")
     ] = None
-    engine_version: Annotated[str | None, typer.Option("--engine-version", metavar="V", help="Rules of that version of vLLM.")] = (
-        None
-    )
+    engine_version: EngineVersion = None
 
 
 class Host(NamedTuple):
     """What is known of the host beside its GPUs."""
 
-    calibration: Annotated[
-        str | None, typer.Option("--calibration", metavar="FILE", help="What calibrate or diagnose kept of this host.")
-    ] = None
-    ram: Annotated[str | None, typer.Option("--ram", metavar="BYTES", help="The CPU's memory, a budget of its own: 64GiB.")] = None
-    ram_bandwidth: Annotated[
-        str | None,
-        typer.Option("--ram-bandwidth", metavar="BYTES", help="What it reads a second, for weights that lie there: 80GB."),
-    ] = None
+    calibration: Calibration = None
+    ram: Ram = None
+    ram_bandwidth: RamBandwidth = None
 
 
 class Written(NamedTuple):
@@ -244,8 +241,6 @@ def command(
         refuse(own, {**said(settings, but="engine_version"), **said(listing)})
         reports = _of_command(own, machine, load, stored.quant, settings.engine_version, host, reading)
     else:
-        if host.ram_bandwidth is not None and host.ram is None:
-            raise UsageError("--ram-bandwidth is of weights in the CPU's memory, whose size is not given", "--ram 64GiB gives it")
         rented = every(machine.gpu)
         _check(source, stored, written, listing, reading, rented)
         settings = settings._replace(engine=settings.engine if emitted is None else named)
@@ -345,20 +340,22 @@ def _questions(
     asks: dict[GpuSpec, tuple[Ask, Wanted]] = {}
     for spec in specs:
         try:
-            asks[spec] = _question(spec, load, split, quant, settings, host)
+            asks[spec] = asked(spec, load, split, quant, settings, host)
         except UsageError:
             if not every(machine.gpu) or (spec is specs[-1] and not asks):
                 raise
     return asks
 
 
-def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settings: Settings, host: Host) -> tuple[Ask, Wanted]:
+def asked(spec: GpuSpec, load: Load, split: Split, quant: str | None, settings: Settings, host: Host) -> tuple[Ask, Wanted]:
     """What is asked of one machine."""
     from archcalc import units
     from archcalc.analysis.fit import Ask, splits
     from archcalc.analysis.speed.forecast import STANDS_IN
     from archcalc.engines.engine import check_engine, chosen_for, server, servers
 
+    if host.ram_bandwidth is not None and host.ram is None:
+        raise UsageError("--ram-bandwidth is of weights in the CPU's memory, whose size is not given", "--ram 64GiB gives it")
     engine, dtype, share = settings.engine and settings.engine.lower(), settings.kv_dtype, settings.utilization
     wanted = _wanted(load, host.calibration, engine if engine in STANDS_IN else None)._replace(requests=load.concurrency)
     if host.ram_bandwidth is not None:

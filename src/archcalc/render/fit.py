@@ -397,14 +397,11 @@ def ways(p: FitPlan) -> str:
 
 def list_row(r: FitReport, params_total: int, entry: Entry, ram_unrated: bool = False) -> dict[str, Any]:
     """One model of a list. `ram_unrated` is whether its speed rests on the CPU's memory, of which nobody says how fast it is."""
-    from archcalc.zoo import years_behind
-
     return {
         **row(r),
         "params_total": params_total,
         "license": entry.license,
         "release": entry.release,
-        "years_behind": years_behind(entry.release),
         "plan": plan_text(r.plan),
         "verdict": r.verdict,
         "ram_bytes": _in_ram(r),
@@ -464,11 +461,13 @@ FITS = (
 )
 """A table of models and machines. `max_concurrency` is of sequences that are all as long as the context."""
 
+_ENGINE = Column("engine", "engine", text, spare=1)
 LIST = (
     Column("source", "model"),
     Column("params_total", "size", count, right=True, spare=1),
     Column("fits", "fits", _yes),
     Column("quant", "weights", text),
+    _ENGINE,
     _RAM,
     Column("context_tokens", "context", _tokens, right=True),
     _AT_ONCE,
@@ -504,8 +503,11 @@ def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: Te
 
 
 def _told(columns: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
-    """The columns without that of the CPU's memory, where nothing lies there, and of requests, where no target finds their number."""
+    """The columns without that of the CPU's memory, where nothing lies there, of requests, where no target finds their number, and of the
+    engine, where it is that of all."""
     some = {id(_RAM): "ram_bytes", id(_AT_ONCE): "requests"}
+    if len({line.get("engine") for line in lines}) < 2:
+        columns = [c for c in columns if c is not _ENGINE]
     return tuple(c for c in columns if id(c) not in some or any(line.get(some[id(c)]) for line in lines))
 
 
@@ -627,7 +629,9 @@ def write_list(
     lines = [_shown({**r, "ways": r["plan"].partition(",")[0]}) for r in kept]
     columns = _told([column for column in LIST if column.key != "fits" or len(kept) > len(fitting)], lines)
     notes = []
-    local = spec.device.personal and ask.engine != LOCAL and ask.quant is None and not server(LOCAL).runs_on(spec.device)
+    engines = list(dict.fromkeys([ask.engine, *(r["engine"] for r in kept)]))
+    local = LOCAL not in engines and "--engine" not in unsaid and spec.device.personal and ask.quant is None
+    local = local and not server(LOCAL).runs_on(spec.device)
     tried = f" under {ask.engine} (--engine {LOCAL} tries GGUF files, which take less)" if local else ""
     if len(kept) < len(rows):
         more = [
@@ -642,16 +646,17 @@ def write_list(
             if n > 0 and most is not None
         ]
         notes.append(f"{' and '.join(more)}: --all lists them" if more else "")
-    from archcalc.analysis.pick import SLOW_LAST, YEARS
+    from archcalc.analysis.pick import NEWEST, SLOW_LAST
 
     first = "those that keep the target come first" if timed else SLOW_LAST
     orders = {
-        "best": f"{first}, then {YEARS}; quality is not ranked, as no scores are bundled",
+        "best": f"{first}, then {NEWEST}; quality is not ranked, as no scores are bundled",
         "context": "the longest context that each could hold" + (", beyond the one asked for" if "--ctx" not in unsaid else ""),
         "speed": "tokens/s, a bound where nothing is forecast",
         "cost": "what a million output tokens cost",
     }
-    notes.append(f"on {spec.named} under {ask.engine}; order: {orders.get(order, order)}")
+    where = " or ".join(engines) + (" (where weights of the first do not fit)" if len(engines) > 1 else "")
+    notes.append(f"on {spec.named} under {where}; order: {orders.get(order, order)}")
     notes += spec.notes
     if unrated := sum(r["ram_unrated"] for r in fitting):
         where = {"best": ", and stand behind those that need none of it, if they are not slow so", "speed": ", and come last"}
