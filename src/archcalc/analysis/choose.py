@@ -139,7 +139,12 @@ def choose(
     first = [each for each in fitting if each.ask.engine == fitting[0].ask.engine]
     first = [each for each in first if each.enough] or first
     best = next(filter(usable, first), first[0])
-    if ask.ram_bytes is not None and (free or LOCAL in tried) and not best.published and under_four(best.ask.engine, best.ask.quant or ""):
+    if (
+        ask.ram_bytes is not None
+        and (free or LOCAL in tried)
+        and not best.published
+        and under_four(best.ask.engine, best.ask.quant or "")
+    ):
         # A larger card gets no worse weights: four bits with a part in the CPU's memory come before fewer on the GPU alone.
         gentler = beside_ram(architecture, ask, four=True)
         if gentler is not None and (gentler.enough or not best.enough):
@@ -214,11 +219,12 @@ def beside_ram(architecture: Architecture, ask: Ask, four: bool = False) -> Held
     return spilled(architecture, ask, quants[:1] if four else quants)
 
 
-def steps_of(device: Device, engine: str, *, alone: bool) -> tuple[Step, ...]:
+def steps_of(device: Device, engine: str, *, alone: bool, listed: bool = False) -> tuple[Step, ...]:
     """The storages that are tried where none is named: on a machine of one's own all that its engine has, and those of GGUF files unless
-    the engine stands `alone`, as one that was named does; on others the gentlest of the engine."""
+    the engine stands `alone`, as one that was named does; on others none, as a deployment is of the weights that were asked about, and for
+    a list of what such a machine can run the gentlest of the engine."""
     if not device.personal:
-        return tuple(Step(engine, quant) for quant in server(engine).ladder[:1])
+        return tuple(Step(engine, quant) for quant in server(engine).ladder[:1]) if listed else ()
     found = [Step(engine, quant) for quant in server(engine).ladder]
     if not alone and engine != LOCAL and not server(LOCAL).runs_on(device):
         found += [Step(LOCAL, quant) for quant in (None, *server(LOCAL).ladder)]

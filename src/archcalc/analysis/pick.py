@@ -207,7 +207,11 @@ def keeping(
     target = first.speed.target
     if not first.fits or target is None or target.met or ask.quant is not None or max_quant == "none":
         return first
-    tried = allowed(ask.engine, max_quant) if max_quant else [step.quant for step in steps_of(ask.gpus.device, ask.engine, alone=True)]
+    tried = (
+        allowed(ask.engine, max_quant)
+        if max_quant
+        else [step.quant for step in steps_of(ask.gpus.device, ask.engine, alone=True, listed=True)]
+    )
     for asked in smaller(loaded, ask, first, tried):
         made = make(asked)
         if made.fits and made.speed.target is not None and made.speed.target.met:

@@ -65,7 +65,7 @@ def write(
         leave(1)
     found: list[dict[str, Any]] = []
     for at, (spec, (ask, wanted)) in enumerate(asks.items()):
-        steps = () if max_quant or ask.quant else steps_of(spec.device, ask.engine, alone=alone)
+        steps = () if max_quant or ask.quant else steps_of(spec.device, ask.engine, alone=alone, listed=True)
 
         fine = (lambda r, wanted=wanted: is_fine(r, wanted)) if wanted.aims else None
 

@@ -108,7 +108,7 @@ def command(
         license_word=license_,
         family=family,
         max_quant=None if max_quant == "none" else max_quant,
-        steps=steps_of(spec.device, ask.engine, alone=alone) if max_quant is None else (),
+        steps=steps_of(spec.device, ask.engine, alone=alone, listed=True) if max_quant is None else (),
         unsaid=() if engine is not None else ("--engine",),
         most=None if all_ else 10,
         wanted=wanted._replace(requests=None),
