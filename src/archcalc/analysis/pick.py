@@ -151,7 +151,10 @@ def _far_too_large(a: Architecture, ask: Ask, max_quant: str | None) -> bool:
 _FEWEST, _FEWEST_PUBLISHED = 2, 1
 """Bits of a weight: no list goes below two of what is published in more (`choose.steps_of`), and publishers not below one."""
 NEWEST = "the newest and largest first: each half year that a model is older than the newest counts as half its size"
-SLOW_LAST = f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read"
+SLOW_LAST = (
+    f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read, and of them those of "
+    "four bits and more"
+)
 
 
 def rank(slow: bool, unrated: bool, engine: str, quant: str) -> int:

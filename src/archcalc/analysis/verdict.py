@@ -15,7 +15,7 @@ from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judg
 from archcalc.analysis.speed import plan as speed
 from archcalc.analysis.speed.fastest import Faster, fastest
 from archcalc.analysis.speed.fastest import shorter as shorter_held
-from archcalc.analysis.speed.forecast import over_network
+from archcalc.analysis.speed.forecast import Forecast, over_network
 from archcalc.engines.engine import LOCAL, server
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Command, longest_of, machines, stretching
@@ -224,7 +224,7 @@ def slow(held: Held, wanted: speed.Wanted) -> bool:
     return is_slow(made.decode_tokens_per_s, rates.bound_tokens_per_s, held.found.best.concurrency)
 
 
-def _rates(held: Held, wanted: speed.Wanted) -> speed.Forecast:
+def _rates(held: Held, wanted: speed.Wanted) -> Forecast:
     found, ask = fastest(held.found, held.found.asked(held.ask), wanted)[0], held.found.asked(held.ask)
     return speed.of_fit(found, found.best, ask._replace(sequences=found.sequences), wanted, False, could_have_more(found.best, ask))
 

@@ -655,8 +655,8 @@ def write_list(
         "speed": "tokens/s, a bound where nothing is forecast",
         "cost": "what a million output tokens cost",
     }
-    where = " or ".join(engines) + (" (where weights of the first do not fit)" if len(engines) > 1 else "")
-    notes.append(f"on {spec.named} under {where}; order: {orders.get(order, order)}")
+    under = " or ".join(engines) + (" (where weights of the first do not fit)" if len(engines) > 1 else "")
+    notes.append(f"on {spec.named} under {under}; order: {orders.get(order, order)}")
     notes += spec.notes
     if unrated := sum(r["ram_unrated"] for r in fitting):
         where = {"best": ", and stand behind those that need none of it, if they are not slow so", "speed": ", and come last"}

@@ -238,7 +238,7 @@ def streamed_weights(model: Candidate, ask: Ask) -> tuple[int, int]:
 @lru_cache(maxsize=8)
 def _matrices(model: Same[Architecture]) -> list[tuple[str, str, tuple[int, ...], int]]:
     """Part, role, layers and bytes of each kind of matrix of a file; kept, as a search for what fits asks again and again."""
-    found = []
+    found: list[tuple[str, str, tuple[int, ...], int]] = []
     for entry in inventory(model.it):
         tensor = entry.tensor
         if len(tensor.shape) < 2 or entry.part not in ("decoder", "head", "embedding"):
