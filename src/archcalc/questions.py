@@ -230,6 +230,10 @@ def compare(
     osl: Text | None = None,
     tpot: str | None = None,
     ttft: str | None = None,
+    ram: str | None = None,
+    ram_bandwidth: str | None = None,
+    engine_version: str | None = None,
+    calibration: str | None = None,
     set: Mapping[str, Any] | None = None,
     offline: bool = False,
     refresh: bool = False,
@@ -261,9 +265,21 @@ def compare(
         rows=None if rows is None else list(rows),
         failed=[],
         on=asked(
-            gpu, vram=vram, engine=engine, quant=quant, kv_dtype=kv_dtype, concurrency=concurrency, tpot=tpot, ttft=ttft, **lengths
+            gpu,
+            vram=vram,
+            engine=engine,
+            quant=quant,
+            kv_dtype=kv_dtype,
+            concurrency=concurrency,
+            tpot=tpot,
+            ttft=ttft,
+            ram=ram,
+            ram_bandwidth=ram_bandwidth,
+            engine_version=engine_version,
+            calibration=calibration,
+            **lengths,
         ),
-        alone=engine is not None,
+        alone=engine is not None or engine_version is not None,
     )
 
 

@@ -10,7 +10,23 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import Context, KvDtype, Offline, Refresh, ServerEngine, Set, Sources, Vram, bundled, formats, gpus
+from archcalc.cli._options import (
+    Calibration,
+    Context,
+    EngineVersion,
+    KvDtype,
+    Offline,
+    Ram,
+    RamBandwidth,
+    Refresh,
+    ServerEngine,
+    Set,
+    Sources,
+    Vram,
+    bundled,
+    formats,
+    gpus,
+)
 from archcalc.cli._run import complain, each, leave
 from archcalc.errors import ArchcalcError
 from archcalc.report import Comparison, ErrorInfo, Failure, to_plain
@@ -63,6 +79,10 @@ def command(
         str | None, typer.Option("--tpot", metavar="TIME", help="Most requests at once that keep this time per token: 30ms.")
     ] = None,
     ttft: Annotated[str | None, typer.Option("--ttft", metavar="TIME", help="And this time to the first token: 2s.")] = None,
+    ram: Ram = None,
+    ram_bandwidth: RamBandwidth = None,
+    engine_version: EngineVersion = None,
+    calibration: Calibration = None,
     set_: Set = None,
     form: Annotated[Forms, typer.Option("--format", "-f", help="How to print.")] = Forms.table,
     offline: Offline = False,
@@ -92,6 +112,10 @@ def command(
         osl=osl,
         tpot=tpot,
         ttft=ttft,
+        ram=ram,
+        ram_bandwidth=ram_bandwidth,
+        engine_version=engine_version,
+        calibration=calibration,
     )
     base = load_or_repacked(baseline, offline=offline, refresh=refresh) if baseline else None
     found = list(each(source, lambda text: load_or_repacked(text, offline=offline, refresh=refresh, overrides=set_ or ())))
@@ -105,7 +129,7 @@ def command(
             baseline=base,
             rows=[key.strip() for key in rows.split(",")] if rows is not None else None,
             on=on,
-            alone=engine is not None,
+            alone=engine is not None or engine_version is not None,
             failed=[Failure(text, ErrorInfo(error.code, error.message, error.hint)) for text, error in errors],
         )
         if form in (Forms.json, Forms.jsonl):
