@@ -248,8 +248,9 @@ def compare(
     >>> found.rows[0].exact
     [8030261248, 8190735360]
     """
+    from importlib import import_module
+
     from archcalc import units
-    from archcalc.analysis.compare import asked
     from archcalc.analysis.compare import compare as analyse
 
     if isinstance(rows, str):
@@ -264,7 +265,7 @@ def compare(
         baseline=None if baseline is None else loaded(baseline, None, offline, refresh),
         rows=None if rows is None else list(rows),
         failed=[],
-        on=asked(
+        on=import_module("archcalc.cli.compare").asked(
             gpu,
             vram=vram,
             engine=engine,

@@ -162,44 +162,6 @@ def _taken(ask: Ask, wanted: Wanted, alone: bool, judged: Sequence[report.FitRep
     return f"on {ask.gpus.named}: {engines}{'' if alone else ' (--engine)'}; {weights}; {load}, {many}"
 
 
-def asked(
-    gpu: str | None, *, vram: str | None = None, engine: str | None = None, quant: str | None = None, ctx: str | None = None,
-    kv_dtype: str | None = None, concurrency: int | None = None, isl: str | None = None, osl: str | None = None,
-    tpot: str | None = None, ttft: str | None = None, ram: str | None = None, ram_bandwidth: str | None = None,
-    engine_version: str | None = None, calibration: str | None = None,
-) -> tuple[Ask, Wanted] | None:  # fmt: skip
-    """What is asked of a machine, each as it is written on a command line; None without one. Raises `UsageError` for what needs one.
-
-    `vram` alone is a card of that memory, and beside `gpu` what an engine sees of it.
-    """
-    gpu, vram = (vram, None) if gpu is None else (gpu, vram)
-    if gpu is None:
-        options = {
-            "engine": engine, "quant": quant, "concurrency": concurrency, "isl": isl, "osl": osl, "tpot": tpot, "ttft": ttft, "ram": ram,
-            "ram_bandwidth": ram_bandwidth, "engine_version": engine_version, "calibration": calibration,
-        }  # fmt: skip
-        for name, value in options.items():
-            if value is not None:
-                raise UsageError(f"--{name.replace('_', '-')} is of a machine", "name one with --gpu")
-        return None
-    from archcalc import hardware
-    from archcalc.quant import check_name
-
-    if quant is not None:
-        check_name(quant)
-    spec = hardware.parse_spec(gpu)
-    if vram is not None:
-        from archcalc.hardware.here import resized
-
-        spec = resized(spec, units.parse_bytes(vram), vram)
-    from archcalc.cli.fit import Host, Load, Settings, Split
-    from archcalc.cli.fit import asked as asked_of_fit
-
-    load = Load(ctx, concurrency, isl, osl, tpot, ttft)
-    settings = Settings(engine, kv_dtype, engine_version=engine_version)
-    return asked_of_fit(spec, load, Split(), quant, settings, Host(calibration, ram, ram_bandwidth))
-
-
 def _judged(m: Loaded, ask: Ask, wanted: Wanted, alone: bool) -> report.FitReport | ArchcalcError:
     """The verdict on the machine, for requests of usual lengths where no others are asked for."""
     from archcalc.analysis.choose import steps_of

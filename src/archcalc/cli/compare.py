@@ -6,7 +6,7 @@ import json
 import sys
 from enum import Enum
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,8 +28,12 @@ from archcalc.cli._options import (
     gpus,
 )
 from archcalc.cli._run import complain, each, leave
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UsageError
 from archcalc.report import Comparison, ErrorInfo, Failure, to_plain
+
+if TYPE_CHECKING:
+    from archcalc.analysis.speed.plan import Wanted
+    from archcalc.engines.plan import Ask
 
 
 class Forms(str, Enum):
@@ -94,7 +98,7 @@ def command(
     numbers. With --gpu the plan of each on that machine, its forecast and the price stand below. Exit status 1 if some SOURCE failed.
     """
     from archcalc import units
-    from archcalc.analysis.compare import asked, compare
+    from archcalc.analysis.compare import compare
     from archcalc.loader import Loaded, load_or_repacked
     from archcalc.render import compare as render
 
@@ -144,6 +148,44 @@ def command(
         complain(error.message, error.hint)
     if errors:
         leave(2 if len(source) == 1 else 1)
+
+
+def asked(
+    gpu: str | None, *, vram: str | None = None, engine: str | None = None, quant: str | None = None, ctx: str | None = None,
+    kv_dtype: str | None = None, concurrency: int | None = None, isl: str | None = None, osl: str | None = None,
+    tpot: str | None = None, ttft: str | None = None, ram: str | None = None, ram_bandwidth: str | None = None,
+    engine_version: str | None = None, calibration: str | None = None,
+) -> tuple[Ask, Wanted] | None:  # fmt: skip
+    """What is asked of a machine, each as it is written on a command line; None without one. Raises `UsageError` for what needs one.
+
+    `vram` alone is a card of that memory, and beside `gpu` what an engine sees of it.
+    """
+    gpu, vram = (vram, None) if gpu is None else (gpu, vram)
+    if gpu is None:
+        options = {
+            "engine": engine, "quant": quant, "concurrency": concurrency, "isl": isl, "osl": osl, "tpot": tpot, "ttft": ttft, "ram": ram,
+            "ram_bandwidth": ram_bandwidth, "engine_version": engine_version, "calibration": calibration,
+        }  # fmt: skip
+        for name, value in options.items():
+            if value is not None:
+                raise UsageError(f"--{name.replace('_', '-')} is of a machine", "name one with --gpu")
+        return None
+    from archcalc import hardware, units
+    from archcalc.quant import check_name
+
+    if quant is not None:
+        check_name(quant)
+    spec = hardware.parse_spec(gpu)
+    if vram is not None:
+        from archcalc.hardware.here import resized
+
+        spec = resized(spec, units.parse_bytes(vram), vram)
+    from archcalc.cli.fit import Host, Load, Settings, Split
+    from archcalc.cli.fit import asked as asked_of_fit
+
+    load = Load(ctx, concurrency, isl, osl, tpot, ttft)
+    settings = Settings(engine, kv_dtype, engine_version=engine_version)
+    return asked_of_fit(spec, load, Split(), quant, settings, Host(calibration, ram, ram_bandwidth))
 
 
 def _write(render: ModuleType, form: Forms, made: Comparison, fold: bool, by_model: bool) -> None:
