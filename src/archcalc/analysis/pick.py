@@ -158,9 +158,9 @@ SLOW_LAST = (
 
 
 def rank(slow: bool, unrated: bool, engine: str, quant: str) -> int:
-    """0 for what stands before all else, 1 for what nobody knows the speed of and for weights of fewer than four bits, 2 for what is too
-    slow to be used."""
-    return 2 if slow else int(unrated or under_four(engine, quant))
+    """0 for what stands before all else, 1 for what nobody knows the speed of, 2 for weights of fewer than four bits, 3 for what is too slow
+    to be used."""
+    return 3 if slow else 2 if under_four(engine, quant) else int(unrated)
 
 
 def _rate(p: report.Picked) -> str:
