@@ -70,7 +70,7 @@ def command(
             "--max-quant",
             metavar="NAME",
             autocompletion=formats,
-            help="Quantize if needed, down to this: 8 bits by default, 4 on a card of one's own; none: as published.",
+            help="Quantize if needed, down to this: 8 bits by default, whatever fits on a card of one's own; none: as published.",
         ),
     ] = None,
     kv_dtype: KvDtype = None,
