@@ -158,8 +158,8 @@ SLOW_LAST = (
 
 
 def rank(slow: bool, unrated: bool, engine: str, quant: str) -> int:
-    """0 for what stands before all else, 1 for what nobody knows the speed of, 2 for weights of fewer than four bits, 3 for what is too slow
-    to be used."""
+    """0 for what stands before all else, 1 for what nobody knows the speed of, 2 for weights of fewer than four bits, 3 for what is too
+    slow to be used."""
     return 3 if slow else 2 if under_four(engine, quant) else int(unrated)
 
 
