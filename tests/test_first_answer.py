@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcalc import hardware, zoo
-from archcalc.analysis.choose import LEAST, choose, listed_steps, steps_of
+from archcalc.analysis.choose import LEAST, choose, steps_of
 from archcalc.analysis.fit import Ask, plans
 from archcalc.engines.engine import chosen_for
 from archcalc.errors import ArchcalcError, UsageError
@@ -75,7 +75,7 @@ def test_what_is_chosen_fits_as_if_it_were_named(name: str, gpu: str, concurrenc
     ask = Ask(spec, chosen_for(spec.device), concurrency=concurrency)
     try:
         made = choose(architecture, ask, steps_of(spec.device, ask.engine, alone=False))
-        brief = choose(architecture, ask, listed_steps(spec.device, ask.engine), brief=True)
+        brief = choose(architecture, ask, steps_of(spec.device, ask.engine, alone=False, listed=True), brief=True)
     except ArchcalcError:
         return
     for held in (made.best, *made.formats, brief.best):
@@ -182,7 +182,7 @@ def test_a_list_names_the_format_in_every_width(width: int, cli: Run) -> None:
 
 def test_the_newest_and_largest_that_fit_come_first(cli: Run) -> None:
     rows = json.loads(cli("fit", "--gpu", "4090", "--format", "json").stdout)
-    key = [(not r["fits"], (r["tokens_per_s"] or 99) < 10, zoo.years_behind(r["release"]), -r["params_total"]) for r in rows]
+    key = [(not r["fits"], (r["tokens_per_s"] or 99) < 10, -zoo.standing(r["params_total"], r["release"])) for r in rows]
     assert key == sorted(key)
     # The JSON has every model that the engine runs, the page those that fit, and the rest behind --all.
     assert len(rows) > 200

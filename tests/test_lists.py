@@ -24,16 +24,26 @@ def test_the_order_is_that_of_the_words(cli: Run) -> None:
     call = "fit --gpu 4090 --ctx 8k --family qwen2 --all --format".split()
     rows = [json.loads(line) for line in cli(*call, "jsonl").stdout.splitlines()]
     rows = [r for r in rows if r.get("fits") and (r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"]) >= 10]
-    newest = max(entry.release for entry in zoo.entries() if entry.release)
-    months = [12 * (int(newest[:4]) - int(r["release"][:4])) + int(newest[5:7]) - int(r["release"][5:7]) for r in rows]
-    years = [n // 12 for n in months]
-    assert years == sorted(years) and len(set(years)) > 1
-    for year in set(years):
-        sizes = [r["params_total"] for r, y in zip(rows, years, strict=True) if y == year]
-        assert sizes == sorted(sizes, reverse=True)
-    said = "released within a year of the newest (or when is not known), those of the year before, and so on, the largest of each first"
+    rows = [r for r in rows if r["quant"] not in ("q3_k_m", "q2_k")]
+    counted = [zoo.standing(r["params_total"], r["release"]) for r in rows]
+    assert counted == sorted(counted, reverse=True)
+    said = "newest and largest first: each half year that a model is older than the newest counts as half its size"
     assert said in words_of(cli(*call, "table").stdout)
     assert said in words_of(cli(*"pick --gpu 4090 --ctx 8k --license mit".split()).stdout)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "share"),
+    [
+        ("2025-12-31", "2026-01-01", 0.99),
+        ("2025-06-30", "2025-07-01", 0.99),
+        ("2025-01", "2026-01", 0.25),
+        ("2025-02", "2025-08", 0.5),
+    ],
+)
+def test_age_has_no_edges(older: str, newer: str, share: float) -> None:
+    """A day is a day at the end of a year too, and half a year is half."""
+    assert zoo.standing(10**9, older) / zoo.standing(10**9, newer) == pytest.approx(share, abs=0.01)
 
 
 @pytest.mark.parametrize("sort", ["best", "speed"])
@@ -85,12 +95,14 @@ def test_the_lengths_are_those_of_all_lines(cli: Run) -> None:
 
 
 def test_what_was_not_tried_is_said(cli: Run) -> None:
-    """qwen2.5-32b does not fit under vLLM in four bits, and does as a GGUF file."""
-    assert "do not fit under vllm (--engine llama.cpp tries GGUF files" in words_of(
-        cli("fit", "--gpu", "4090", "--ctx", "8k", "--family", "qwen2.5").stdout
-    )
-    said = words_of(cli("fit", "--gpu", "4090", "--ctx", "8k", "--family", "qwen2.5", "--engine", "llama.cpp").stdout)
-    assert "tries GGUF" not in said
+    """qwen2.5-32b does not fit under vLLM in four bits, and does as a GGUF file: tried unless an engine is named."""
+    call = "fit --gpu 4090 --ctx 8k --family qwen2.5"
+    rows = {r["source"]: r for r in map(json.loads, cli(*call.split(), "--format", "jsonl").stdout.splitlines()) if "engine" in r}
+    assert (rows["qwen2.5-32b"]["fits"], rows["qwen2.5-32b"]["engine"]) == (True, "llama.cpp")
+    assert "under vllm or llama.cpp" in words_of(cli(*call.split()).stdout)
+    named = words_of(cli(*call.split(), "--engine", "vllm").stdout)
+    assert "do not fit under vllm (--engine llama.cpp tries GGUF files" in named
+    assert "tries GGUF" not in words_of(cli(*call.split(), "--engine", "llama.cpp").stdout)
 
 
 @pytest.mark.parametrize(

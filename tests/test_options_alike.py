@@ -73,3 +73,70 @@ def test_the_numbers_of_a_chart_are_those_of_its_question(cli: Run) -> None:
     assert {p["at"]: p["value"] * 2**30 for p in got}["1k"] == 1024 * 36864
     done = cli("plot", "kv", "gpt2", "--format", "json", "--out", "x.svg")
     assert (done.returncode, done.stdout) == (2, "")
+
+
+OF_A_MACHINE = {"fit", "pick", "compare", "sweep", "plot", "train", "diagnose", "calibrate"}
+"""The commands that ask about a machine."""
+LACKS = {
+    "--offline": {"schema": "prints what is built in", "new-adapter": "writes a file from an installed package"},
+    "--format": {
+        "report": "is a page", "serve": "serves pages", "mcp": "is a server", "card": "is Markdown", "schema": "is JSON",
+        "new-adapter": "is a file of Python",
+    },
+    "--vram": {},
+    "--ram": {
+        "sweep": "its rows are of GPUs alone",
+        "plot": "its plans are of GPUs alone",
+        "train": "has --offload, which says what leaves the GPUs",
+        "diagnose": "a log says what lies in the CPU's memory",
+        "calibrate": "measurements are of what lies on the GPUs",
+    },
+    "--set": {"pick": "no model is named whose config could be changed"},
+    "--family": dict.fromkeys(
+        ("compare", "sweep", "plot", "train", "diagnose", "calibrate"), "models are named, and no list is made of all"
+    ),
+    "--engine-version": {
+        "sweep": "its rows are of the newest release that is known",
+        "plot": "its plans are of the newest release that is known",
+        "train": "has --framework-version",
+        "diagnose": "a log says its release",
+        "calibrate": "measurements say what they are of",
+    },
+    "--calibration": {
+        "sweep": "rows mean the same on every machine",
+        "plot": "charts are of no host",
+        "train": "no forecast of an engine is made",
+        "diagnose": "makes it",
+        "calibrate": "makes it",
+    },
+}  # fmt: skip
+"""Why a command that could take an option does not: of machines, but for the first two."""
+
+
+@pytest.mark.parametrize("option", list(LACKS))
+def test_an_option_is_taken_wherever_it_means_something(option: str) -> None:
+    could = set(OPTIONS) if option in ("--offline", "--format") else OF_A_MACHINE
+    assert could - takers(option) == set(LACKS[option])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "pick --gpu 3090 --family gpt-oss --ram 64GiB",
+        "pick --gpu h100 --family gpt-oss --engine-version 0.11.0",
+        "compare gpt-oss-120b --gpu 3090 --ram 64GiB --ctx 8k",
+        "compare llama-3.1-8b --gpu h100 --engine-version 0.11.0 --ctx 8k",
+    ],
+)
+def test_an_option_means_what_it_means_in_fit(call: str, cli: Run) -> None:
+    command, *words = call.split()
+    got = json.loads(cli(command, *words, "--format", "json").stdout)
+    if command == "pick":
+        lines = {r["source"]: r for r in json.loads(cli("fit", *words, "--format", "json").stdout)}
+        best = got["best"]
+        assert (best["command"], best["context_tokens"]) == tuple(lines[best["name"]][key] for key in ("command", "context_tokens"))
+        assert best["ram_bytes"] == lines[best["name"]]["ram_bytes"]
+    else:
+        fit = json.loads(cli("fit", *words, "--format", "json").stdout)
+        rows = {r["key"]: r["values"][0] for r in got["rows"]}
+        assert rows["fits"].startswith("yes" if fit["fits"] else "no"), rows

@@ -29,7 +29,8 @@ def test_the_best_fits_by_the_fit_command(gpu: str, run: Run) -> None:
     made = best["plan"]["quant"]
     quant = ["--quant", made] if made in ("w4a16", "fp8") and "FP8" not in best["repo"] else ["--max-quant", "none"]
     stated = json.loads(run("inspect", best["name"], "--format", "json").stdout)["checkpoint"]["by_dtype"]
-    asked = [] if "F8_E4M3" in stated else quant
+    # On a card of one's own the answer is that of the name alone.
+    asked = [] if "F8_E4M3" in stated or gpu == "4090" else quant
     again = json.loads(
         run("fit", best["name"], "--gpu", gpu, "--ctx", "16k", "--concurrency", "4", *asked, "--format", "json").stdout
     )
@@ -46,7 +47,7 @@ def test_requirements_hold_for_all_that_is_named(run: Run) -> None:
         assert "apache" in (entry.license or "").lower()
         assert p["tpot_seconds_floor"] <= 0.010
         assert p["max_context_tokens"] >= 65536
-    order = [(zoo.years_behind(p["release"]), -p["params_total"]) for p in [got["best"], *got["runners_up"]]]  # type: ignore[misc]
+    order = [-zoo.standing(p["params_total"], p["release"]) for p in [got["best"], *got["runners_up"]]]  # type: ignore[misc]
     assert order == sorted(order)
 
 
@@ -67,7 +68,7 @@ def test_what_is_too_slow_to_be_used_comes_last(gpu: str, run: Run) -> None:
     """A dense model of 70 B and more fits such a machine, and makes a few tokens a second; one of 30 B is fast enough in fewer bits."""
     got = picked(run, "--gpu", gpu, "--all")
     both = [got["best"], *got["runners_up"]]  # type: ignore[misc]
-    slow = [p["tokens_per_s"] < 10 for p in both]
+    slow = [(p["tokens_per_s"] or 99) < 10 for p in both]
     assert slow == sorted(slow)
     assert not slow[0]
     assert any(slow)

@@ -230,6 +230,10 @@ def compare(
     osl: Text | None = None,
     tpot: str | None = None,
     ttft: str | None = None,
+    ram: str | None = None,
+    ram_bandwidth: str | None = None,
+    engine_version: str | None = None,
+    calibration: str | None = None,
     set: Mapping[str, Any] | None = None,
     offline: bool = False,
     refresh: bool = False,
@@ -244,8 +248,9 @@ def compare(
     >>> found.rows[0].exact
     [8030261248, 8190735360]
     """
+    from importlib import import_module
+
     from archcalc import units
-    from archcalc.analysis.compare import asked
     from archcalc.analysis.compare import compare as analyse
 
     if isinstance(rows, str):
@@ -260,10 +265,22 @@ def compare(
         baseline=None if baseline is None else loaded(baseline, None, offline, refresh),
         rows=None if rows is None else list(rows),
         failed=[],
-        on=asked(
-            gpu, vram=vram, engine=engine, quant=quant, kv_dtype=kv_dtype, concurrency=concurrency, tpot=tpot, ttft=ttft, **lengths
+        on=import_module("archcalc.cli.compare").asked(
+            gpu,
+            vram=vram,
+            engine=engine,
+            quant=quant,
+            kv_dtype=kv_dtype,
+            concurrency=concurrency,
+            tpot=tpot,
+            ttft=ttft,
+            ram=ram,
+            ram_bandwidth=ram_bandwidth,
+            engine_version=engine_version,
+            calibration=calibration,
+            **lengths,
         ),
-        alone=engine is not None,
+        alone=engine is not None or engine_version is not None,
     )
 
 

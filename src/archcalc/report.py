@@ -1006,6 +1006,7 @@ class Picked(Record):
     params_total: int
     params_active: int
     attention: str
+    engine: str
     plan: FitPlan
     headroom_bytes: int
     max_context_tokens: int
@@ -1019,6 +1020,7 @@ class Picked(Record):
     tpot_ms_high: float | None
     tokens_per_s: float | None
     context_tokens: int
+    ram_bytes: int
     command: str
     ttft_ms: float | None = None
     requests_per_s: float | None = None

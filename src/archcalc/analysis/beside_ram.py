@@ -7,6 +7,7 @@ is asked, whose placement of tensors is known tensor by tensor (`engines/llamacp
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 
 from archcalc.analysis.ask import understand
@@ -14,7 +15,7 @@ from archcalc.analysis.choose import ENOUGH, LEAST, Held, Own
 from archcalc.analysis.fit import Ask, Candidate, Plans, candidate, plans
 from archcalc.commands.words import of_arguments
 from archcalc.engines.engine import LOCAL, server
-from archcalc.engines.plan import largest
+from archcalc.engines.plan import largest, largest_left
 from archcalc.errors import ArchcalcError
 from archcalc.model import Architecture
 
@@ -37,15 +38,19 @@ def spilled(architecture: Architecture, ask: Ask, quants: Sequence[str | None]) 
     lengths = [asked, *(tokens for tokens in _CONTEXTS if ask.context_tokens is None and tokens < asked)]
     # Attention stays on the GPUs with a shorter context before layers leave them for the whole of it.
     ways = ("cpu_experts", "gpu_layers") if architecture.facts.moe is not None else ("gpu_layers",)
-    held: dict[str | None, Candidate] = {}
-    for quant in quants:
+
+    @cache
+    def held(quant: str | None) -> Candidate | None:
         try:
             model = candidate(architecture, ask._replace(engine=LOCAL, quant=quant))
         except ArchcalcError:
+            return None
+        size = sum(t.copies * (len(t.layers) or 1) * sum(piece.bytes for piece in t.pieces) for t in model.tensors)
+        return model if size <= _whole(ask) else None
+
+    for way, quant in product(ways, quants):
+        if (model := held(quant)) is None:
             continue
-        if sum(t.copies * (len(t.layers) or 1) * sum(piece.bytes for piece in t.pieces) for t in model.tensors) <= _whole(ask):
-            held[quant] = model
-    for way, (quant, model) in product(ways, held.items()):
         for tokens in lengths if way == ways[-1] else [each for each in lengths if each >= min(asked, ENOUGH)]:
             try:
                 found = _fewest(architecture, ask._replace(quant=quant, context_tokens=tokens), model, way)
@@ -86,15 +91,22 @@ def _fewest(architecture: Architecture, ask: Ask, model: Candidate, way: str) ->
         fresh = model._replace(weights={}, caches={}, refused={}, works={})
         return plans(architecture, ask._replace(own=own._replace(**{way: n}), ram_bytes=ram_bytes), 0, fresh)
 
-    def fits(n: int) -> bool:
+    @cache
+    def left(n: int) -> int:
         # The CPU's memory is judged at the end: the search is about the GPUs' alone.
-        return judged(n, None).best.fits
+        best = judged(n, None).best
+        return best.headroom_bytes if best.fits else min(-1, best.headroom_bytes)
 
     if way == "cpu_experts":
         # None of them left to the CPU is what does not fit.
-        n = layers - largest(lambda stay: fits(layers - stay), layers - 1) if fits(layers) else None
+        n = layers - largest_left(lambda stay: left(layers - stay), layers - 1, 0) if left(layers) >= 0 else None
+    elif left(0) < 0:
+        n = None
+    elif ask.gpus.count > 1:
+        # With the border between GPUs what is left rises and falls.
+        n = largest(lambda n: left(n) >= 0, layers)
     else:
-        n = largest(fits, layers) if fits(0) else None
+        n = largest_left(left, layers, 0)
     if n is None:
         return None
     placed = ask._replace(own=own._replace(**{way: n}))

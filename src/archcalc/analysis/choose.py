@@ -6,9 +6,10 @@ longest that some plan holds, in whole k.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 
-from archcalc.analysis.fit import Ask, Candidate, Plans, max_context, plans
+from archcalc.analysis.fit import Ask, Candidate, Plans, candidate, max_context, plans, too_heavy
 from archcalc.engines.engine import DEFAULT, LOCAL, chosen_for, server
 from archcalc.errors import ArchcalcError
 from archcalc.hardware import Device
@@ -79,41 +80,73 @@ def choose(
     alternatives: int = 3,
     brief: bool = False,
     free: bool = False,
+    usable: Callable[[Held], bool] = lambda held: True,
 ) -> Choice:
-    """The weights as published, or as asked; where they do not fit, the first of `steps` that does.
+    """The weights as published, or as asked; where they do not hold enough of a context or are not fast enough to be `usable`, the first of
+    `steps` that does and is.
 
-    The rest are told of: each engine's first that fits, and what holds the whole context or comes closest to it. `brief` takes the first
-    that holds enough of a context, as a list does, and tells of none.
+    The rest are told of: each engine's first that fits, and what holds the whole context or comes closest to it; `brief`, for a list,
+    gives the same answer and tells of none.
     `free` is whether the engine was left out, and another may take what the CPU's memory holds. Raises what `analysis.fit.plans` raises.
     """
     if free and ask.engine == chosen_for(ask.gpus.device):
         ask = ask._replace(engine=reader(architecture, ask.gpus.device, ask.quant))
-    published = held(architecture, ask, None, alternatives)
-    if published.whole or (brief and published.enough):
-        return Choice(published)
-    tried = {ask.engine: [published]}
+    steps = [step for step in steps if step.quant in server(step.engine).storages(architecture)]
+    # Most models of a list are far too large: as published they are judged only where nothing else fits.
+    model = candidate(architecture, ask) if brief and steps else None
+    skipped = model is not None and too_heavy(model, ask)
+    tried: dict[str, list[Held]] = {ask.engine: []}
+    seen: dict[int, bool] = {}
+
+    def good(of: Held) -> bool:
+        if id(of) not in seen:
+            seen[id(of)] = of.enough and usable(of)
+        return seen[id(of)]
+
+    if not skipped:
+        published = held(architecture, ask, model, alternatives)
+        if (published.whole or brief) and good(published):
+            return Choice(published)
+        tried[ask.engine].append(published)
+    # The last of each engine is judged in any case: it comes closest where none fits.
+    last = {step.engine: step for step in steps}
+    elements = sum(t.elements * n for part, t, n in architecture.each_tensor() if part == "decoder" and t.counted)
     for step in steps:
-        under = tried.setdefault(step.engine, [])
-        done = any(each.enough for each in under) if brief else under and under[-1].whole
-        if done or step.quant not in server(step.engine).storages(architecture):
+        if step is not last[step.engine] and elements * _bits(step.quant) > 8 * _whole(ask):
             continue
+        under = tried.setdefault(step.engine, [])
+        other = brief and step.engine != ask.engine and any(each.found.best.fits for each in tried[ask.engine])
+        if other or (any(map(good, under)) if brief else under and under[-1].whole and good(under[-1])):
+            continue
+        asked = _under(ask, step)
         try:
-            under.append(held(architecture, _under(ask, step), None, alternatives, published=False))
+            made = candidate(architecture, asked)
+            if step is not last[step.engine] and too_heavy(made, asked):
+                continue
+            under.append(held(architecture, asked, made, alternatives, published=False))
         except ArchcalcError:
             continue
-    every = [each for under in tried.values() for each in under]
-    fitting = [each for each in every if each.found.best.fits]
-    if not fitting and (free or LOCAL in tried) and (beside := beside_ram(architecture, ask, brief)) is not None:
+    if skipped and not any(each.found.best.fits for under in tried.values() for each in under):
+        published = held(architecture, ask, model, alternatives)
+        tried[ask.engine].insert(0, published)
+    fitting = [each for under in tried.values() for each in under if each.found.best.fits]
+    if not fitting and (free or LOCAL in tried) and (beside := beside_ram(architecture, ask)) is not None:
         return Choice(beside, () if brief or beside.published else (published, beside))
     if not fitting:
         # With storages to choose from, the one that comes closest under the engine that was asked for, of those that it runs here.
         return Choice(max(tried[ask.engine], key=lambda each: (not each.found.best.start.refused, each.found.best.headroom_bytes)))
-    # As published where that fits, for it is what was asked about; else what holds enough, of the engine asked for before others.
+    # Of the engine asked for before others: what holds enough, and of that what is fast enough.
     first = [each for each in fitting if each.ask.engine == fitting[0].ask.engine]
-    best = next((each for each in first if each.enough), first[0]) if brief or not published.found.best.fits else published
-    if ask.ram_bytes is not None and (free or LOCAL in tried) and _under_four(best):
+    first = [each for each in first if each.enough] or first
+    best = next(filter(usable, first), first[0])
+    if (
+        ask.ram_bytes is not None
+        and (free or LOCAL in tried)
+        and not best.published
+        and under_four(best.ask.engine, best.ask.quant or "")
+    ):
         # A larger card gets no worse weights: four bits with a part in the CPU's memory come before fewer on the GPU alone.
-        gentler = beside_ram(architecture, ask, True)
+        gentler = beside_ram(architecture, ask, four=True)
         if gentler is not None and (gentler.enough or not best.enough):
             return Choice(gentler, () if brief else (published, gentler, best))
     if brief:
@@ -128,11 +161,22 @@ def choose(
     return Choice(best, tuple(told) if len(told) > 1 else ())
 
 
-def _under_four(best: Held) -> bool:
-    """Whether a storage that was chosen comes behind those of four bits."""
-    ladder = server(best.ask.engine).ladder
-    last = max((i for i, quant in enumerate(ladder) if "4" in quant), default=len(ladder))
-    return not best.published and best.ask.quant in ladder and ladder.index(best.ask.quant) > last
+def _bits(quant: str | None) -> int:
+    """No fewer bits of each weight than a storage has, by its name: 8 of fp8 and q8_0, 4 of w4a16 and q4_k_m."""
+    digit = re.search("[0-9]", quant or "")
+    return int(digit[0]) if digit else 0
+
+
+def _whole(ask: Ask) -> int:
+    """All memory of the GPUs, in bytes."""
+    return sum(device.visible_bytes for device in ask.gpus.each)
+
+
+def under_four(engine: str, quant: str) -> bool:
+    """Whether a storage comes behind those of four bits on the engine's ladder."""
+    ladder = server(engine).ladder
+    last = max((i for i, each in enumerate(ladder) if "4" in each), default=len(ladder))
+    return quant in ladder and ladder.index(quant) > last
 
 
 def reader(architecture: Architecture, device: Device, quant: str | None) -> str:
@@ -157,10 +201,10 @@ def reader(architecture: Architecture, device: Device, quant: str | None) -> str
     return usual
 
 
-def beside_ram(architecture: Architecture, ask: Ask, brief: bool) -> Held | None:
+def beside_ram(architecture: Architecture, ask: Ask, four: bool = False) -> Held | None:
     """The plans with part of the model in the CPU's memory, where its size was given and an engine in question can leave some there: in
-    the storage that was asked for, in what is published in four bits, or in the first of four bits or less that fits; a list goes down to
-    four."""
+    the storage that was asked for, in what is published in four bits, or in the first of four bits or less that fits, with `four` in that
+    of four bits alone."""
     if ask.ram_bytes is None:
         return None
     from archcalc.analysis.beside_ram import spilled
@@ -172,26 +216,19 @@ def beside_ram(architecture: Architecture, ask: Ask, brief: bool) -> Held | None
         quants = (ask.quant,)
     elif server(LOCAL).storages(architecture) == (None,) or (own is not None and method_of(own) == "gguf"):
         quants = (None,)
-    return spilled(architecture, ask, quants[:1] if brief else quants)
+    return spilled(architecture, ask, quants[:1] if four else quants)
 
 
-def steps_of(device: Device, engine: str, *, alone: bool) -> tuple[Step, ...]:
+def steps_of(device: Device, engine: str, *, alone: bool, listed: bool = False) -> tuple[Step, ...]:
     """The storages that are tried where none is named: on a machine of one's own all that its engine has, and those of GGUF files unless
-    the engine stands `alone`, as one that was named does; on others none."""
+    the engine stands `alone`, as one that was named does; on others none, as a deployment is of the weights that were asked about, and for
+    a list of what such a machine can run the gentlest of the engine."""
     if not device.personal:
-        return ()
+        return tuple(Step(engine, quant) for quant in server(engine).ladder[:1]) if listed else ()
     found = [Step(engine, quant) for quant in server(engine).ladder]
     if not alone and engine != LOCAL and not server(LOCAL).runs_on(device):
         found += [Step(LOCAL, quant) for quant in (None, *server(LOCAL).ladder)]
     return tuple(found)
-
-
-def listed_steps(device: Device, engine: str) -> tuple[Step, ...]:
-    """The storages that a list of models tries, as little as makes one fit: down to four bits on a machine of one's own, else the
-    gentlest of the engine."""
-    ladder = server(engine).ladder
-    last = next((i for i, quant in enumerate(ladder) if "4" in quant), len(ladder) - 1) if device.personal else 0
-    return tuple(Step(engine, quant) for quant in ladder[: last + 1])
 
 
 def _under(ask: Ask, step: Step) -> Ask:
@@ -223,7 +260,8 @@ def held(
         return Held(at(LEAST, alternatives) if alternatives else shortest, ask._replace(context_tokens=LEAST), own, published)
     low, high = LEAST // _STEP, -(-own.tokens // _STEP)
     # What one plan holds is soon found, and mostly all that any does.
-    near = max(max_context(found.model, fit, ask) for fit in (shortest.best, best)) // _STEP
+    once = {fit.placement: fit for fit in (best, shortest.best)}.values() if best.start.starts else (shortest.best, best)
+    near = max(max_context(found.model, fit, ask) for fit in once) // _STEP
     if low < near < high and holds(near):
         low = near
         if not holds(low + 1):

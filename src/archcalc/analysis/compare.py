@@ -165,46 +165,6 @@ def _taken(ask: Ask, wanted: Wanted, alone: bool, judged: Sequence[report.FitRep
     return f"on {ask.gpus.named}: {engines}{'' if alone else ' (--engine)'}; {weights}; {load}, {many}"
 
 
-def asked(
-    gpu: str | None, *, vram: str | None = None, engine: str | None = None, quant: str | None = None, ctx: str | None = None,
-    kv_dtype: str | None = None, concurrency: int | None = None, isl: str | None = None, osl: str | None = None,
-    tpot: str | None = None, ttft: str | None = None,
-) -> tuple[Ask, Wanted] | None:  # fmt: skip
-    """What is asked of a machine, each as it is written on a command line; None without one. Raises `UsageError` for what needs one.
-
-    `vram` alone is a card of that memory, and beside `gpu` what an engine sees of it.
-    """
-    gpu, vram = (vram, None) if gpu is None else (gpu, vram)
-    if gpu is None:
-        options = {"engine": engine, "quant": quant, "concurrency": concurrency, "isl": isl, "osl": osl, "tpot": tpot, "ttft": ttft}
-        for name, value in options.items():
-            if value is not None:
-                raise UsageError(f"--{name} is of a machine", "name one with --gpu")
-        return None
-    from archcalc import hardware
-    from archcalc.analysis.speed.forecast import STANDS_IN
-    from archcalc.analysis.speed.plan import Wanted
-    from archcalc.engines.engine import check_engine, chosen_for, servers
-    from archcalc.engines.plan import Ask
-    from archcalc.quant import check_name
-
-    if quant is not None:
-        check_name(quant)
-    spec = hardware.parse_spec(gpu)
-    if vram is not None:
-        from archcalc.hardware.here import resized
-
-        spec = resized(spec, units.parse_bytes(vram), vram)
-    engine = engine and engine.lower()
-    held = check_engine(STANDS_IN.get(engine, engine), servers()) if engine is not None else chosen_for(spec.device)
-    tokens = [None if text is None else units.parse_tokens(text) for text in (isl, osl, ctx)]
-    times = [None if text is None else units.parse_seconds(text) for text in (tpot, ttft)]
-    other = engine if engine in STANDS_IN else None
-    wanted = Wanted(tokens[0], tokens[1], other, times[0], times[1], requests=concurrency)
-    dtype = units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None
-    return Ask(spec, held, wanted.context(tokens[2]), concurrency or 1, quant=quant, kv_dtype=dtype), wanted
-
-
 def _judged(m: Loaded, ask: Ask, wanted: Wanted, alone: bool) -> report.FitReport | ArchcalcError:
     """The verdict on the machine, for requests of usual lengths where no others are asked for."""
     from archcalc.analysis.choose import steps_of

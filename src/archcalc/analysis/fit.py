@@ -25,6 +25,7 @@ from archcalc.engines.plan import (
     capability,
     context_of,
     largest,
+    largest_left,
     longest_of,
     machines,
 )
@@ -411,6 +412,12 @@ def holds(architecture: Architecture, ask: Ask, model: Candidate) -> tuple[bool,
     return False, None
 
 
+def too_heavy(model: Candidate, ask: Ask) -> bool:
+    """Whether the weights alone are more than all GPUs have."""
+    weights = server(ask.engine).weigh(model, Placement(), ask._replace(context_tokens=ask.context_tokens or 1))
+    return max(weights.total_bytes, weights.tensor_bytes) > sum(device.visible_bytes for device in ask.gpus.each)
+
+
 def _roomiest(model: Candidate, placement: Placement, ask: Ask, context: int) -> tuple[Ask, Budget] | None:
     """The budget that a placement leaves most room in, and what asks for it: one sequence at once with all the engine's settings. Memory
     grows with each sequence, and every setting leaves more of it, so no plan of the placement fits where this has none: then it is None.
@@ -602,19 +609,20 @@ def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
     limit = longest_of(model.architecture, ask) or max(model.architecture.longest or 0, fit.context_tokens)
     sequences = -(-fit.concurrency // fit.placement.dp)
 
-    def holds(tokens: int) -> bool:
+    def left(tokens: int) -> int:
         plan, pooled, start, _ = settle(model, fit.placement, fit.weights, ask, tokens, sequences)
         room = plan.kv_room_bytes
         # A command that was given divides its room as it stands.
         fixed = ask.own is not None and pooled.divided is not None and pooled.held(max(0, room), tokens)[0] < sequences
-        return (start.starts or stopped) and pooled.needed(tokens, sequences) <= room and not fixed
+        spare = room - pooled.needed(tokens, sequences)
+        return spare if (start.starts or stopped) and not fixed else min(-1, spare)
 
     stopped = not fit.start.starts and fit.headroom_bytes >= 0
-    if holds(limit):
+    if left(limit) >= 0:
         return limit
     # vLLM's steps are as long as the context at least, and refused below the sequences: few tokens can be too few.
     from_here = (fit.context_tokens,) if fit.headroom_bytes >= 0 else ()
-    found = next((n for least in (*from_here, 1, 16, 256, 4096) if least <= limit and (n := largest(holds, limit, least))), 0)
+    found = next((n for least in (*from_here, 1, 16, 256, 4096) if least <= limit and (n := largest_left(left, limit, least))), 0)
     # Of a room that is not there only steps as short as the context leave any: of no use below a request's length.
     return found if fit.budget.kv_room_bytes > 0 or found >= SHORTEST else 0
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from archcalc import report, units, zoo
-from archcalc.analysis.choose import Step, listed_steps
+from archcalc.analysis.choose import Step, steps_of, under_four
 from archcalc.analysis.fit import Ask, plans
 from archcalc.analysis.params import components
 from archcalc.analysis.speed.plan import USUAL, Wanted
 from archcalc.analysis.speed.targets import keeps, under_target
-from archcalc.analysis.verdict import allowed, fit_report
+from archcalc.analysis.verdict import USABLE_TOKENS_PER_S, allowed, fit_report, is_slow
 from archcalc.engines.engine import server
 from archcalc.engines.plan import longest_of
 from archcalc.errors import ArchcalcError
@@ -19,14 +19,11 @@ from archcalc.model import Architecture
 
 TASKS = ("chat", "code", "reasoning", "long-context")
 OTHER_LICENSE, OTHER_TASK, SHORTER = "under another license", "not published for code", "made for a shorter context"
+OTHER_FAMILY = "of another family"
 NO_TEXT = "that write no text"
 UNPLACED, TOO_LARGE, TOO_SLOW = "that cannot be placed so", "too large", "too slow by the bandwidth bound"
 MISSES, UNFORECAST = "whose forecast misses the target", "of which nothing is forecast there"
 """Why a model is left out: what `n models` is followed by."""
-USABLE_TOKENS_PER_S = 10.0
-"""Below it a model stands behind all others. Twice as fast as people read, as much of what models write today is thinking that nobody
-reads: 238 words a minute in silence (Brysbaert 2019, "How many words do we read per minute?", Journal of Memory and Language 109), and
-English has about four tokens in three words."""
 # What publishers call the models: a fact of their names and cards, no judgement of ours.
 _CODE = ("coder", "codellama", "devstral", "starcoder")
 
@@ -38,12 +35,14 @@ def pick(
     max_tpot: float | None,
     license_word: str | None,
     max_quant: str | None,
+    family: str | None = None,
     wanted: Wanted | None = None,
     steps: Sequence[Step] = (),
     most: int | None = 10,
+    unsaid: Sequence[str] = (),
 ) -> report.Pick:
-    """The bundled models that meet the requirements, those of the newest year and of each year the largest first, `most` of them behind the
-    best: then no others are judged, unless `most` is None or their order is known from the plans alone.
+    """The bundled models that meet the requirements, the newest and largest first, `most` of them behind the best: then no others are
+    judged, unless `most` is None or their order is known from the plans alone.
 
     Weights are as published, or as little as makes them fit in one of `steps`, or down to `max_quant`.
 
@@ -54,7 +53,7 @@ def pick(
     wanted = (wanted or Wanted())._replace(requests=ask.concurrency, whole=True)
     # Who names a time per token has said what is fast enough.
     timed = max_tpot is not None or wanted.tpot is not None
-    not_judged = fast = 0
+    not_judged = first = 0
     found: list[report.Picked] = []
     said: dict[str, list[str]] = {}
     longest_of_all = 0
@@ -69,13 +68,19 @@ def pick(
             return floor is not None and floor <= max_tpot and not _misses(fit.speed, wanted)
         return is_fine(fit, wanted)
 
+    def standing(p: report.Picked) -> int:
+        unrated = p.ram_bytes > 0 and p.tokens_per_s is None and wanted.ram_bytes_per_s is None
+        return rank(not timed and _slow(p, ask.concurrency), unrated, p.engine, p.plan.quant)
+
     models = [(entry, load(entry.name)) for entry in zoo.entries()]
     if task != "long-context":
-        models.sort(key=lambda of: _newest(of[0], *_sizes(of[1])))
+        models.sort(key=lambda of: _newest(of[0].release, *_sizes(of[1])))
     for entry, loaded in models:
         why = ""
         if license_word and license_word.lower() not in (entry.license or "").lower():
             why = OTHER_LICENSE
+        elif family and family.lower() not in entry.family.lower():
+            why = OTHER_FAMILY
         elif task == "code" and not any(word in entry.name for word in _CODE):
             why = OTHER_TASK
         elif entry.use:
@@ -86,13 +91,14 @@ def pick(
             why = SHORTER
         if not why and _far_too_large(loaded.architecture, ask, max_quant):
             why = TOO_LARGE
-        if not why and most is not None and fast > most and task != "long-context":
+        if not why and most is not None and first > most and task != "long-context":
             # All that come behind are smaller or older.
             not_judged += 1
             continue
         if not why:
             try:
-                fit = listed(loaded, ask, max_quant=max_quant, wanted=wanted, steps=steps, fine=fine)
+                aimed = fine if wanted.aims or max_tpot is not None else None
+                fit = listed(loaded, ask, max_quant=max_quant, wanted=wanted, steps=steps, fine=aimed, unsaid=unsaid)
             except ArchcalcError:
                 why = UNPLACED
         if not why and not fit.fits:
@@ -105,12 +111,12 @@ def pick(
                 why = UNFORECAST if _unknown(fit.speed, wanted) else MISSES
             else:
                 found.append(_picked(entry, loaded, fit, tpot))
-                fast += timed or not _slow(found[-1], ask.concurrency)
+                first += standing(found[-1]) == 0
                 # What to put for a placeholder of the command.
                 said[entry.name] = [note for note in fit.notes if "<" in note]
         if why:
             left_out[why] = left_out.get(why, 0) + 1
-    found.sort(key=lambda p: (not timed and _slow(p, ask.concurrency), *_order(task, p)))
+    found.sort(key=lambda p: (standing(p), *_order(task, p)))
     return report.Pick(
         schema_version=report.SCHEMA_VERSION,
         gpu=ask.gpus.device.id,
@@ -128,7 +134,7 @@ def pick(
         notes=[
             "quality is not ranked: no scores are bundled; among what meets the requirements "
             + ("" if timed else f"{SLOW_LAST}, then ")
-            + ("the cheapest cache of a long context" if task == "long-context" else YEARS),
+            + ("the cheapest cache of a long context" if task == "long-context" else NEWEST),
             "a floor is a bound of the bandwidth, with the whole context before the token; a forecast stands beside it with its 80 % where "
             "there are measurements, of requests as long as --isl and --osl say",
             *ask.gpus.notes,
@@ -148,24 +154,22 @@ def _far_too_large(a: Architecture, ask: Ask, max_quant: str | None) -> bool:
     """Whether the layers alone, in the fewest bits that any format of a list has, are more than all GPUs have."""
     bits = _FEWEST if a.quantization is None and max_quant is None else _FEWEST_PUBLISHED
     elements = sum(t.elements * n for part, t, n in a.each_tensor() if part == "decoder" and t.counted)
-    return elements * bits > 8 * ask.gpus.count * max(device.visible_bytes for device in ask.gpus.each)
+    return elements * bits > 8 * ((ask.ram_bytes or 0) + sum(device.visible_bytes for device in ask.gpus.each))
 
 
-_FEWEST, _FEWEST_PUBLISHED = 4, 1
-"""Bits of a weight: no list goes below four of what is published in more (`choose.listed_steps`), and publishers not below one."""
-YEARS = "those released within a year of the newest (or when is not known), those of the year before, and so on, the largest of each first"
-SLOW_LAST = f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read"
+_FEWEST, _FEWEST_PUBLISHED = 2, 1
+"""Bits of a weight: no list goes below two of what is published in more (`choose.steps_of`), and publishers not below one."""
+NEWEST = "the newest and largest first: each half year that a model is older than the newest counts as half its size"
+SLOW_LAST = (
+    f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read, and of them those of "
+    "four bits and more"
+)
 
 
-def is_slow(forecast: float | None, ceiling: float | None, concurrency: int) -> bool:
-    """Whether each of the sequences waits too long for its tokens, by the forecast of all together, else by their bound; not if neither is
-    known.
-
-    >>> is_slow(3.6, 5.1, 1), is_slow(None, 40.0, 4), is_slow(None, None, 1)
-    (True, False, False)
-    """
-    rate = ceiling if forecast is None else forecast
-    return rate is not None and rate / concurrency < USABLE_TOKENS_PER_S
+def rank(slow: bool, unrated: bool, engine: str, quant: str) -> int:
+    """0 for what stands before all else, 1 for what nobody knows the speed of, 2 for weights of fewer than four bits, 3 for what is too
+    slow to be used."""
+    return 3 if slow else 2 if under_four(engine, quant) else int(unrated)
 
 
 def _rate(p: report.Picked) -> str:
@@ -182,16 +186,17 @@ def _slow(p: report.Picked, concurrency: int) -> bool:
 
 
 def listed(
-    loaded: Loaded, ask: Ask, *, max_quant: str | None, wanted: Wanted, steps: Sequence[Step], fine: Callable[[report.FitReport], bool],
-    unsaid: Sequence[str] = (),
+    loaded: Loaded, ask: Ask, *, max_quant: str | None, wanted: Wanted, steps: Sequence[Step],
+    fine: Callable[[report.FitReport], bool] | None, unsaid: Sequence[str] = (),
 ) -> report.FitReport:  # fmt: skip
-    """A model of a list as `fit_report` says; where that is not `fine`, in the first smaller storage that may be tried in which it is."""
+    """A model of a list as `fit_report` says, which is what it says of the model by its name; where that is not `fine` by a target, in the
+    first smaller storage that may be tried in which it is."""
 
     def made(asked: Ask) -> report.FitReport:
         return fit_report(loaded, asked, brief=True, max_quant=max_quant, wanted=wanted, steps=steps, unsaid=unsaid)
 
     first = made(ask)
-    if not first.fits or ask.quant is not None or fine(first):
+    if fine is None or not first.fits or ask.quant is not None or fine(first):
         return first
     tried = allowed(ask.engine, max_quant) if max_quant else [step.quant for step in steps if step.engine == ask.engine]
     others = (asked for asked in smaller(loaded, ask, first, tried) if _could_keep(loaded, asked, wanted))
@@ -230,7 +235,11 @@ def keeping(
     target = first.speed.target
     if not first.fits or target is None or target.met or ask.quant is not None or max_quant == "none":
         return first
-    tried = allowed(ask.engine, max_quant) if max_quant else [step.quant for step in listed_steps(ask.gpus.device, ask.engine)]
+    tried = (
+        allowed(ask.engine, max_quant)
+        if max_quant
+        else [step.quant for step in steps_of(ask.gpus.device, ask.engine, alone=True, listed=True)]
+    )
     for asked in smaller(loaded, ask, first, tried):
         made = make(asked)
         if made.fits and made.speed.target is not None and made.speed.target.met:
@@ -269,6 +278,7 @@ def _remedies(left_out: dict[str, int], longest: int, wanted: Wanted) -> list[st
     licenses = sorted({entry.license for entry in zoo.entries() if entry.license})
     said = {
         OTHER_LICENSE: f"licenses of the bundled models: {', '.join(licenses)}",
+        OTHER_FAMILY: f"families of the bundled models: {', '.join(sorted({entry.family for entry in zoo.entries()}))}",
         OTHER_TASK: "any other --task, or none, takes models by what fits",
         NO_TEXT: "`archcalc fit MODEL` places a model that makes embeddings",
         SHORTER: f"the longest context of a bundled model is {units.format_tokens(longest)}: ask for a shorter --ctx",
@@ -286,12 +296,12 @@ def _remedies(left_out: dict[str, int], longest: int, wanted: Wanted) -> list[st
 def _order(task: str | None, p: report.Picked) -> tuple[float, ...]:
     if task == "long-context":
         return (-float(p.max_context_tokens), float(p.kv_bytes_per_token), -float(p.params_total))
-    return _newest(p, p.params_total, p.params_active)
+    return _newest(p.release, p.params_total, p.params_active)
 
 
-def _newest(of: zoo.Entry | report.Picked, total: int, active: int) -> tuple[float, ...]:
-    """The order where nothing is asked of it: by years, and the largest first."""
-    return float(zoo.years_behind(of.release)), -float(total), float(active)
+def _newest(release: str | None, total: int, active: int) -> tuple[float, ...]:
+    """The order where nothing is asked of it: the newest and largest first."""
+    return -zoo.standing(total, release), float(active)
 
 
 def _sizes(loaded: Loaded) -> tuple[int, int]:
@@ -313,6 +323,7 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         params_total=total,
         params_active=active,
         attention=a.facts.attention,
+        engine=fit.engine,
         plan=fit.plan,
         headroom_bytes=fit.per_gpu.headroom_bytes,
         max_context_tokens=fit.max_context_tokens,
@@ -326,6 +337,7 @@ def _picked(entry: zoo.Entry, loaded: Loaded, fit: report.FitReport, tpot: float
         tpot_ms_high=fit.speed.tpot_ms_high,
         tokens_per_s=fit.speed.decode_tokens_per_s,
         context_tokens=fit.context_tokens,
+        ram_bytes=fit.ram.used_bytes,
         command=fit.command,
         ttft_ms=fit.speed.ttft_ms,
         requests_per_s=fit.speed.requests_per_s,

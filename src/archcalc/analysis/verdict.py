@@ -15,7 +15,7 @@ from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judg
 from archcalc.analysis.speed import plan as speed
 from archcalc.analysis.speed.fastest import Compared, fastest
 from archcalc.analysis.speed.fastest import shorter as shorter_held
-from archcalc.analysis.speed.forecast import MARGIN
+from archcalc.analysis.speed.forecast import MARGIN, Forecast
 from archcalc.analysis.speed.targets import Target, aimed, goal, missed
 from archcalc.analysis.speed.terms import Load
 from archcalc.engines.engine import LOCAL, server
@@ -70,6 +70,8 @@ def fit_report(
         alternatives=0 if brief else 3,
         brief=brief,
         free="--engine" in unsaid and given is None,
+        # Who names a target has said what is fast enough.
+        usable=lambda held: wanted.aims or not slow(held, wanted),
     )
     published = choice.formats[0] if choice.formats else choice.best
     found, asked, own = choice.best.found, choice.best.ask, choice.best.own
@@ -107,7 +109,7 @@ def fit_report(
         engine=wanted.engine or ask.engine,
         fits=best.fits,
         verdict=verdict(best, ask, own)
-        + _unlike(choice.best, published, loaded)
+        + _unlike(choice.best, published, loaded, wanted)
         + (f"; the target is not shown to be kept: {said}" if best.fits and (said := missed(target, wanted, rates)) else "")
         + (unmodelled(given.unmodelled) if given else ""),
         plan=report.FitPlan(placement.tp, placement.pp, placement.ep, placement.dp, found.model.quant, best.kv_dtype),
@@ -198,15 +200,50 @@ def assumed(
     return "; ".join(said)
 
 
-def _unlike(best: Held, published: Held, loaded: Loaded) -> str:
+USABLE_TOKENS_PER_S = 10.0
+"""Below it a model stands behind all others. Twice as fast as people read, as much of what models write today is thinking that nobody
+reads: 238 words a minute in silence (Brysbaert 2019, "How many words do we read per minute?", Journal of Memory and Language 109), and
+English has about four tokens in three words."""
+
+
+def is_slow(forecast: float | None, ceiling: float | None, concurrency: int) -> bool:
+    """Whether each of the sequences waits too long for its tokens, by the forecast of all together, else by their bound; not if neither is
+    known.
+
+    >>> is_slow(3.6, 5.1, 1), is_slow(None, 40.0, 4), is_slow(None, None, 1)
+    (True, False, False)
+    """
+    rate = ceiling if forecast is None else forecast
+    return rate is not None and rate / concurrency < USABLE_TOKENS_PER_S
+
+
+def slow(held: Held, wanted: speed.Wanted) -> bool:
+    """Whether the best plan of a storage is."""
+    rates = _rates(held, wanted)
+    made = speed.record(rates)
+    return is_slow(made.decode_tokens_per_s, rates.bound_tokens_per_s, held.found.best.concurrency)
+
+
+def _rates(held: Held, wanted: speed.Wanted) -> Forecast:
+    found, ask = fastest(held.found, held.found.asked(held.ask), wanted)[0], held.found.asked(held.ask)
+    return speed.of_fit(found, found.best, ask._replace(sequences=found.sequences), wanted, False, could_have_more(found.best, ask))
+
+
+def _unlike(best: Held, published: Held, loaded: Loaded, wanted: speed.Wanted) -> str:
     """What a verdict adds where the weights are not as published."""
     if best is published or not best.found.best.fits:
         return ""
     other = published.found
-    missing = units.format_bytes(max(0, -other.best.headroom_bytes))
     stored, held = _stored(other.model, loaded.architecture), other.model.quant
     held = held if stored == held else f"{stored}, which {server(published.ask.engine).title} holds in {held} here"
-    lacks = other.best.start.limit if other.best.start.refused else f"{missing} are missing"
+    lacks = f"{units.format_bytes(max(0, -other.best.headroom_bytes))} are missing"
+    if other.best.start.refused:
+        lacks = str(other.best.start.limit)
+    elif other.best.fits and not published.enough:
+        lacks = f"no more than {units.format_tokens(other.best.context_tokens)} tokens fit"
+    elif other.best.fits:
+        each = speed.record(_rates(published, wanted)).decode_tokens_per_s
+        lacks = "it is slower" if each is None else f"it makes {each / other.best.concurrency:,.1f} tokens/s"
     return f"; with weights in {best.found.model.quant}: as published ({held}) {lacks}"
 
 
@@ -522,7 +559,7 @@ def _with_ram(loaded: Loaded, ask: Ask) -> list[report.FitChange]:
         # What llama.cpp has not: a storage of the engine that was asked about.
         asked = asked._replace(quant=None)
     for ram in (ask.ram_bytes, units.MAX_BYTES):
-        held = beside_ram(loaded.architecture, asked._replace(ram_bytes=ram), False)
+        held = beside_ram(loaded.architecture, asked._replace(ram_bytes=ram))
         if held is None:
             continue
         best, quant = held.found.best, held.ask.quant

@@ -19,27 +19,29 @@ if TYPE_CHECKING:
 
 def _order(sort: Order, r: dict[str, Any], timed: bool) -> tuple[float, ...]:
     """Smaller is better; by default what is too slow to be used comes last, unless a time per token was asked for, and before that what
-    nobody knows the speed of. The newer generation and the larger model break ties."""
-    from archcalc.analysis.pick import is_slow
+    nobody knows the speed of. The newer and larger model stands first of what is equal."""
+    from archcalc.analysis.pick import rank
+    from archcalc.analysis.verdict import is_slow
+    from archcalc.zoo import standing
 
     slow = is_slow(r["tokens_per_s"], r["decode_tokens_per_s_ceiling"], r["concurrency"])
     first = {
-        Order.best: (2.0 if slow and not timed else float(r["ram_unrated"]),),
+        Order.best: (float(rank(slow and not timed, r["ram_unrated"], r["engine"], r["quant"])),),
         Order.size: (-float(r["params_total"]),),
         Order.context: (-float(r["max_context_tokens"]),),
         Order.speed: r["quickest"],
         Order.cost: (float(r["usd_per_million_output_tokens"] or 1e9),),
     }
-    return *first[sort], float(r["years_behind"]), -float(r["params_total"])
+    return *first[sort], -standing(r["params_total"], r["release"])
 
 
 def write(
     asks: dict[GpuSpec, tuple[Ask, Wanted]], form: Forms, sort: Order, min_params: int, family: str | None, license_: str | None,
-    max_quant: str | None, all_: bool, unsaid: Sequence[str],
+    max_quant: str | None, all_: bool, unsaid: Sequence[str], alone: bool,
 ) -> None:  # fmt: skip
     """Every bundled model on the machines, those that fit first."""
     from archcalc import zoo
-    from archcalc.analysis.choose import listed_steps
+    from archcalc.analysis.choose import steps_of
     from archcalc.analysis.params import components
     from archcalc.analysis.pick import is_fine, listed
     from archcalc.engines.plan import longest_of
@@ -62,7 +64,9 @@ def write(
         leave(1)
     found: list[dict[str, Any]] = []
     for at, (spec, (ask, wanted)) in enumerate(asks.items()):
-        steps = () if max_quant or ask.quant else listed_steps(spec.device, ask.engine)
+        steps = () if max_quant or ask.quant else steps_of(spec.device, ask.engine, alone=alone, listed=True)
+
+        fine = (lambda r, wanted=wanted: is_fine(r, wanted)) if wanted.aims else None
 
         def report(name: str) -> dict[str, Any] | None:
             loaded = load(name)
@@ -72,7 +76,7 @@ def write(
                 return None
             limit = None if max_quant == "none" else max_quant
             made = listed(
-                loaded, ask, max_quant=limit, wanted=wanted, steps=steps, fine=lambda r: is_fine(r, wanted), unsaid=unsaid  # noqa: B023
+                loaded, ask, max_quant=limit, wanted=wanted, steps=steps, fine=fine, unsaid=unsaid  # noqa: B023
             )  # fmt: skip
             unrated = made.ram.used_bytes > 0 and made.speed.decode_tokens_per_s is None and wanted.ram_bytes_per_s is None  # noqa: B023
             return list_row(made, total, by_name[name], unrated, wanted.sized)  # noqa: B023

@@ -102,6 +102,15 @@ Vram = Annotated[str | None, typer.Option("--vram", metavar="BYTES", help="A car
 ServerEngine = Annotated[
     str | None, typer.Option("--engine", metavar=SERVERS, help="vllm; llama.cpp on a Mac or a small card.", autocompletion=engines)
 ]
+EngineVersion = Annotated[str | None, typer.Option("--engine-version", metavar="V", help="Rules of that version of vLLM.")]
+Calibration = Annotated[
+    str | None, typer.Option("--calibration", metavar="FILE", help="What calibrate or diagnose kept of this host.")
+]
+Ram = Annotated[str | None, typer.Option("--ram", metavar="BYTES", help="The CPU's memory, a budget of its own: 64GiB.")]
+RamBandwidth = Annotated[
+    str | None,
+    typer.Option("--ram-bandwidth", metavar="BYTES", help="What it reads a second, for weights that lie there: 80GB."),
+]
 SPLIT = "Parallelism"
 Tp = Annotated[int | None, typer.Option("--tp", min=1, max=4096, help="Tensor parallelism.", rich_help_panel=SPLIT)]
 Pp = Annotated[int | None, typer.Option("--pp", min=1, max=4096, help="Pipeline stages.", rich_help_panel=SPLIT)]

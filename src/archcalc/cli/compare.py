@@ -6,14 +6,34 @@ import json
 import sys
 from enum import Enum
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archcalc.cli._options import Context, KvDtype, Offline, Refresh, ServerEngine, Set, Sources, Vram, bundled, formats, gpus
+from archcalc.cli._options import (
+    Calibration,
+    Context,
+    EngineVersion,
+    KvDtype,
+    Offline,
+    Ram,
+    RamBandwidth,
+    Refresh,
+    ServerEngine,
+    Set,
+    Sources,
+    Vram,
+    bundled,
+    formats,
+    gpus,
+)
 from archcalc.cli._run import complain, each, leave
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UsageError
 from archcalc.report import Comparison, ErrorInfo, Failure, to_plain
+
+if TYPE_CHECKING:
+    from archcalc.analysis.speed.plan import Wanted
+    from archcalc.engines.plan import Ask
 
 
 class Forms(str, Enum):
@@ -63,6 +83,10 @@ def command(
         str | None, typer.Option("--tpot", metavar="TIME", help="Most requests at once that keep this time per token: 30ms.")
     ] = None,
     ttft: Annotated[str | None, typer.Option("--ttft", metavar="TIME", help="And this time to the first token: 2s.")] = None,
+    ram: Ram = None,
+    ram_bandwidth: RamBandwidth = None,
+    engine_version: EngineVersion = None,
+    calibration: Calibration = None,
     set_: Set = None,
     form: Annotated[Forms, typer.Option("--format", "-f", help="How to print.")] = Forms.table,
     offline: Offline = False,
@@ -74,7 +98,7 @@ def command(
     numbers. With --gpu the plan of each on that machine, its forecast and the price stand below. Exit status 1 if some SOURCE failed.
     """
     from archcalc import units
-    from archcalc.analysis.compare import asked, compare
+    from archcalc.analysis.compare import compare
     from archcalc.loader import Loaded, load_or_repacked
     from archcalc.render import compare as render
 
@@ -92,6 +116,10 @@ def command(
         osl=osl,
         tpot=tpot,
         ttft=ttft,
+        ram=ram,
+        ram_bandwidth=ram_bandwidth,
+        engine_version=engine_version,
+        calibration=calibration,
     )
     base = load_or_repacked(baseline, offline=offline, refresh=refresh) if baseline else None
     found = list(each(source, lambda text: load_or_repacked(text, offline=offline, refresh=refresh, overrides=set_ or ())))
@@ -105,7 +133,7 @@ def command(
             baseline=base,
             rows=[key.strip() for key in rows.split(",")] if rows is not None else None,
             on=on,
-            alone=engine is not None,
+            alone=engine is not None or engine_version is not None,
             failed=[Failure(text, ErrorInfo(error.code, error.message, error.hint)) for text, error in errors],
         )
         if form in (Forms.json, Forms.jsonl):
@@ -120,6 +148,44 @@ def command(
         complain(error.message, error.hint)
     if errors:
         leave(2 if len(source) == 1 else 1)
+
+
+def asked(
+    gpu: str | None, *, vram: str | None = None, engine: str | None = None, quant: str | None = None, ctx: str | None = None,
+    kv_dtype: str | None = None, concurrency: int | None = None, isl: str | None = None, osl: str | None = None,
+    tpot: str | None = None, ttft: str | None = None, ram: str | None = None, ram_bandwidth: str | None = None,
+    engine_version: str | None = None, calibration: str | None = None,
+) -> tuple[Ask, Wanted] | None:  # fmt: skip
+    """What is asked of a machine, each as it is written on a command line; None without one. Raises `UsageError` for what needs one.
+
+    `vram` alone is a card of that memory, and beside `gpu` what an engine sees of it.
+    """
+    gpu, vram = (vram, None) if gpu is None else (gpu, vram)
+    if gpu is None:
+        options = {
+            "engine": engine, "quant": quant, "concurrency": concurrency, "isl": isl, "osl": osl, "tpot": tpot, "ttft": ttft, "ram": ram,
+            "ram_bandwidth": ram_bandwidth, "engine_version": engine_version, "calibration": calibration,
+        }  # fmt: skip
+        for name, value in options.items():
+            if value is not None:
+                raise UsageError(f"--{name.replace('_', '-')} is of a machine", "name one with --gpu")
+        return None
+    from archcalc import hardware, units
+    from archcalc.quant import check_name
+
+    if quant is not None:
+        check_name(quant)
+    spec = hardware.parse_spec(gpu)
+    if vram is not None:
+        from archcalc.hardware.here import resized
+
+        spec = resized(spec, units.parse_bytes(vram), vram)
+    from archcalc.cli.fit import Host, Load, Settings, Split
+    from archcalc.cli.fit import asked as asked_of_fit
+
+    load = Load(ctx, concurrency, isl, osl, tpot, ttft)
+    settings = Settings(engine, kv_dtype, engine_version=engine_version)
+    return asked_of_fit(spec, load, Split(), quant, settings, Host(calibration, ram, ram_bandwidth))
 
 
 def _write(render: ModuleType, form: Forms, made: Comparison, fold: bool, by_model: bool) -> None:

@@ -15,11 +15,15 @@ from archcalc.cli._fits import Forms, Pair
 from archcalc.cli._machines import counts, every, machines_of
 from archcalc.cli._options import (
     SPLIT,
+    Calibration,
+    EngineVersion,
     Ep,
     KvDtype,
     Offline,
     Osl,
     Pp,
+    Ram,
+    RamBandwidth,
     Refresh,
     ServerEngine,
     Set,
@@ -125,22 +129,15 @@ class Settings(NamedTuple):
     batched_tokens: Annotated[
         int | None, typer.Option("--max-num-batched-tokens", min=1, max=1 << 24, help="Tokens of one step.")
     ] = None
-    engine_version: Annotated[str | None, typer.Option("--engine-version", metavar="V", help="Rules of that version of vLLM.")] = (
-        None
-    )
+    engine_version: EngineVersion = None
 
 
 class Host(NamedTuple):
     """What is known of the host beside its GPUs."""
 
-    calibration: Annotated[
-        str | None, typer.Option("--calibration", metavar="FILE", help="What calibrate or diagnose kept of this host.")
-    ] = None
-    ram: Annotated[str | None, typer.Option("--ram", metavar="BYTES", help="The CPU's memory, a budget of its own: 64GiB.")] = None
-    ram_bandwidth: Annotated[
-        str | None,
-        typer.Option("--ram-bandwidth", metavar="BYTES", help="What it reads a second, for weights that lie there: 80GB."),
-    ] = None
+    calibration: Calibration = None
+    ram: Ram = None
+    ram_bandwidth: RamBandwidth = None
 
 
 class Written(NamedTuple):
@@ -225,7 +222,7 @@ def command(
     Several models or machines are one table. Exit status 0 if all fit, 1 if some do not.
     """
     from archcalc import units
-    from archcalc.engines.engine import DEFAULT, LOCAL
+    from archcalc.engines.engine import DEFAULT
 
     emitted, ranking = _emitted(written, settings, form), _fits.AS_GIVEN
     if emitted is not None:
@@ -244,15 +241,10 @@ def command(
         refuse(own, {**said(settings, but="engine_version"), **said(listing)})
         reports = _of_command(own, machine, load, stored.quant, settings.engine_version, host, reading)
     else:
-        if host.ram_bandwidth is not None and host.ram is None:
-            raise UsageError("--ram-bandwidth is of weights in the CPU's memory, whose size is not given", "--ram 64GiB gives it")
         rented = every(machine.gpu)
         _check(source, stored, written, listing, reading, rented)
         settings = settings._replace(engine=settings.engine if emitted is None else named)
         unsaid = _unsaid(machine, load, stored, settings)
-        if not source and host.ram is not None and settings.engine is None:
-            # The engine that leaves to the CPU what a card does not hold.
-            settings = settings._replace(engine=LOCAL)
         if rented:
             # One engine and the weights as published, so that machines are compared and nothing else.
             settings = settings._replace(engine=settings.engine or DEFAULT)
@@ -265,12 +257,12 @@ def command(
             raise
         if emitted is not None and named is not None:
             _runs_there(emitted[0], named, asks)
+        alone = bool(settings.engine or said(split, but="dcp") or said(settings, but="engine"))
         if not source:
             least = units.parse_count(listing.min_params) if listing.min_params else 0
             order, family, license_ = listing.sort or _fits.Order.best, listing.family, listing.license_
-            _listed.write(asks, form, order, least, family, license_, stored.max_quant, listing.all_, unsaid)
+            _listed.write(asks, form, order, least, family, license_, stored.max_quant, listing.all_, unsaid, alone)
             return
-        alone = bool(settings.engine or said(split, but="dcp") or said(settings, but="engine"))
         reports = _fits.pairs_of(source, asks), _of_sources(asks, stored.max_quant, alone, unsaid, reading, brief=rented)
         usual = _fits.Order.cost if rented else _fits.Order.best
         sized = load.isl is not None or load.osl is not None
@@ -349,20 +341,22 @@ def _questions(
     asks: dict[GpuSpec, tuple[Ask, Wanted]] = {}
     for spec in specs:
         try:
-            asks[spec] = _question(spec, load, split, quant, settings, host)
+            asks[spec] = asked(spec, load, split, quant, settings, host)
         except UsageError:
             if not every(machine.gpu) or (spec is specs[-1] and not asks):
                 raise
     return asks
 
 
-def _question(spec: GpuSpec, load: Load, split: Split, quant: str | None, settings: Settings, host: Host) -> tuple[Ask, Wanted]:
+def asked(spec: GpuSpec, load: Load, split: Split, quant: str | None, settings: Settings, host: Host) -> tuple[Ask, Wanted]:
     """What is asked of one machine."""
     from archcalc import units
     from archcalc.analysis.fit import Ask, splits
     from archcalc.analysis.speed.forecast import STANDS_IN
     from archcalc.engines.engine import check_engine, chosen_for, server, servers
 
+    if host.ram_bandwidth is not None and host.ram is None:
+        raise UsageError("--ram-bandwidth is of weights in the CPU's memory, whose size is not given", "--ram 64GiB gives it")
     engine, dtype, share = settings.engine and settings.engine.lower(), settings.kv_dtype, settings.utilization
     wanted = _wanted(load, host.calibration, engine if engine in STANDS_IN else None)._replace(requests=load.concurrency)
     if host.ram_bandwidth is not None:

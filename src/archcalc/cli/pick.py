@@ -9,7 +9,20 @@ from typing import Annotated
 
 import typer
 
-from archcalc.cli._options import FormatOption, KvDtype, Offline, Osl, ServerEngine, Vram, formats, gpus
+from archcalc.cli._options import (
+    Calibration,
+    EngineVersion,
+    FormatOption,
+    KvDtype,
+    Offline,
+    Osl,
+    Ram,
+    RamBandwidth,
+    ServerEngine,
+    Vram,
+    formats,
+    gpus,
+)
 from archcalc.cli._run import Format, leave
 from archcalc.report import to_plain
 
@@ -48,17 +61,22 @@ def command(
     ] = None,
     ttft: Annotated[str | None, typer.Option("--ttft", metavar="TIME", help="Time to the first token: 2s.")] = None,
     license_: Annotated[str | None, typer.Option("--license", metavar="WORD", help="Only models under that license.")] = None,
+    family: Annotated[str | None, typer.Option("--family", metavar="WORD", help="Only models of that family.")] = None,
     engine: ServerEngine = None,
+    engine_version: EngineVersion = None,
     max_quant: Annotated[
         str | None,
         typer.Option(
             "--max-quant",
             metavar="NAME",
             autocompletion=formats,
-            help="Quantize if needed, down to this: 8 bits by default, 4 on a card of one's own; none: as published.",
+            help="Quantize if needed, down to this: 8 bits by default, whatever fits on a card of one's own; none: as published.",
         ),
     ] = None,
     kv_dtype: KvDtype = None,
+    ram: Ram = None,
+    ram_bandwidth: RamBandwidth = None,
+    calibration: Calibration = None,
     all_: Annotated[bool, typer.Option("--all", help="Every model that meets the requirements.")] = False,
     form: FormatOption = Format.table,
     offline: Offline = False,
@@ -68,35 +86,32 @@ def command(
     Grounded in what fits and in bounds of bandwidth. Quality is not ranked: no scores are bundled.
     """
     from archcalc import units
-    from archcalc.analysis.choose import listed_steps
-    from archcalc.analysis.fit import Ask
+    from archcalc.analysis.choose import steps_of
     from archcalc.analysis.pick import pick
-    from archcalc.analysis.speed.plan import Wanted
     from archcalc.cli._machines import machine
-    from archcalc.engines.engine import check_engine, chosen_for, servers
+    from archcalc.cli.fit import Host, Load, Settings, Split, asked
 
     spec = machine(gpu if gpu or vram else "here", vram)
-    chosen = check_engine(engine, servers()) if engine is not None else chosen_for(spec.device)
     if max_quant not in (None, "none"):
         from archcalc.quant import check_name
 
         check_name(max_quant)
-    wanted = Wanted(
-        None if isl is None else units.parse_tokens(isl), None if osl is None else units.parse_tokens(osl), None,
-        None if tpot is None else units.parse_seconds(tpot), None if ttft is None else units.parse_seconds(ttft),
+    ask, wanted = asked(
+        spec, Load(ctx, concurrency, isl, osl, tpot, ttft), Split(), None,
+        Settings(engine, kv_dtype, engine_version=engine_version), Host(calibration, ram, ram_bandwidth),
     )  # fmt: skip
+    alone = engine is not None or engine_version is not None
     made = pick(
-        Ask(
-            spec, chosen, wanted.context(units.parse_tokens(ctx) if ctx is not None else None), concurrency,
-            kv_dtype=units.parse_cache_dtype(kv_dtype) if kv_dtype is not None else None,
-        ),
+        ask,
         task=task.value if task else None,
         max_tpot=units.parse_seconds(max_tpot) if max_tpot is not None else None,
         license_word=license_,
+        family=family,
         max_quant=None if max_quant == "none" else max_quant,
-        steps=listed_steps(spec.device, chosen) if max_quant is None else (),
+        steps=steps_of(spec.device, ask.engine, alone=alone, listed=True) if max_quant is None else (),
+        unsaid=() if engine is not None else ("--engine",),
         most=None if all_ else 10,
-        wanted=wanted,
+        wanted=wanted._replace(requests=None),
     )  # fmt: skip
     if form in (Format.json, Format.jsonl):
         print(json.dumps(to_plain(made), indent=2 if form is Format.json else None, ensure_ascii=False))

@@ -309,6 +309,9 @@ def _model(file_type: str, architecture: Architecture) -> _Model:
     )  # fmt: skip
 
 
+_LAYERED = frozenset({"v", "down"})
+"""The categories whose type is another in some layers; of `iq3_xs` also the matrices before `down`."""
+
 Held = Mapping[tuple[Part, str], frozenset[int]]
 """The layers of the tensors that a file keeps in the type of their source, by part and name; -1 is outside of the layers."""
 
@@ -323,6 +326,7 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
             f"GGUF file type is {json_text(file_type)}: archcalc does not know it", f"one of {', '.join(FILE_TYPES)}"
         )
     m = _model(_RAISED_ENDS.get(file_type, file_type), architecture)
+    layered = _LAYERED if m.file_type != "iq3_xs" else _LAYERED | {"up", "gate"}
     facts = architecture.facts
 
     def kind_of(category: str, i: int, width: int, fused: bool) -> str:
@@ -341,14 +345,15 @@ def plan(quantization: Mapping[str, Any], architecture: Architecture, dtype: str
         pieces = _pieces(tensor, category, facts.heads, facts.head_dim, architecture.whole_latents)
         chosen: dict[tuple[str, ...], list[int]] = {}
         own = held.get((part, tensor.name), frozenset[int]())
-        for i in layers:
+        alike = not own and layered.isdisjoint(kind for kind, _ in pieces)
+        for i in layers[:1] if alike else layers:
             types = tuple(
                 _fitting(held_as if i in own else kind_of(kind, i, shape[-1], tensor.experts is not None), shape[-1])
                 for kind, shape in pieces
             )
             chosen.setdefault(types, []).append(i)
         for types, members in chosen.items():
-            yield tuple(Stored("", shape, t) for (_, shape), t in zip(pieces, types, strict=True)), members
+            yield tuple(Stored("", shape, t) for (_, shape), t in zip(pieces, types, strict=True)), layers if alike else members
 
     nothing: Callable[[Module, Layers], Iterable[tuple[Scheme | None, Layers]]] = lambda module, layers: ((None, layers),)  # noqa: E731
     return Plan(nothing, lambda tensor, part: False, whole=whole, drops=frozenset({"mtp"}))

@@ -400,14 +400,12 @@ def list_row(r: FitReport, params_total: int, entry: Entry, ram_unrated: bool = 
     """One model of a list. `ram_unrated` is whether its speed rests on the CPU's memory, of which nobody says how fast it is;
     `sized` is whether the lengths of requests were asked about."""
     from archcalc.analysis.speed.plan import quickest
-    from archcalc.zoo import years_behind
 
     return {
         **row(r),
         "params_total": params_total,
         "license": entry.license,
         "release": entry.release,
-        "years_behind": years_behind(entry.release),
         "plan": plan_text(r.plan),
         "ways": ways(r.plan),
         "verdict": r.verdict,
@@ -474,11 +472,13 @@ FITS = (
 )
 """A table of models and machines. `max_concurrency` is of sequences that are all as long as the context."""
 
+_ENGINE = Column("engine", "engine", text, spare=1)
 LIST = (
     Column("source", "model"),
     Column("params_total", "size", count, right=True, spare=1),
     Column("fits", "fits", _yes),
     Column("quant", "weights", text),
+    _ENGINE,
     _RAM,
     Column("context_tokens", "context", _tokens, right=True),
     _AT_ONCE,
@@ -528,9 +528,11 @@ def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: Te
 
 
 def told(columns: Sequence[Column], lines: Sequence[Mapping[str, Any]]) -> tuple[Column, ...]:
-    """The columns without that of the CPU's memory, where nothing lies there, of requests, where no target finds their number, and of whole
-    ones, where one of usual lengths runs at a time."""
+    """The columns without that of the CPU's memory, where nothing lies there, of requests, where no target finds their number, of whole
+    ones, where one of usual lengths runs at a time, and of the engine, where it is that of all."""
     some = {id(_RAM): "ram_bytes", id(_AT_ONCE): "requests", id(_WHOLE): "several"}
+    if len({line.get("engine") for line in lines}) < 2:
+        columns = [c for c in columns if c is not _ENGINE]
     return tuple(c for c in columns if id(c) not in some or any(line.get(some[id(c)]) for line in lines))
 
 
@@ -662,7 +664,9 @@ def write_list(
     idle |= {"usd_per_million_output_tokens"} if order != "cost" else set()
     columns = told([column for column in LIST if column.key not in idle], lines)
     notes = []
-    local = spec.device.personal and ask.engine != LOCAL and ask.quant is None and not server(LOCAL).runs_on(spec.device)
+    engines = list(dict.fromkeys([ask.engine, *(r["engine"] for r in kept)]))
+    local = LOCAL not in engines and "--engine" not in unsaid and spec.device.personal and ask.quant is None
+    local = local and not server(LOCAL).runs_on(spec.device)
     tried = f" under {ask.engine} (--engine {LOCAL} tries GGUF files, which take less)" if local else ""
     if len(kept) < len(rows):
         more = [
@@ -677,17 +681,18 @@ def write_list(
             if n > 0 and most is not None
         ]
         notes.append(f"{' and '.join(more)}: --all lists them" if more else "")
-    from archcalc.analysis.pick import SLOW_LAST, YEARS
+    from archcalc.analysis.pick import NEWEST, SLOW_LAST
 
     first = "those that keep the target come first" if timed else SLOW_LAST
     orders = {
-        "best": f"{first}, then {YEARS}; quality is not ranked, as no scores are bundled",
+        "best": f"{first}, then {NEWEST}; quality is not ranked, as no scores are bundled",
         "context": "the longest context that each could hold" + (", beyond the one asked for" if "--ctx" not in unsaid else ""),
         "speed": ("output tokens/s of whole requests" if sized else "tokens/s")
         + ", those of which something is forecast first; a bound is no speed, and comes behind them",
         "cost": "what a million output tokens cost, of whole requests, their prompts included",
     }
-    notes.append(f"on {spec.named} under {ask.engine}; order: {orders.get(order, order)}")
+    under = " or ".join(engines) + (" (where weights of the first do not fit)" if len(engines) > 1 else "")
+    notes.append(f"on {spec.named} under {under}; order: {orders.get(order, order)}")
     notes += spec.notes
     if unrated := sum(r["ram_unrated"] for r in fitting):
         where = {"best": ", and stand behind those that need none of it, if they are not slow so", "speed": ", and come last"}

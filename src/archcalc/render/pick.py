@@ -63,7 +63,7 @@ def write_page(r: Pick, out: TextIO) -> None:
         page.print(Text(f"no bundled model meets this on {r.machine}", style="bold red"))
     else:
         best = r.best
-        page.print(Text.assemble((best.name, "bold green"), f"  on {r.machine} under {r.engine}: {plan_text(best.plan)}"))
+        page.print(Text.assemble((best.name, "bold green"), f"  on {r.machine} under {best.engine}: {plan_text(best.plan)}"))
         page.print()
         table = plain_table(heads=False)
         table.add_column(style="dim", no_wrap=True)

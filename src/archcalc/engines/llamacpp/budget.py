@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from archcalc.engines._allocation import Workload, unread
 from archcalc.engines.budget import GIB, Budget, Serving, Term, budgeted, cuda_context
 from archcalc.engines.llamacpp import cache as llamacpp
 from archcalc.engines.llamacpp import projector
+from archcalc.engines.llamacpp.compute import Same
 from archcalc.engines.llamacpp.layout import CPU, Layout, devices_of, lay_out, on_cpu
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.engines.placement import ComponentBytes, RankWeights
@@ -235,16 +237,25 @@ def streamed_weights(model: Candidate, ask: Ask) -> tuple[int, int]:
     if CPU not in places and not (own.cpu_experts or own.experts_on_cpu or own.overrides):
         return 0, 0
     layer = head = 0
-    for entry in inventory(model.architecture):
+    for part, role, layers, size in _matrices(Same(model.architecture)):
+        if part == "decoder":
+            if size > layer and any(places[i] == CPU or on_cpu(own, role, i) for i in layers if i < len(places)):
+                layer = size
+        elif places[-1] == CPU and (part == "head" or model.architecture.facts.tied_embeddings):
+            head = max(head, size)
+    return layer, head
+
+
+@lru_cache(maxsize=8)
+def _matrices(model: Same[Architecture]) -> list[tuple[str, str, tuple[int, ...], int]]:
+    """Part, role, layers and bytes of each kind of matrix of a file; kept, as a search for what fits asks again and again."""
+    found: list[tuple[str, str, tuple[int, ...], int]] = []
+    for entry in inventory(model.it):
         tensor = entry.tensor
         if len(tensor.shape) < 2 or entry.part not in ("decoder", "head", "embedding"):
             continue
         # Experts whose gate and up the publisher joins are two tensors of a file.
         names = len(tensor.stored) if tensor.experts is not None and len(entry.shape) == len(tensor.shape) else 1
         size = storage_bytes(entry.dtype, prod(entry.shape) * (entry.experts or 1)) // max(1, names)
-        if entry.part == "decoder":
-            away = any(places[i] == CPU or on_cpu(own, tensor.role, i) for i in entry.layers if i < len(places))
-            layer = max(layer, size if away else 0)
-        elif places[-1] == CPU and (entry.part == "head" or model.architecture.facts.tied_embeddings):
-            head = max(head, size)
-    return layer, head
+        found.append((entry.part, tensor.role, entry.layers, size))
+    return found

@@ -9,6 +9,7 @@ reads, and as what: served.json).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from math import prod
 
 from archcalc.engines._allocation import (
@@ -28,7 +29,7 @@ from archcalc.engines._allocation import (
     without_caches,
 )
 from archcalc.engines.engine import unknown
-from archcalc.engines.llamacpp.compute import Batch, Placed, reserved
+from archcalc.engines.llamacpp.compute import Batch, Placed, Same, reserved
 from archcalc.engines.served import built_of, classes_of, served
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import Architecture, Bare, Cache, Layer
@@ -222,6 +223,23 @@ def as_kept(architecture: Architecture, name: str) -> Architecture:
     return without_caches(architecture) if name in _NO_MEMORY else as_cached(architecture)
 
 
+class _Graph(NamedTuple):
+    """A model as its graph keeps it, what one cell of each kind of layer holds, and the rows of each layer."""
+
+    name: str
+    architecture: Architecture
+    rows: list[Row]
+    layers: list[tuple[list[Row], Layer]]
+
+
+@lru_cache(maxsize=16)
+def _graph(model: Same[Architecture]) -> _Graph:
+    """Made once: a search for a context asks of the same model again and again."""
+    name = architecture_name(model.it)
+    kept = as_kept(model.it, name)
+    return _Graph(name, kept, rows_of(kept, name), list(_rows_by_layer(kept, name)))
+
+
 def _spelled(name: str) -> str:
     return name.lower().translate(_SEPARATORS)
 
@@ -254,18 +272,16 @@ def rows_of(architecture: Architecture, name: str) -> list[Row]:
 
 def layer_bytes(architecture: Architecture, work: Workload, options: CacheOptions) -> tuple[list[int], list[int]]:
     """What each layer of the decoder caches, and its recurrent state, in the order of the layers; all add up to `allocate`'s bytes."""
-    name = architecture_name(architecture)
-    architecture = as_kept(architecture, name)
+    name, architecture, rows, by_layer = _graph(Same(architecture))
     type_k = _type(work.kv_dtype or "f16")
     type_v = _type(options.cache_type_v) if options.cache_type_v else type_k
     n_seq = options.n_parallel or work.batch
     grid = cells(work.context_tokens * work.batch, n_seq, options)
-    rows = rows_of(architecture, name)
     sizes = dict(zip(rows, cache_bytes(rows, grid, type_k, type_v, options.flash_attn), strict=True))
     each = {row._replace(layers=1): size // row.layers for row, size in sizes.items() if row.layers}
     rollback = options.n_rs_seq if name in _ROLLBACK else 0
     caches, states = [], []
-    for kept, held in _rows_by_layer(architecture, name):
+    for kept, held in by_layer:
         caches.append(sum(each.get(row, 0) for row in kept))
         elements = sum(
             prod(state.shape)
@@ -337,10 +353,10 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
     name = architecture_name(architecture)
     if name in _NOT_MODELLED:
         raise UnsupportedError(f"llama.cpp: the caches of {name} are not modelled")
-    whole, architecture = architecture, as_kept(architecture, name)
+    whole = architecture
+    _, architecture, rows, by_layer = _graph(Same(whole))
     n_seq = options.n_parallel or work.batch
     grid = cells(work.context_tokens * work.batch, n_seq, options)
-    rows = rows_of(architecture, name)
     _check_blocks(architecture, type_k, type_v)
     figures = _figures(rows, grid, type_k, type_v, options) + _states(architecture, name, n_seq, options)
     shared = "shared by all sequences" if grid.unified else f"for each of {n_seq} sequences" if n_seq > 1 else "for one sequence"
@@ -362,7 +378,7 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
         rule += "; recurrent state in fp32"
     details: dict[str, int | float] = {"cells": grid.base, "streams": grid.streams}
     if options.computes:
-        details["compute_buffer_bytes"] = compute_buffer(architecture, name, grid, options, type_k, type_v)
+        details["compute_buffer_bytes"] = compute_buffer(architecture, name, by_layer, grid, options, type_k, type_v)
     dtype = type_k if type_k == type_v else f"{type_k}/{type_v}"
     if any(held.cache.window for held in held_caches(architecture)) and not sliding:
         notes.append(f"llama.cpp keeps every token of {name} models: it does not use their windows")
@@ -450,7 +466,15 @@ def _centred(architecture: Architecture) -> bool:
     return not _CENTRED.isdisjoint(found | {step.kind for layer in layers for step in layer.steps if isinstance(step, Bare)})
 
 
-def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: CacheOptions, type_k: str, type_v: str) -> int:
+def compute_buffer(
+    architecture: Architecture,
+    name: str,
+    layers: Sequence[tuple[list[Row], Layer]],
+    grid: Cells,
+    options: CacheOptions,
+    type_k: str,
+    type_v: str,
+) -> int:
     """What the graph of one micro-batch needs on a GPU, as ggml's allocator lays it out.
 
     llama-server since 2026 asks for the logits of its slots alone. A weight that lies in the CPU's memory is copied to the GPU for a batch,
@@ -468,16 +492,20 @@ def compute_buffer(architecture: Architecture, name: str, grid: Cells, options: 
     routed = any(t.role == "experts" for s in architecture.stacks if s.part == "decoder" for k in s.kinds for t in k.tensors)
     away = (("experts" if routed else "mlp", streamed),) if streamed else ()
     placed = []
-    for number, (rows, layer) in enumerate(_rows_by_layer(architecture, name)):
-        depth = max((grid.of(row) * grid.streams_of(row) for row in rows if row.kind != "index"), default=0)
-        depth = depth or (batch if layer.unread else 0)
-        if options.here is None or number in options.here:
+    deep: dict[int, tuple[int, int]] = {}
+    for number, (rows, layer) in enumerate(layers):
+        if id(rows) not in deep:
+            depth = max((grid.of(row) * grid.streams_of(row) for row in rows if row.kind != "index"), default=0)
             wide = sum(
                 grid.of(row) * grid.streams_of(row) * elements * 2
                 for row in rows
                 for kind, elements in ((type_k, row.key), (type_v, row.value))
                 if kind != "f16" and row.kind != "index"
             )
+            deep[id(rows)] = depth, wide
+        depth, wide = deep[id(rows)]
+        depth = depth or (batch if layer.unread else 0)
+        if options.here is None or number in options.here:
             placed.append(Placed(layer, depth, wide if options.unpacks else 0, (), False, away))
         elif number in options.away:
             # Its cache is copied for each attention, a layer at a time.

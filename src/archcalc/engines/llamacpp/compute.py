@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from archcalc.engines.llamacpp.graph import Graph, Node
 from archcalc.model import Cache, Layer, Tensor
@@ -475,34 +475,37 @@ def buffer(
     return g.reserve()
 
 
-class _Same:
-    """A layer that is equal to itself alone: to compare all of its tensors takes longer than to look it up."""
+T = TypeVar("T")
 
-    __slots__ = ("layer",)
 
-    def __init__(self, layer: Layer) -> None:
-        self.layer = layer
+class Same(Generic[T]):
+    """What is equal to itself alone: to compare all tensors of a layer or a model takes longer than to look it up."""
+
+    __slots__ = ("it",)
+
+    def __init__(self, it: T) -> None:
+        self.it = it
 
     def __hash__(self) -> int:
-        return id(self.layer)
+        return id(self.it)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.layer is self.layer
+        return isinstance(other, Same) and other.it is self.it
 
 
 def reserved(hidden: int, vocab: int, placed: Sequence[Placed], batch: Batch, head: bool, head_streamed: int, first: bool) -> int:
     """`buffer`, kept: a search for a context, or down a ladder of storages, asks for the same one again and again."""
-    return _reserved(hidden, vocab, tuple((_Same(each.layer), each[1:]) for each in placed), batch, head, head_streamed, first)
+    return _reserved(hidden, vocab, tuple((Same(each.layer), each[1:]) for each in placed), batch, head, head_streamed, first)
 
 
 @lru_cache(maxsize=512)
 def _reserved(
     hidden: int,
     vocab: int,
-    placed: tuple[tuple[_Same, tuple[Any, ...]], ...],
+    placed: tuple[tuple[Same[Layer], tuple[Any, ...]], ...],
     batch: Batch,
     head: bool,
     head_streamed: int,
     first: bool,
 ) -> int:
-    return buffer(hidden, vocab, [Placed(same.layer, *rest) for same, rest in placed], batch, head, head_streamed, first)
+    return buffer(hidden, vocab, [Placed(same.it, *rest) for same, rest in placed], batch, head, head_streamed, first)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
@@ -82,6 +83,8 @@ def lay_out(tensors: Sequence[Kept], layers: int, gpus: int, own: Settings, free
     on_host = 0
     left: dict[tuple[str, str], int] = {}
 
+    on: dict[tuple[int, ...], Counter[int]] = {}
+
     def put(device: int, size: int, tensor: Kept) -> None:
         nonlocal on_host
         if device == CPU:
@@ -95,6 +98,11 @@ def lay_out(tensors: Sequence[Kept], layers: int, gpus: int, own: Settings, free
         size = sum(piece.bytes for piece in tensor.pieces)
         if not tensor.gpu:
             on_host += size * tensor.copies
+        elif tensor.layers and not own.overrides and not (tensor.role == "experts" and (own.cpu_experts or own.experts_on_cpu)):
+            if tensor.layers not in on:
+                on[tensor.layers] = Counter(places[layer] for layer in tensor.layers)
+            for device, n in on[tensor.layers].items():
+                put(device, n * size, tensor)
         elif tensor.layers:
             for layer in tensor.layers:
                 away = round(size * on_cpu(own, tensor.role, layer)) if places[layer] != CPU else 0

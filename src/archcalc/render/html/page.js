@@ -305,7 +305,7 @@ const FIGURES = [
   ["longest context at this concurrency", (r) => `${formatTokens(r.max_context_tokens)} tokens`],
   ["most sequences of this context", (r) => grouped(atLeast(r.max_concurrency, 1), 1)],
   ["KV tokens, as the engine reports", (r) => group(r.kv_tokens)],
-  ["tokens/s of all at this context, at most: a bound of the bandwidth, no forecast", (r) => (r.bound_tokens_per_s_whole_context === null ? "–" : grouped(atMost(r.bound_tokens_per_s_whole_context, 1), 1))],
+  ["tokens/s of all at this context, a bound of the bandwidth and no forecast", (r) => (r.bound_tokens_per_s_whole_context === null ? "–" : "at most " + grouped(atMost(r.bound_tokens_per_s_whole_context, 1), 1))],
   ["rent, from", (r) => (r.usd_per_hour === null ? "not known" : `$${grouped(r.usd_per_hour, 2)} an hour (${offered(r)})`)],
   ["command", (r) => r.command || "none: it does not fit"],
 ];
@@ -520,7 +520,7 @@ function start() {
       chart(document.getElementById("rent-chart"), made);
       document.getElementById("rent-rows").replaceChildren(
         ...made.flatMap(({ frontier }, i) => {
-          const rows = frontier.slice(0, ROWS).map((one) => [one.name, grouped(one.usd, 2), group(one.sequences), one.bound === null ? "–" : grouped(atMost(one.bound, 1), 1), one.instance]);
+          const rows = frontier.slice(0, ROWS).map((one) => [one.name, grouped(one.usd, 2), group(one.sequences), one.bound === null ? "–" : `at most ${grouped(atMost(one.bound, 1), 1)}`, one.instance]);
           const none = coming() ? "none yet: plans are still coming" : "no machine of this page with a price holds it";
           return (rows.length ? rows : [[none, "–", "–", "–", ""]]).map(([name, usd, held, most, of]) =>
             element(
