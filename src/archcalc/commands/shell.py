@@ -729,7 +729,7 @@ class _Reader:
         """An argument of a function; of a script they are not here, and taken as none."""
         if self.given is None:
             self.guessed = True
-            return [], ("", None)
+            return ([], ("", None)) if not name.isdecimal() or name == "0" else (None, (f"${name}", f"${name}"))
         if name in "@*":
             return list(self.given), ("", None)
         if name == "#":
@@ -770,8 +770,7 @@ class _Reader:
 
     def _value(self, name: str) -> tuple[str, str | None]:
         if name.isdecimal():
-            made, (text, lacks) = self._positional(name)
-            return ("", None) if made is not None else (text, lacks)
+            return self._positional(name)[1]
         self.used |= dict.fromkeys(self.unsettled.get(name, ()))
         self.guessed = self.guessed or name in self.outside
         if name in self.variables:

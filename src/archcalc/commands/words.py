@@ -247,25 +247,12 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
         yield from _python(text)
         return
     if base.endswith((".bat", ".cmd", ".ps1")):
-        text = _windows(text, base.endswith(".ps1"))
+        from archcalc.commands.windows import shell_of
+
+        text = shell_of(text, power=base.endswith(".ps1"))
     environment: dict[str, str] = {}
     for simple in simple_commands(text):
         yield from _noted(simple, environment)
-
-
-def _windows(text: str, power: bool) -> str:
-    """A batch file or a script of PowerShell as a shell reads it: its variables, continuations and remarks, and its backslashes as
-    they are (Microsoft's references of cmd's `set` and `rem` and of PowerShell's `about_Parsing`)."""
-    text = text.replace("\r\n", "\n")
-    if power:
-        text = re.sub(r"`[ \t]*\n", " ", text).replace("\\", "\\\\")
-        text = re.sub(r"(?im)(^|;)[ \t]*\$(?:env:)?(\w+)[ \t]*=[ \t]*", r"\1\2=", text)
-        return re.sub(r"(?i)\$env:", "$", text)
-    text = re.sub(r"\^[ \t]*\n", " ", text).replace("\\", "\\\\").replace("$", "\\$")
-    text = re.sub(r"(?im)^[ \t]*@?(?:rem\b|::|echo\b).*$", "", text)
-    text = re.sub(r'(?im)^[ \t]*@?set[ \t]+(?:/a[ \t]+)?"?(\w+)=([^"\n]*)"?[ \t]*$', lambda m: f'{m[1]}="{m[2].rstrip()}"', text)
-    text = re.sub(r"(?im)^[ \t]*@?(?:call|start(?:[ \t]+\"[^\"\n]*\")?(?:[ \t]+/\w+)*)[ \t]+", "", text)
-    return re.sub(r"%(\w+)%", r"${\1}", text)
 
 
 def _looks_like_yaml(text: str) -> bool:
