@@ -658,7 +658,7 @@ class _Reader:
             if raw.startswith("$((") and raw.endswith("))"):
                 for name in _NAME.findall(raw):
                     self._value(name)
-                found = whole(raw[3:-2], self.variables)
+                found = whole(re.sub(r"\$\{[^{}]*\}|\$\d", self._in_sum, raw[3:-2]), self.variables)
                 return None, (raw, raw) if found is None else (str(found), None)
             # Kubernetes writes a variable so, and shells a command whose output is meant.
             name = raw[2:-1]
@@ -686,6 +686,11 @@ class _Reader:
             return self._positional(following)
         self.at = start + 1
         return None, ("$", None)
+
+    def _in_sum(self, found: re.Match[str]) -> str:
+        inner = found[0].strip("${}")
+        _, (value, missing) = self._braced(inner) if found[0][1] == "{" else self._positional(inner)
+        return found[0] if missing is not None or not value else value
 
     def _braced(self, inner: str) -> tuple[list[Word] | None, tuple[str, str | None]]:
         if (length := re.fullmatch(r"#(\w+)(?:\[[@*]\])?", inner)) is not None and length[1] != "#":

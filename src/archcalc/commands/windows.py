@@ -85,9 +85,10 @@ def _statement(line: str, blocks: list[str], ahead: set[str], jumps: list[str]) 
                 made.append(f"if {'' if found['not'] else '! '}{test}; then :")
             return made
         made.append(f"if {'! ' if found['not'] else ''}{test}; then :")
-        if rest.startswith("("):
+        if rest.startswith("(") and not (whole := re.fullmatch(r"(?i)\(([^()]*)\)(?:[ \t]*(else)[ \t]*\(?([^()]*)\)?)?", rest)):
             blocks.append("fi")
             return [*made, *_statement(rest[1:].lstrip(), blocks, ahead, jumps)]
+        rest = f"{whole[1]}{f' else {whole[3]}' if whole[2] else ''}" if rest.startswith("(") and whole else rest
         one, _, other = rest.partition(" else ")
         made += _statement(one.strip(), [], ahead, jumps)
         if other:
@@ -132,7 +133,9 @@ def _condition(test: str, *, folded: bool) -> str:
     sides = re.split(r"(?i)[ \t]*(==|(?<=\s)(?:equ|neq|lss|leq|gtr|geq)(?=\s))[ \t]*", test, maxsplit=1)
     one, two = (_word(side.strip().strip('"'), quoted=True) for side in sides[::2])
     if folded:
-        one, two = (re.sub(r"\$\{(\w+)\}|[A-Z]+", lambda m: f"${{{m[1]},,}}" if m[1] else m[0].lower(), side) for side in (one, two))
+        one, two = (
+            re.sub(r"\$\{(\w+)\}|[A-Z]+", lambda m: f"${{{m[1]},,}}" if m[1] else m[0].lower(), side) for side in (one, two)
+        )
     return f'[ "{one}" {_SIGNS.get(sides[1].lower(), "=")} "{two}" ]'
 
 
@@ -276,10 +279,10 @@ class _Power:
 
     def _words(self, text: str) -> str:
         """Words of PowerShell as a shell has them."""
-        text = re.sub(r'\\(?!")', r"\\\\", text).replace('`"', '\\"').replace("`$", "\\$")
+        text = re.sub(r"""('[^'\n]*')|\\(?!")""", lambda m: m[1] or "\\\\", text).replace('`"', '\\"').replace("`$", "\0")
         text = re.sub(r"(?i)\$(true|false)\b", lambda m: m[1].lower(), text)
         text = re.sub(r"(?i)\$\{?env:(\w+)\}?", lambda m: f"${{{m[1].upper()}}}", text)
-        text = re.sub(r"(?<!\\)\$\{?([A-Za-z_]\w*)\}?(?![\w(])", self._variable, text)
+        text = re.sub(r"\$\{?([A-Za-z_]\w*)\}?(?![\w(])", self._variable, text).replace("\0", "\\$")
         return re.sub(r"(?<!\S)@(\w+)", lambda m: f'"${{{m[1].upper()}[@]}}"', text)
 
     def _variable(self, found: re.Match[str]) -> str:
