@@ -627,3 +627,24 @@ def test_more_that_stopped_sglang(line: str, kind: str, started: bool) -> None:
     text = f"Load weight begin. avail mem=23.1 GB\nLoad weight end. type=X, avail mem=3.1 GB, mem usage=20.0 GB.\n{line}\n"
     log = read(text)
     assert (log.engine, log.failure, log.started) == ("sglang", kind, started)
+
+
+SEVERAL = (
+    "build: 7000 (79c1160b) with gcc\n"
+    "llama_model_loader: loaded meta data with 28 key-value pairs and 399 tensors from /m/Qwen3-8B-Q8_0.gguf (version GGUF V3 (latest))\n"
+    "llama_context: n_seq_max     = 4\n"
+    "llama_context: n_ctx         = 40960\n"
+    "llama_context: n_ctx_seq     = {of_one}\n"
+    "llama_context: kv_unified    = {unified}\n"
+    "llama_kv_cache: size = 5760.00 MiB ( {of_one} cells,  36 layers,  4/{streams} seqs), K (f16): 2880.00 MiB, V (f16): 2880.00 MiB\n"
+)
+
+
+@pytest.mark.parametrize("lost", [(), ("n_ctx   ",), ("n_ctx   ", "n_seq_max"), ("n_ctx   ", "n_ctx_seq"), ("n_ctx   ", " cells")])
+@pytest.mark.parametrize("unified", [False, True])
+def test_the_context_of_all_sequences(lost: tuple[str, ...], unified: bool) -> None:
+    """llama.cpp 0c1e57098, src/llama-context.cpp: `n_ctx_seq` is `n_ctx` where the cache is one stream, and a part of it elsewhere."""
+    text = SEVERAL.format(of_one=40960 if unified else 10240, unified=str(unified).lower(), streams=1 if unified else 4)
+    log = read("\n".join(line for line in text.splitlines() if not any(sign in line for sign in lost)))
+    asked = dict(log.asked)
+    assert (asked["--ctx-size"], asked["--parallel"], asked.get("--kv-unified", False)) == (40960, 4, unified)
