@@ -651,7 +651,14 @@ def _modelfile(text: str) -> Command:
             words += [f"--{name}", given.strip().strip('"')]
     if not model:
         raise FormatError("the Modelfile names no model", "it needs a line: FROM the-model")
-    return Command("ollama", MODELFILE, (model, *words))
+    # What is said of its server stands in comments: no instruction says it.
+    server = re.search(r"(?m)^#\s*((?:OLLAMA_\w+=\S+\s+)+)ollama serve\b", text)
+    return Command(
+        "ollama",
+        MODELFILE,
+        (model, *words),
+        tuple((k, v) for k, _, v in (e.partition("=") for e in server[1].split())) if server else (),
+    )
 
 
 def _dockerfile(text: str) -> Iterator[Command]:
