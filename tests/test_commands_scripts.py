@@ -60,6 +60,7 @@ def test_a_script_is_read_as_its_shell_reads_it(script: str, words: tuple[str, .
         ("declare -A M=([a]=x)\nvllm serve ${M[b]}", r"\$\{M\[b\]\}"),
         ("N=M\nM=a\nvllm serve ${!N}", r"\$\{!N\}"),
         ("M=a\nvllm serve ${M/[a]/b}", r"\$\{M"),
+        ("vllm serve '{{ model }}'", r"\{\{ model"),
     ],
 )
 def test_what_a_script_does_not_say_is_named(script: str, said: str) -> None:
@@ -87,6 +88,9 @@ def test_what_a_script_does_not_say_is_named(script: str, said: str) -> None:
         f"poetry run {SERVE}",
         f"systemd-run --user {SERVE}",
         "uvx vllm serve a/b --max-model-len 8192",
+        f"sbatch <<EOF\n#!/bin/bash\n{SERVE}\nEOF\n",
+        f"ssh gpu1 <<'EOF'\ncd /x\n{SERVE}\nEOF\necho done\n",
+        f"cat <<EOF | bash\n{SERVE}\nEOF\n",
     ],
 )
 def test_what_a_command_is_wrapped_in(line: str) -> None:
@@ -134,6 +138,9 @@ def test_the_version_of_a_command_behind_two_dashes() -> None:
         ),
         ("x.service", f"[Service]\nExecStart=\nExecStart=-/bin/bash -c '{SERVE}'\n", WORDS),
         ("x.container", "[Container]\nImage=vllm/vllm-openai:v0.9.2\nExec=--model a/b --max-model-len 8192\n", WORDS),
+        ("supervisord.conf", f'[program:v]\ncommand=/opt/{SERVE}\nenvironment=A="1",B="2"\n', WORDS),
+        ("Makefile", "M ?= a/b\nL := 8192\nserve: deps\n\t@vllm serve $(M) --max-model-len $(L)\n", WORDS),
+        ("Procfile", f"web: {SERVE}\n", WORDS),
         # llama-swap's models, SkyPilot's tasks, dstack's services, processes.
         ("c.yaml", "macros:\n  l: --max-model-len 8192\nmodels:\n  q:\n    cmd: |\n      vllm serve a/b\n      ${l}\n", WORDS),
         ("c.yaml", f"models:\n  q:\n    cmd: docker run --rm vllm/vllm-openai {SERVE[11:]}\n", WORDS),
@@ -164,6 +171,8 @@ def test_the_version_of_a_command_behind_two_dashes() -> None:
             "else:\n    cmd.append('--enforce-eager')\nsubprocess.run(cmd)\n",
             WORDS,
         ),
+        ("run.sh", "python3 - <<'EOF'\nfrom vllm import LLM\nLLM('a/b', max_model_len=8192)\nEOF\n", ("--model", *WORDS)),
+        ("run.sh", "python -c \"from vllm import LLM; LLM('a/b', max_model_len=8192)\"\n", ("--model", *WORDS)),
         ("m.py", "import os\nM = 'a/b'\nos.system(f'vllm serve {M} --max-model-len 8192')\n", WORDS),
     ],
 )  # fmt: skip
@@ -181,6 +190,9 @@ def test_files_that_hold_a_command(name: str, text: str, words: tuple[str, ...])
         ),
         ("m.py", "from ray.serve.llm import LLMConfig\nLLMConfig(engine_kwargs=load())\n", "engine_kwargs"),
         ("c.yaml", "models:\n  q: {cmd: vllm serve a}\n  r: {cmd: vllm serve b}\n", "starts 2 engines: q, r"),
+        ("run.sh", "python3 -m llama_cpp.server --model x.gguf", "llama_cpp.server"),
+        ("run.sh", "pip install x\nlmdeploy serve api_server a/b", "lmdeploy"),
+        ("run.sh", "trtllm-serve a/b --tp_size 1", "trtllm-serve"),
         ("a.bat", "if a==b goto x\ngoto y\n:x\nllama-server -m a.gguf\n:y\n", "goto"),
         ("a.ps1", "if ($x) { llama-server -m a.gguf", "not closed"),
     ],

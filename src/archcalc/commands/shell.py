@@ -27,11 +27,13 @@ class Word(NamedTuple):
 
 
 class Simple(NamedTuple):
-    """One command: the variables set for it alone or before it, and its words. `notes` say which of them depend on what is not known."""
+    """One command: the variables set for it alone or before it, and its words. `notes` say which of them depend on what is not known,
+    `stdin` is the text below that it is given (`<<EOF`)."""
 
     words: tuple[Word, ...]
     environment: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    stdin: str = ""
 
 
 class _Kept(NamedTuple):
@@ -236,8 +238,8 @@ class _Reader:
                 operator = next(o for o in ("&&", "||", ";;", c) if self.text.startswith(o, self.at))
                 close(operator)
                 self.at += len(operator)
-                if c == "\n":
-                    self._skip_heredocs()
+                if c == "\n" and (given := self._heredoc()) and found:
+                    found[-1] = found[-1]._replace(stdin=given)
                 elif operator == ";;" and (frame := self._innermost("case")):
                     self.at += self.text.startswith("&", self.at)
                     self._leave(frame)
@@ -533,16 +535,21 @@ class _Reader:
         while self.at < len(self.text) and self.text[self.at] in " \t":
             self.at += 1
 
-    def _skip_heredocs(self) -> None:
+    def _heredoc(self) -> str:
+        """The texts below a command that it is given, behind which the script goes on."""
+        held: list[str] = []
         for delimiter, indented in self.heredocs:
             while self.at < len(self.text):
                 end = self.text.find("\n", self.at)
                 end = len(self.text) if end < 0 else end
                 line = self.text[self.at : end]
                 self.at = end + 1
-                if (line.lstrip("\t") if indented else line) == delimiter:
+                line = line.lstrip("\t") if indented else line
+                if line == delimiter:
                     break
+                held.append(line)
         self.heredocs = []
+        return "\n".join(held)
 
     def _array(self) -> list[Word]:
         out: list[Word] = []

@@ -116,6 +116,8 @@ def of_text(text: str, name: str = "") -> Command:
     found = _with_server(list(_by_format(text, name)))
     different = list(dict.fromkeys((c.engine, c.program, c.words) for c in found))
     if not found:
+        if (other := _other(" ".join(line for line in text.splitlines() if not line.lstrip().startswith("#")))) is not None:
+            raise other
         hint = f"known are {KNOWN}"
         if (of := _config_of(text)) is not None:
             hint = f"a file of an engine's flags is given to its command: -- {of} --config {name or 'FILE'}"
@@ -213,6 +215,11 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         " --kt-num-gpu-experts N, or llama.cpp's --n-cpu-moe N",
     ),
     (
+        re.compile(r"(^|\s)llama_cpp\.server|(^|[\s/])koboldcpp(\.py)?(\s|$)|(^|[\s/])llamafile(\s|$)"),
+        "this engine",
+        "it is made of llama.cpp: -- llama-server -m FILE.gguf -c CONTEXT -ngl LAYERS asks the same of that",
+    ),
+    (
         re.compile(
             r"(^|[\s/])(text-generation-(launcher|inference)|trtllm-(serve|build)|tensorrt-llm|tritonserver|lmdeploy|aphrodite|tabbyapi"
             r"|exllamav[23]?|mlc_llm)([\s/:]|$)"
@@ -224,13 +231,19 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
 """Programs that serve models by rules that are not known here, what to call them, and what to ask instead."""
 
 
-def _unknown(arguments: Sequence[str]) -> UsageError:
-    shown = " ".join(arguments[:4])
-    written = " ".join(arguments)[:400]
+def _other(written: str) -> UsageError | None:
+    """What to say of a program that serves models by rules that are not known here."""
     for pattern, what, instead in _OTHERS:
         if found := pattern.search(written):
             name = found[0].strip(" /.:") if what == "this engine" else what
             return UsageError(f"{name}: what its commands allocate is not known here", instead)
+    return None
+
+
+def _unknown(arguments: Sequence[str]) -> UsageError:
+    shown = " ".join(arguments[:4])
+    if (other := _other(" ".join(arguments)[:400])) is not None:
+        return other
     if not arguments:
         return UsageError("no command stands after --", f"such as: -- vllm serve MODEL; known are {KNOWN}")
     return UsageError(f"{shown[:80]!r} is not the command of an engine that is known here", f"known are {KNOWN}")
@@ -248,7 +261,7 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
             for document in documents:
                 yield from _manifest(document, maps)
             return
-    if base.endswith((".service", ".container")) or re.search(r"(?m)^\[(Service|Container)\]\s*$", text):
+    if base.endswith((".service", ".container")) or re.search(r"(?m)^\[(Service|Container|program:[^\]]+)\]\s*$", text):
         yield from _unit(text)
         return
     if _is_modelfile(text, base):
@@ -259,9 +272,14 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
     ):
         yield from _dockerfile(text)
         return
-    if base.endswith(".py") or re.search(r"(?m)^\s*(?:from|import)\s+(?:vllm|sglang|modal|ray)\b", text):
+    if base.endswith(".py") or (
+        re.search(r"(?m)^\s*(?:from|import)\s+(?:vllm|sglang|modal|ray)\b", text)
+        and not re.search(r"^#!.*sh\b|<<-?\s*['\"]?\w", text)
+    ):
         yield from _python(text)
         return
+    if re.fullmatch(r"(gnu)?makefile|.*\.mk", base):
+        text = _makefile(text)
     if base.endswith((".bat", ".cmd", ".ps1")):
         from archcalc.commands.windows import shell_of
 
@@ -273,9 +291,22 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
     yield from found
 
 
+def _makefile(text: str) -> str:
+    """A makefile's variables and recipes as a shell has them (GNU make 4.4, "How to Use Variables")."""
+    text = re.sub(
+        r"(?m)^(?:export[ \t]+|override[ \t]+)?(\w+)[ \t]*(?:\?|:{1,3})?=[ \t]*(.*)$", lambda m: f'{m[1]}="{m[2].strip()}"', text
+    )
+    text = re.sub(r"(?m)^[\w.%/-]+[^\n=]*:(?!=)[^\n]*$", "", text)
+    text = re.sub(r"(?m)^\t[@+-]*", "", text)
+    return re.sub(r"\$[({](\w+)[)}]", r"${\1}", text.replace("$$", "\0")).replace("\0", "$")
+
+
 def _unit(text: str) -> Iterator[Command]:
-    """A unit of systemd, or of Podman's Quadlet. Sources: systemd 257, systemd.exec(5) `Environment`, `EnvironmentFile`, systemd.service(5)
-    `ExecStart` and "Command lines", systemd.unit(5) "Specifiers"; podman-systemd.unit(5), `[Container]`."""
+    """A unit of systemd, of Podman's Quadlet, or a program of Supervisor.
+
+    Sources: systemd 257, systemd.exec(5) `Environment`, `EnvironmentFile`, systemd.service(5) `ExecStart` and "Command lines",
+    systemd.unit(5) "Specifiers"; podman-systemd.unit(5), `[Container]`; Supervisor 4.3, "Configuration File", `[program:x]`.
+    """
     environment: dict[str, str] = {}
     files: list[tuple[str, str]] = []
     starts: list[str] = []
@@ -293,7 +324,9 @@ def _unit(text: str) -> Iterator[Command]:
                 environment[name] = held
         elif key == "EnvironmentFile":
             files = [*files, (key, value.lstrip("-"))] if value else []
-        elif key in ("ExecStart", "Exec"):
+        elif key == "environment":
+            environment |= {m[1]: m[2] or m[3] for m in re.finditer(r"(\w+)=(?:[\"']([^\"']*)[\"']|([^,]*))", value)}
+        elif key in ("ExecStart", "Exec", "command"):
             starts = [*starts, value.lstrip("@-:+!|") if key == "ExecStart" else value] if value else []
         elif key == "Image":
             image = value
@@ -948,6 +981,19 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
     texts = [w.text for w in words]
     if texts and _base(texts[0]) in _SPEAKS:
         return
+    python = next((i for i, text in enumerate(texts) if re.fullmatch(r"python[\d.]*", _base(text))), None)
+    program = simple.stdin if python is not None else ""
+    if python is not None and "-c" in texts[python:-1]:
+        program = texts[texts.index("-c", python) + 1]
+    if re.search(r"\b(?:LLM|Engine|EngineArgs|AsyncEngineArgs|LLMConfig)\(", program):
+        for command in _python(program):
+            yield command._replace(environment=(*environment.items(), *command.environment))
+        return
+    if simple.stdin and any(_base(text) in _SHELLS for text in texts):
+        # What a shell, here or elsewhere, is given to run.
+        for each in simple_commands(simple.stdin, environment):
+            yield from _noted(each, dict(environment))
+        return
     for i, text in enumerate(texts):
         base = _base(text)
         if base in ("apptainer", "singularity") and {*texts[i + 1 : i + 3]} & {"exec", "run"}:
@@ -997,6 +1043,7 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
                     yield from _noted(each, nested)
 
 
+_SHELLS = frozenset("sh bash zsh dash ssh sbatch qsub bsub".split())
 _SPEAKS = frozenset(
     "echo printf grep egrep pgrep pkill killall which type man alias unalias git pip pip3 cd ls cat tail head sed awk rm cp mv mkdir touch"
     " curl wget kill source . trap read sleep log info warn error print say whereis complete logger".split()
@@ -1049,9 +1096,13 @@ def _apptainer(words: Sequence[Word], environment: Mapping[str, str]) -> Iterato
         yield command._replace(files=tuple(files))
 
 
+_TEMPLATED = re.compile(r"^(?:--[\w-]+=)?(\{\{[^{}]*\}\})")
+
+
 def _made(engine: Engine, program: str, rest: Iterable[Word], environment: Mapping[str, str], version: str | None) -> Command:
     rest = list(rest)
-    unknown = tuple(w.unknown[0] if w.unknown else "" for w in rest)
+    # What a template puts in (`{{ .Values.model }}`) is as little known as what a shell does.
+    unknown = tuple(w.unknown[0] if w.unknown else next(iter(_TEMPLATED.findall(w.text)), "") for w in rest)
     return Command(
         engine, program, tuple(w.text for w in rest), tuple(environment.items()), version, "", unknown if any(unknown) else ()
     )
