@@ -648,3 +648,24 @@ def test_the_context_of_all_sequences(lost: tuple[str, ...], unified: bool) -> N
     log = read("\n".join(line for line in text.splitlines() if not any(sign in line for sign in lost)))
     asked = dict(log.asked)
     assert (asked["--ctx-size"], asked["--parallel"], asked.get("--kv-unified", False)) == (40960, 4, unified)
+
+
+def test_lines_of_older_builds() -> None:
+    """llama.cpp of 2024, src/llama.cpp `llm_load_tensors` and `llm_load_print_meta`, as in ollama/ollama#5913."""
+    log = read(
+        "Jul 24 21:50:06 v ollama[1]: llm_load_print_meta: model ftype      = Q6_K\n"
+        "Jul 24 21:50:06 v ollama[1]: llm_load_tensors: offloaded 43/81 layers to GPU\n"
+        "Jul 24 21:50:06 v ollama[1]: llm_load_tensors:      ROCm0 buffer size = 21533.93 MiB\n"
+        "Jul 24 21:50:06 v ollama[1]: llm_load_tensors:        CPU buffer size = 41850.31 MiB\n"
+    )
+    assert log.file_type == "q6_k"
+    assert (log.term("weights"), log.term("weights in RAM")) == (round(21533.93 * 2**20), round(41850.31 * 2**20))
+
+
+def test_an_answer_says_that_ollama_serves() -> None:
+    log = read(
+        "May 24 22:58:23 p ollama[1]: load_tensors:        CUDA0 model buffer size =   511.43 MiB\n"
+        'May 24 22:58:30 p ollama[1]: [GIN] 2025/05/24 - 22:58:30 | 200 |  5.1s | 127.0.0.1 | POST     "/api/chat"\n'
+        "May 24 22:59:30 p systemd[1]: ollama.service: Main process exited, code=killed, status=9/KILL\n"
+    )
+    assert (log.started, log.failure) == (True, "killed")

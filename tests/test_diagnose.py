@@ -703,6 +703,14 @@ def test_weights_of_no_known_size_are_not_judged(cli: Run, tmp_path: Path) -> No
     assert "does not say how the weights are stored" in " ".join(found["notes"])
 
 
+def test_a_tower_is_no_part_of_the_weights(cli: Run, tmp_path: Path) -> None:
+    """A start of Gemma 3 12B in ollama/ollama#11819: 6.8 GiB of text in Q4_K_M, and the projector apart."""
+    weights = 'memory.weights.total="6.8 GiB" memory.weights.nonrepeating="787.5 MiB" projector.weights="795.9 MiB"'
+    line = f"time=2025-06-01T10:00:05Z level=INFO source=server.go:168 msg=offload {weights}\n"
+    found, _ = diagnose(cli, tmp_path, OLLAMA.format(weights=line, more=""), "--model", "gemma-3-12b")
+    assert any("q4_k_m is taken" in note for note in found["notes"])
+
+
 @pytest.mark.parametrize("line", ["ggml_metal_init: recommendedMaxWorkingSetSize  = 11453.25 MB\n", ""])
 def test_a_mac_has_what_its_log_says(cli: Run, tmp_path: Path, line: str) -> None:
     """An M2 of 16 GB under macOS 15 and before: 10,922 MiB, of which all is free before anything is loaded."""

@@ -86,8 +86,12 @@ def _nearest(loaded: Loaded, ask: Ask, logged: int, *, without_embedding: bool) 
 
     best, least, size = "", _FAR * logged, 0
     counted = {"embedding": 0, "head": 0, "": 0}
-    for _, tensor, copies in loaded.architecture.each_tensor():
-        if tensor.counted:
+    towers = 0
+    for part, tensor, copies in loaded.architecture.each_tensor():
+        if part in ("vision", "audio"):
+            # A tower has a file of its own, in 16 bits.
+            towers += tensor.elements * copies * 2
+        elif tensor.counted:
             counted[tensor.role if tensor.role in counted else ""] += tensor.elements * copies
     # A tied head is the embedding again, on the GPU.
     share = counted["embedding"] / (sum(counted.values()) or 1) if without_embedding and counted["head"] else 0
@@ -96,7 +100,7 @@ def _nearest(loaded: Loaded, ask: Ask, logged: int, *, without_embedding: bool) 
             whole = summary(server(ask.engine).load(loaded.architecture, kind, ask.gpus.device)[0]).bytes
         except ArchcalcError:
             continue
-        held = round(whole * (1 - share))
+        held = round((whole - towers) * (1 - share))
         if abs(held - logged) < least:
             best, least, size = kind, abs(held - logged), held
     return best, size

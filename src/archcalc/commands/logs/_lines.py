@@ -247,6 +247,8 @@ _WORDS = (
     "assert ",
     "file type",
     "file_type",
+    "ftype",
+    "[GIN]",
     "recommendedMax",
 )
 

@@ -42,7 +42,12 @@ def _buffer(line: str) -> tuple[str, str, int] | None:
     before, found, after = line.partition(" buffer size")
     words = before.split()
     m = re.match(r"\s*=\s*([\d.]+) MiB", after) if found else None
-    if m is None or len(words) < 2 or words[-1] not in _BUFFERS:
+    if m is None or len(words) < 2:
+        return None
+    if words[-2] == "llm_load_tensors:":
+        # Before b4500 or so it does not say what for.
+        words.append("model")
+    if words[-1] not in _BUFFERS:
         return None
     return words[-2], words[-1], round(float(m[1]) * MIB)
 
@@ -127,7 +132,9 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             version = m[1]
         if m := re.search(r"loaded meta data with .* from (\S+)(?: \(|$)", line):
             model = model or m[1]
-        if (m := re.search(r"file type\s+= (.+)$|\bfile_type=\"?([^\"=]+?)\"?(?: \w+=|$)", line)) and file_type is None:
+        if (
+            m := re.search(r"(?:file type|model ftype)\s+= (.+)$|\bfile_type=\"?([^\"=]+?)\"?(?: \w+=|$)", line)
+        ) and file_type is None:
             file_type = _stored(m[1] or m[2])
         # Ollama's own engine prints a file's keys on one line (ml/backend/ggml/ggml.go `New`).
         if m := re.search(r'general\.name\s*(?:str)?\s*=\s*(.+)$|\barchitecture=\S+ file_type=\S+ name="([^"]+)"', line):
@@ -205,7 +212,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             asked |= _started(line)
         if re.search(
             r"(?<!HTTP )server is listening|starting the main loop|all slots are idle|llama runner started in|llama-server started in"
-            r"|(?:main|llama_server): model loaded",
+            r"|(?:main|llama_server): model loaded|\[GIN\].*\| 200 \|.*\bPOST\s+\"/(?:api/(?:chat|generate|embed)|v1/)",
             line,
         ):
             # Its HTTP listener is there before the model is (tools/server/server.cpp).
