@@ -33,6 +33,14 @@ WORDS = ("a/b", "--max-model-len", "8192")
         ("declare -A M\nM[l]=a/b\nvllm serve ${M[l]} --max-model-len 8192", WORDS),
         ("M=(a/b c)\nfor m in \"${M[@]}\"; do vllm serve $m --max-model-len 8192; done", WORDS),
         ("M=(a b)\nvllm serve a/b --max-model-len $((${#M[@]}*4096))", WORDS),
+        ("declare -A M=([l]=a/b)\nfor k in \"${!M[@]}\"; do vllm serve ${M[$k]} --max-model-len 8192; done", WORDS),
+        # Defaults that are kept.
+        (': "${L:=8192}"\nvllm serve a/b --max-model-len "$L"', WORDS),
+        (
+            'while getopts "m:l:" o; do case $o in m) M=$OPTARG;; l) L=$OPTARG;; esac; done\n: ${M:=a/b} ${L:=8192}\n'
+            'vllm serve "$M" --max-model-len "$L"',
+            WORDS,
+        ),
         # Cuts of a value.
         ("M=a/b:v\nvllm serve ${M%:*} --max-model-len 8192", WORDS),
         ("M=x:a/b\nvllm serve ${M#*:} --max-model-len 8192", WORDS),
@@ -217,6 +225,9 @@ GGUF = ("-m", "D:\\m\\x.gguf", "-c", "8192")
         ("a.bat", "set L=8192\nif %L%==8192 goto run\nset L=4096\n:run\nllama-server -m D:\\m\\x.gguf -c %L%\n"),
         ("a.bat", "for %%M in (x y) do (\n llama-server -m D:\\m\\%%M.gguf -c 8192\n)\n"),
         ("a.bat", "setlocal enabledelayedexpansion\nset L=8192\nif exist x (\n echo it's here\n)\nllama-server -m D:\\m\\x.gguf -c !L!\n"),
+        ("a.bat", 'cd /d "%~dp0"\nset "L=%~dp0llama-server.exe"\n"%L%" -m D:\\m\\x.gguf ^\n -c 8192\n'),
+        ("a.bat", '"%~dp0bin\\llama-server.exe" -m D:\\m\\x.gguf -c 8192\n'),
+        ("a.ps1", "$s = Join-Path $PSScriptRoot 'llama-server.exe'\n$a = @('-m', 'D:\\m\\x.gguf', '-c', 8192)\n& $s @a\n"),
         ("a.ps1", "param([int]$Ctx = 8192)\n& .\\llama-server.exe -m D:\\m\\x.gguf -c $ctx\n"),
         ("a.ps1", "$big = $true\nif ($big) { $c = 8192 } else { $c = 4096 }\nllama-server -m D:\\m\\x.gguf -c $c\n"),
         ("a.ps1", "$n = 2\nif ($n -eq 1) { $c=1 }\nelseif ($n -eq 2) { $c = 8192 }\nelse { $c = 2 }\nllama-server -m D:\\m\\x.gguf -c $c"),
@@ -230,3 +241,8 @@ GGUF = ("-m", "D:\\m\\x.gguf", "-c", "8192")
 def test_scripts_of_windows(name: str, text: str) -> None:
     found = of_text(text, name)
     assert (found.program, found.words) == ("llama-server", GGUF)
+
+
+def test_what_a_comment_parts_from_a_command_is_told() -> None:
+    found = of_text("vllm serve a/b \\\n  --max-model-len 8192 \\\n  # --enforce-eager \\\n  --max-num-seqs 4\n")
+    assert found.words == WORDS and "--max-num-seqs 4 stands on a line of its own" in " ".join(found.notes)

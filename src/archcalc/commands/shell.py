@@ -702,6 +702,9 @@ class _Reader:
     def _braced(self, inner: str) -> tuple[list[Word] | None, tuple[str, str | None]]:
         if (length := re.fullmatch(r"#(\w+)(?:\[[@*]\])?", inner)) is not None and length[1] != "#":
             return self._length(length[1], inner)
+        if (keys := re.fullmatch(r"!(\w+)\[[@*]\]", inner)) is not None and (keys[1] in self.tables or keys[1] in self.arrays):
+            held = self.tables.get(keys[1]) or range(len(self.arrays.get(keys[1], [])))
+            return [Word(str(key)) for key in held], ("", None)
         m = _BRACED.fullmatch(inner)
         if m is None:
             return None, ("${" + inner + "}", "${" + inner + "}")
@@ -729,7 +732,11 @@ class _Reader:
             inside.given = self.given
             made = inside._word(split=False) if m["word"] else []
             self.guessed = self.guessed or inside.guessed
-            return None, (" ".join(w.text for w in made), next((u for w in made for u in w.unknown), None))
+            text, lacks = " ".join(w.text for w in made), next((u for w in made for u in w.unknown), None)
+            if op.endswith("=") and not self._dead() and lacks is None:
+                self.variables[name] = self.set[name] = text
+                self.missing.pop(name, None)
+            return None, (text, lacks)
         if op in (":+", "+"):
             return None, ("" if empty else m["word"], None)
         if op in ("", ":?", "?"):
@@ -767,6 +774,8 @@ class _Reader:
         inside.given = self.given
         made = inside._word(split=False)
         key = " ".join(w.text for w in made)
+        for used in _NAME.findall(index) if "$" in index else ():
+            self._value(used)
         held = None
         if name in self.tables:
             held = self.tables[name].get(key)

@@ -146,7 +146,9 @@ def _word(text: str, *, quoted: bool = False) -> str:
         # Of cmd's own, double quotes alone quote.
         text = re.sub(r'("(?:\\.|[^"\\])*")|([\';#])', lambda m: m[1] or "\\" + m[2], text)
         text = re.sub(r"\^(.)", r"\1", text)
-    text = re.sub(r"%(?:~)?(\d)", r"${\1}", text)
+    # The folder of the script itself, and its arguments.
+    text = re.sub(r"%~[a-z]*p[a-z]*0\\*", ".\\\\\\\\", text)
+    text = re.sub(r"%(?:~[a-z]*)?(\d)", r"${\1}", text)
     text = re.sub(r"%~?(\w+):[^%\n]*%", lambda m: f"${{{m[1].upper()}_CUT}}", text)
     text = re.sub(r"%%(\w)\b", lambda m: f"${{{m[1].upper()}}}", text)
     return re.sub(r"%(\w+)%|!(\w+)!", lambda m: f"${{{(m[1] or m[2]).upper()}}}", text)
@@ -192,6 +194,8 @@ class _Power:
                 for piece in _split(self.text[found.end() : close], ","):
                     if given := _ASSIGNED.search(piece):
                         self._assign(given, piece[given.end() :])
+                    elif off := re.search(r"(?i)\[switch\]\s*\$(\w+)", piece):
+                        self.out.append(f"{off[1].upper()}=false")
                 at = close + 1
             elif found := _HEAD.match(self.text, at):
                 at = self._block(found)
@@ -247,6 +251,8 @@ class _Power:
 
     def _assign(self, given: re.Match[str], value: str) -> None:
         name, value = given["name"].upper(), value.strip()
+        if joined := re.match(r"(?i)join-path\s+(?:-path\s+)?(\S+)\s+(?:-childpath\s+)?['\"]?([^'\"\n]+)['\"]?$", value):
+            value = f"{joined[1].strip(chr(39) + chr(34))}/{joined[2]}"
         if value.startswith("@("):
             self.arrays.add(name)
             items = " ".join(self._words(item.strip()) for item in _split(value[2:].rstrip(")"), ",") if item.strip())
@@ -280,6 +286,7 @@ class _Power:
     def _words(self, text: str) -> str:
         """Words of PowerShell as a shell has them."""
         text = re.sub(r"""('[^'\n]*')|\\(?!")""", lambda m: m[1] or "\\\\", text).replace('`"', '\\"').replace("`$", "\0")
+        text = re.sub(r"(?i)\$psscriptroot\b", ".", text)
         text = re.sub(r"(?i)\$(true|false)\b", lambda m: m[1].lower(), text)
         text = re.sub(r"(?i)\$\{?env:(\w+)\}?", lambda m: f"${{{m[1].upper()}}}", text)
         text = re.sub(r"\$\{?([A-Za-z_]\w*)\}?(?![\w(])", self._variable, text).replace("\0", "\\$")

@@ -284,7 +284,14 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
         from archcalc.commands.windows import shell_of
 
         text = shell_of(text, power=base.endswith(".ps1"))
-    found = [command for simple in simple_commands(text) for command in _noted(simple, {})]
+    found: list[Command] = []
+    for simple in simple_commands(text):
+        first = simple.words[0].text if simple.words else ""
+        if found and re.match(r"--?[A-Za-z]", first):
+            said = " ".join(word.text for word in simple.words[:2])
+            note = f"{said} stands on a line of its own, which a comment or a missing \\ parts from the command above: it is no part of it"
+            found[-1] = found[-1]._replace(notes=(*found[-1].notes, note))
+        found += _noted(simple, {})
     if not found:
         # Of a file that others take functions from none is called in it.
         found = [command for simple in simple_commands(text, uncalled=True) for command in _noted(simple, {})]
