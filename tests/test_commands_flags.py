@@ -232,6 +232,11 @@ def test_a_value_is_given_as_the_program_takes_it(command: str, said: str) -> No
         ("ollama run qwen3:8b --ctx-size 8192", "OLLAMA_CONTEXT_LENGTH"),
         ("ollama run qwen3:8b --max-model-len 8192", "OLLAMA_CONTEXT_LENGTH"),
         ("ollama run qwen3:8b -ngl 99", "num_gpu"),
+        ("vllm serve a/b --ctx 8192", "--max-model-len says it"),
+        ("vllm serve a/b --num_ctx 8192", "--max-model-len says it"),
+        ("vllm serve a/b --num-gpus 2", "--tensor-parallel-size says it"),
+        ("llama-server -m a.gguf --num-ctx 8192", "--ctx-size says it"),
+        ("python -m sglang.launch_server --model-path a/b --max-seq-len 8192", "--context-length says it"),
     ],
 )
 def test_a_flag_of_another_engine_is_told_by_its_name_here(line: str, said: str) -> None:

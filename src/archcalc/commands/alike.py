@@ -63,6 +63,19 @@ _APART: Mapping[tuple[str, Engine], str] = {
 }
 
 
+# What people write for a setting that no engine calls so.
+_MEANT: Mapping[str, str] = {
+    **dict.fromkeys(
+        "--ctx --context --ctx-len --n-ctx --num-ctx --context-size --max-context-length --max-seq-len --context-window".split(),
+        "--max-model-len",
+    ),
+    **dict.fromkeys("--max-batch-size --max-concurrency --max-concurrent-requests --n-parallel".split(), "--max-num-seqs"),
+    **dict.fromkeys("--gpu-memory --gpu-mem --mem-fraction --gpu-util".split(), "--gpu-memory-utilization"),
+    **dict.fromkeys("--num-gpus --n-gpus --gpus --tensor-parallel --tp".split(), "--tensor-parallel-size"),
+    **dict.fromkeys("--kv-dtype --kv-cache --cache-type --kv-type".split(), "--kv-cache-dtype"),
+}
+
+
 def elsewhere(engine: Engine, spelled: str, whole: Callable[[Engine, str], str | None]) -> str:
     """What an engine calls the flag of another one; empty where no other has it, or this one nothing like it. `whole` is the full name of
     what an engine's flag is written as, None where it has none so written."""
@@ -74,4 +87,6 @@ def elsewhere(engine: Engine, spelled: str, whole: Callable[[Engine, str], str |
         if row is not None and engine in row:
             of = f" ({name})" if name != spelled else ""
             return f"{NAMES[other]}'s {spelled}{of} is {row[engine]} in {NAMES[engine]}"
-    return ""
+    meant = _MEANT.get(spelled.replace("_", "-"))
+    row = next((row for row in ALIKE if meant is not None and row["vllm"] == meant), {})
+    return f"{row[engine]} says it in {NAMES[engine]}" if engine in row else ""
