@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from archcalc.commands.words import of_arguments, of_text
 from archcalc.errors import ArchcalcError, UsageError
@@ -246,3 +248,27 @@ def test_scripts_of_windows(name: str, text: str) -> None:
 def test_what_a_comment_parts_from_a_command_is_told() -> None:
     found = of_text("vllm serve a/b \\\n  --max-model-len 8192 \\\n  # --enforce-eager \\\n  --max-num-seqs 4\n")
     assert found.words == WORDS and "--max-num-seqs 4 stands on a line of its own" in " ".join(found.notes)
+
+
+PIECES = [
+    "if ", "else", "(", ")", "{", "}", "\n", "goto x", ":x", "for %%a in (1 2) do ", "set A=1", "%A%", "%1", "!A!", "$a", "@(", "@a",
+    "param(", "foreach ($a in $b) ", "vllm serve a/b", "llama-server -m x.gguf", " -c 8192", "^", "`", "'", '"', "\\", "f() {", "f",
+    "case x in", "esac", ";;", "${A[", "]", "${A%", "${!A", "<<EOF", "EOF", "[Service]", "ExecStart=", "Environment=", "$(A)", "A ?= b",
+    "cmd: ", "models:", "- ", "shift",
+]  # fmt: skip
+NAMES = ["a.sh", "a.bat", "a.ps1", "a.service", "a.yaml", "Makefile", "a.py", "a.container", ""]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(NAMES), st.lists(st.sampled_from(PIECES), max_size=25))
+def test_no_order_of_pieces_is_a_fault(name: str, pieces: list[str]) -> None:
+    for glue in ("", " ", "\n"):
+        try:
+            of_text(glue.join(pieces), name)
+        except ArchcalcError as error:
+            assert error.message
+
+
+def test_a_function_that_calls_itself_ends() -> None:
+    found = of_text("f() { f; f; f; f; }\nf\nvllm serve a/b --max-model-len 8192\n")
+    assert found.words == WORDS

@@ -70,6 +70,8 @@ _BRACED = re.compile(
 def _cut(value: str, op: str, word: str) -> str | None:
     """What `%`, `#`, `/`, `,`, `^` and `:` make of a value; None where it is not known."""
     word = re.sub(r"""["']""", "", word)
+    if len(value) > _MOST_CUT:
+        return None
     if op in ("%", "%%", "#", "##"):
         places = range(len(value) + 1)
         for n in places if len(op) == 1 else reversed(places):
@@ -95,12 +97,12 @@ def _cut(value: str, op: str, word: str) -> str | None:
 
 _DRIVE = re.compile(r"[A-Za-z]:(?=\\|$)")
 _OPERATORS = "|&;()<>\n"
-_DEEPEST, _MOST_ITEMS = 12, 4096
+_DEEPEST, _MOST_CALLS, _MOST_ITEMS, _MOST_CUT = 12, 500, 4096, 512
 _FUNCTION = re.compile(r"(?:function[ \t]+([A-Za-z_][\w.:-]*)[ \t]*(?:\([ \t]*\))?|([A-Za-z_][\w.:-]*)[ \t]*\([ \t]*\))\s*\{(?=\s)")
 _KEYED = re.compile(r"\[([^\]]*)\]=(.*)", re.DOTALL)
 _ITEM = re.compile(r"([A-Za-z_]\w*)\[([\w.\"'-]+)\]=")
 # What a function shares with the script that calls it.
-_SHARED = ("missing", "set", "arrays", "tables", "functions", "called", "unsettled", "outside")
+_SHARED = ("missing", "set", "arrays", "tables", "functions", "called", "calls", "unsettled", "outside")
 _KEYWORDS = frozenset("if then elif else fi do done while until esac { } !".split())
 # Variables that an engine, or what it runs on, reads.
 _READ = re.compile(r"(?:VLLM|SGLANG|SGL|LLAMA|GGML|OLLAMA|CUDA|HIP|ROCR|NVIDIA|NCCL|PYTORCH|TORCH|HF)_")
@@ -117,7 +119,7 @@ def simple_commands(text: str, environment: Mapping[str, str] | None = None, *, 
     reader = _Reader(text, dict(environment or {}))
     found = reader.all()
     for name in reader.functions if uncalled else ():
-        if name not in reader.called:
+        if name not in reader.called and reader._may_call(name):
             # What another script would give it is not here.
             words = [Word(f"${n}", (f"${n}",)) for n in range(1, 10)]
             found += reader._call([Word(name), *words], [])
@@ -144,7 +146,7 @@ def _closing(text: str, at: int) -> int:
 
 # Quotes, comments and expansions, in which a brace is none of a shell's own, and braces.
 _PIECE = re.compile(
-    r"""\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$\{[^}]*\}|(?:(?<=\s)|^)\#[^\n]*|(?:(?<=[\s;])|^)(?P<brace>\{(?=\s)|\}(?=[\s;&|<>)]|$))|\S""",
+    r"""\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$\{[^}\n]{0,400}\}|(?:(?<=\s)|^)\#[^\n]*|(?:(?<=[\s;])|^)(?P<brace>\{(?=\s)|\}(?=[\s;&|<>)]|$))|\S""",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -171,6 +173,7 @@ class _Reader:
         # What a function is called with; None of a script, whose arguments are not here.
         self.given: list[Word] | None = None
         self.depth = 0
+        self.calls: list[str] = []
 
     def all(self) -> list[Simple]:
         found: list[Simple] = []
@@ -183,7 +186,7 @@ class _Reader:
             nonlocal words, local, lacking, fresh
             status, self.ended = self.ended, None
             if words:
-                if not self._dead() and words[0].text in self.functions and self.depth < _DEEPEST:
+                if not self._dead() and words[0].text in self.functions and self._may_call(words[0].text):
                     found.extend(self._call(words, local))
                 elif not self._dead():
                     of_environment = [note for name, notes in self.unsettled.items() if _READ.match(name) for note in notes]
@@ -310,9 +313,14 @@ class _Reader:
             self.functions[defined[1] or defined[2]] = self.text[defined.end() : end]
         self.at = end + 1
 
+    def _may_call(self, called: str) -> bool:
+        read = sum(len(self.functions.get(name, "")) for name in (*self.calls, called))
+        return self.depth < _DEEPEST and len(self.calls) < _MOST_CALLS and read < MOST_BYTES >> 4
+
     def _call(self, words: list[Word], local: list[tuple[str, str]]) -> list[Simple]:
         """What a function starts with these arguments. It sets the script's own variables."""
         self.called.add(words[0].text)
+        self.calls.append(words[0].text)
         inner = _Reader(self.functions[words[0].text], self.variables)
         for name in _SHARED:
             setattr(inner, name, getattr(self, name))

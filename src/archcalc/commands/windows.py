@@ -12,9 +12,18 @@ from archcalc.errors import FormatError
 
 
 def shell_of(text: str, *, power: bool) -> str:
-    """Raises `FormatError` for a `goto` over another one's target, and for braces that do not close."""
+    """Raises `FormatError` for a `goto` over another one's target, for braces that do not close, and for what is too long or too deep."""
     text = text.replace("\r\n", "\n")
-    return _power(text) if power else _batch(text)
+    if len(text) > MOST_BYTES:
+        raise FormatError(f"the script holds more than {MOST_BYTES >> 10} KiB", "give the engine's command alone")
+    try:
+        return _power(text) if power else _batch(text)
+    except RecursionError:
+        raise FormatError("the script nests too deep to read", "give the engine's command alone") from None
+
+
+MOST_BYTES = 1 << 15
+"""Scripts of Windows are shorter."""
 
 
 # cmd
@@ -202,7 +211,7 @@ class _Power:
             else:
                 stop = self._statement_end(at, end)
                 self._statement(self.text[at:stop].strip())
-                at = stop
+                at = max(stop, at + 1)
 
     def _block(self, found: re.Match[str]) -> int:
         at = found.end()

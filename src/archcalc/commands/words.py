@@ -300,6 +300,8 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
 
 def _makefile(text: str) -> str:
     """A makefile's variables and recipes as a shell has them (GNU make 4.4, "How to Use Variables")."""
+    if len(text) > MOST_BYTES >> 4:
+        raise FormatError(f"the makefile holds more than {MOST_BYTES >> 14} KiB", "give the engine's command alone")
     text = re.sub(
         r"(?m)^(?:export[ \t]+|override[ \t]+)?(\w+)[ \t]*(?:\?|:{1,3})?=[ \t]*(.*)$", lambda m: f'{m[1]}="{m[2].strip()}"', text
     )
@@ -792,6 +794,10 @@ def _python(text: str) -> Iterator[Command]:
         yield made if program == "LLM" else _model_first(made)
 
 
+_MOST_STATEMENTS = 100
+"""A list of words grows in the lines behind it."""
+
+
 def _listed(tree: Any, names: Mapping[str, Any], environment: tuple[tuple[str, str], ...]) -> Iterator[Command]:
     """A command that a program writes as a list of words, or as one text, for `subprocess` and the like.
 
@@ -849,7 +855,7 @@ def _listed(tree: Any, names: Mapping[str, Any], environment: tuple[tuple[str, s
                     continue
                 match statement:
                     case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
-                        for later in body[at + 1 :]:
+                        for later in body[at + 1 : at + 1 + _MOST_STATEMENTS]:
                             if (more := grows(later, name)) is not None:
                                 words += words_of(more)
                             elif isinstance(later, ast.If):
