@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import Any
 
@@ -197,3 +198,57 @@ def test_a_value_is_given_as_the_program_takes_it(command: str, said: str) -> No
     with pytest.raises(UsageError) as raised:
         flags(command)
     assert said in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "python -m sglang.launch_server --model-path a/b --max-model-len 8192",
+            "vLLM's --max-model-len is --context-length in SGLang",
+        ),
+        ("python -m sglang.launch_server --model-path a/b --gpu-memory-utilization 0.9", "--mem-fraction-static"),
+        ("python -m sglang.launch_server --model-path a/b --max-num-seqs 8", "--max-running-requests"),
+        ("python -m sglang.launch_server --model-path a/b --max-num-batched-tokens 8192", "--chunked-prefill-size"),
+        ("python -m sglang.launch_server --model-path a/b --enforce-eager", "--disable-cuda-graph"),
+        ("python -m sglang.launch_server --model-path a/b -ngl 99", "all layers are on the GPUs"),
+        ("python -m sglang.launch_server --model-path a/b --enable-expert-parallel", "--ep-size"),
+        ("vllm serve a/b --context-length 8192", "SGLang's --context-length is --max-model-len in vLLM"),
+        ("vllm serve a/b --mem-fraction-static 0.8", "--gpu-memory-utilization"),
+        ("vllm serve a/b --max-running-requests 8", "--max-num-seqs"),
+        ("vllm serve a/b --chunked-prefill-size 8192", "--max-num-batched-tokens"),
+        ("vllm serve a/b --disable-cuda-graph", "--enforce-eager"),
+        ("vllm serve a/b --disable-radix-cache", "--no-enable-prefix-caching"),
+        ("vllm serve a/b --ctx-size 8192", "llama.cpp's --ctx-size is --max-model-len in vLLM"),
+        ("vllm serve a/b -c 8192", r"llama.cpp's -c \(--ctx-size\) is --max-model-len"),
+        ("vllm serve a/b -ngl 99", "all layers are on the GPUs"),
+        ("vllm serve a/b -ctk q8_0", "--kv-cache-dtype"),
+        ("llama-server -m a.gguf --max-model-len 8192", "vLLM's --max-model-len is --ctx-size in llama.cpp"),
+        ("llama-server -m a.gguf --context-length 8192", "--ctx-size"),
+        ("llama-server -m a.gguf --max-num-seqs 8", "--parallel"),
+        ("llama-server -m a.gguf --tensor-parallel-size 2", "--split-mode"),
+        ("llama-server -m a.gguf --gpu-memory-utilization 0.9", "--fit-target"),
+        ("mlx_lm.server --model a/b --max-num-seqs 8", "--decode-concurrency"),
+        ("ollama run qwen3:8b --ctx-size 8192", "OLLAMA_CONTEXT_LENGTH"),
+        ("ollama run qwen3:8b --max-model-len 8192", "OLLAMA_CONTEXT_LENGTH"),
+        ("ollama run qwen3:8b -ngl 99", "num_gpu"),
+        ("vllm serve a/b --ctx 8192", "--max-model-len says it"),
+        ("vllm serve a/b --num_ctx 8192", "--max-model-len says it"),
+        ("vllm serve a/b --num-gpus 2", "--tensor-parallel-size says it"),
+        ("llama-server -m a.gguf --num-ctx 8192", "--ctx-size says it"),
+        ("python -m sglang.launch_server --model-path a/b --max-seq-len 8192", "--context-length says it"),
+    ],
+)
+def test_a_flag_of_another_engine_is_told_by_its_name_here(line: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(of_arguments(line.split()))
+    assert re.search(said, caught.value.hint or "")
+
+
+def test_what_is_alike_is_in_the_tables() -> None:
+    from archcalc.commands.alike import ALIKE
+    from archcalc.commands.flags import table
+
+    for row in ALIKE:
+        for engine, name in row.items():
+            assert engine == "ollama" or name in table(engine).at(None), (engine, name)

@@ -627,3 +627,45 @@ def test_more_that_stopped_sglang(line: str, kind: str, started: bool) -> None:
     text = f"Load weight begin. avail mem=23.1 GB\nLoad weight end. type=X, avail mem=3.1 GB, mem usage=20.0 GB.\n{line}\n"
     log = read(text)
     assert (log.engine, log.failure, log.started) == ("sglang", kind, started)
+
+
+SEVERAL = (
+    "build: 7000 (79c1160b) with gcc\n"
+    "llama_model_loader: loaded meta data with 28 key-value pairs and 399 tensors from /m/Qwen3-8B-Q8_0.gguf (version GGUF V3 (latest))\n"
+    "llama_context: n_seq_max     = 4\n"
+    "llama_context: n_ctx         = 40960\n"
+    "llama_context: n_ctx_seq     = {of_one}\n"
+    "llama_context: kv_unified    = {unified}\n"
+    "llama_kv_cache: size = 5760.00 MiB ( {of_one} cells,  36 layers,  4/{streams} seqs), K (f16): 2880.00 MiB, V (f16): 2880.00 MiB\n"
+)
+
+
+@pytest.mark.parametrize("lost", [(), ("n_ctx   ",), ("n_ctx   ", "n_seq_max"), ("n_ctx   ", "n_ctx_seq"), ("n_ctx   ", " cells")])
+@pytest.mark.parametrize("unified", [False, True])
+def test_the_context_of_all_sequences(lost: tuple[str, ...], unified: bool) -> None:
+    """llama.cpp 0c1e57098, src/llama-context.cpp: `n_ctx_seq` is `n_ctx` where the cache is one stream, and a part of it elsewhere."""
+    text = SEVERAL.format(of_one=40960 if unified else 10240, unified=str(unified).lower(), streams=1 if unified else 4)
+    log = read("\n".join(line for line in text.splitlines() if not any(sign in line for sign in lost)))
+    asked = dict(log.asked)
+    assert (asked["--ctx-size"], asked["--parallel"], asked.get("--kv-unified", False)) == (40960, 4, unified)
+
+
+def test_lines_of_older_builds() -> None:
+    """llama.cpp of 2024, src/llama.cpp `llm_load_tensors` and `llm_load_print_meta`, as in ollama/ollama#5913."""
+    log = read(
+        "Jul 24 21:50:06 v ollama[1]: llm_load_print_meta: model ftype      = Q6_K\n"
+        "Jul 24 21:50:06 v ollama[1]: llm_load_tensors: offloaded 43/81 layers to GPU\n"
+        "Jul 24 21:50:06 v ollama[1]: llm_load_tensors:      ROCm0 buffer size = 21533.93 MiB\n"
+        "Jul 24 21:50:06 v ollama[1]: llm_load_tensors:        CPU buffer size = 41850.31 MiB\n"
+    )
+    assert log.file_type == "q6_k"
+    assert (log.term("weights"), log.term("weights in RAM")) == (round(21533.93 * 2**20), round(41850.31 * 2**20))
+
+
+def test_an_answer_says_that_ollama_serves() -> None:
+    log = read(
+        "May 24 22:58:23 p ollama[1]: load_tensors:        CUDA0 model buffer size =   511.43 MiB\n"
+        'May 24 22:58:30 p ollama[1]: [GIN] 2025/05/24 - 22:58:30 | 200 |  5.1s | 127.0.0.1 | POST     "/api/chat"\n'
+        "May 24 22:59:30 p systemd[1]: ollama.service: Main process exited, code=killed, status=9/KILL\n"
+    )
+    assert (log.started, log.failure) == (True, "killed")

@@ -170,7 +170,7 @@ def test_files_start_it_with_its_variables(cli: Run, kind: str) -> None:
     found = next(iter(yaml.safe_load_all(done.stdout)))
     if kind == "compose":
         (service,) = found["services"].values()
-        assert service["environment"]["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] == "1" and service["command"][0] == "qwen3-8b"
+        assert service["environment"]["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] == "1" and service["command"][0] == "Qwen/Qwen3-8B"
     else:
         container = found["spec"]["template"]["spec"]["containers"][0]
         assert {"name": "VLLM_ALLOW_LONG_MAX_MODEL_LEN", "value": "1"} in container["env"]

@@ -661,3 +661,75 @@ def test_what_ollama_starts_its_runner_with(form: str, cli: Run, tmp_path: Path)
     assert got["command"].startswith("OLLAMA_NUM_PARALLEL=2 ") and "OLLAMA_CONTEXT_LENGTH=16384" in got["command"]
     for line in [r["command"] for r in got["remedies"] if r["command"]]:
         assert "OLLAMA_NUM_PARALLEL=2" in line and "OLLAMA_KV_CACHE_TYPE=q8_0" in line
+
+
+OLLAMA = (
+    'time=2025-06-01T10:00:00Z level=INFO source=routes.go:1300 msg="Listening on 127.0.0.1:11434 (version 0.9.0)"\n'
+    'time=2025-06-01T10:00:01Z level=INFO source=types.go:130 msg="inference compute" id=GPU-1 library=cuda variant=v12 compute=8.6'
+    ' driver=12.4 name="NVIDIA GeForce RTX 3060" total="11.6 GiB" available="11.2 GiB"\n'
+    "{weights}"
+    'time=2025-06-01T10:00:05Z level=INFO source=server.go:431 msg="starting llama server" cmd="/usr/bin/ollama runner --model'
+    ' /root/.ollama/models/blobs/sha256-667b --ctx-size 8192 --batch-size 512 --n-gpu-layers 33 --parallel 2 --port 41111"\n'
+    "{more}"
+    'time=2025-06-01T10:00:09Z level=INFO source=server.go:630 msg="llama runner started in 4.01 seconds"\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("weights", "more", "kind"),
+    [
+        # Sizes of the files of bartowski/Meta-Llama-3.1-8B-Instruct-GGUF; Ollama counts them without the input embedding.
+        ('memory.weights.total="4.3 GiB"', "", "q4_k_m"),
+        ('memory.weights.total="7.4 GiB"', "", "q8_0"),
+        ('memory.weights.total="5.0 GiB"', "", "q5_k_m"),
+        ("", "load_tensors: CUDA0 model buffer size = 4403.49 MiB\nload_tensors: CPU model buffer size = 281.81 MiB\n", "q4_k_m"),
+        ("", "print_info: file type   = Q6_K\n", "q6_k"),
+        # A tag of the library that says no type.
+        ("", "", "q4_k_m"),
+    ],
+)
+def test_how_ollama_s_weights_are_stored(cli: Run, tmp_path: Path, weights: str, more: str, kind: str) -> None:
+    line = f"time=2025-06-01T10:00:05Z level=INFO source=server.go:168 msg=offload {weights}\n" if weights else ""
+    found, _ = diagnose(cli, tmp_path, OLLAMA.format(weights=line, more=more), "--model", "llama-3.1-8b")
+    held = sum(t["predicted_bytes"] or 0 for t in found["terms"] if t["name"] in ("weights", "weights in RAM"))
+    sizes = {"q4_k_m": 4.92e9, "q8_0": 8.54e9, "q5_k_m": 5.73e9, "q6_k": 6.60e9}
+    assert held == pytest.approx(sizes[kind], rel=0.01)
+
+
+def test_weights_of_no_known_size_are_not_judged(cli: Run, tmp_path: Path) -> None:
+    line = 'time=2025-06-01T10:00:05Z level=INFO source=server.go:168 msg=offload memory.weights.total="1.1 GiB"\n'
+    found, _ = diagnose(cli, tmp_path, OLLAMA.format(weights=line, more=""), "--model", "llama-3.1-8b")
+    assert all(t["predicted_bytes"] is None for t in found["terms"])
+    assert "does not say how the weights are stored" in " ".join(found["notes"])
+
+
+def test_a_tower_is_no_part_of_the_weights(cli: Run, tmp_path: Path) -> None:
+    """A start of Gemma 3 12B in ollama/ollama#11819: 6.8 GiB of text in Q4_K_M, and the projector apart."""
+    weights = 'memory.weights.total="6.8 GiB" memory.weights.nonrepeating="787.5 MiB" projector.weights="795.9 MiB"'
+    line = f"time=2025-06-01T10:00:05Z level=INFO source=server.go:168 msg=offload {weights}\n"
+    found, _ = diagnose(cli, tmp_path, OLLAMA.format(weights=line, more=""), "--model", "gemma-3-12b")
+    assert any("q4_k_m is taken" in note for note in found["notes"])
+
+
+@pytest.mark.parametrize("line", ["ggml_metal_init: recommendedMaxWorkingSetSize  = 11453.25 MB\n", ""])
+def test_a_mac_has_what_its_log_says(cli: Run, tmp_path: Path, line: str) -> None:
+    """An M2 of 16 GB under macOS 15 and before: 10,922 MiB, of which all is free before anything is loaded."""
+    text = (
+        "llama_model_load_from_file_impl: using device Metal (Apple M2) - 10922 MiB free\n"
+        "llama_model_loader: loaded meta data with 28 key-value pairs and 399 tensors from Qwen3-8B-Q8_0.gguf (version GGUF V3 (latest))\n"
+        f"print_info: file type   = Q8_0\n{line}load_tensors: Metal_Mapped model buffer size =  8300.00 MiB\n"
+        "llama_context: n_ctx         = 40960\n"
+        "error: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)\n"
+    )
+    found, _ = diagnose(cli, tmp_path, text)
+    memory = next(t for t in found["terms"] if t["name"] == "memory")
+    assert memory["predicted_bytes"] == pytest.approx(11453.25e6, rel=0.001) and found["gpu"] == "apple-m2"
+
+
+@pytest.mark.parametrize(("room", "weights", "said"), [(30.0, 15.2683, "less than none"), (17.69, 8.2, "no overhead")])
+def test_a_calibration_that_no_host_can_have_is_refused(cli: Run, tmp_path: Path, room: float, weights: float, said: str) -> None:
+    args = {"model": "qwen3-8b", "max_model_len": 40960}
+    text = HEAD.format(version="0.9.2", args=args, weights=weights) + ROOM.format(room=room, tokens=128800, length=40960, times=3.1)
+    (tmp_path / "l.log").write_text(text)
+    done = cli("diagnose", "l.log", "--gpu", "a100-sxm4-40gb", "--save-calibration", "host.json", "--offline")
+    assert (done.returncode, done.stdout) == (2, "") and said in done.stderr and not (tmp_path / "host.json").exists()

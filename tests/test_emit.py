@@ -97,6 +97,12 @@ CALLS = [
     ("k8s", "glm-4.6 --gpu 16xh100 --ctx 32k --engine sglang"),
     ("slurm", "glm-4.6 --gpu 16xh100 --ctx 32k --engine sglang"),
     ("modelfile", "qwen3-8b --gpu m4-max-36gb --quant q4_k_m"),
+    ("modelfile", "qwen3-8b --gpu m4-max-36gb --quant q4_k_m --kv-dtype q8_0"),
+    # Images that hold FlashInfer, the first and the last of them, and those beside.
+    ("compose", "qwen3-8b --gpu h100 --ctx 16k --engine vllm --engine-version 0.8.4"),
+    ("compose", "qwen3-8b --gpu h100 --ctx 16k --engine vllm --engine-version 0.11.0"),
+    ("slurm", "qwen3-8b --gpu h100 --ctx 16k --engine vllm --engine-version 0.9.2"),
+    ("compose", "qwen3-8b --gpu h100 --ctx 16k --engine vllm --engine-version 0.11.1"),
     ("mlx", "qwen3-8b --gpu m4-max-36gb --quant mlx-int4"),
 ]
 
@@ -108,7 +114,7 @@ def test_read_back_it_is_the_same_plan(kind: str, call: str, cli: Run, tmp_path:
     words = rest.split()
     asked = words if kind not in ("mlx", "modelfile") else [*words, "--engine", "mlx" if kind == "mlx" else "llama.cpp"]
     first = json.loads(cli("fit", name, *asked, "--format", "json").stdout)
-    path = tmp_path / "plan"
+    path = tmp_path / "plan"  # No name that says what it is.
     path.write_text(emitted(cli, kind, call), encoding="utf-8")
     gpu = words[words.index("--gpu") + 1]
     done = cli("fit", "--gpu", gpu, "--command-file", str(path), "--concurrency", str(first["concurrency"]), "--format", "json")
@@ -443,3 +449,65 @@ def test_mlx_is_told_of_by_its_own_storage(quant: str, bits: int, cli: Run) -> N
     assert any(f"in mlx-int{bits}" in note for note in made["notes"])
     assert any("reads no GGUF" in note for note in made["notes"]) is quant.startswith("q")
     assert f"-q --q-bits {bits}\n" in emitted(cli, "mlx", call)
+
+
+FILES = "--offline --gpu 4090 --emit"
+
+
+@pytest.mark.parametrize("kind", ["compose", "k8s", "slurm"])
+@pytest.mark.parametrize(
+    ("command", "words", "folders"),
+    [
+        (
+            "llama-server -m /m/Qwen3-8B-Q4_K_M.gguf -c 8192 -md /d/Qwen3-0.6B-Q8_0.gguf --lora /l/a.gguf --chat-template-file /t/c.jinja",
+            ["/m/Qwen3-8B-Q4_K_M.gguf", "/d/Qwen3-0.6B-Q8_0.gguf", "/l/a.gguf", "/t/c.jinja"],
+            ["/m", "/d", "/l", "/t"],
+        ),
+        ("llama-server -m /m/Qwen3-8B-Q4_K_M.gguf -c 8192 --mmproj /m/p/mm.gguf", ["/m/p/mm.gguf"], ["/m"]),
+        (
+            "vllm serve qwen3-8b --max-model-len 8192 --chat-template ./t.jinja --enable-lora --lora-modules a=/l/a b=org/x",
+            ["Qwen/Qwen3-8B", "{here}/t.jinja", "a=/l/a", "b=org/x"],
+            ["{here}", "/l/a"],
+        ),
+        ("sglang serve --model-path qwen3-4b --context-length 8192 --chat-template /t/c.jinja", ["Qwen/Qwen3-4B"], ["/t"]),
+        (
+            "vllm serve Qwen/Qwen3-8B --max-model-len 8192 --tokenizer qwen3-0.6b",
+            ["Qwen/Qwen3-8B", "Qwen/Qwen3-0.6B"],
+            [],
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_command_reads_is_there(
+    kind: str, command: str, words: list[str], folders: list[str], cli: Run, tmp_path: Path
+) -> None:
+    done = cli("fit", *FILES.split(), kind, "--", *command.split())
+    assert done.returncode == 0, done.stderr
+    here = re.search(r"(\S+)/t\.jinja", done.stdout)
+    named = [word.format(here=here[1] if here else "") for word in words]
+    mounted = [folder.format(here=here[1] if here else "") for folder in folders]
+    assert all(re.search(rf"(?<![\w/]){re.escape(word)}(?!\w)", done.stdout) for word in named)
+    if kind == "slurm":
+        found = re.search(r"--bind (\S+)", done.stdout)
+        assert (found[1].split(",") if found else []) == mounted
+        return
+    document = next(yaml.safe_load_all(done.stdout))
+    if kind == "compose":
+        (service,) = document["services"].values()
+        assert [v.partition(":")[0] for v in service["volumes"] if v.endswith(":ro")] == mounted
+    else:
+        pod = document["spec"]["template"]["spec"]
+        assert [v["hostPath"]["path"] for v in pod["volumes"] if "hostPath" in v] == mounted
+        assert {m["name"] for m in pod["containers"][0]["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
+
+
+@pytest.mark.parametrize("kind", ["helm", "llm-d"])
+def test_a_chart_that_mounts_nothing_refuses_files(kind: str, cli: Run) -> None:
+    done = cli("fit", *FILES.split(), kind, "--", *"vllm serve qwen3-8b --max-model-len 8192 --chat-template /t/c.jinja".split())
+    assert (done.returncode, done.stdout) == (2, "") and "/t/c.jinja" in done.stderr
+
+
+def test_a_command_in_an_image_is_judged_as_in_it(cli: Run) -> None:
+    """vLLM 0.9.2, docker/Dockerfile: FlashInfer is in it, and samples."""
+    words = "vllm serve Qwen/Qwen3-8B --max-model-len 8192".split()
+    done = cli("fit", "--offline", "--gpu", "4090", "--engine-version", "0.9.2", "--emit", "compose", "--", *words)
+    assert "FLASHINFER" not in done.stdout and done.returncode == 0

@@ -123,3 +123,10 @@ def test_bad_input(arguments: str, said: str, run: Run) -> None:
     done = run("fit", *arguments.split())
     assert done.returncode == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(("model", "told"), [("qwen3-embedding-0.6b", True), ("qwen3-0.6b", False)])
+def test_a_server_of_text_makes_no_embeddings(cli: Run, model: str, told: bool) -> None:
+    """mlx-lm 0.32.2, server.py `APIHandler.do_POST`: the paths that it answers are completions and chats."""
+    done = cli("fit", "--offline", "--gpu", "m4-max-36gb", "--format", "json", "--", "mlx_lm.server", "--model", model)
+    assert ("answers with text alone" in " ".join(json.loads(done.stdout)["notes"])) == told

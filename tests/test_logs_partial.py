@@ -187,11 +187,48 @@ SERVES = "INFO:     Application startup complete.\n"
         ("run.sh: line 4:   200 Aborted                 (core dumped) vllm serve Qwen/Qwen3-14B", "other"),
         ("zsh: segmentation fault (core dumped)  vllm serve Qwen/Qwen3-14B", "other"),
         ("run.sh: line 4:   200 Bus error               (core dumped) vllm serve Qwen/Qwen3-14B", "shared-memory"),
+        # What asks it to end: a signal, its container, a batch system, a terminal.
+        ("run.sh: line 4:   200 Terminated              vllm serve Qwen/Qwen3-14B", "ended"),
+        ("[1]+  Terminated              vllm serve Qwen/Qwen3-14B", "ended"),
+        ("vllm.service: Main process exited, code=killed, status=15/TERM", "ended"),
+        ("vllm-1 exited with code 143", "ended"),
+        ("vllm-1 exited with code 0", "ended"),
+        ("slurmstepd: error: *** JOB 1 ON n1 CANCELLED AT 2026-06-01T12:00:00 DUE TO TIME LIMIT ***", "ended"),
+        ("INFO:     Shutting down", "ended"),
+        # Codes are 128 and the signal's number; docker ps and inspect, kubectl describe, make, Slurm.
+        ("9a3 vllm/vllm-openai \"vllm\" Exited (137) 3 minutes ago", "killed"),
+        ("make: *** [Makefile:3: serve] Error 137", "killed"),
+        ("srun: error: n1: task 0: Out Of Memory", "killed"),
+        ('{"Status":"exited","OOMKilled":true,"ExitCode":137}', "killed"),
+        ("    Reason:       OOMKilled", "killed"),
+        ('{"Status":"exited","OOMKilled":false,"ExitCode":1}', "other"),
+        ("vllm-1 exited with code 139", "other"),
+        ("vllm-1 exited with code 1", "other"),
+        ("    Exit Code:    134", "other"),
+        ("vllm.service: Main process exited, code=exited, status=1/FAILURE", "other"),
+        ("Fatal Python error: Segmentation fault", "other"),
+        # Errors that no process outlives.
+        ("torch.AcceleratorError: CUDA error: an illegal memory access was encountered", "other"),
+        ("CUDA error: unspecified launch failure", "other"),
+        ("NVRM: Xid (PCI:0000:01:00): 79, pid=4242, name=python3, GPU has fallen off the bus.", "other"),
     ],
 )  # fmt: skip
 def test_a_shell_s_own_line_ends_it(line: str, kind: str, started: bool) -> None:
     log = read(HEAD + (SERVES if started else "") + line + "\n")
     assert log.failure == kind and log.said == line.strip()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"Status":"running","OOMKilled":false,"ExitCode":0}',
+        'INFO:     127.0.0.1:5000 - "POST /v1/chat/completions HTTP/1.1" 400 Bad Request',
+        "(APIServer pid=1) INFO 11-20 09:00:00 [logger.py:39] Received request chatcmpl-1: prompt: 'Killed. Terminated. exit code 137'",
+    ],
+)
+def test_a_server_that_serves_on_did_not_end(line: str) -> None:
+    log = read(f"{HEAD}{SERVES}{line}\n")
+    assert (log.started, log.failure) == (True, None)
 
 
 def test_a_process_that_was_killed_is_no_guess(cli: Run, tmp_path: Path) -> None:

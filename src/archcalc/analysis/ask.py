@@ -154,7 +154,8 @@ def understand(command: Command, version: str | None = None) -> Understood:
         notes.append(f"{_listed(command.unread)}: not here to be read, so what is set there is not known")
     line = written(command, asked.environment)
     if command.version and not version:
-        notes.append(f"{NAMES[command.engine]} {command.version} by the image's tag: elsewhere --engine-version {command.version}")
+        by = "what installs it" if command.pinned else "the image's tag"
+        notes.append(f"{NAMES[command.engine]} {command.version} by {by}: elsewhere --engine-version {command.version}")
     if command.tag and not version:
         notes.append(
             f"the image's tag {command.tag[:60]} names no release of {NAMES[command.engine]}: the newest rules hold, and --engine-version"

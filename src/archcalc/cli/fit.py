@@ -231,6 +231,8 @@ def command(
         named = engine_of(emitted[0], settings.engine)
     own = command_given(call, command_file)
     if own is not None:
+        # What is judged is what an image of the engine's own starts.
+        own = own._replace(imaged=own.imaged or _in_image(emitted, own.engine))
         for option, value in (("--tpot", load.tpot), ("--ttft", load.ttft)):
             if value is not None:
                 raise UsageError(
@@ -268,6 +270,15 @@ def command(
         sized = load.isl is not None or load.osl is not None
         ranking = _fits.Ranking(listing.sort or usual, rented, listing.all_, sized)
     _fits.write(*reports, form, written.explain, emitted, ranking)
+
+
+def _in_image(emitted: _fits.Emitted | None, engine: str) -> bool:
+    """Whether the file that is written starts the image of an engine's publisher."""
+    if emitted is None or emitted[2] is not None:
+        return False
+    from archcalc.emit import KINDS
+
+    return KINDS[emitted[0]].contained and engine in KINDS[emitted[0]].engines
 
 
 def _runs_there(kind: str, engine: str, machines: Iterable[GpuSpec]) -> None:

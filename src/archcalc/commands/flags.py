@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from archcalc.commands.accepted import refuse
+from archcalc.commands.alike import elsewhere
 from archcalc.commands.environment import as_flags
 from archcalc.commands.words import MODELFILE, NAMES, Command, Engine
 from archcalc.errors import UsageError
@@ -149,6 +150,20 @@ TABLED = frozenset[Engine](("vllm", "sglang", "llama.cpp", "mlx"))
 @cache
 def table(engine: Engine) -> Table:
     return Table(engine)
+
+
+def _whole(engine: Engine, spelled: str) -> str | None:
+    """The full name of a flag as the newest release of an engine has it, also by the start of its name; None where it has none so."""
+    flags = table(engine).at(None)
+    name = spelled.replace("_", "-") if spelled.startswith("--") else spelled
+    if name in flags:
+        return f"--no-{flags[name][0].name[2:]}" if flags[name][1] else flags[name][0].name
+    starts = (
+        {row.name for each, (row, _) in flags.items() if each.startswith(name)}
+        if engine != "llama.cpp" and len(name) > 4
+        else set()
+    )
+    return starts.pop() if len(starts) == 1 else None
 
 
 def _key(engine: Engine, version: str) -> tuple[tuple[int, ...], int]:
@@ -446,7 +461,8 @@ class _Reader:
                 self.gone.append(name)
             return row, name in row.off or name == "--no-" + row.name[2:]
         near = get_close_matches(name, list(self.flags), 1, 0.6)
-        hint = _before(name) or (f"the nearest is {near[0]}" if near else f"its own --help lists the flags of {engine}")
+        hint = _before(name) or elsewhere(self.engine, name, _whole)
+        hint = hint or (f"the nearest is {near[0]}" if near else f"its own --help lists the flags of {engine}")
         if rows:
             since = [r.since for r in rows if r.since and _key(self.engine, r.since) > _key(self.engine, self.version or "0")]
             said = (
@@ -650,6 +666,8 @@ def _read_ollama(command: Command, version: str | None) -> Read:
             given[name] = Given(name, True, word, at - 1)
             continue
         if name not in _OLLAMA:
+            if other := elsewhere("ollama", name, _whole):
+                raise UsageError(f"Ollama has no flag {name}", f"{other}, of its server")
             near = get_close_matches(name, [*_OLLAMA, *_OLLAMA_BARE], 1, 0.6)
             raise UsageError(
                 f"Ollama has no {'parameter ' + name[2:] if '_' in name else 'flag ' + name}",

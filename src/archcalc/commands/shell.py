@@ -27,11 +27,13 @@ class Word(NamedTuple):
 
 
 class Simple(NamedTuple):
-    """One command: the variables set for it alone or before it, and its words. `notes` say which of them depend on what is not known."""
+    """One command: the variables set for it alone or before it, and its words. `notes` say which of them depend on what is not known,
+    `stdin` is the text below that it is given (`<<EOF`)."""
 
     words: tuple[Word, ...]
     environment: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    stdin: str = ""
 
 
 class _Kept(NamedTuple):
@@ -59,22 +61,94 @@ class _Frame:
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSIGNED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(\+?)=")
 _BRACED = re.compile(
-    r"(?P<name>[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?!-])(?P<index>\[[^\]]*\])?(?:(?P<op>:?[-=+?])(?P<word>.*))?", re.DOTALL
+    r"(?P<name>[A-Za-z_][A-Za-z0-9_]*|[0-9]+|[@*#?!-])(?P<index>\[[^\]]*\])?"
+    r"(?:(?P<op>:?[-=+?]|%%?|\#\#?|//?[\#%]?|,,?|\^\^?|:)(?P<word>.*))?",
+    re.DOTALL,
 )
+
+
+def _cut(value: str, op: str, word: str) -> str | None:
+    """What `%`, `#`, `/`, `,`, `^` and `:` make of a value; None where it is not known."""
+    word = re.sub(r"""["']""", "", word)
+    if len(value) > _MOST_CUT:
+        return None
+    if op in ("%", "%%", "#", "##"):
+        places = range(len(value) + 1)
+        for n in places if len(op) == 1 else reversed(places):
+            piece = value[len(value) - n :] if op[0] == "%" else value[:n]
+            if matched(piece, word):
+                return value[: len(value) - n] if op[0] == "%" else value[n:]
+        return value
+    if op.startswith("/"):
+        old, _, new = word.partition("/")
+        if op[1:] not in ("", "/") or set(old) & set("*?["):
+            return None
+        return value.replace(old, new, -1 if op == "//" else 1) if old else value
+    if op == ":":
+        first, _, count = word.partition(":")
+        if not first.strip().isdecimal() or (count and not count.strip().isdecimal()):
+            return None
+        return value[int(first) :][: int(count) if count else None]
+    if word:
+        return None
+    one = str.lower if op[0] == "," else str.upper
+    return one(value) if len(op) == 2 else one(value[:1]) + value[1:]
+
+
 _DRIVE = re.compile(r"[A-Za-z]:(?=\\|$)")
 _OPERATORS = "|&;()<>\n"
+_DEEPEST, _MOST_CALLS, _MOST_ITEMS, _MOST_CUT = 12, 500, 4096, 512
+_FUNCTION = re.compile(r"(?:function[ \t]+([A-Za-z_][\w.:-]*)[ \t]*(?:\([ \t]*\))?|([A-Za-z_][\w.:-]*)[ \t]*\([ \t]*\))\s*\{(?=\s)")
+_KEYED = re.compile(r"\[([^\]]*)\]=(.*)", re.DOTALL)
+_ITEM = re.compile(r"([A-Za-z_]\w*)\[([\w.\"'-]+)\]=")
+# What a function shares with the script that calls it.
+_SHARED = ("missing", "set", "arrays", "tables", "functions", "called", "calls", "unsettled", "outside")
 _KEYWORDS = frozenset("if then elif else fi do done while until esac { } !".split())
 # Variables that an engine, or what it runs on, reads.
 _READ = re.compile(r"(?:VLLM|SGLANG|SGL|LLAMA|GGML|OLLAMA|CUDA|HIP|ROCR|NVIDIA|NCCL|PYTORCH|TORCH|HF)_")
 
 
-def simple_commands(text: str, environment: Mapping[str, str] | None = None) -> list[Simple]:
-    """Every command of a script that may run, in order. A branch that the script's own variables rule out is left out. One that depends
-    on what is not known is kept, and what it sets is taken as if variables that nothing sets were empty, with a note.
+def simple_commands(text: str, environment: Mapping[str, str] | None = None, *, uncalled: bool = False) -> list[Simple]:
+    """Every command of a script that may run, in order; with `uncalled` those of functions too that it defines and never calls.
+
+    A branch that the script's own variables rule out is left out. One that depends on what is not known is kept, and what it sets is
+    taken as if variables that nothing sets were empty, with a note.
 
     Raises `FormatError` for quotes that do not end.
     """
-    return _Reader(text, dict(environment or {})).all()
+    reader = _Reader(text, dict(environment or {}))
+    found = reader.all()
+    for name in reader.functions if uncalled else ():
+        if name not in reader.called and reader._may_call(name):
+            # What another script would give it is not here.
+            words = [Word(f"${n}", (f"${n}",)) for n in range(1, 10)]
+            found += reader._call([Word(name), *words], [])
+    return found
+
+
+def condition(text: str, variables: Mapping[str, str]) -> Status:
+    """Whether a list of commands holds, as behind `if`, by variables that are known. Raises `FormatError` as `simple_commands`."""
+    reader = _Reader(text, dict(variables))
+    reader.all()
+    return reader.status
+
+
+def _closing(text: str, at: int) -> int:
+    """Where the brace stands that closes one opened before `at`. Raises `FormatError` where none does."""
+    depth = 1
+    for m in _PIECE.finditer(text, at):
+        if m["brace"]:
+            depth += 1 if m["brace"] == "{" else -1
+            if not depth:
+                return m.start("brace")
+    raise FormatError("a function is not closed with }", "close it, or give the command alone")
+
+
+# Quotes, comments and expansions, in which a brace is none of a shell's own, and braces.
+_PIECE = re.compile(
+    r"""\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$\{[^}\n]{0,400}\}|(?:(?<=\s)|^)\#[^\n]*|(?:(?<=[\s;])|^)(?P<brace>\{(?=\s)|\}(?=[\s;&|<>)]|$))|\S""",
+    re.DOTALL | re.MULTILINE,
+)
 
 
 class _Reader:
@@ -93,6 +167,13 @@ class _Reader:
         self.used: dict[str, None] = {}
         self.guessed = self.negated = False
         self.ended: Status | None = None
+        self.tables: dict[str, dict[str, Word]] = {}
+        self.functions: dict[str, str] = {}
+        self.called: set[str] = set()
+        # What a function is called with; None of a script, whose arguments are not here.
+        self.given: list[Word] | None = None
+        self.depth = 0
+        self.calls: list[str] = []
 
     def all(self) -> list[Simple]:
         found: list[Simple] = []
@@ -105,11 +186,14 @@ class _Reader:
             nonlocal words, local, lacking, fresh
             status, self.ended = self.ended, None
             if words:
-                if not self._dead():
+                if not self._dead() and words[0].text in self.functions and self._may_call(words[0].text):
+                    found.extend(self._call(words, local))
+                elif not self._dead():
                     of_environment = [note for name, notes in self.unsettled.items() if _READ.match(name) for note in notes]
                     notes = tuple(dict.fromkeys((*self.used, *of_environment)))
                     found.append(Simple(tuple(words), (*self.set.items(), *local), notes))
                     self._looped(words)
+                    self._stop(words, operator)
                 status = judged(words, guessed=self.guessed)
             elif local:
                 for name, value in local:
@@ -151,12 +235,14 @@ class _Reader:
                 self._redirection()
             elif fresh and not local and self.text.startswith("((", self.at):
                 self.ended = self._sum()
+            elif fresh and not local and (defined := _FUNCTION.match(self.text, self.at)):
+                self._define(defined)
             elif c in _OPERATORS:
                 operator = next(o for o in ("&&", "||", ";;", c) if self.text.startswith(o, self.at))
                 close(operator)
                 self.at += len(operator)
-                if c == "\n":
-                    self._skip_heredocs()
+                if c == "\n" and (given := self._heredoc()) and found:
+                    found[-1] = found[-1]._replace(stdin=given)
                 elif operator == ";;" and (frame := self._innermost("case")):
                     self.at += self.text.startswith("&", self.at)
                     self._leave(frame)
@@ -164,6 +250,13 @@ class _Reader:
             else:
                 exporting = bool(words) and words[0].text in ("export", "declare", "local", "readonly", "set")
                 assigned = _ASSIGNED.match(self.text, self.at) if fresh or exporting else None
+                if fresh and (item := _ITEM.match(self.text, self.at)):
+                    self.at = item.end()
+                    made = self._word(split=False)
+                    if not self._dead():
+                        self._put(item[1], item[2].strip("\"'"), made[0] if made else Word(""))
+                    self.ended = Status(True, True, False)
+                    continue
                 if assigned:
                     self.at = assigned.end()
                     name = assigned[1]
@@ -172,7 +265,14 @@ class _Reader:
                     if self.text.startswith("(", self.at):
                         self.at += 1
                         made = self._array()
-                        if not self._dead():
+                        keyed = [_KEYED.fullmatch(w.text) for w in made]
+                        if keyed and all(keyed):
+                            if not self._dead():
+                                held = self.tables.get(name, {}) if assigned[2] else {}
+                                made_of = {m[1]: w._replace(text=m[2]) for m, w in zip(keyed, made, strict=True) if m}
+                                self.tables[name] = {**held, **made_of}
+                                self._depend(name)
+                        elif not self._dead():
                             self.arrays[name] = [*(self.arrays.get(name, []) if assigned[2] else []), *made]
                             self._depend(name)
                         self.ended = Status(True, True, False)
@@ -205,6 +305,57 @@ class _Reader:
                         words, fresh, self.guessed = [], True, False
         close("\n")
         return found
+
+    def _define(self, defined: re.Match[str]) -> None:
+        """A function, of which nothing runs until it is called."""
+        end = _closing(self.text, defined.end())
+        if not self._dead():
+            self.functions[defined[1] or defined[2]] = self.text[defined.end() : end]
+        self.at = end + 1
+
+    def _may_call(self, called: str) -> bool:
+        read = sum(len(self.functions.get(name, "")) for name in (*self.calls, called))
+        return self.depth < _DEEPEST and len(self.calls) < _MOST_CALLS and read < MOST_BYTES >> 4
+
+    def _call(self, words: list[Word], local: list[tuple[str, str]]) -> list[Simple]:
+        """What a function starts with these arguments. It sets the script's own variables."""
+        self.called.add(words[0].text)
+        self.calls.append(words[0].text)
+        inner = _Reader(self.functions[words[0].text], self.variables)
+        for name in _SHARED:
+            setattr(inner, name, getattr(self, name))
+        inner.given, inner.depth = words[1:], self.depth + 1
+        inner.set = {**self.set, **dict(local)}
+        # What its arguments depend on, what it starts depends on.
+        before = tuple(self.used)
+        made = [each._replace(notes=tuple(dict.fromkeys((*before, *each.notes)))) for each in inner.all()]
+        for name in _SHARED:
+            setattr(self, name, getattr(inner, name))
+        for name, _ in local:
+            self.set.pop(name, None)
+        return made
+
+    def _stop(self, words: list[Word], operator: str) -> None:
+        """Nothing behind what ends the script, or the function, runs."""
+        name = words[0].text
+        ends = name == "exit" or (name == "return" and self.depth) or (name == "exec" and len(words) > 1)
+        if ends and operator in ("\n", ";") and all(f.status.sure and f.status.holds and f.kind == "if" for f in self.frames):
+            self.at = len(self.text) - 1 if self.text.endswith("\n") else len(self.text)
+            self.frames = []
+        elif name == "shift" and self.given is not None:
+            by = words[1].text if len(words) > 1 else "1"
+            del self.given[: int(by) if by.isdecimal() else 1]
+
+    def _put(self, name: str, key: str, value: Word) -> None:
+        """One item of an array: by its number, or by its key."""
+        if key.isdecimal() and name not in self.tables:
+            items = self.arrays.setdefault(name, [])
+            items += [Word("")] * (int(key) + 1 - len(items)) if int(key) < _MOST_ITEMS else []
+            if int(key) < len(items):
+                items[int(key)] = value
+        else:
+            self.tables.setdefault(name, {})[key] = value
+        self._depend(name)
 
     def _sum(self) -> Status:
         """Whether `((...))` holds."""
@@ -392,16 +543,21 @@ class _Reader:
         while self.at < len(self.text) and self.text[self.at] in " \t":
             self.at += 1
 
-    def _skip_heredocs(self) -> None:
+    def _heredoc(self) -> str:
+        """The texts below a command that it is given, behind which the script goes on."""
+        held: list[str] = []
         for delimiter, indented in self.heredocs:
             while self.at < len(self.text):
                 end = self.text.find("\n", self.at)
                 end = len(self.text) if end < 0 else end
                 line = self.text[self.at : end]
                 self.at = end + 1
-                if (line.lstrip("\t") if indented else line) == delimiter:
+                line = line.lstrip("\t") if indented else line
+                if line == delimiter:
                     break
+                held.append(line)
         self.heredocs = []
+        return "\n".join(held)
 
     def _array(self) -> list[Word]:
         out: list[Word] = []
@@ -517,7 +673,7 @@ class _Reader:
             if raw.startswith("$((") and raw.endswith("))"):
                 for name in _NAME.findall(raw):
                     self._value(name)
-                found = whole(raw[3:-2], self.variables)
+                found = whole(re.sub(r"\$\{[^{}]*\}|\$\d", self._in_sum, raw[3:-2]), self.variables)
                 return None, (raw, raw) if found is None else (str(found), None)
             # Kubernetes writes a variable so, and shells a command whose output is meant.
             name = raw[2:-1]
@@ -541,34 +697,109 @@ class _Reader:
             self.at = named.end()
             return None, self._value(named[0])
         if following and following in "@*#?!-0123456789":
-            self.at, self.guessed = start + 2, True
-            return [], ("", None)
+            self.at = start + 2
+            return self._positional(following)
         self.at = start + 1
         return None, ("$", None)
 
+    def _in_sum(self, found: re.Match[str]) -> str:
+        inner = found[0].strip("${}")
+        _, (value, missing) = self._braced(inner) if found[0][1] == "{" else self._positional(inner)
+        return found[0] if missing is not None or not value else value
+
     def _braced(self, inner: str) -> tuple[list[Word] | None, tuple[str, str | None]]:
+        if (length := re.fullmatch(r"#(\w+)(?:\[[@*]\])?", inner)) is not None and length[1] != "#":
+            return self._length(length[1], inner)
+        if (keys := re.fullmatch(r"!(\w+)\[[@*]\]", inner)) is not None and (keys[1] in self.tables or keys[1] in self.arrays):
+            held = self.tables.get(keys[1]) or range(len(self.arrays.get(keys[1], [])))
+            return [Word(str(key)) for key in held], ("", None)
         m = _BRACED.fullmatch(inner)
         if m is None:
-            return None, ("${" + inner + "}", inner)
+            return None, ("${" + inner + "}", "${" + inner + "}")
         name, index, op = m["name"], m["index"], m["op"] or ""
-        if (name in "@*#?!-" or name.isdecimal()) and not (name.isdecimal() and op):
-            return [], ("", None)
-        if index in ("[@]", "[*]") and (name in self.arrays or name in self.unsettled):
+        if name in "@*" and self.given is not None and op == ":":
+            first, _, count = m["word"].partition(":")
+            if first.strip().isdecimal() and (not count or count.strip().isdecimal()):
+                begin = max(int(first) - 1, 0)
+                return list(self.given[begin : begin + int(count) if count else None]), ("", None)
+        if name in "@*#?!-" or (name.isdecimal() and not op):
+            return self._positional(name) if not op else (None, ("${" + inner + "}", "${" + inner + "}"))
+        if index in ("[@]", "[*]") and (name in self.arrays or name in self.tables or name in self.unsettled):
             self._value(name)
-            return self.arrays.get(name, []), ("", None)
-        value, missing = self._value(name)
-        self.guessed = self.guessed or bool(op and name not in self.variables)
-        empty = missing is not None or not (name in self.variables or name in self.arrays) or (op.startswith(":") and not value)
-        if op.endswith(("-", "=")) and empty:
+            return self.arrays.get(name, list(self.tables.get(name, {}).values())), ("", None)
+        value, missing = self._indexed(name, index[1:-1]) if index else self._value(name)
+        self.guessed = self.guessed or bool(op and name not in self.variables and not (name.isdecimal() and self.given))
+        empty = missing is not None or not (name in self.variables or name in self.arrays or name.isdecimal() or index)
+        empty = empty or (name.isdecimal() and len(self.given or ()) < int(name)) or (op.startswith(":") and not value)
+        if op in (":-", "-", ":=", "="):
+            if not empty:
+                return None, (value, missing)
             inside = _Reader(m["word"], self.variables)
-            inside.missing = self.missing
+            for shared in _SHARED:
+                setattr(inside, shared, getattr(self, shared))
+            inside.given = self.given
             made = inside._word(split=False) if m["word"] else []
-            return None, (" ".join(w.text for w in made), next((u for w in made for u in w.unknown), None))
-        if op.endswith("+"):
+            self.guessed = self.guessed or inside.guessed
+            text, lacks = " ".join(w.text for w in made), next((u for w in made for u in w.unknown), None)
+            if op.endswith("=") and not self._dead() and lacks is None:
+                self.variables[name] = self.set[name] = text
+                self.missing.pop(name, None)
+            return None, (text, lacks)
+        if op in (":+", "+"):
             return None, ("" if empty else m["word"], None)
-        return None, (value, missing)
+        if op in ("", ":?", "?"):
+            return None, (value, missing)
+        made_of = None if missing is not None or "$" in m["word"] else _cut(value, op, m["word"])
+        return None, (("${" + inner + "}",) * 2 if made_of is None else (made_of, None))
+
+    def _positional(self, name: str) -> tuple[list[Word] | None, tuple[str, str | None]]:
+        """An argument of a function; of a script they are not here, and taken as none."""
+        if self.given is None:
+            self.guessed = True
+            return ([], ("", None)) if not name.isdecimal() or name == "0" else (None, (f"${name}", f"${name}"))
+        if name in "@*":
+            return list(self.given), ("", None)
+        if name == "#":
+            return None, (str(len(self.given)), None)
+        if name.isdecimal() and name != "0":
+            held = self.given[int(name) - 1] if int(name) <= len(self.given) else Word("")
+            return None, (held.text, next(iter(held.unknown), None))
+        self.guessed = True
+        return [], ("", None)
+
+    def _length(self, name: str, inner: str) -> tuple[list[Word] | None, tuple[str, str | None]]:
+        if "[" in inner:
+            self._value(name)
+            held = self.arrays.get(name) or self.tables.get(name)
+            return None, (str(len(held)), None) if held is not None else ("${" + inner + "}", "${" + inner + "}")
+        value, missing = self._value(name)
+        return None, (str(len(value)), None) if missing is None else ("${" + inner + "}", "${" + inner + "}")
+
+    def _indexed(self, name: str, index: str) -> tuple[str, str | None]:
+        """One item of an array, by its number or its key."""
+        self._value(name)
+        inside = _Reader(index, self.variables)
+        inside.given = self.given
+        made = inside._word(split=False)
+        key = " ".join(w.text for w in made)
+        for used in _NAME.findall(index) if "$" in index else ():
+            self._value(used)
+        held = None
+        if name in self.tables:
+            held = self.tables[name].get(key)
+        else:
+            at = whole(key, self.variables)
+            items = self.arrays.get(name)
+            if items is None and at == 0:
+                return self._value(name)
+            held = items[at] if at is not None and items and -len(items) <= at < len(items) else None
+        if held is None or any(w.unknown for w in made):
+            return ("${" + name + "[" + index + "]}",) * 2
+        return held.text, next(iter(held.unknown), None)
 
     def _value(self, name: str) -> tuple[str, str | None]:
+        if name.isdecimal():
+            return self._positional(name)[1]
         self.used |= dict.fromkeys(self.unsettled.get(name, ()))
         self.guessed = self.guessed or name in self.outside
         if name in self.variables:

@@ -26,7 +26,7 @@ class Command(NamedTuple):
     it, with all that its publisher puts in, `tag` the image's tag where that names no release of the engine. `called` is the class of a
     program in Python that the command stands for. `files` are the files
     of variables that its container is given, as the flag or key and the name, which `filled` reads; `unread` what of variables is
-    elsewhere. `notes` say what of it depends on a branch of its script.
+    elsewhere. `notes` say what of it depends on a branch of its script. `pinned` is whether what installs the engine names the version.
     """
 
     engine: Engine
@@ -43,6 +43,7 @@ class Command(NamedTuple):
     files: tuple[tuple[str, str], ...] = ()
     unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    pinned: bool = False
 
     def refuse_unknown(self, at: int) -> None:
         """Raises `UsageError` if the word's value is not known."""
@@ -101,7 +102,7 @@ def of_arguments(arguments: Sequence[str], environment: Mapping[str, str] | None
     found = list(_of_simple(Simple(tuple(words), tuple((environment or {}).items())), {}))
     if not found:
         raise _unknown(arguments)
-    return found[0]
+    return _pinned(found[0], " ".join(arguments))
 
 
 def of_text(text: str, name: str = "") -> Command:
@@ -115,6 +116,8 @@ def of_text(text: str, name: str = "") -> Command:
     found = _with_server(list(_by_format(text, name)))
     different = list(dict.fromkeys((c.engine, c.program, c.words) for c in found))
     if not found:
+        if (other := _other(" ".join(line for line in text.splitlines() if not line.lstrip().startswith("#")))) is not None:
+            raise other
         hint = f"known are {KNOWN}"
         if (of := _config_of(text)) is not None:
             hint = f"a file of an engine's flags is given to its command: -- {of} --config {name or 'FILE'}"
@@ -125,7 +128,19 @@ def of_text(text: str, name: str = "") -> Command:
             f"{name or 'the text'} starts {len(different)} engines: {', '.join(dict.fromkeys(where))[:160]}",
             "give the command of one of them after --",
         )
-    return found[0]
+    return _pinned(found[0], text)
+
+
+_PIN = re.compile(r"(?<![\w./:-])(vllm|sglang|mlx[-_]lm)(?:\[[\w,\s-]*\])?\s*(?:===?|@(?!\s*(?:git|http)))\s*v?(\d+(?:\.\w+)+)")
+
+
+def _pinned(command: Command, text: str) -> Command:
+    """The command with the version that what installs its engine names, where one is named, and no image says another."""
+    if command.version is not None or command.tag:
+        return command
+    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    named = {m[2] for m in _PIN.finditer(lines) if m[1].partition("-")[0].partition("_")[0] == command.engine}
+    return command._replace(version=named.pop(), pinned=True) if len(named) == 1 else command
 
 
 def _with_server(found: list[Command]) -> list[Command]:
@@ -200,6 +215,11 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
         " --kt-num-gpu-experts N, or llama.cpp's --n-cpu-moe N",
     ),
     (
+        re.compile(r"(^|\s)llama_cpp\.server|(^|[\s/])koboldcpp(\.py)?(\s|$)|(^|[\s/])llamafile(\s|$)"),
+        "this engine",
+        "it is made of llama.cpp: -- llama-server -m FILE.gguf -c CONTEXT -ngl LAYERS asks the same of that",
+    ),
+    (
         re.compile(
             r"(^|[\s/])(text-generation-(launcher|inference)|trtllm-(serve|build)|tensorrt-llm|tritonserver|lmdeploy|aphrodite|tabbyapi"
             r"|exllamav[23]?|mlc_llm)([\s/:]|$)"
@@ -211,13 +231,19 @@ _OTHERS: tuple[tuple[re.Pattern[str], str, str], ...] = (
 """Programs that serve models by rules that are not known here, what to call them, and what to ask instead."""
 
 
-def _unknown(arguments: Sequence[str]) -> UsageError:
-    shown = " ".join(arguments[:4])
-    written = " ".join(arguments)[:400]
+def _other(written: str) -> UsageError | None:
+    """What to say of a program that serves models by rules that are not known here."""
     for pattern, what, instead in _OTHERS:
         if found := pattern.search(written):
             name = found[0].strip(" /.:") if what == "this engine" else what
             return UsageError(f"{name}: what its commands allocate is not known here", instead)
+    return None
+
+
+def _unknown(arguments: Sequence[str]) -> UsageError:
+    shown = " ".join(arguments[:4])
+    if (other := _other(" ".join(arguments)[:400])) is not None:
+        return other
     if not arguments:
         return UsageError("no command stands after --", f"such as: -- vllm serve MODEL; known are {KNOWN}")
     return UsageError(f"{shown[:80]!r} is not the command of an engine that is known here", f"known are {KNOWN}")
@@ -235,6 +261,9 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
             for document in documents:
                 yield from _manifest(document, maps)
             return
+    if base.endswith((".service", ".container")) or re.search(r"(?m)^\[(Service|Container|program:[^\]]+)\]\s*$", text):
+        yield from _unit(text)
+        return
     if _is_modelfile(text, base):
         yield _modelfile(text)
         return
@@ -243,35 +272,95 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
     ):
         yield from _dockerfile(text)
         return
-    if base.endswith(".py") or re.search(r"(?m)^\s*(?:from|import)\s+(?:vllm|sglang)\b", text):
+    if base.endswith(".py") or (
+        re.search(r"(?m)^\s*(?:from|import)\s+(?:vllm|sglang|modal|ray)\b", text)
+        and not re.search(r"^#!.*sh\b|<<-?\s*['\"]?\w", text)
+    ):
         yield from _python(text)
         return
+    if re.fullmatch(r"(gnu)?makefile|.*\.mk", base):
+        text = _makefile(text)
     if base.endswith((".bat", ".cmd", ".ps1")):
-        text = _windows(text, base.endswith(".ps1"))
-    environment: dict[str, str] = {}
+        from archcalc.commands.windows import shell_of
+
+        text = shell_of(text, power=base.endswith(".ps1"))
+    found: list[Command] = []
     for simple in simple_commands(text):
-        yield from _noted(simple, environment)
+        first = simple.words[0].text if simple.words else ""
+        if found and re.match(r"--?[A-Za-z]", first):
+            said = " ".join(word.text for word in simple.words[:2])
+            note = f"{said} stands on a line of its own, which a comment or a missing \\ parts from the command above: it is no part of it"
+            found[-1] = found[-1]._replace(notes=(*found[-1].notes, note))
+        found += _noted(simple, {})
+    if not found:
+        # Of a file that others take functions from none is called in it.
+        found = [command for simple in simple_commands(text, uncalled=True) for command in _noted(simple, {})]
+    yield from found
 
 
-def _windows(text: str, power: bool) -> str:
-    """A batch file or a script of PowerShell as a shell reads it: its variables, continuations and remarks, and its backslashes as
-    they are (Microsoft's references of cmd's `set` and `rem` and of PowerShell's `about_Parsing`)."""
-    text = text.replace("\r\n", "\n")
-    if power:
-        text = re.sub(r"`[ \t]*\n", " ", text).replace("\\", "\\\\")
-        text = re.sub(r"(?im)(^|;)[ \t]*\$(?:env:)?(\w+)[ \t]*=[ \t]*", r"\1\2=", text)
-        return re.sub(r"(?i)\$env:", "$", text)
-    text = re.sub(r"\^[ \t]*\n", " ", text).replace("\\", "\\\\").replace("$", "\\$")
-    text = re.sub(r"(?im)^[ \t]*@?(?:rem\b|::|echo\b).*$", "", text)
-    text = re.sub(r'(?im)^[ \t]*@?set[ \t]+(?:/a[ \t]+)?"?(\w+)=([^"\n]*)"?[ \t]*$', lambda m: f'{m[1]}="{m[2].rstrip()}"', text)
-    text = re.sub(r"(?im)^[ \t]*@?(?:call|start(?:[ \t]+\"[^\"\n]*\")?(?:[ \t]+/\w+)*)[ \t]+", "", text)
-    return re.sub(r"%(\w+)%", r"${\1}", text)
+def _makefile(text: str) -> str:
+    """A makefile's variables and recipes as a shell has them (GNU make 4.4, "How to Use Variables")."""
+    if len(text) > MOST_BYTES >> 4:
+        raise FormatError(f"the makefile holds more than {MOST_BYTES >> 14} KiB", "give the engine's command alone")
+    text = re.sub(
+        r"(?m)^(?:export[ \t]+|override[ \t]+)?(\w+)[ \t]*(?:\?|:{1,3})?=[ \t]*(.*)$", lambda m: f'{m[1]}="{m[2].strip()}"', text
+    )
+    text = re.sub(r"(?m)^[\w.%/-]+[^\n=]*:(?!=)[^\n]*$", "", text)
+    text = re.sub(r"(?m)^\t[@+-]*", "", text)
+    return re.sub(r"\$[({](\w+)[)}]", r"${\1}", text.replace("$$", "\0")).replace("\0", "$")
+
+
+def _unit(text: str) -> Iterator[Command]:
+    """A unit of systemd, of Podman's Quadlet, or a program of Supervisor.
+
+    Sources: systemd 257, systemd.exec(5) `Environment`, `EnvironmentFile`, systemd.service(5) `ExecStart` and "Command lines",
+    systemd.unit(5) "Specifiers"; podman-systemd.unit(5), `[Container]`; Supervisor 4.3, "Configuration File", `[program:x]`.
+    """
+    environment: dict[str, str] = {}
+    files: list[tuple[str, str]] = []
+    starts: list[str] = []
+    image, entry = "", ""
+    for line in re.sub(r"\\[ \t]*\n(?:[ \t]*[#;][^\n]*\n)*", " ", text.replace("\r\n", "\n")).splitlines():
+        key, equals, value = line.strip().partition("=")
+        key, value = key.strip(), value.strip()
+        if not equals or key[:1] in "#;":
+            continue
+        if key == "Environment":
+            # An empty one takes back what stands before it.
+            environment = {} if not value else environment
+            for word in (word for each in simple_commands(f": {value.replace('$', chr(92) + '$')}") for word in each.words[1:]):
+                name, _, held = word.text.partition("=")
+                environment[name] = held
+        elif key == "EnvironmentFile":
+            files = [*files, (key, value.lstrip("-"))] if value else []
+        elif key == "environment":
+            environment |= {m[1]: m[2] or m[3] for m in re.finditer(r"(\w+)=(?:[\"']([^\"']*)[\"']|([^,]*))", value)}
+        elif key in ("ExecStart", "Exec", "command"):
+            starts = [*starts, value.lstrip("@-:+!|") if key == "ExecStart" else value] if value else []
+        elif key == "Image":
+            image = value
+        elif key == "Entrypoint":
+            entry = value
+    for line in starts or [""]:
+        words = [
+            Word(word.text, tuple(re.findall(r"%[A-Za-z]", word.text)) or word.unknown)
+            for each in simple_commands(line, environment)
+            for word in each.words
+        ]
+        if image:
+            made = _in_image(image, [Word(entry)] if entry else [], words, environment)
+        else:
+            made = _of_simple(Simple(tuple(words), tuple(environment.items())), {})
+        for command in made:
+            yield command._replace(files=(*command.files, *files))
 
 
 def _looks_like_yaml(text: str) -> bool:
     return bool(
         re.search(
-            r"(?m)^(services|apiVersion|kind|spec|containers|command|args|image|servingEngineSpec|modelArtifacts|decode):", text
+            r"(?m)^(services|apiVersion|kind|spec|containers|command|args|image|servingEngineSpec|modelArtifacts|decode|models|macros"
+            r"|applications|processes|run|commands|envs|jobs):",
+            text,
         )
     )
 
@@ -334,6 +423,9 @@ def _manifest(document: Any, maps: _Maps, depth: int = 0, pods: int = 1) -> Iter
         for name, service in services.items():
             if isinstance(service, dict):
                 yield from _container(str(name), service, maps, compose=True)
+    yield from _shells(document)
+    if isinstance(document.get("engine_kwargs"), dict):
+        yield from _of_ray(document)
     for key, value in document.items():
         if key in ("containers", "initContainers") and isinstance(value, list):
             for container in value:
@@ -345,6 +437,91 @@ def _manifest(document: Any, maps: _Maps, depth: int = 0, pods: int = 1) -> Iter
                     yield from _of_chart(model)
         elif key != "services":
             yield from _manifest(value, maps, depth + 1, pods)
+
+
+def _shells(document: Mapping[str, Any]) -> Iterator[Command]:
+    """Commands that a shell is given by a key of their own: `cmd` of llama-swap's models, with its macros; `run` of SkyPilot's tasks and
+    of workflows, `commands` of dstack, `command` of a process, with the variables beside them.
+
+    Sources: mostlygeek/llama-swap v176, config.example.yaml; SkyPilot 0.10, "Task YAML"; dstack 0.19, "Service" (`commands`, `env`);
+    process-compose 1.6, "Configuration" (`processes`).
+    """
+    macros = document.get("macros")
+    macros = {str(k): str(v) for k, v in macros.items()} if isinstance(macros, dict) else {}
+    models = document.get("models") or document.get("processes")
+    for name, model in models.items() if isinstance(models, dict) else ():
+        line = model.get("cmd") or model.get("command") if isinstance(model, dict) else None
+        if not isinstance(line, str):
+            continue
+        own = model.get("macros")
+        held = {"MODEL_ID": str(name), **macros, **({str(k): str(v) for k, v in own.items()} if isinstance(own, dict) else {})}
+        for _ in range(8):
+            for macro, text in held.items():
+                line = line.replace("${" + macro + "}", text)
+            if len(line) > _MOST_LINE:
+                raise FormatError(
+                    f"{name}: its command is longer than {_MOST_LINE >> 10} kB with its macros put in", "give it alone"
+                )
+        # It is split into words, and lines are no ends of commands (llama-swap, proxy/config `SanitizeCommand`).
+        line = " ".join(re.sub(r"(?m)^\s*#.*$|\\$", "", line).split("\n"))
+        for simple in simple_commands(line, _beside(model)):
+            for command in _noted(simple, _beside(model)):
+                yield command._replace(where=str(name))
+    for key in ("run", "commands", "script"):
+        value = document.get(key)
+        lines = value if isinstance(value, list) else [value]
+        if not all(isinstance(each, str) for each in lines):
+            continue
+        environment = _beside(document)
+        for simple in simple_commands("\n".join(map(str, lines)), environment):
+            for command in _noted(simple, environment):
+                image = document.get("image")
+                own = _image(image) if isinstance(image, str) else None
+                yield command._replace(
+                    version=command.version or (own[1] if own and own[0] == command.engine else None),
+                    where=str(document.get("name") or ""),
+                )
+
+
+_MOST_LINE = 1 << 16
+
+
+def _beside(document: Mapping[str, Any]) -> dict[str, str]:
+    """The variables beside a command."""
+    found: dict[str, str] = {}
+    for key in ("envs", "env", "environment"):
+        given = document.get(key)
+        if isinstance(given, dict):
+            found |= {str(k): str(v) for k, v in given.items() if v is not None}
+        elif isinstance(given, list):
+            found |= {k: v for k, equals, v in (str(each).partition("=") for each in given) if equals}
+    return found
+
+
+def _of_ray(config: Mapping[str, Any]) -> Iterator[Command]:
+    """One of Ray Serve's `llm_configs`: what its engine is started with (ray 2.50, ray/llm/_internal/serve/core/configs/llm_config.py
+    `LLMConfig`: `model_source` is what is loaded, `model_id` where none is given)."""
+    import json
+
+    loading = config.get("model_loading_config")
+    loading = loading if isinstance(loading, dict) else {}
+    source = loading.get("model_source") or loading.get("model_id")
+    if isinstance(source, dict):
+        source = source.get("bucket_uri")
+    words = [] if source is None else [str(source)]
+    for name, value in config["engine_kwargs"].items():
+        flag = "--" + str(name).replace("_", "-")
+        if value is True or value is False:
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif value is not None:
+            words += [flag, json.dumps(value) if isinstance(value, (dict, list)) else str(value)]
+    variables = config.get("runtime_env")
+    variables = variables.get("env_vars") if isinstance(variables, dict) else None
+    environment = {str(k): str(v) for k, v in variables.items()} if isinstance(variables, dict) else {}
+    made = [Word(word, tuple(_written(word))) for word in words]
+    yield _made("vllm", "vllm serve", made, environment, None)._replace(
+        where=str(loading.get("model_id") or ""), called="LLMConfig"
+    )
 
 
 def _of_chart(model: Mapping[str, Any]) -> Iterator[Command]:
@@ -516,7 +693,14 @@ def _modelfile(text: str) -> Command:
             words += [f"--{name}", given.strip().strip('"')]
     if not model:
         raise FormatError("the Modelfile names no model", "it needs a line: FROM the-model")
-    return Command("ollama", MODELFILE, (model, *words))
+    # What is said of its server stands in comments: no instruction says it.
+    server = re.search(r"(?m)^#\s*((?:OLLAMA_\w+=\S+\s+)+)ollama serve\b", text)
+    return Command(
+        "ollama",
+        MODELFILE,
+        (model, *words),
+        tuple((k, v) for k, _, v in (e.partition("=") for e in server[1].split())) if server else (),
+    )
 
 
 def _dockerfile(text: str) -> Iterator[Command]:
@@ -566,12 +750,21 @@ def _python(text: str) -> Iterator[Command]:
         raise FormatError("the program is not Python that can be read", "give the engine's command after --") from error
     names = _constants(tree)
     environment = tuple(_variables(tree, names))
+    yield from _listed(tree, names, environment)
     for node in ast.walk(tree):
         name = node.func.attr if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) else ""
         name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else name
         engine: Engine | None = {"LLM": "vllm", "AsyncEngineArgs": "vllm", "EngineArgs": "vllm"}.get(name)  # type: ignore[assignment]
         if name == "Engine" and "sglang" in text:
             engine = "sglang"
+        if name == "LLMConfig" and isinstance(node, ast.Call):
+            given = {k.arg: _constant(k.value, names) for k in node.keywords if k.arg}
+            kwargs = next((k.value for k in node.keywords if k.arg == "engine_kwargs"), None)
+            if kwargs is not None and not isinstance(given["engine_kwargs"], dict):
+                raise UsageError(
+                    f"engine_kwargs={ast.unparse(kwargs)[:40]}: what it holds is not known here", "give vllm serve's command"
+                )
+            yield from _of_ray({"engine_kwargs": {}, **given})
         if engine is None or not isinstance(node, ast.Call):
             continue
         words: list[str] = []
@@ -599,6 +792,86 @@ def _python(text: str) -> Iterator[Command]:
         program = "LLM" if name == "LLM" else "vllm serve" if engine == "vllm" else "python -m sglang.launch_server"
         made = Command(engine, program, tuple(words), environment, unknown=tuple(unknown), called=name)
         yield made if program == "LLM" else _model_first(made)
+
+
+_MOST_STATEMENTS = 100
+"""A list of words grows in the lines behind it."""
+
+
+def _listed(tree: Any, names: Mapping[str, Any], environment: tuple[tuple[str, str], ...]) -> Iterator[Command]:
+    """A command that a program writes as a list of words, or as one text, for `subprocess` and the like.
+
+    Raises `UsageError` where it grows in a branch that nothing here decides."""
+    import ast
+
+    def words_of(node: Any) -> list[Word]:
+        made: list[Word] = []
+        for each in node.elts:
+            if isinstance(each, ast.Starred):
+                held = _constant(each.value, names)
+                if not isinstance(held, (list, tuple)):
+                    raise UsageError(
+                        f"*{ast.unparse(each.value)[:40]}: what it holds is not known here", "give the engine's command"
+                    )
+                made += [Word(str(word)) for word in held]
+                continue
+            found = _constant(each, names)
+            known = found is not _UNKNOWN
+            made.append(Word(str(found)) if known else Word("$?", (ast.unparse(each)[:60],)))
+        return made
+
+    def grows(statement: Any, name: str) -> Any:
+        """What a statement puts behind a list of this name."""
+        match statement:
+            case ast.AugAssign(target=ast.Name(id=held), op=ast.Add(), value=ast.List() as more) if held == name:
+                return more
+            case ast.Expr(
+                value=ast.Call(func=ast.Attribute(value=ast.Name(id=held), attr="extend"), args=[ast.List() as more])
+            ) if held == name:
+                return more
+            case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=held), attr="append"), args=[one])) if held == name:
+                return ast.List(elts=[one], ctx=ast.Load())
+        return None
+
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        body = body if isinstance(body, list) else []
+        for at, statement in enumerate(body):
+            if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.If, ast.With, ast.For, ast.Try)):
+                continue
+            for inner in ast.walk(statement):
+                text = inner.value if isinstance(inner, ast.Constant) else None
+                if isinstance(inner, ast.JoinedStr):
+                    text = _constant(inner, names)
+                if isinstance(text, str) and " " in text and isinstance(inner, (ast.Constant, ast.JoinedStr)):
+                    if re.search(r"\b(?:vllm serve|sglang\.launch_server|llama-server|vllm\.entrypoints)\b.* -", text):
+                        for simple in simple_commands(text):
+                            yield from _noted(simple, dict(environment))
+                    continue
+                if not isinstance(inner, ast.List) or len(inner.elts) < 2:
+                    continue
+                words = words_of(inner) if any(isinstance(each, ast.Constant) for each in inner.elts) else []
+                if not any(_program([w.text for w in words], i) for i in range(min(len(words), 6))):
+                    continue
+                match statement:
+                    case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                        for later in body[at + 1 : at + 1 + _MOST_STATEMENTS]:
+                            if (more := grows(later, name)) is not None:
+                                words += words_of(more)
+                            elif isinstance(later, ast.If):
+                                held = _constant(later.test, names)
+                                taken = later.body if held else later.orelse
+                                added = [each for one in ast.walk(later) if (each := grows(one, name)) is not None]
+                                if held is _UNKNOWN and added:
+                                    raise UsageError(
+                                        f"if {ast.unparse(later.test)[:40]}: whether {ast.unparse(added[0])[:60]} is in the command is not"
+                                        " known here",
+                                        "give the engine's command after --",
+                                    )
+                                for one in taken if added else ():
+                                    if (more := grows(one, name)) is not None:
+                                        words += words_of(more)
+                yield from _of_simple(Simple(tuple(words), environment), {})
 
 
 def _variables(tree: Any, names: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -661,8 +934,36 @@ def _constant(node: Any, names: Mapping[str, Any]) -> Any:
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         pass
-    if isinstance(node, ast.Name) and node.id in names:
-        return names[node.id]
+    match node:
+        case ast.Name(id=name) if name in names:
+            return names[name]
+        case ast.Call(func=ast.Name(id="str" | "int" as kind), args=[inner]):
+            value = _constant(inner, names)
+            return _UNKNOWN if isinstance(value, (dict, list)) or value is _UNKNOWN else str(value) if kind == "str" else value
+        case ast.Call(func=ast.Name(id="dict"), args=[], keywords=keywords) if all(k.arg for k in keywords):
+            held = {k.arg: _constant(k.value, names) for k in keywords}
+            return _UNKNOWN if _UNKNOWN in held.values() else held
+        case ast.Dict(keys=keys, values=values):
+            pairs = [(_constant(k, names), _constant(v, names)) for k, v in zip(keys, values, strict=True) if k is not None]
+            known = len(pairs) == len(keys) and not any(_UNKNOWN in pair for pair in pairs)
+            return dict(pairs) if known else _UNKNOWN
+        case ast.List(elts=elements) | ast.Tuple(elts=elements):
+            items = [_constant(each, names) for each in elements]
+            return _UNKNOWN if _UNKNOWN in items else items
+        case ast.IfExp(test=test, body=one, orelse=other):
+            value = _constant(test, names)
+            return _UNKNOWN if value is _UNKNOWN else _constant(one if value else other, names)
+        case ast.UnaryOp(op=ast.Not(), operand=inner):
+            value = _constant(inner, names)
+            return _UNKNOWN if value is _UNKNOWN else not value
+        case ast.JoinedStr(values=pieces):
+            texts = [_constant(p.value if isinstance(p, ast.FormattedValue) else p, names) for p in pieces]
+            return _UNKNOWN if any(not isinstance(t, (str, int, float)) for t in texts) else "".join(map(str, texts))
+        case ast.Call(func=ast.Attribute(attr="get" | "getenv"), args=[_, default]) if re.search(
+            r"\benv|getenv", ast.unparse(node)
+        ):
+            # A variable of the environment, with its default.
+            return _constant(default, names)
     found = arithmetic.of(node, names.get)
     return _UNKNOWN if found is None else found
 
@@ -691,8 +992,32 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
     environment = {**outer, **dict(simple.environment)}
     words = list(simple.words)
     texts = [w.text for w in words]
+    if texts and _base(texts[0]) in _SPEAKS:
+        return
+    python = next((i for i, text in enumerate(texts) if re.fullmatch(r"python[\d.]*", _base(text))), None)
+    program = simple.stdin if python is not None else ""
+    if python is not None and "-c" in texts[python:-1]:
+        program = texts[texts.index("-c", python) + 1]
+    if re.search(r"\b(?:LLM|Engine|EngineArgs|AsyncEngineArgs|LLMConfig)\(", program):
+        for command in _python(program):
+            yield command._replace(environment=(*environment.items(), *command.environment))
+        return
+    if simple.stdin and any(_base(text) in _SHELLS for text in texts):
+        # What a shell, here or elsewhere, is given to run.
+        for each in simple_commands(simple.stdin, environment):
+            yield from _noted(each, dict(environment))
+        return
     for i, text in enumerate(texts):
         base = _base(text)
+        if base in ("apptainer", "singularity") and {*texts[i + 1 : i + 3]} & {"exec", "run"}:
+            yield from _apptainer(words[i + 1 :], environment)
+            return
+        if base in ("kubectl", "oc") and "run" in texts[i + 1 : i + 4] and "--" in texts:
+            image = next((t.partition("=")[2] for t in texts if t.startswith("--image=")), "")
+            inside = dict(t[6:].partition("=")[::2] for t in texts if t.startswith("--env="))
+            rest = words[texts.index("--") + 1 :]
+            yield from _in_image(image, rest if "--command" in texts else [], [] if "--command" in texts else rest, inside)
+            return
         if base in ("docker", "podman", "nerdctl") and "run" in texts[i + 1 : i + 3]:
             yield from _docker(words[texts.index("run", i) + 1 :], environment)
             return
@@ -712,7 +1037,9 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
                     key, equals, value = assignment.partition("=")
                     if equals and key.isidentifier():
                         environment[key] = value
-            made = _made(engine, program, words[i + skip :], environment, None)
+            held = next((_image(v) for v in _valued(texts[:i], "--container-image", "--image")), None)
+            version = held[1] if held and held[0] == engine else None
+            made = _made(engine, program, words[i + skip :], environment, version)
             yield made if base == "vllm" else _model_first(made)
             return
         if re.match(r"[A-Za-z_]\w*=", text):
@@ -720,11 +1047,75 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
             environment[key] = value
     if texts and _base(texts[0]) == "ollama":
         return
+    if any(_base(text) in _WRAPPERS for text in texts):
+        # A command in one word, which what it is given to hands to a shell.
+        for word in words:
+            if " " in word.text.strip():
+                nested = dict(environment)
+                for each in simple_commands(word.text, environment):
+                    yield from _noted(each, nested)
+
+
+_SHELLS = frozenset("sh bash zsh dash ssh sbatch qsub bsub".split())
+_SPEAKS = frozenset(
+    "echo printf grep egrep pgrep pkill killall which type man alias unalias git pip pip3 cd ls cat tail head sed awk rm cp mv mkdir touch"
+    " curl wget kill source . trap read sleep log info warn error print say whereis complete logger".split()
+)
+"""Commands whose words are no command that runs."""
+_WRAPPERS = frozenset(
+    "tmux screen ssh su runuser watch script parallel xterm gnome-terminal konsole wezterm kitty systemd-run wsl cmd cmd.exe powershell"
+    " pwsh srun sbatch flux bsub qsub mpirun at eval sg newgrp nix-shell distrobox toolbox".split()
+)
+"""Commands that take another one as one word."""
+
+
+def _valued(texts: Sequence[str], *flags: str) -> Iterator[str]:
+    """The values of flags among words."""
+    for i, text in enumerate(texts):
+        name, equals, value = text.partition("=")
+        if name in flags:
+            yield value if equals else texts[i + 1] if i + 1 < len(texts) else ""
+
+
+_OF_APPTAINER = frozenset(
+    "--bind -B --env --env-file --home -H --pwd --cwd --workdir -W --scratch -S --overlay -o --network --hostname --nvccli-path --security"
+    " --app --mount --memory --cpus".split()
+)
+
+
+def _apptainer(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[Command]:
+    """`apptainer exec` and `run`: an image by its address, or a file whose name has its tag (Apptainer 1.4, "Build", `pull`:
+    NAME_TAG.sif). A container has the variables of the host."""
+    inside, files = dict(environment), list[tuple[str, str]]()
+    i = next(i for i, word in enumerate(words) if word.text in ("exec", "run")) + 1
+    runs = words[i - 1].text == "run"
+    while i < len(words) and words[i].text.startswith("-"):
+        flag, equals, value = words[i].text.partition("=")
+        if not equals and flag in _OF_APPTAINER:
+            i += 1
+            value = words[i].text if i < len(words) else ""
+        if flag == "--env":
+            inside |= dict(each.partition("=")[::2] for each in value.split(","))
+        elif flag == "--env-file":
+            files.append((flag, value))
+        i += 1
+    if i >= len(words):
+        return
+    image = re.sub(r"^[a-z-]+://", "", words[i].text)
+    if image.endswith(".sif"):
+        image = re.sub(r"_(?=[^_/]*$)", ":", image.rpartition("/")[2].removesuffix(".sif"))
+    rest = list(words[i + 1 :])
+    for command in _in_image(image, [] if runs else rest, rest if runs else [], inside):
+        yield command._replace(files=tuple(files))
+
+
+_TEMPLATED = re.compile(r"^(?:--[\w-]+=)?(\{\{[^{}]*\}\})")
 
 
 def _made(engine: Engine, program: str, rest: Iterable[Word], environment: Mapping[str, str], version: str | None) -> Command:
     rest = list(rest)
-    unknown = tuple(w.unknown[0] if w.unknown else "" for w in rest)
+    # What a template puts in (`{{ .Values.model }}`) is as little known as what a shell does.
+    unknown = tuple(w.unknown[0] if w.unknown else next(iter(_TEMPLATED.findall(w.text)), "") for w in rest)
     return Command(
         engine, program, tuple(w.text for w in rest), tuple(environment.items()), version, "", unknown if any(unknown) else ()
     )
@@ -754,6 +1145,9 @@ def _base(text: str) -> str:
 def _program(texts: Sequence[str], i: int) -> tuple[Engine, str, int] | None:
     """The engine whose program stands at `i`, what it is called, and how many words that takes."""
     base, following = _base(texts[i]), texts[i + 1] if i + 1 < len(texts) else ""
+    if i and _base(texts[i - 1]) in ("uvx", "run", "x", "pipx"):
+        # The package and its version name the program: `uvx vllm@0.9.2 serve`.
+        base = re.sub(r"(?:\[[^\]]*\])?(?:@|==).*$", "", texts[i])
     if texts[i] == "-m" and following in _MODULES:
         engine, program = _MODULES[following]
         if program in ("vllm", "mlx_lm"):

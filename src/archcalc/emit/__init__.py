@@ -93,7 +93,8 @@ class Deployment(NamedTuple):
     repository of what was judged, `gpus` those of each of `nodes` machines, `path` the file or folder of the host that is loaded, None
     for a model of the Hub. `weights_bytes` are all that is downloaded. `gpu_layers` of `layers` are on the GPUs, the head counting as one;
     None for all.
-    `passed` are flags of the command that no memory follows from, `environment` the variables that it is started with.
+    `passed` are flags of the command that no memory follows from, `environment` the variables that it is started with. `beside` are the
+    host's files and folders that other flags name: drafts, adapters, projectors, templates.
     """
 
     name: str
@@ -118,6 +119,13 @@ class Deployment(NamedTuple):
     layers: int = 0
     passed: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
+    beside: tuple[str, ...] = ()
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The host's folders that what is loaded lies in, without those within another."""
+        found = dict.fromkeys(_folder(path) for path in ((self.path, *self.beside) if self.path else self.beside))
+        return tuple(one for one in found if not any(one != other and one.startswith(f"{other}/") for other in found))
 
     @property
     def command(self) -> list[str]:
@@ -300,16 +308,29 @@ def deployment(
         stated = words[words.index("--port") + 1] if "--port" in words[:-1] else ""
         port = int(stated) if stated.isdecimal() else port
         words = [*words, *(known.listens if "--host" not in words else ()), *(() if stated else ("--port", str(port)))]
+    words = _of_the_hub(words)
     model = _model(words)
     path = os.path.abspath(os.path.expanduser(model)) if _local(model) else None
     if path is not None:
         words = [path if word == model else word for word in words]
+    words, beside = _beside(words, program, path)
+    if beside and contained and kind not in ("compose", "k8s", "slurm"):
+        raise UnsupportedError(
+            f"--emit {kind} mounts nothing of the host's, and the command reads {', '.join(beside)}",
+            "start the printed command, or write --emit compose or k8s",
+        )
+    if contained and r.engine == "vllm":
+        environment, said = _sampler(environment, release, kind)
+        samples = (said,) if said else ()
+    else:
+        samples = ()
     name = label(r.source)
     unknown = [note for note in r.notes if "<" in note and ">" in note]
     head = (
         f"{r.source} on {spec.named}: {plan_text(r.plan)}, {r.context_tokens:,} tokens x {r.concurrency:,}",
         f"{r.engine} {release}".strip() + (f", image {image}" if contained else ""),
         *unknown,
+        *samples,
     )
     return Deployment(
         name=name,
@@ -335,7 +356,91 @@ def deployment(
         passed=tuple(r.options.inert) if r.options else (),
         # A container's GPUs are those that the file asks for.
         environment=tuple((name, value) for name, value in environment if name not in VISIBLE),
+        beside=beside,
     )
+
+
+_SAMPLER = "VLLM_USE_FLASHINFER_SAMPLER"
+
+
+def _sampler(environment: tuple[tuple[str, str], ...], release: str, kind: str) -> tuple[tuple[tuple[str, str], ...], str]:
+    """The variables with the sampler that the plan counts, and what to say where a file has no words for them.
+
+    vLLM's images of 0.8.4 to 0.11.0 hold FlashInfer, whose sampler is taken where it is found (docker/Dockerfile,
+    v1/sample/ops/topk_topp_sampler.py `TopKTopPSampler`); a plan that was made of no command counts none."""
+    given = dict(environment)
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", release)
+    held = found is not None and (0, 8, 4) <= tuple(int(n) for n in found.groups()) <= (0, 11, 0)
+    if given.get(_SAMPLER) == "1" and held:
+        # As the image does by itself.
+        return tuple((name, value) for name, value in environment if name != _SAMPLER), ""
+    if _SAMPLER in given or not held:
+        return environment, ""
+    if kind in ("compose", "k8s", "slurm"):
+        return (*environment, (_SAMPLER, "0")), ""
+    return (
+        environment,
+        f"the image samples with FlashInfer, which takes more memory than is counted: set {_SAMPLER}=0 in its environment",
+    )
+
+
+# Flags whose value is a model of the Hub, and may be a bundled name.
+_MODELS = frozenset("--model --model-path --tokenizer --tokenizer-path --speculative-draft-model-path --speculative-model".split())
+
+
+def _of_the_hub(words: list[str]) -> list[str]:
+    """The words with the Hub's repositories in place of bundled names, which no engine knows."""
+    out = list(words)
+    for i, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        first = i == 2 and words[1:2] == ["serve"]
+        if first or (i and words[i - 1] in _MODELS):
+            out[i] = _repository(word)
+        elif equals and flag in _MODELS:
+            out[i] = f"{flag}={_repository(value)}"
+        elif word.startswith("{") and i and words[i - 1] == "--speculative-config":
+            out[i] = re.sub(r'("model"\s*:\s*")([^"]+)"', lambda m: f'{m[1]}{_repository(m[2])}"', word)
+    return out
+
+
+# Flags whose values name files of the host (vLLM 0.33, SGLang 0.5.23, llama.cpp 0c1e57098).
+_FILES = frozenset(
+    "-md --model-draft --spec-draft-model --mmproj --lora --lora-scaled --control-vector --control-vector-scaled --chat-template"
+    " --chat-template-file --grammar-file --json-schema-file --api-key-file --ssl-key-file --ssl-cert-file --lora-modules --lora-paths"
+    " --tokenizer --tokenizer-path --speculative-draft-model-path --speculative-model --speculative-config --ssl-keyfile --ssl-certfile"
+    " --ssl-ca-certs --config --tool-parser-plugin --reasoning-parser-plugin --quantization-param-path --model-vocoder -mv"
+    " --adapter-path --draft-model --image-min-pixels-file".split()
+)
+_FILE = re.compile(r"(?:~|\.{1,2})?/.+|.+\.(?:gguf|jinja2?|jsonl?|gbnf|py|pem|key|crt|ya?ml)")
+
+
+def _beside(words: list[str], program: int, model: str | None) -> tuple[list[str], tuple[str, ...]]:
+    """The words with whole paths of the host's files and folders that their flags name, and those paths."""
+    out, found = list(words), dict[str, None]()
+
+    def whole(value: str) -> str:
+        # `name=path`, `file:scale`, lists with commas and JSON.
+        pieces = re.split(r"([=,:\s\"'{}]+)", value)
+        for n, piece in enumerate(pieces[::2]):
+            if piece and piece != model and (_FILE.fullmatch(piece) or os.path.exists(piece)):
+                pieces[2 * n] = os.path.abspath(os.path.expanduser(piece))
+                found[pieces[2 * n]] = None
+        return "".join(pieces)
+
+    flag = ""
+    for i, word in enumerate(words[program:], program):
+        if word.startswith("-"):
+            flag, equals, value = word.partition("=")
+            if equals and flag in _FILES:
+                out[i] = f"{flag}={whole(value)}"
+        elif flag in _FILES:
+            out[i] = whole(word)
+    return out, tuple(found)
+
+
+def _folder(path: str) -> str:
+    """The folder that a file lies in, or the folder itself."""
+    return os.path.dirname(path) if re.search(r"\.\w{1,6}$", path) and not os.path.isdir(path) else path
 
 
 def refuse_unsaid(kind: str, r: FitReport, says: frozenset[str]) -> None:

@@ -6,7 +6,6 @@ devices that ROCm's containers need (rocm.docs.amd.com, "Running ROCm Docker con
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from archcalc.emit import Deployment, dump
@@ -35,11 +34,8 @@ def write(d: Deployment) -> str:
         environment = {"HF_TOKEN": "${HF_TOKEN:-}", **environment}
     if environment:
         service["environment"] = environment
-    if d.path is not None:
-        folder = os.path.dirname(d.path) if d.path.endswith(".gguf") else d.path
-        service["volumes"] = [f"{folder}:{folder}:ro"]
-    else:
-        service["volumes"] = ["~/.cache/huggingface:/root/.cache/huggingface"]
+    kept = ["~/.cache/huggingface:/root/.cache/huggingface"] if d.path is None else []
+    service["volumes"] = [*kept, *(f"{folder}:{folder}:ro" for folder in d.folders)]
     if d.vendor == "nvidia":
         devices = [{"driver": "nvidia", "count": d.gpus, "capabilities": ["gpu"]}]
         service["deploy"] = {"resources": {"reservations": {"devices": devices}}}

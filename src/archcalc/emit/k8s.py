@@ -8,7 +8,6 @@ each of their containers.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from archcalc.emit import RESOURCES, SHARED, Deployment, dump, probe_steps, token
@@ -19,11 +18,11 @@ def write(d: Deployment) -> str:
     labels = {"app.kubernetes.io/name": d.name}
     volumes: list[dict[str, Any]] = [SHARED[0]]
     mounts: list[dict[str, Any]] = [SHARED[1]]
-    if d.path is not None:
-        folder = os.path.dirname(d.path) if d.path.endswith(".gguf") else d.path
-        volumes.append({"name": "model", "hostPath": {"path": folder, "type": "Directory"}})
-        mounts.append({"name": "model", "mountPath": folder, "readOnly": True})
-    else:
+    for n, folder in enumerate(d.folders):
+        name = "model" if d.path is not None and not n else f"files-{n}"
+        volumes.append({"name": name, "hostPath": {"path": folder, "type": "Directory"}})
+        mounts.append({"name": name, "mountPath": folder, "readOnly": True})
+    if d.path is None:
         # A claim in its place keeps the weights from one pod to the next. Of a group every pod is made anew where one is lost, and each
         # machine keeps what it has.
         kept = {"hostPath": {"path": "/var/cache/huggingface", "type": "DirectoryOrCreate"}} if d.nodes > 1 else {"emptyDir": {}}

@@ -21,7 +21,11 @@ def write(d: Deployment) -> str:
         )
     if d.kv_dtype != "f16":
         server += ["OLLAMA_FLASH_ATTENTION=1", f"OLLAMA_KV_CACHE_TYPE={d.kv_dtype}"]
-    started = f"# the server is started with {' '.join(server)}\n" if server else ""
+    started = (
+        f"# {' '.join(server)} ollama serve\n# These are the server's, for all its models: no Modelfile holds them.\n"
+        if server
+        else ""
+    )
     create = f"# ollama create {d.name} -f Modelfile && ollama run {d.name}\n"
     model = d.model if d.path is not None or d.model.startswith("<") else f"hf.co/{d.model}"
     layers = "" if d.gpu_layers is None else f"PARAMETER num_gpu {d.gpu_layers}\n"

@@ -6,7 +6,6 @@ Apptainer's user guide, "GPU support" (`--nv`, `--rocm`).
 
 from __future__ import annotations
 
-import os
 import shlex
 
 from archcalc.emit import Deployment
@@ -29,9 +28,7 @@ def write(d: Deployment) -> str:
         "#SBATCH --time=1-00:00:00",
         f"#SBATCH --output={d.name}-%j.log",
     ]
-    bind = []
-    if d.path is not None:
-        bind = ["--bind", os.path.dirname(d.path) if d.path.endswith(".gguf") else d.path]
+    bind = ["--bind", ",".join(d.folders)] if d.folders else []
     run = ["apptainer", "exec", *([_GPU[d.vendor]] if d.vendor in _GPU else []), *bind, f"docker://{d.image}", *d.alone]
     words = shlex.join(run)
     line, first = f"srun {words}", []

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from archcalc.commands.shell import condition
+from archcalc.errors import FormatError
 from archcalc.records import NamedTuple
 
 _IF = re.compile(r"^\s*(el)?if\s+(.*?)\s*(?:;\s*then\b.*)?$")
-_TEST = re.compile(r"^(?:\[\[?\s+(.+?)\s+\]\]?|\(\((.+?)\)\))$")
-_COMPARED = re.compile(r"""^["']?([^"'\s]*)["']?\s+(==|=|!=|-eq|-ne)\s+["']?([^"'\s]*)["']?$""")
 _SCALAR = re.compile(r"""^\s*(?:export\s+|local\s+)?([A-Za-z_]\w*)(\+?)=(?:"([^"$`]*)"|'([^']*)'|([^\s"'$`()]*))\s*(?:[;#].*)?$""")
 _SET = re.compile(r"^\s*(?:export\s+|local\s+)?([A-Za-z_]\w*)\+?=")
-_NAMED = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 
 
 class Branches(NamedTuple):
@@ -64,20 +63,10 @@ def followed(lines: Sequence[str]) -> Branches:
     return Branches(out, list(dict.fromkeys(unsettled)))
 
 
-def _holds(condition: str, known: dict[str, str]) -> bool | None:
-    """Whether a test of one comparison holds; None where the script does not say."""
-    test = _TEST.match(condition.strip())
-    if test is None or test[1] is None or re.search(r"&&|\|\|", condition):
+def _holds(test: str, known: dict[str, str]) -> bool | None:
+    """Whether a test holds; None where the script does not say."""
+    try:
+        found = condition(test, known)
+    except FormatError:
         return None
-    names = [m[1] or m[2] for m in _NAMED.finditer(test[1])]
-    if any(name not in known for name in names):
-        return None
-    text = _NAMED.sub(lambda m: known[m[1] or m[2]], test[1])
-    if "$" in text or "*" in text:
-        return None
-    if compared := _COMPARED.match(text):
-        same = compared[1] == compared[3]
-        return same if compared[2] in ("==", "=", "-eq") else not same
-    if empty := re.match(r"""^-([zn])\s+["']?([^"']*)["']?$""", text):
-        return (not empty[2]) == (empty[1] == "z")
-    return None
+    return found.holds if found.sure and found.tested else None

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from archcalc import report, units
 from archcalc.analysis.ask import understand
-from archcalc.analysis.diagnose.lost import estimated, listed, lost, with_quant
+from archcalc.analysis.diagnose.lost import apart, estimated, listed, lost, with_quant
 from archcalc.analysis.diagnose.predicted import Judged, Predicted, command_of, left_out, predict
 from archcalc.analysis.diagnose.program import before_weights, others_hold, program
 from archcalc.analysis.diagnose.remedies import MOST
@@ -20,7 +20,7 @@ from archcalc.hardware import GpuSpec
 
 __all__ = ["Predicted", "calibration", "diagnose"]
 
-_STOPPED: frozenset[Kind] = frozenset({"network", "shared-memory", "killed", "neighbour", "other"})
+_STOPPED: frozenset[Kind] = frozenset({"network", "shared-memory", "killed", "ended", "neighbour", "other"})
 _ASKED: frozenset[Kind] = frozenset({"no-cache", "one-request", "states", "heads", "context", "share", "flag", "model"})
 _REFUSED = _ASKED | APART - _STOPPED
 _NEXT: Mapping[Kind, str] = {
@@ -37,6 +37,7 @@ _NEXT: Mapping[Kind, str] = {
     "network": "NCCL_DEBUG=INFO has it say what failed; between containers it needs --ipc=host or --shm-size, between machines a free port",
     "shared-memory": "docker run --ipc=host, or --shm-size 16g",
     "killed": "`dmesg -T | grep -i oom` says whether RAM ran out: the machine, or its container, then needs more of it",
+    "ended": "the log holds no cause of its own: what runs it (docker stop, a time limit, Ctrl-C, a failed probe) ended it",
     "neighbour": "start it alone on the GPU, or one engine after the other",
     "other": "what the line says is not of memory, as far as is known here: search for it in the engine's issues",
     "ram": "what stays on the CPU needs more RAM: more layers on the GPU, a smaller quantization or a shorter context",
@@ -333,10 +334,24 @@ def calibration(log: Logged, predicted: Predicted) -> Mapping[str, Any]:
             "the log states no room for the cache, so there is nothing to calibrate with",
             "give a log of vLLM or SGLang that started",
         )
+    size, budget = predicted.best.budget.kv_room_bytes - room, predicted.best.budget
+    for name, logged, expected in apart(log, predicted):
+        raise UsageError(
+            f"{name}: {units.format_bytes(logged)} in the log, {units.format_bytes(expected)} predicted: what differs is no"
+            " overhead of this host",
+            "--model and --quant say what the log is of",
+        )
+    if budget.activation_bytes + budget.overhead_bytes + size < 0:
+        raise UsageError(
+            f"the log shows {units.format_bytes(-size)} more room than is predicted, and"
+            f" {units.format_bytes(budget.activation_bytes + budget.overhead_bytes)} are predicted beside the weights: this host's overhead"
+            " would be less than none",
+            "a line of the log is of another command or GPU: --gpu and --model say which; or the prediction is wrong for it",
+        )
     return {
         "engine": predicted.ask.engine,
         "gpu": predicted.ask.gpus.device.known_as,
-        "overhead_bytes": predicted.best.budget.kv_room_bytes - room,
+        "overhead_bytes": size,
         "of": log.model or "",
         "engine_version": log.version,
     }

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
+from archcalc import units
 from archcalc.analysis.diagnose.predicted import Predicted
 from archcalc.analysis.diagnose.program import BEFORE, Program, Try, missing, shorter, smaller_cache
 from archcalc.analysis.fit import Ask, plans
 from archcalc.commands.logs import Kind, Logged
 from archcalc.commands.words import Engine
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UnsupportedError
+from archcalc.loader import Loaded
 
 
 class LlamaCpp(Program):
@@ -20,11 +22,30 @@ class LlamaCpp(Program):
     model_flag = "-m"
     fills_share = False
     lists = False
+    usual: ClassVar[str] = ""
+    """The file type of what is named without one."""
 
     def settled(self, log: Logged, ask: Ask) -> Ask:
         kind = log.file_type or _file_type(log.model or "")
         # What the engine set by itself stands in its log.
         return ask._replace(quant=ask.quant if ask.quant is not None else kind, own=ask.own._replace(fits=False))
+
+    def stored(self, log: Logged, loaded: Loaded, ask: Ask) -> tuple[Ask, str]:
+        if ask.quant is not None or loaded.architecture.quantization is not None:
+            return ask, ""
+        said = "the log does not say how the weights are stored"
+        on_gpu, in_ram = log.term("weights"), log.term("weights in RAM")
+        if on_gpu:
+            # A file that the GPU maps is there whole; elsewhere the input embedding is the CPU's, whose buffer not every release tells.
+            apart = in_ram is None and ask.gpus.device.vendor != "apple"
+            kind, size = _nearest(loaded, ask, on_gpu + (in_ram or 0), without_embedding=apart)
+            if kind:
+                return ask._replace(
+                    quant=kind
+                ), f"{said}: {kind} is taken, whose {units.format_bytes(size)} are nearest to its weights"
+        elif self.usual:
+            return ask._replace(quant=self.usual), f"{said}: {self.usual} is taken, in which most tags of the library are published"
+        raise UnsupportedError(f"{said}, so nothing is predicted", "--quant q4_k_m, or as it is, says it")
 
     def terms(self, predicted: Predicted) -> dict[str, int]:
         best, states = predicted.best, _states(predicted)
@@ -49,6 +70,40 @@ class LlamaCpp(Program):
                 yield smaller_cache("q8_0")
             yield from shorter(log, predicted, predicted)
         yield from _to_cpu(predicted, missing(log, kind, predicted))
+
+
+# The types of files that are published most, the first of those that are alike in size.
+_KINDS = (
+    "q4_k_m q8_0 q6_k q5_k_m q3_k_m q2_k q4_0 q4_k_s q5_k_s q3_k_s q3_k_l q5_0 q4_1 q5_1 iq4_xs iq4_nl iq3_m iq3_xxs iq2_m iq2_xxs bf16 f32"
+).split()
+_FAR = 1 / 25
+
+
+def _nearest(loaded: Loaded, ask: Ask, logged: int, *, without_embedding: bool) -> tuple[str, int]:
+    """The file type whose weights come nearest to those of the log, and their bytes; an empty one where none is near."""
+    from archcalc.engines.engine import server
+    from archcalc.figures.checkpoint import summary
+
+    best, least, size = "", _FAR * logged, 0
+    counted = {"embedding": 0, "head": 0, "": 0}
+    towers = 0
+    for part, tensor, copies in loaded.architecture.each_tensor():
+        if part in ("vision", "audio"):
+            # A tower has a file of its own, in 16 bits.
+            towers += tensor.elements * copies * 2
+        elif tensor.counted:
+            counted[tensor.role if tensor.role in counted else ""] += tensor.elements * copies
+    # A tied head is the embedding again, on the GPU.
+    share = counted["embedding"] / (sum(counted.values()) or 1) if without_embedding and counted["head"] else 0
+    for kind in _KINDS:
+        try:
+            whole = summary(server(ask.engine).load(loaded.architecture, kind, ask.gpus.device)[0]).bytes
+        except ArchcalcError:
+            continue
+        held = round((whole - towers) * (1 - share))
+        if abs(held - logged) < least:
+            best, least, size = kind, abs(held - logged), held
+    return best, size
 
 
 def _file_type(name: str) -> str | None:

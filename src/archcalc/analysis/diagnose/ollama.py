@@ -14,6 +14,7 @@ from archcalc.commands.words import Command
 class Ollama(LlamaCpp):
     executable = "ollama run"
     releases = False
+    usual = "q4_k_m"
 
     def name(self, log: Logged, model: str | None) -> str | None:
         return (model or log.model) if log.model and "/blobs/" in log.model else super().name(log, model)

@@ -211,6 +211,11 @@ def predict(
         if quant is not None:
             ask = ask._replace(quant=quant)
         loaded, ask, _ = resolved(name, ask, offline=offline, refresh=refresh, overrides=(*asked.overrides, *overrides))
+        ask, stored = of.stored(log, loaded, ask)
+        notes += [stored] if stored else []
+    except UnsupportedError as error:
+        notes.append(f"{error.message}: {error.hint}")
+        return Judged()
     except ArchcalcError as error:
         notes.append(f"no prediction without the config.json of {name}: give it with --model ({error.message})")
         return Judged()
@@ -237,9 +242,18 @@ def machine_of(log: Logged, understood: Understood) -> GpuSpec | None:
     if spec is None:
         return GpuSpec(custom(log.memory_bytes), count) if log.memory_bytes else None
     size, free = log.memory_bytes, log.term("free")
+    if not size and free and spec.device.vendor == "apple":
+        # All that a Mac gives to its GPU is free before anything is loaded (ggml/src/ggml-metal, `ggml_metal_device_get_memory`).
+        size = free
     if size:
         if abs(size - spec.device.visible_bytes) > spec.device.visible_bytes // 50:
-            spec = spec._replace(device=_sized(spec, size) or with_memory(spec.device, size))
+            device = spec.device
+            if device.vendor == "apple":
+                # How much memory the Mac has in all the log does not say.
+                device = device._replace(
+                    id=re.sub(r"-\d+gb$", "", device.id), name=re.sub(r" \d+ GB$", "", device.name), ram_bytes=None, ram_options=()
+                )
+            spec = spec._replace(device=_sized(spec, size) or with_memory(device, size))
     elif free and free > spec.device.visible_bytes:
         # More was free than the listed one has: the smallest that has as much, or what was free.
         larger = [d for d in _of_one_name(spec) if d.visible_bytes >= free]

@@ -14,6 +14,7 @@ from archcalc.commands.change import changed, written
 from archcalc.commands.logs import Kind, Logged
 from archcalc.commands.words import Command, Engine, of_text
 from archcalc.errors import ArchcalcError
+from archcalc.loader import Loaded
 from archcalc.records import NamedTuple
 
 
@@ -59,6 +60,12 @@ class Program:
     def settled(self, log: Logged, ask: Ask) -> Ask:
         """The question with what the log says of it."""
         return ask
+
+    def stored(self, log: Logged, loaded: Loaded, ask: Ask) -> tuple[Ask, str]:
+        """The question with how the weights are stored, where neither the log nor a name says it, and what to say of it.
+
+        Raises `UnsupportedError` where nothing says it."""
+        return ask, ""
 
     def terms(self, predicted: Predicted) -> dict[str, int]:
         """What is predicted of the terms that this program's lines state, in bytes."""

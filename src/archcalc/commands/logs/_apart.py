@@ -85,33 +85,39 @@ _ANY = re.compile("|".join(pattern for _, pattern in _CAUSES))
 # `pretty_print_job`), zsh `zsh: killed     CMD`; the kernel, systemd and cgroups by the process (mm/oom_kill.c `__oom_kill_process`).
 _KILLED = re.compile(
     r"(?:^|[|:\s])Killed(?: \(core dumped\))?$|(?:line \d+:\s+\d+|\[\d+\]\s*[-+]?(?:\s+\d+)?)\s+[Kk]illed\b|\bzsh: killed\b"
-    r"|: Killed process \d+|code=killed, status=9|killed by the OOM killer|[Ee]xit(?:ed with)? ?[Cc]ode[ :=]+(?:-9|137)\b"
-    r"|Failed core proc\(s\): \{.*-9"
-    r"|signal 9\b|signal: killed|SIGKILL\b(?!\))|oom-kill|oom_kill|OOMKilled"
+    r"|: Killed process \d+|code=killed, status=9|killed by the OOM killer|[Ee]xit(?:ed with)? ?[Cc]ode\"?[ :=]+(?:-9|137)\b"
+    r"|Failed core proc\(s\): \{.*-9|Exited \(137\)|\*\*\* \[.*\] Error 137\b|task \d+: Out Of Memory"
+    r"|signal 9\b|signal: killed|SIGKILL\b(?!\))|oom-kill|oom_kill|OOMKilled(?!\"?[ :=]+false)"
+)
+# What ends a process by a crash of its own: exit codes of 128 and the signal's number (POSIX.1-2024, 2.8.2), the kernel's line of a GPU
+# that is lost (NVIDIA, "XID Errors"), Python's own handler (Lib/faulthandler.py).
+_CODES = r"(?:[Ee]xit(?:ed with)? ?[Cc]ode\"?[ :=]+|Exited \(|\] Error |status=)"
+_ENDED_BY = rf"{_CODES}(?:13[24569]|-(?:4|6|7|8|11))\b"
+# What was asked to end: SIGTERM and SIGINT, of which a server tells what it does then; Slurm of a limit (slurmstepd).
+_ASKED = re.compile(
+    r"(?:^|line \d+:\s+\d+\s+|\[\d+\]\s*[-+]?(?:\s+\d+)?\s+|zsh: )[Tt]erminated\b|SIGTERM|SIGINT\b|[Ss]ignal[: ]+(?:15|2|terminated"
+    r"|interrupt)\b|code=killed, status=15"
+    rf"|{_CODES}(?:143|130|-15|-2)\b|exited with code 0\b|Exited \(0\)|CANCELLED AT"
+    r"|^(?:\^C)?INFO:\s+(?:Shutting down|Application shutdown complete)|Shutting down FastAPI"
+    r"|cleaning up before exit|[Ss]hutdown complete|Gracefully exiting|Reason:\s+Completed"
+)
+# Other ends that are told with a code alone.
+_FAILED = re.compile(rf"{_CODES}[1-9]\d*\b")
+# Errors that no server outlives: of the GPU's context, of its own engine.
+_DEAD = re.compile(
+    r"\b(?:CUDA|HIP|ROCm) error: (?!out of memory)|NCCL (?:[Ee]rror|WARN Cuda failure)|output_handler failed|NVRM: Xid"
 )
 # Other signals that a shell tells of: a crash, which no line of the engine itself explains.
 _CRASHED = re.compile(
-    r"(?:^|line \d+:\s+\d+\s+|\[\d+\]\s*[-+]?(?:\s+\d+)?\s+|zsh: )"
+    rf"{_ENDED_BY}|Fatal Python error: |SIG(?:SEGV|ABRT|BUS|ILL)\b|code=dumped|NVRM: Xid|signal: (?:segmentation fault|aborted)"
+    r"|(?:^|line \d+:\s+\d+\s+|\[\d+\]\s*[-+]?(?:\s+\d+)?\s+|zsh: )"
     r"(?:[Ss]egmentation fault|Aborted|abort|Illegal instruction|Floating point exception|[Bb]us error|illegal hardware instruction)\b"
 )
 _ENDED = (
-    "Killed",
-    "zsh: ",
-    "killed",
-    "egmentation fault",
-    "core dumped",
-    "exit code",
-    "Exit Code",
-    "us error",
-    "exitcode",
-    "core proc(s)",
-    "code 137",
-    "signal 9",
-    "signal: killed",
-    "SIGKILL",
-    "oom-kill",
-    "OOMKilled",
-)
+    "illed", "zsh: ", "ault", "core dumped", "xit", "us error", "core proc(s)", "code 137", "ignal", "SIG", "oom-kill", "OOM", "erminated",
+    "hutting down", "hutdown complete", "CANCELLED", "] Error ", "Out Of Memory", "status=", "Xid", "rror: ", "NCCL", "code=dumped",
+    "output_handler", "Completed",
+)  # fmt: skip
 _RAISED = re.compile(
     r"(?:^|[\s|\]>}])(?:(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|AssertionError|Value error)(?:[:,] \S|$)"
     r"|error loading model: |failed to initialize the context: |(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after"
@@ -137,6 +143,8 @@ _TOLD = (
     "custom code", "corrupt", "died", "ASSERT", "oom", "OOM", "shared memory", "larger than", "exceed", "CUDA", "driver", "nccl", "signal",
     "bind", "terminate", "magic",
     "fault", "dumped", "Aborted", "abort", "llegal", "Floating", "xited", "Code", "oom_",
+    "erminat", "hutting down", "hutdown", "CANCELLED", "SIG", "Xid", "Out Of Memory", "status=", "Fatal", "NCCL", "output_handler",
+    "Completed",
     "max_num_batched", "kernel image", "uantiz", "imeout", "invalid", "SIGKILL", "does not divide",
 )  # fmt: skip
 
@@ -160,9 +168,10 @@ def cause(found: list[str], *, fatal: tuple[str, ...] = (), without: tuple[Kind,
         if not any(sign in whole for sign in (*fatal, *_ENDED)):
             return None
     found = [line for line in found if any(word in line for word in _TOLD) and not _SENT.search(line)]
-    if fatal and not any(_KILLED.search(line) or _CRASHED.search(line) or any(sign in line for sign in fatal) for line in found):
+    ends = (_KILLED, _CRASHED, _ASKED, _FAILED, _DEAD)
+    if fatal and not any(any(sign in line for sign in fatal) or any(of.search(line) for of in ends) for line in found):
         return None
-    raised = killed = crashed = None
+    raised = killed = crashed = asked = failed = None
     for line in found:
         if without and any(pattern.search(line) for kind, pattern in _OF if kind in without):
             continue
@@ -175,11 +184,19 @@ def cause(found: list[str], *, fatal: tuple[str, ...] = (), without: tuple[Kind,
             killed = line
         if crashed is None and _CRASHED.search(line):
             crashed = line
+        if asked is None and _ASKED.search(line):
+            asked = line
+        failed = line if failed is None and _FAILED.search(line) and not _ASKED.search(line) else failed
     if raised is not None:
         return Apart("other", raised)
     if killed is not None:
         return Apart("killed", killed)
     if crashed is not None:
         return Apart("other", crashed)
+    if asked is not None:
+        return Apart("ended", asked)
+    failed = failed or next((line for line in found if _DEAD.search(line)), None)
+    if failed is not None:
+        return Apart("other", failed)
     ended = next((line for line in found if any(sign in line for sign in (*fatal, "exiting due to model loading error"))), None)
     return Apart("other", ended) if ended else None

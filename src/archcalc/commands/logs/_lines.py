@@ -54,6 +54,7 @@ Kind = Literal[
     "network",
     "shared-memory",
     "killed",
+    "ended",
     "neighbour",
     "other",
 ]
@@ -89,6 +90,7 @@ WORDS: dict[Kind, str] = {
     "network": "communication between the GPUs failed",
     "shared-memory": "the container has too little shared memory",
     "killed": "the system ended the process, as it does where RAM runs out",
+    "ended": "it was asked to end, by a signal or by what runs it",
     "neighbour": "another process took or freed memory of the GPU while it was measured",
     "other": "it stopped with an error that is not known here",
 }
@@ -96,7 +98,7 @@ WORDS: dict[Kind, str] = {
 APART: frozenset[Kind] = frozenset(
     {
         "batch", "gpus", "device", "kernel", "architecture", "code", "file", "quant", "port", "disk", "network", "shared-memory",
-        "killed", "neighbour", "other",
+        "killed", "ended", "neighbour", "other",
     }
 )  # fmt: skip
 
@@ -245,6 +247,8 @@ _WORDS = (
     "assert ",
     "file type",
     "file_type",
+    "ftype",
+    "[GIN]",
     "recommendedMax",
 )
 

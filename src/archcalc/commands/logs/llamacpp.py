@@ -42,7 +42,12 @@ def _buffer(line: str) -> tuple[str, str, int] | None:
     before, found, after = line.partition(" buffer size")
     words = before.split()
     m = re.match(r"\s*=\s*([\d.]+) MiB", after) if found else None
-    if m is None or len(words) < 2 or words[-1] not in _BUFFERS:
+    if m is None or len(words) < 2:
+        return None
+    if words[-2] == "llm_load_tensors:":
+        # Before b4500 or so it does not say what for.
+        words.append("model")
+    if words[-1] not in _BUFFERS:
         return None
     return words[-2], words[-1], round(float(m[1]) * MIB)
 
@@ -106,6 +111,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
     figures: dict[str, float] = {}
     gpus: set[str] = set()
     context: int | None = None
+    of_one, sequences, streams = 0, 0, 1
     file_type: str | None = None
 
     def fail(kind: Kind, line: str) -> None:
@@ -126,7 +132,9 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             version = m[1]
         if m := re.search(r"loaded meta data with .* from (\S+)(?: \(|$)", line):
             model = model or m[1]
-        if (m := re.search(r"file type\s+= (.+)$|\bfile_type=\"?([^\"=]+?)\"?(?: \w+=|$)", line)) and file_type is None:
+        if (
+            m := re.search(r"(?:file type|model ftype)\s+= (.+)$|\bfile_type=\"?([^\"=]+?)\"?(?: \w+=|$)", line)
+        ) and file_type is None:
             file_type = _stored(m[1] or m[2])
         # Ollama's own engine prints a file's keys on one line (ml/backend/ggml/ggml.go `New`).
         if m := re.search(r'general\.name\s*(?:str)?\s*=\s*(.+)$|\barchitecture=\S+ file_type=\S+ name="([^"]+)"', line):
@@ -175,7 +183,10 @@ def read_log(found: list[str], engine: Engine) -> Logged:
                 if key_ == "n_ctx":
                     context = int(m[1])
         if m := re.search(r"\bn_ctx_seq\s*=\s*(\d+)|n_ctx_per_seq\s*=\s*(\d+)", line):
-            context = int(m[1] or m[2])
+            context = of_one = int(m[1] or m[2])
+        if m := re.search(r" cells,.*?\b(\d+)/\s*(\d+) seqs\)", line):
+            # Sequences and the streams that the cells are of (src/llama-kv-cache.cpp): one stream holds all of them.
+            sequences, streams = int(m[1]), int(m[2])
         if m := re.search(r"\bflash_attn\s*=\s*(\w+)", line):
             asked["--flash-attn"] = (
                 "off" if m[1] in ("0", "disabled", "false") else "on" if m[1] in ("1", "enabled", "true") else "auto"
@@ -201,7 +212,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             asked |= _started(line)
         if re.search(
             r"(?<!HTTP )server is listening|starting the main loop|all slots are idle|llama runner started in|llama-server started in"
-            r"|(?:main|llama_server): model loaded",
+            r"|(?:main|llama_server): model loaded|\[GIN\].*\| 200 \|.*\bPOST\s+\"/(?:api/(?:chat|generate|embed)|v1/)",
             line,
         ):
             # Its HTTP listener is there before the model is (tools/server/server.cpp).
@@ -268,6 +279,13 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         name = {"model": "weights", "KV": "cache", "RS": "states", "compute": "compute", "output": "output"}[what]
         terms.put(f"{name} in RAM" if _HOST.match(device) else name, size)
     whole = sum(c[0] for c in cells)
+    if sequences > 1:
+        asked.setdefault("--parallel", sequences)
+        if streams == 1:
+            asked.setdefault("--kv-unified", True)
+    if of_one and "--ctx-size" not in asked:
+        # What one sequence has, of a log that has lost what all of them have (src/llama-context.cpp `n_ctx_seq`).
+        asked["--ctx-size"] = of_one * (1 if "--kv-unified" in asked else asked.get("--parallel", 1))
     if cells:
         terms.sizes["cache"] = max(terms.sizes.get("cache", 0), whole if len(gpus) < 2 else terms.sizes.get("cache", 0))
         if cells[0][2] and cells[0][2] != "f16":
@@ -275,7 +293,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         if cells[0][3] and cells[0][3] != "f16":
             asked["--cache-type-v"] = cells[0][3]
         context = context or cells[0][1]
-        asked.setdefault("--ctx-size", max(c[1] for c in cells))
+        asked.setdefault("--ctx-size", max(c[1] for c in cells) * streams)
     ended = started
     if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else (), without=("device",))):
         failure, said = apart.kind, saying(apart.line)

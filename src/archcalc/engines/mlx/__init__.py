@@ -189,6 +189,10 @@ class Mlx(Server):
 
         if ask.quant is not None and file_type_of(ask.quant) and model.quant != ask.quant:
             yield f"mlx-lm reads no GGUF: for {ask.quant} stands {model.quant}, MLX's own groups of as many bits"
+        if model.architecture.use:
+            # mlx-lm 0.32.2, server.py `APIHandler.do_POST`: completions and chats alone.
+            use = model.architecture.use
+            yield f"mlx_lm.server answers with text alone: its publisher makes {use} of this model, for which it has no path"
         yield "mlx-lm reserves nothing: its caches grow as prompts come, and no flag holds them back"
 
 
