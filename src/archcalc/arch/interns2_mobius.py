@@ -4,7 +4,7 @@ Source: vLLM 0.33, models/interns2_mobius.py (`InternS2MobiusModel`, `InternS2Mo
 srt/models/interns2_mobius.py and srt/configs/interns2_mobius.py (`num_blocks`).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -65,7 +65,7 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
 
 
 class Schema(qwen3_5.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
+    inert_keys = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
 
     text_config: Annotated[ConfigSchema, nested("interns2_mobius_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_5_moe_vision", "interns2_mobius"), Field(default={}, validate_default=True)]

@@ -5,7 +5,7 @@ Source: transformers 5.24, models/sam2/modeling_sam2.py (`Sam2Model`, `Sam2Hiera
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -27,7 +27,7 @@ Sizes = Annotated[tuple[Size, ...], Field(min_length=1)]
 class Sam2PromptEncoder(sam.SamPromptEncoder):
     """What is asked for. Source: transformers 5.24, models/sam2/modeling_sam2.py (`Sam2PromptEncoder`)."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (*sam.SamPromptEncoder.inert_keys, "scale")
+    inert_keys = (*sam.SamPromptEncoder.inert_keys, "scale")
 
     def asked(self) -> Iterator[Tensor]:
         h, wide = self.hidden_size, self.mask_input_channels

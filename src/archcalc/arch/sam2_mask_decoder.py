@@ -4,7 +4,7 @@ Source: transformers 5.24, models/sam2/modeling_sam2.py (`Sam2MaskDecoder`) and 
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ def renamed(t: Tensor) -> Tensor:
 
 
 class Schema(sam_mask_decoder.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "dynamic_multimask_via_stability", "dynamic_multimask_stability_delta", "dynamic_multimask_stability_thresh",
     )  # fmt: skip
 

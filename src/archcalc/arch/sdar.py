@@ -5,8 +5,6 @@ Source: SGLang 0.5, srt/models/sdar.py (`SDARForCausalLM`; keys and values of fi
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from archcalc.arch import qwen3
 from archcalc.arch._both_ways import IN_BLOCKS
 from archcalc.model import Architecture
@@ -15,7 +13,7 @@ OWN = ("block_size", "block_length", "mask_token_id", "debug", "fuse_cross_entro
 
 
 class Schema(qwen3.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*qwen3.Schema.inert_keys, *OWN)
+    inert_keys = (*qwen3.Schema.inert_keys, *OWN)
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)

@@ -5,8 +5,6 @@ Source: SGLang 0.5, srt/models/sdar_moe.py (`SDARMoeForCausalLM`).
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from archcalc.arch import qwen3_moe
 from archcalc.arch._both_ways import IN_BLOCKS
 from archcalc.arch.sdar import OWN
@@ -14,7 +12,7 @@ from archcalc.model import Architecture
 
 
 class Schema(qwen3_moe.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*qwen3_moe.Schema.inert_keys, *OWN)
+    inert_keys = (*qwen3_moe.Schema.inert_keys, *OWN)
 
     def architecture(self, prefix: str) -> Architecture:
         a = super().architecture(prefix)

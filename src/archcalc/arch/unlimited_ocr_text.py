@@ -5,7 +5,7 @@ Source: transformers 5.23, models/unlimited_ocr/modeling_unlimited_ocr.py (`Unli
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import AliasChoices, Field
 
@@ -18,7 +18,7 @@ from archcalc.model import Architecture
 
 class Schema(PlainSchema):
     # A head is the width split among them, whatever the config states; all layers see alike.
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "layer_types", "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "use_mla", "rm_head",
         "lm_head", "moe_layer_freq",
     )  # fmt: skip
