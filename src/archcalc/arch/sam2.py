@@ -15,7 +15,7 @@ from archcalc.arch._decoder import group
 from archcalc.arch._schema import Flag, Size, TowerSchema, nested
 from archcalc.arch._vit import AloneSchema
 from archcalc.arch._whisper import conv
-from archcalc.arch.sam2_mask_decoder import Schema as MaskDecoder
+from archcalc.arch.sam_mask_decoder import Sam2MaskDecoder as MaskDecoder
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
