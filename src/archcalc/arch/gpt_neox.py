@@ -105,7 +105,7 @@ class GptNeoxJapanese(Schema):
         return [0] * (self.num_hidden_layers - 1) + [1]
 
     def extra(self, variant: int) -> Iterable[Tensor]:
-        return (Tensor("attention.dense_bias", (self.hidden_size,), "attention"),) if variant else ()
+        return (Tensor("attention.dense_bias", (self.hidden_size,), "attention", acts="adds"),) if variant else ()
 
     def dense(self) -> Block:
         return FeedForward(self.hidden_size, self.ffn_size, self.hidden_act, False, ("dense_h_to_4h", "dense_4h_to_h"))
