@@ -18,10 +18,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcalc import zoo
-from archcalc.analysis.activations import How, Split, forward_peak, layer_kept, megatron_saved, rank_bytes, step_saved
+from archcalc.analysis.activations import How, Split, forward_peak, layer_kept, megatron_saved, rank_bytes, step_saved, without_rule
 from archcalc.analysis.training import Planner, Run, targeted, trainable
 from archcalc.arch import _rotary, adapter_name, parse, schema_of
-from archcalc.model import Architecture, Layer
+from archcalc.model import Architecture, Layer, Tensor
 
 DATA = Path(__file__).parent / "data"
 
@@ -217,3 +217,35 @@ def test_inference_keeps_less_than_training(name: str, tokens: int) -> None:
     how = How(attention="sdpa", tokens=tokens)
     decode = forward_peak(SPECS[name], how._replace(tokens=1), context=tokens)
     assert decode <= forward_peak(SPECS[name], how) <= step_saved(SPECS[name], how, loss="full")
+
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.jsonl"))
+
+
+def test_layers_say_what_their_learned_rows_do() -> None:
+    """Of every decoder that the reference has, in golden rows: a row that no rule knows would be left out of what training keeps."""
+    silent = {}
+    for path in GOLDEN:
+        config = json.loads(path.read_text(encoding="utf-8").splitlines()[-1])["config"]
+        a = parse(config)
+        if odd := [name for name in without_rule(a) if not name.endswith("inv_freq")]:
+            silent[a.model_type] = odd
+    assert not silent
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (Tensor("self_attn.wave", (64,), "attention"), True),
+        (Tensor("self_attn.wave", (1, 1, 64), "attention"), True),
+        (Tensor("self_attn.wave", (64,), "attention", acts="multiplies"), False),
+        (Tensor("self_attn.wave.bias", (64,), "attention"), False),
+        (Tensor("self_attn.wave", (64, 64), "attention"), False),
+    ],
+)
+def test_a_row_that_says_nothing_is_named(row: Tensor, told: bool) -> None:
+    a = zoo.spec("qwen3-0.6b")
+    stack = a.stacks[0]
+    layer = stack.kinds[0]._replace(tensors=(*stack.kinds[0].tensors, row))
+    odd = without_rule(a._replace(stacks=(stack._replace(kinds=(layer, *stack.kinds[1:])), *a.stacks[1:])))
+    assert odd == ([row.name] if told else [])

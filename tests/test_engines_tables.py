@@ -9,15 +9,20 @@ from typing import Any
 import pytest
 
 import archcalc.engines
+from archcalc import zoo
 from archcalc.commands.accepted import lines
 from archcalc.commands.flags import table
 from archcalc.engines._version import parse
-from archcalc.engines.sglang import attention
+from archcalc.engines.sglang import attention, kernels
 from archcalc.engines.sglang.lengths import LIFTS, UNSTATED, allows_by_itself
 from archcalc.engines.sglang.rules import Reserve, captured, fraction, sizes, slots_per_request
+from archcalc.engines.vllm.attention import unfit
+from archcalc.engines.vllm.cache import CacheOptions, cache_dtype
 from archcalc.engines.vllm.flags import _DTYPES, _LORA_RANKS, _MODEL_FLAG
 from archcalc.engines.vllm.quantization import _ONLINE, _PLUGINS, online
 from archcalc.engines.vllm.rules import NEWEST, RELEASES, rules
+from archcalc.engines.weights import _JOINED
+from archcalc.errors import UnsupportedError
 from archcalc.hardware import device
 
 ENGINES = Path(archcalc.engines.__file__).parent
@@ -250,3 +255,62 @@ def test_a_longer_context_is_taken_with_a_warning_alone_from_0_4_4_to_0_5_0() ->
     found = [allows_by_itself(v) for v in ("0.4.3", "0.4.4", "0.4.10", "0.5.1", None)]
     assert found == [False, True, True, False, False]
     assert LIFTS == "SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN=1"
+
+
+@pytest.mark.parametrize(
+    ("backend", "latent", "runs_on"),
+    [
+        # vLLM 0.33, v1/attention/backends/: `supports_compute_capability` and `is_mla` of each file.
+        ("FLASH_ATTN", False, (80, 90, 100, 120)), ("FLASHINFER", False, (80, 90, 100, 120)),
+        ("TRITON_ATTN", False, (75, 80, 90, 100, 120)),
+        ("FLEX_ATTENTION", False, (75, 80, 90, 100, 120)), ("FLASHMLA", True, (90, 100)), ("FLASH_ATTN_MLA", True, (90,)),
+        ("CUTLASS_MLA", True, (100,)), ("FLASHINFER_MLA", True, (100,)), ("TRITON_MLA", True, (75, 80, 90, 100, 120)),
+    ],
+)  # fmt: skip
+def test_gpus_and_models_of_vllms_named_backends(backend: str, latent: bool, runs_on: tuple[int, ...]) -> None:
+    latents, heads = zoo.spec("deepseek-v3"), zoo.spec("qwen3-8b")
+    assert latents is not None and heads is not None
+    for capability in (75, 80, 90, 100, 120):
+        for model, fits in ((latents, latent), (heads, not latent)):
+            refused = unfit(model, "0.33.0", backend, divmod(capability, 10))
+            assert (refused is None) is (fits and capability in runs_on), (capability, refused)
+
+
+def test_every_name_of_a_cache_that_vllm_lists_is_counted_or_not_modelled() -> None:
+    """vLLM 0.33, config/cache.py `CacheDType`: none of its names is said to be missing there."""
+    names = (
+        "auto float16 bfloat16 fp8 fp8_e4m3 fp8_e5m2 fp8_inc fp8_ds_mla nvfp4_ds_mla turboquant_k8v4 turboquant_4bit_nc"
+        " turboquant_k3v4_nc turboquant_3bit_nc octave_k3v4 octave_k3v3 octave_k3v3_compact ultraquant_4bit int4_per_token_head"
+        " int8_per_token_head fp8_per_token_head nvfp4 nvfp4_4over6"
+    )
+    model = zoo.spec("qwen3-8b")
+    assert model is not None
+    for name in names.split():
+        if name in rules("0.33.0").dtypes:
+            continue
+        with pytest.raises(UnsupportedError, match="is not modelled"):
+            cache_dtype(model, name, CacheOptions(version="0.33.0"))
+
+
+# SGLang 0.5.23, srt/layers/quantization/: `get_min_capability` of the class that __init__.py has for each name.
+LEAST_OF_SGLANG = {
+    "fp8": 80, "mxfp8": 100, "minimax_m3_nvfp4": 90, "blockwise_int8": 80, "modelopt_fp8": 89, "modelopt_fp4": 80, "nvfp4_online": 100,
+    "modelopt_mixed": 80, "w8a8_int8": 75, "w8a8_fp8": 89, "awq": 75, "bitsandbytes": 70, "gguf": 60, "moe_wna16": 70,
+    "compressed-tensors": 70, "w4afp8": 90, "quark": 70, "auto-round": 60, "humming": 75, "mxfp4": 80,
+}  # fmt: skip
+
+
+def test_least_capabilities_are_those_of_sglangs_classes() -> None:
+    known = {name: rows[0].capability for name, rows in kernels.CAPABILITY.items() if name != "gptq"}
+    assert known == LEAST_OF_SGLANG
+
+
+def test_projections_that_vllm_keeps_as_one_matrix() -> None:
+    """vLLM 0.33, `packed_modules_mapping` of models/qwen3_5.py, llama.py and deepseek_v2.py (`fused_qkv_a_proj`)."""
+    packed = (
+        ("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj", "w1", "w3"), ("q_a_proj", "kv_a_proj_with_mqa"),
+        ("in_proj_qkv", "in_proj_z"), ("in_proj_b", "in_proj_a"),
+    )  # fmt: skip
+    assert {frozenset(names) for names in packed} == {
+        frozenset(leaf for leaf, into in _JOINED.items() if into == one) for one in set(_JOINED.values())
+    }

@@ -131,6 +131,20 @@ def test_vllm_derives_the_length_as_the_release_does(name: str) -> None:
             assert server("vllm").length(model, version, Settings()).usual == expected, version
 
 
+@pytest.mark.parametrize(
+    ("kind", "multiplies"),
+    [*((kind, False) for kind in "su longrope llama3 yarn deepseek_yarn deepseek_llama_scaling telechat3-yarn".split()),
+     *((kind, True) for kind in "linear dynamic ntk".split())],
+)  # fmt: skip
+def test_kinds_of_scaling_whose_factor_is_no_part_of_the_length(kind: str, multiplies: bool) -> None:
+    """vLLM 0.33, config/model.py `_get_and_verify_max_len`; transformers_utils/config.py `patch_rope_parameters` reads TeleChat3's
+    as YaRN."""
+    config = {"max_position_embeddings": 40960, "rope_scaling": {"rope_type": kind, "factor": 4.0}}
+    base = parse(zoo.config("gpt2"))
+    model = base._replace(facts=base.facts._replace(context_tokens=40960), lengths=_lengths.of(config))
+    assert server("vllm").length(model, "0.33.0", Settings()).usual == (4 * 40960 if multiplies else 40960)
+
+
 @pytest.mark.parametrize("name", SGLANG)
 def test_sglang_derives_the_length_as_the_release_does(name: str) -> None:
     model = _of(name)

@@ -40,6 +40,10 @@ RouterKind = Literal["softmax", "normalized", "wide", "grouped", "chosen", "all"
 Softmax = Literal["fp32", "own"]
 Sinks = Literal["none", "column", "column-max", "max", "scale"]
 
+Acts = Literal["adds", "multiplies", "sinks", "chooses", "mixes", "recurs", "indexes"]
+"""What a learned row of a layer does there, beside the gains of norms and the biases of modules. It is added, which keeps nothing; it
+multiplies what flows by; it is a sink of attention's scores, the query that chooses among streams or layers, a part of how streams are
+mixed, a parameter of a recurrence, or fixed numbers that find rows of a table."""
 Use = Literal["", "embeddings", "scores"]
 PARTS: tuple[Part, ...] = ("embedding", "decoder", "head", "vision", "audio", "other")
 """The parts that `params.total` sums, in the order printed; MTP layers stand apart."""
@@ -86,7 +90,8 @@ class Tensor(NamedTuple):
     `rows_read` is set for a table that is read by index beside the input embedding (n-grams, hashes, a vector for each layer): how many
     of its rows a token reads. The rest of it does not act on that token.
 
-    `norm` is set on the gain of a norm: how that norm is computed.
+    `norm` is set on the gain of a norm: how that norm is computed. `acts` is set on other rows of a layer that are no module's `bias`: what
+    the row does. Training knows no rule for one that does not say.
     """
 
     name: str
@@ -100,6 +105,7 @@ class Tensor(NamedTuple):
     fp32: bool = False
     rows_read: int = 0
     norm: NormKind | None = None
+    acts: Acts | None = None
 
     @property
     def elements(self) -> int:

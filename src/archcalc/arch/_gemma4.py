@@ -121,7 +121,7 @@ class TextSchema(DecoderSchema):
     def extra_tensors(self, attention: GroupedQueryAttention, shared: bool) -> list[Tensor]:
         """Norms, the layer's scale and, where an earlier layer's are read, the key and value projections that checkpoints hold."""
         out = [rms_norm(norm, self.hidden_size) for norm in NORMS]
-        out.append(Tensor("layer_scalar", (1,), "other", kind="copy"))
+        out.append(Tensor("layer_scalar", (1,), "other", kind="copy", acts="multiplies"))
         if shared:
             window, dim, kv_heads = attention.window, attention.head_dim, attention.kv_heads
             own = self.attention(window, dim, kv_heads, False).tensors()

@@ -3,7 +3,7 @@
 Source: transformers 5.23, models/qwen4_exp/modeling_qwen4_exp.py and configuration_qwen4_exp.py (defaults, `layer_types`).
 """
 
-from archcalc.arch import qwen3_5_moe_text, qwen3_next
+from archcalc.arch import qwen3_5_text, qwen3_next
 from archcalc.arch._alternating import FULL, INDEXED, LINEAR, known_kinds
 from archcalc.arch._plain import Derived
 from archcalc.arch._schema import Count, Fraction, Layers, Size, divided, per_layer
@@ -16,7 +16,7 @@ from archcalc.model import Attend, Layer
 INDEX = ("indexer_n_heads", "indexer_head_dim", "indexer_budget", "indexer_compress_ratio")
 
 
-class StreamSchema(qwen3_5_moe_text.Schema):
+class StreamSchema(qwen3_5_text.Qwen35MoeText):
     inert_keys = (*qwen3_next.Schema.inert_keys, "number_of_conv_states", "indexer_kv_heads")
 
     partial_rotary_factor: Fraction = 1.0

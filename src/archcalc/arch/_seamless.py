@@ -7,7 +7,6 @@ configuration_seamless_m4t.py (defaults); Seamless Communication 2023, arXiv:230
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch._computes import computed
 from archcalc.arch._decoder import group
@@ -30,7 +29,7 @@ class SeamlessSchema(ConfigSchema):
 
     prefix = ""
 
-    core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "vocab_size", "decoder_layers")
+    core_keys = ("hidden_size", "vocab_size", "decoder_layers")
     inert_keys = (
         "scale_embedding", "adaptor_stride", "leaky_relu_slope", "max_source_positions", "num_conv_pos_embedding_groups",
         "num_conv_pos_embeddings", "rotary_embedding_base", "sampling_rate", "t2u_max_new_tokens", "t2u_max_position_embeddings",

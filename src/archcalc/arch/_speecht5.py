@@ -3,8 +3,7 @@
 Source: transformers 5.24, models/speecht5/modeling_speecht5.py (prenets and postnets).
 """
 
-from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from collections.abc import Iterator
 
 from archcalc.arch._schema import ConfigSchema, Count, Few, Flag, Layers, Size, divided, validate
 from archcalc.arch._wav2vec2 import INERT, Wav2Vec2Schema
@@ -35,7 +34,7 @@ class SpeechT5Schema(ConfigSchema):
         "conv_dim", "conv_kernel", "conv_bias", "feat_extract_norm", "num_conv_pos_embeddings", "num_conv_pos_embedding_groups",
         "mask_time_prob", "mask_feature_prob",
     )  # fmt: skip
-    other_names: ClassVar[Mapping[str, str]] = {
+    other_names = {
         "num_attention_heads": "encoder_attention_heads", "num_hidden_layers": "encoder_layers",
     }  # fmt: skip
 

@@ -5,7 +5,7 @@ configuration_aimv2.py (defaults); Fini et al. 2024, arXiv:2411.14402.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import clip
 from archcalc.arch._composite import DEFAULT, Pieces
@@ -81,7 +81,7 @@ class Aimv2TextModel(Tower):
     """The text tower of AIMv2.
     Source: transformers 5.24, models/aimv2/modeling_aimv2.py (`Aimv2TextModel`) and configuration_aimv2.py (defaults)."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = ("projection_dim",)
+    inert_keys = ("projection_dim",)
 
     vocab_size: Size = 49408
     hidden_size: Size = 768
@@ -101,7 +101,7 @@ class Aimv2TextModel(Tower):
 
 
 class Schema(DualSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*DualSchema.inert_keys, "max_logit_scale")
+    inert_keys = (*DualSchema.inert_keys, "max_logit_scale")
 
     text_config: Annotated[Aimv2TextModel, nested("aimv2_text_model", fixed=True), DEFAULT]
     vision_config: Annotated[Aimv2VisionModel, nested("aimv2_vision_model", fixed=True), DEFAULT]

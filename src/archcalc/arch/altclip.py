@@ -5,7 +5,7 @@ configuration_altclip.py (defaults); Chen et al. 2022, arXiv:2211.06679.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import clip, clip_vision_model, roberta
 from archcalc.arch._composite import DEFAULT
@@ -24,7 +24,7 @@ class AltclipTextModel(roberta.Schema):
     keeps_past = False
     reads_encoder = False
     core_keys = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (*roberta.Schema.inert_keys, "pooler_fn", "learn_encoder")
+    inert_keys = (*roberta.Schema.inert_keys, "pooler_fn", "learn_encoder")
     layers_name = "encoder.layers"
 
     vocab_size: Size = 250002

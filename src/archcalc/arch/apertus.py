@@ -39,7 +39,7 @@ class Schema(PlainSchema):
     def extra(self, variant: int) -> Iterable[Tensor]:
         if self.hidden_act == "xielu":
             for name in ("alpha_p", "alpha_n"):
-                yield Tensor(f"mlp.act_fn.{name}", (1,), "mlp")
+                yield Tensor(f"mlp.act_fn.{name}", (1,), "mlp", acts="multiplies")
 
 
 class Apertus1p5Text(Schema):

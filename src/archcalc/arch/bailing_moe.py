@@ -7,6 +7,7 @@ Source: inclusionAI/Ling-lite, modeling_bailing_moe.py and inclusionAI/Ling-mini
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from archcalc.arch._both_ways import IN_BLOCKS
 from archcalc.arch._mtp import behind_decoder
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Count, Flag, Fraction, Size, rope_label
@@ -84,3 +85,15 @@ class Param2moe(Schema):
     num_shared_experts: Count = 1
     moe_router_enable_expert_bias: Flag = True
     first_k_dense_replace: Count = 1
+
+
+class Llada2Moe(Schema):
+    """LLaDA 2: Ling 2's layers, which see both ways inside a block of tokens and fill it over several passes.
+    Source: inclusionAI/LLaDA2.0-mini, modeling_llada2_moe.py (the layers of BailingMoeV2); SGLang 0.5, srt/models/llada2.py and
+    srt/dllm/ (keys and values of finished blocks are cached)."""
+
+    inert_keys = (*Schema.inert_keys, "block_size")
+
+    def architecture(self, prefix: str) -> Architecture:
+        a = super().architecture(prefix)
+        return a._replace(notes=(*a.notes, IN_BLOCKS))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, nested
-from archcalc.arch.qwen3_moe_vit import Schema as Vision
+from archcalc.arch.qwen3_vl_vision import Qwen3MoeVit as Vision
 from archcalc.model import Tensor
 
 

@@ -5,7 +5,7 @@ Source: transformers 5.24, models/bark/modeling_bark.py (`BarkModel`, `BarkCausa
 """
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -24,7 +24,7 @@ from archcalc.model import Encoder, Kind, Layer, Tensor, stack
 class Part(ConfigSchema):
     """One of the three decoders."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = ()
+    inert_keys = ()
 
     block_size: Size = 1024
     input_vocab_size: Size = 10_048

@@ -75,7 +75,7 @@ class Schema(WindowedSchema):
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         heads = self.num_attention_heads
-        yield Tensor("self_attn.gate_bias", (heads,), "attention", Shard(0, heads))
+        yield Tensor("self_attn.gate_bias", (heads,), "attention", Shard(0, heads), acts="adds")
 
     def experts(self) -> MixtureOfExperts:
         return MixtureOfExperts(

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from archcalc.arch._computes import Computes
-from archcalc.arch._plain import PlainSchema
+from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Flag, Layers, Size
 from archcalc.blocks._tensor import Block, Mixer, prefixed
 from archcalc.blocks.cross import CrossAttention
 from archcalc.blocks.feedforward import FeedForward
-from archcalc.model import LEARNED, Tensor
+from archcalc.model import LEARNED, SINUSOIDAL, Tensor
 
 
 class Schema(PlainSchema):
@@ -63,3 +63,31 @@ class Schema(PlainSchema):
         # Positions start at 2: the first two rows are never looked up.
         positions = Tensor("embed_positions.weight", (self.max_position_embeddings + 2, self.hidden_size), "embedding")
         return {"head": "output_projection", "extra_embedding": [positions], "crosses": self.crossed()}
+
+
+class Xglm(Schema):
+    """XGLM: BioGPT's layer with sinusoidal positions.
+    Source: transformers 5.23, models/xglm/modeling_xglm.py and configuration_xglm.py (defaults, attribute_map)."""
+
+    prefix = "model"
+
+    vocab_size: Size = 256008
+    max_position_embeddings: Size = 2048
+    hidden_size: Size = named(1024, "d_model", "hidden_size")
+    intermediate_size: Size = named(4096, "ffn_dim")
+    num_hidden_layers: Layers = named(24, "num_layers", "num_hidden_layers")
+    num_attention_heads: Size = named(16, "attention_heads", "num_attention_heads")
+    hidden_act: str = named("gelu", "activation_function")
+    add_cross_attention: Flag = False
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(floored=True)
+
+    def crossed(self) -> bool:
+        return self.add_cross_attention
+
+    def more(self) -> dict[str, Any]:
+        return {"position": SINUSOIDAL}
+
+    def decoder_options(self) -> dict[str, Any]:
+        return {"crosses": self.crossed()}

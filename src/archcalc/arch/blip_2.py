@@ -11,7 +11,7 @@ from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import pooled
 from archcalc.arch._schema import ConfigSchema, Size, nested
 from archcalc.arch.blip_2_qformer import Schema as QFormer
-from archcalc.arch.blip_2_vision_model import Schema as Vision
+from archcalc.arch.blip_vision_model import Blip2VisionModel as Vision
 from archcalc.blocks._tensor import linear
 from archcalc.model import Architecture, Encoder, Tensor
 

@@ -13,6 +13,7 @@ from archcalc.arch._qformer import bert_layer
 from archcalc.arch._schema import Flag, Size, TowerSchema
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import table
 from archcalc.model import Part, Tensor, stack
 
 
@@ -40,3 +41,21 @@ class Schema(BertKeys, TowerSchema):
         layers = [plain if i % self.cross_attention_frequency else crossed for i in range(self.num_hidden_layers)]
         outside = group(self.part, prefixed(prefix, self.embeddings()))
         return [outside], [stack(join(prefix, "encoder.layer"), self.part, layers)]
+
+
+class InstructblipQformer(Schema):
+    """The Q-Former of InstructBLIP, which reads the instruction too.
+    Source: transformers 5.23, models/instructblip/modeling_instructblip.py (`InstructBlipQFormerModel`) and
+    configuration_instructblip.py (defaults)."""
+
+    def reads_text(self) -> bool:
+        return True
+
+    def embeddings(self) -> list[Tensor]:
+        h = self.hidden_size
+        words = table("embeddings.word_embeddings", self.vocab_size, h)
+        return [
+            words,
+            table("embeddings.position_embeddings", self.max_position_embeddings, h),
+            *layer_norm("embeddings.layernorm", h),
+        ]

@@ -5,7 +5,7 @@ Source: transformers 5.23, models/blip/modeling_blip.py (`BlipVisionModel`) and 
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
-from archcalc.arch._schema import Layers, Size, TowerSchema, divided
+from archcalc.arch._schema import Flag, Layers, Size, TowerSchema, divided
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
@@ -45,3 +45,19 @@ class Schema(TowerSchema):
         )
         layers = stack(join(prefix, "encoder.layers"), "vision", [layer] * self.num_hidden_layers)
         return [group("vision", prefixed(prefix, outside))], [layers]
+
+
+class Blip2VisionModel(Schema):
+    """The vision tower of BLIP-2: EVA-CLIP's ViT-g, in BLIP's form.
+    Source: transformers 5.23, models/blip_2/modeling_blip_2.py (`Blip2VisionModel`) and configuration_blip_2.py (defaults)."""
+
+    hidden_size: Size = 1408
+    intermediate_size: Size = 6144
+    num_hidden_layers: Layers = 39
+    num_attention_heads: Size = 16
+    image_size: Size = 224
+    patch_size: Size = 14
+    qkv_bias: Flag = True
+
+    def biased(self) -> bool:
+        return self.qkv_bias

@@ -5,7 +5,7 @@ Source: transformers 5.24, models/bros/modeling_bros.py (`BrosModel` and its cla
 """
 
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._bert_alone import BertAlone
 from archcalc.arch._schema import Size
@@ -16,7 +16,7 @@ from archcalc.model import Tensor
 
 class Schema(BertAlone):
     root = "bros"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *BertAlone.inert_keys, "bbox_scale", "dim_bbox_sinusoid_emb_1d", "dim_bbox", "n_relations",
     )  # fmt: skip
 

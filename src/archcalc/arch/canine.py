@@ -5,7 +5,6 @@ al. 2021, arXiv:2103.06874.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch._bert_alone import BertAlone
 from archcalc.arch._composite import Pieces
@@ -20,7 +19,7 @@ from archcalc.model import Tensor, stack
 
 class Schema(BertAlone):
     root = "canine"
-    inert_keys: ClassVar[tuple[str, ...]] = (*BertAlone.inert_keys, "local_transformer_stride")
+    inert_keys = (*BertAlone.inert_keys, "local_transformer_stride")
 
     vocab_size: Size = 1114112
     max_position_embeddings: Size = 16384

@@ -5,7 +5,7 @@ configuration_clap.py (defaults); Wu et al. 2022, arXiv:2211.06687.
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import clap_audio_model, roberta
 from archcalc.arch._composite import DEFAULT
@@ -23,7 +23,7 @@ class ClapTextModel(roberta.Schema):
     keeps_past = False
     reads_encoder = False
     core_keys = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *roberta.Schema.inert_keys, "projection_dim", "projection_hidden_act", "projection_hidden_size",
     )  # fmt: skip
 

@@ -4,8 +4,7 @@ Source: transformers 5.24, models/clap/modeling_clap.py (`ClapAudioModel`, `Clap
 (defaults).
 """
 
-from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from collections.abc import Iterator
 
 from archcalc.arch._composite import Pieces, Sides, both
 from archcalc.arch._decoder import group, join
@@ -25,7 +24,7 @@ class Schema(SwinSchema):
         *SwinSchema.inert_keys, "num_classes", "projection_dim", "projection_hidden_act", "flatten_patch_embeds", "patch_stride",
         "spec_size", "hidden_size",
     )  # fmt: skip
-    other_names: ClassVar[Mapping[str, str]] = {"num_attention_heads": "num_heads", "patch_embeds_hidden_size": "embed_dim"}
+    other_names = {"num_attention_heads": "num_heads", "patch_embeds_hidden_size": "embed_dim"}
     names = SELF
     ffn_names = BERT_FFN
     biases = "attention.self.relative_position_bias_table"

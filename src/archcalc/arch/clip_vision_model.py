@@ -111,3 +111,13 @@ class ClipsegVisionModel(Alone):
 class Metaclip2VisionModel(Alone):
     """The vision tower of MetaCLIP 2: CLIP's.
     Source: transformers 5.24, models/metaclip_2/modeling_metaclip_2.py (`MetaClip2VisionModel`)."""
+
+
+class GitVisionModel(Schema):
+    """The vision tower of GIT: CLIP's.
+    Source: transformers 5.23, models/git/modeling_git.py (`GitVisionModel`) and configuration_git.py (defaults)."""
+
+    patch_size: Size = 16
+
+    def tower(self, prefix: str) -> Pieces:
+        return super().tower(f"{prefix}.vision_model")

@@ -6,8 +6,6 @@ modeling_codeshell.py (names).
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from archcalc.arch import gpt2
 from archcalc.arch._decoder import decoder
 from archcalc.arch._schema import Flag, Size, divided, rope_label
@@ -20,7 +18,7 @@ from archcalc.model import Architecture, Facts
 
 
 class Schema(gpt2.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*gpt2.Schema.inert_keys, "position_embedding_type", "multi_query")
+    inert_keys = (*gpt2.Schema.inert_keys, "position_embedding_type", "multi_query")
 
     group_query_attention: Flag = True
     num_query_groups: Size = 1

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Size, nested
-from archcalc.arch.cosmos3_edge_vision import Schema as Vision
+from archcalc.arch.siglip2_vision_model import Cosmos3EdgeVision as Vision
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
 from archcalc.model import Tensor

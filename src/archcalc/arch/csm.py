@@ -3,7 +3,7 @@
 Source: transformers 5.24, models/csm/modeling_csm.py (`CsmForConditionalGeneration`) and configuration_csm.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch import llama
 from archcalc.arch._composite import DEFAULT
@@ -49,7 +49,7 @@ class Schema(llama.Schema):
     prefix = "backbone_model"
 
     core_keys = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (*llama.Schema.inert_keys, "tie_word_embeddings", "codebook_pad_token_id")
+    inert_keys = (*llama.Schema.inert_keys, "tie_word_embeddings", "codebook_pad_token_id")
 
     num_codebooks: Layers = 32
     vocab_size: Size = 2051

@@ -65,7 +65,7 @@ class Schema(BertSchema):
         """The attention's tensors but for its output."""
         h, n, rows = self.hidden_size, self.num_attention_heads, Shard(0, self.num_attention_heads)
         for name in ("q_bias", "v_bias"):
-            yield Tensor(name, (h,), "attention", rows)
+            yield Tensor(name, (h,), "attention", rows, acts="adds")
         yield from linear("in_proj", 3 * h, h, "attention", shard=rows)
         if self.talking_head:
             yield from linear("head_logits_proj", n, n, "attention")

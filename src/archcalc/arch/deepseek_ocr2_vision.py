@@ -10,7 +10,7 @@ from archcalc.arch._decoder import group, join
 from archcalc.arch._encoder import encoder
 from archcalc.arch._schema import TowerSchema, nested
 from archcalc.arch.deepseek_ocr2_encoder import Schema as Queries
-from archcalc.arch.deepseek_ocr2_sam_vision_model import Schema as Sam
+from archcalc.arch.unlimited_ocr_sam_vision_model import DeepseekOcr2SamVisionModel as Sam
 from archcalc.blocks.vision import table
 from archcalc.model import Encoder
 

@@ -4,6 +4,8 @@ Source: transformers 5.23, models/deepseek_v3/modeling_deepseek_v3.py and config
 stored by deepseek-ai/DeepSeek-V3 (README_WEIGHTS.md: it follows the decoder's layers, with its own embedding, projection and head).
 """
 
+from __future__ import annotations
+
 from typing import ClassVar
 
 from pydantic import AliasChoices, Field
@@ -112,3 +114,10 @@ class SarvamMla(Schema):
     n_shared_experts: Count | None = named(1, "num_shared_experts", "n_shared_experts")
     n_routed_experts: Size | None = named(128, "num_local_experts", "num_experts", "n_routed_experts")
     first_k_dense_replace: Count | None = 1
+
+
+class JoyaiLlmFlash(Schema):
+    """JoyAI-LLM Flash: DeepSeek-V3's layers.
+    Source: mlx-lm 0.32, mlx_lm/utils.py (`MODEL_REMAPPING`: read as deepseek_v3)."""
+
+    name = "joyai_llm_flash"

@@ -5,7 +5,6 @@ Source: transformers 5.24, models/deformable_detr/modeling_deformable_detr.py (`
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar
 
 from archcalc.arch._detr import DetrSchema, perceptron, sampling
 from archcalc.arch._schema import Flag, Layers, Size
@@ -17,7 +16,7 @@ from archcalc.model import Tensor
 
 
 class Schema(DetrSchema):
-    usual: ClassVar[dict[str, Any]] = {"model_type": "timm_backbone", "backbone": "resnet50", "out_indices": [2, 3, 4]}
+    usual = {"model_type": "timm_backbone", "backbone": "resnet50", "out_indices": [2, 3, 4]}
 
     num_queries: Size = 300
     encoder_ffn_dim: Size = 1024

@@ -45,12 +45,12 @@ class Schema(PlainSchema):
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         kv_heads, by_head = self.kv_heads, Shard(0, self.kv_heads)
-        yield Tensor("self_attn.A", (kv_heads,), "attention", by_head)
+        yield Tensor("self_attn.A", (kv_heads,), "attention", by_head, acts="multiplies")
         yield from linear(
             "self_attn.dt_proj", kv_heads, kv_heads * self.head_size, "attention", bias=self.attention_bias, shard=by_head
         )
         for name in ("input_residual", "post_attention_residual"):
-            yield Tensor(name, (self.hidden_size,), "other")
+            yield Tensor(name, (self.hidden_size,), "other", acts="multiplies")
 
     def dense(self) -> Block:
         plain = GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act, bias=self.mlp_bias)

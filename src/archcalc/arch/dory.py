@@ -78,9 +78,11 @@ class Schema(WindowedSchema):
         h, heads, inner = self.hidden_size, self.num_attention_heads, self.intermediate_size
         width = heads * self.head_size
         yield from linear("self_attn.gate_proj", width, h, "attention", shard=Shard(0, heads))
-        yield from (Tensor(f"self_attn.{name}", (width,), "attention", Shard(0, heads)) for name in ("sqk", "s_gate"))
-        yield from (Tensor(f"mlp.{name}", (inner,), "mlp", Shard(0, inner)) for name in ("suv_gate", "suv_up"))
-        yield from (Tensor(name, (h,), "other") for name in ("lambda_1", "lambda_2"))
+        yield from (
+            Tensor(f"self_attn.{name}", (width,), "attention", Shard(0, heads), acts="multiplies") for name in ("sqk", "s_gate")
+        )
+        yield from (Tensor(f"mlp.{name}", (inner,), "mlp", Shard(0, inner), acts="multiplies") for name in ("suv_gate", "suv_up"))
+        yield from (Tensor(name, (h,), "other", acts="multiplies") for name in ("lambda_1", "lambda_2"))
 
     def layer(self, window: int | None, sparse: bool, variant: int) -> Layer:
         layer = super().layer(window, sparse, variant)

@@ -58,8 +58,8 @@ class Schema(llama.Schema):
         """Cross-attention to the protein and an FFN, each behind a gate."""
         h, heads, bias = self.hidden_size, self.num_attention_heads, self.aligner_enable_bias
         names = ("query", "key_protein", "value_protein", "out_proj")
-        yield Tensor("gate_attention", (1,), "other")
-        yield Tensor("gate_ffw", (1,), "other")
+        yield Tensor("gate_attention", (1,), "other", acts="multiplies")
+        yield Tensor("gate_ffw", (1,), "other", acts="multiplies")
         yield from CrossAttention(h, heads, h // heads, output_bias=bias, names=names).tensors()
         yield rms_norm("attention_norm", h)
         yield from layer_norm("ff.norm", h)

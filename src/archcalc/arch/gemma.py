@@ -4,16 +4,11 @@ Source: transformers 5.23, models/gemma/modeling_gemma.py and configuration_gemm
 """
 
 from archcalc.arch._computes import Computes
-from archcalc.arch._decoder import DecoderSchema, decoder
+from archcalc.arch._plain import PlainSchema
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
-from archcalc.blocks._tensor import make_layer
-from archcalc.blocks.attention import GroupedQueryAttention
-from archcalc.blocks.feedforward import GatedFeedForward
-from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture
 
 
-class Schema(DecoderSchema):
+class Schema(PlainSchema):
     inert_keys = ("use_bidirectional_attention",)
 
     vocab_size: Size = 256000
@@ -31,12 +26,5 @@ class Schema(DecoderSchema):
     def computes(self) -> Computes:
         return super().computes()._replace(norm="rms-1p")
 
-    def architecture(self, prefix: str) -> Architecture:
-        h, bias = self.hidden_size, self.attention_bias
-        layer = make_layer(
-            GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, bias=bias, output_bias=bias),
-            GatedFeedForward(h, self.intermediate_size, self.hidden_act),
-            (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)),
-        )
-        layers = [layer] * self.num_hidden_layers
-        return decoder(layers, self.facts(), computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)])
+    def biases(self) -> tuple[bool, bool]:
+        return self.attention_bias, self.attention_bias

@@ -7,7 +7,7 @@ from archcalc.arch._alternating import SLIDING, mixed_label
 from archcalc.arch._computes import Computes
 from archcalc.arch._decoder import decoder
 from archcalc.arch._gemma4 import TextSchema
-from archcalc.arch._schema import Count, Flag, Size, rope_label
+from archcalc.arch._schema import Count, Flag, Size, Tokens, rope_label
 from archcalc.blocks import altup
 from archcalc.blocks._tensor import Block, make_layer
 from archcalc.blocks.attention import head_sharing
@@ -94,3 +94,17 @@ class Schema(TextSchema):
             [layers[what] for what in order], facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
             extra_embedding=table, extra=altup.per_layer_inputs(h, n, width) if width else (),
         )  # fmt: skip
+
+
+class Gemma4UnifiedText(Schema):
+    """The text model of Gemma 4 Unified: Gemma 4's without per-layer embeddings and experts.
+    Source: transformers 5.23, models/gemma4_unified/modeling_gemma4_unified.py and configuration_gemma4_unified.py (defaults)."""
+
+    max_position_embeddings: Tokens = 262_144
+    sliding_window: Tokens = 1024
+
+    def per_layer_width(self) -> int:
+        return 0
+
+    def has_experts(self) -> bool:
+        return False

@@ -9,7 +9,7 @@ from typing import Annotated
 from archcalc.arch import gemma4_assistant
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._schema import Size, nested
-from archcalc.arch.gemma4_unified_text import Schema as Text
+from archcalc.arch.gemma4_text import Gemma4UnifiedText as Text
 
 
 class Schema(gemma4_assistant.Schema):

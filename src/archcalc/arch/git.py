@@ -10,7 +10,7 @@ from archcalc.arch._computes import computed
 from archcalc.arch._decoder import DecoderSchema, group, join, with_tower
 from archcalc.arch._qformer import bert_layer
 from archcalc.arch._schema import Layers, Size, Tokens, nested
-from archcalc.arch.git_vision_model import Schema as Vision
+from archcalc.arch.clip_vision_model import GitVisionModel as Vision
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table

@@ -35,3 +35,13 @@ class Schema(PlainSchema):
 
     def more(self) -> dict[str, Any]:
         return {"position": rope_label(self.model_extra or {}, self.partial_rotary_factor)}
+
+
+class Glm4(Schema):
+    """GLM-4-0414 and GLM-Z1: GLM's layer with norms also behind attention and FFN.
+    Source: transformers 5.23, models/glm4/modeling_glm4.py and configuration_glm4.py (defaults: GLM's)."""
+
+    norms = (
+        "input_layernorm", "post_attention_layernorm", "post_self_attn_layernorm", "post_mlp_layernorm",
+    )  # fmt: skip
+    norm_label = "RMSNorm (pre + post)"

@@ -3,11 +3,11 @@
 Source: transformers 5.23, models/glm4v/modeling_glm4v.py (`Glm4vTextModel`) and configuration_glm4v.py (defaults).
 """
 
-from archcalc.arch import glm4
+from archcalc.arch import glm
 from archcalc.arch._schema import Size, Tokens
 
 
-class Schema(glm4.Schema):
+class Schema(glm.Glm4):
     head_dim: Size | None = None
     max_position_embeddings: Tokens = 32768
 

@@ -85,3 +85,24 @@ class Schema(TowerSchema):
         image = within(self, most, self.spatial_merge_size, source, frames=self.temporal_patch_size, rotated=True)
         # A video may hold four times the pixels.
         return (*image, *film(image, most, "transformers 5.24, models/glm4v/video_processing_glm4v.py `size`", 4))
+
+
+class GlmOcrVision(Schema):
+    """The vision tower of GLM-OCR: GLM-4.1V's with normed queries and keys, and without learned positions.
+    Source: transformers 5.23, models/glm_ocr/modeling_glm_ocr.py (`GlmOcrVisionModel`) and configuration_glm_ocr.py (defaults)."""
+
+    hidden_size: Size = 1024
+    attention_bias: Flag = True
+    num_heads: Size = Field(16, validation_alias=AliasChoices("num_attention_heads", "num_heads"))
+    out_hidden_size: Size = 1536
+    intermediate_size: Size = 4096
+    qk_norm = True
+
+    def merged_width(self) -> int:
+        return self.out_hidden_size * self.in_channels
+
+    def ffn(self) -> GatedFeedForward:
+        return GatedFeedForward(self.hidden_size, self.intermediate_size, self.hidden_act, self.attention_bias)
+
+    def embeddings(self) -> Iterator[Tensor]:
+        yield from ()

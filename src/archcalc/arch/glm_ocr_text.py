@@ -3,11 +3,11 @@
 Source: transformers 5.23, models/glm_ocr/modeling_glm_ocr.py (`GlmOcrTextModel`) and configuration_glm_ocr.py (defaults).
 """
 
-from archcalc.arch import glm4
+from archcalc.arch import glm
 from archcalc.arch._schema import Layers, Size
 
 
-class Schema(glm4.Schema):
+class Schema(glm.Glm4):
     vocab_size: Size = 59392
     hidden_size: Size = 1024
     intermediate_size: Size = 4096

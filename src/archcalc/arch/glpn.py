@@ -5,7 +5,6 @@ configuration_glpn.py (defaults); Kim et al. 2022, arXiv:2201.07436.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch import segformer
 from archcalc.arch._composite import Pieces
@@ -32,7 +31,7 @@ class Schema(segformer.Schema):
     outcome = "picture"
 
     root = "glpn"
-    inert_keys: ClassVar[tuple[str, ...]] = (*segformer.Schema.inert_keys, "max_depth", "head_in_index")
+    inert_keys = (*segformer.Schema.inert_keys, "max_depth", "head_in_index")
 
     decoder_hidden_size: Size = 64
 

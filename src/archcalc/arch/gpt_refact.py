@@ -7,7 +7,6 @@ modeling_gpt_refact.py (names).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import gpt2
 from archcalc.arch._decoder import decoder
@@ -31,7 +30,7 @@ class Joined(GroupedQueryAttention):
 
 
 class Schema(gpt2.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*gpt2.Schema.inert_keys, "max_position", "multi_query", "attention_bias_in_fp32")
+    inert_keys = (*gpt2.Schema.inert_keys, "max_position", "multi_query", "attention_bias_in_fp32")
 
     tie_word_embeddings: Flag = False
 

@@ -3,6 +3,6 @@
 Source: transformers 5.23, models/granite4_vision/modeling_granite4_vision.py (`Granite4VisionTextModel`; defaults: Llama's).
 """
 
-from archcalc.arch.granite import Schema
+from archcalc.arch.llama import Granite as Schema
 
 __all__ = ["Schema"]

@@ -9,7 +9,7 @@ from typing import Annotated
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import ConfigSchema, Flag, Size, nested
-from archcalc.arch.granite_docling_vision import Schema as Vision
+from archcalc.arch.idefics2_vision import GraniteDoclingVision as Vision
 from archcalc.blocks._tensor import linear
 from archcalc.blocks.norm import layer_norm
 from archcalc.errors import ConfigError

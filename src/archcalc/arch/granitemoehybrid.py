@@ -3,8 +3,6 @@
 Source: transformers 5.23, models/granitemoehybrid/modeling_granitemoehybrid.py and configuration_granitemoehybrid.py (defaults).
 """
 
-from typing import ClassVar
-
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import _granite
@@ -21,7 +19,7 @@ from archcalc.model import NOPE, Architecture, Layer, Moe
 
 class Schema(Mamba2Schema):
     # Published configs say which norm it is; the reference has that one alone.
-    inert_keys: ClassVar[tuple[str, ...]] = (*Mamba2Schema.inert_keys, "normalization_function")
+    inert_keys = (*Mamba2Schema.inert_keys, "normalization_function")
 
     vocab_size: Size = 32000
     hidden_size: Size = 4096

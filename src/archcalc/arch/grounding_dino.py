@@ -5,7 +5,7 @@ configuration_grounding_dino.py (defaults); Liu et al. 2023, arXiv:2303.05499.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import bert, deformable_detr
 from archcalc.arch._composite import DEFAULT, Pieces
@@ -25,7 +25,7 @@ SWIN = {"model_type": "swin", "window_size": 7, "image_size": 224, "embed_dim": 
 class Schema(deformable_detr.Schema):
     alone = "a detector that finds in an image what a text names: it writes no text and keeps no cache"
     name = "grounding-dino"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *deformable_detr.Schema.inert_keys, "max_text_len", "text_enhancer_dropout", "fusion_droppath", "fusion_dropout",
         "two_stage_bbox_embed_share", "positional_embedding_temperature", "layer_norm_eps",
     )  # fmt: skip

@@ -71,7 +71,7 @@ class Schema(LatentSchema):
         others = [
             rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h),
             *linear("self_attn.gate_proj", heads * self.v_head_dim, h, "attention", shard=Shard(0, heads)),
-            Tensor("self_attn.sinks", (heads,), "attention", Shard(0, heads)),
+            Tensor("self_attn.sinks", (heads,), "attention", Shard(0, heads), acts="sinks"),
         ]  # fmt: skip
         if mtp:
             others += (rms_norm(name, h) for name in ("enorm", "hnorm", "final_layernorm"))

@@ -9,7 +9,7 @@ from typing import Annotated
 from archcalc.arch import hunyuan_vl, hy_v4
 from archcalc.arch._composite import DEFAULT, VisionSchema, moved
 from archcalc.arch._schema import ConfigSchema, nested
-from archcalc.arch.hy_v4_vl_vision import Schema as Vision
+from archcalc.arch.hunyuan_vl_vision import HyV4VlVision as Vision
 from archcalc.errors import ConfigError
 from archcalc.model import Architecture
 

@@ -4,8 +4,6 @@ Source: transformers 5.24, models/imagegpt/modeling_imagegpt.py (`ImageGPTForCau
 configuration_imagegpt.py (defaults); Chen et al. 2020, "Generative Pretraining From Pixels".
 """
 
-from typing import ClassVar
-
 from archcalc.arch import gpt2
 from archcalc.arch._heads import labels_of, unrooted
 from archcalc.arch._schema import Flag, Layers, Size
@@ -19,7 +17,7 @@ def bare_norm(tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 class Schema(gpt2.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = ()
+    core_keys = ()
     own_heads = True
 
     vocab_size: Size = 513
@@ -54,8 +52,8 @@ class DecisionTransformer(gpt2.Schema):
     configuration_decision_transformer.py (defaults); Chen et al. 2021, arXiv:2106.01345."""
 
     prefix = "encoder"
-    core_keys: ClassVar[tuple[str, ...]] = ()
-    inert_keys: ClassVar[tuple[str, ...]] = (*gpt2.Schema.inert_keys, "action_tanh")
+    core_keys = ()
+    inert_keys = (*gpt2.Schema.inert_keys, "action_tanh")
     own_heads = True
 
     vocab_size: Size = 1

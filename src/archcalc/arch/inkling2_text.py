@@ -73,10 +73,10 @@ class Schema(RelativeSchema):
         )  # fmt: skip
         before = ("input",) if kind == HYBRID_SLIDING else ("q_input", "k_input", "v_input")
         others = [rms_norm(f"{name}_layernorm", h) for name in (*before, "post_attention")]
-        others.append(Tensor("mlp_input.query", (h,), "other"))
+        others.append(Tensor("mlp_input.query", (h,), "other", acts="chooses"))
         if not first:
             # A full layer reads earlier blocks once each for queries, keys and values.
-            others.append(Tensor("attention_input.query", (h,) if kind == HYBRID_SLIDING else (3, h), "other"))
+            others.append(Tensor("attention_input.query", (h,) if kind == HYBRID_SLIDING else (3, h), "other", acts="chooses"))
         for name in ("post_attention_convolution", "post_mlp_convolution"):
             others += causal_conv(f"{name}.conv1d", h, self.conv_kernel_size, units=h)
         layer = make_layer(self.attention(kind), experts, others)
@@ -95,6 +95,7 @@ class Schema(RelativeSchema):
         return decoder(
             [built[what] for what in order], facts, computes=self.computes(),
             prefix=prefix, final_norm=[rms_norm("norm", h)],
-            extra_embedding=[rms_norm("embed_tokens.embed_norm", h)], extra=[Tensor("final_input.query", (h,), "other")], renames=NAMES,
+            extra_embedding=[rms_norm("embed_tokens.embed_norm", h)],
+            extra=[Tensor("final_input.query", (h,), "other", acts="chooses")], renames=NAMES,
             head_rows=self.unpadded_vocab_size,
         )  # fmt: skip

@@ -8,8 +8,8 @@ from typing import Annotated
 from archcalc.arch import blip_2
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._schema import nested
-from archcalc.arch.blip_2_vision_model import Schema as Vision
-from archcalc.arch.instructblip_qformer import Schema as QFormer
+from archcalc.arch.blip_2_qformer import InstructblipQformer as QFormer
+from archcalc.arch.blip_vision_model import Blip2VisionModel as Vision
 
 
 class Schema(blip_2.Schema):

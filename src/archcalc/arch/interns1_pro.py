@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from archcalc.arch import qwen3_5, qwen3_vl_moe_text, qwen3_vl_moe_vision
+from archcalc.arch import qwen3_5, qwen3_moe, qwen3_vl_moe_vision
 from archcalc.arch._decoder import group
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
 from archcalc.blocks._tensor import prefixed
@@ -26,11 +26,11 @@ class Interns1ProVision(qwen3_vl_moe_vision.Schema):
     deepstack_visual_indexes: tuple[int, ...] = ()
 
 
-class Interns1ProText(qwen3_vl_moe_text.Schema):
+class Interns1ProText(qwen3_moe.Qwen3VlMoeText):
     """The text model of Intern-S1 Pro: Qwen 3's with experts, routed in groups, and FoPE.
     Source: vLLM 0.33, models/interns1_pro.py (`InternS1ProMoeDecoderLayer`) and layers/rotary_embedding/fope.py."""
 
-    inert_keys = (*qwen3_vl_moe_text.Schema.inert_keys, "router_n_groups")
+    inert_keys = (*qwen3_moe.Qwen3VlMoeText.inert_keys, "router_n_groups")
 
     def frequencies(self) -> int:
         """How many frequencies are mixed; 0 where positions turn as usual."""

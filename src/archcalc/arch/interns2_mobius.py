@@ -4,11 +4,11 @@ Source: vLLM 0.33, models/interns2_mobius.py (`InternS2MobiusModel`, `InternS2Mo
 srt/models/interns2_mobius.py and srt/configs/interns2_mobius.py (`num_blocks`).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
-from archcalc.arch import qwen3_5, qwen3_5_moe_text
+from archcalc.arch import qwen3_5, qwen3_5_text
 from archcalc.arch._decoder import group, join
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, TowerSchema, nested
 from archcalc.blocks._tensor import prefixed
@@ -19,7 +19,7 @@ def _routed(t: Tensor) -> bool:
     return t.experts is not None or t.role == "router"
 
 
-class Interns2MobiusText(qwen3_5_moe_text.Schema):
+class Interns2MobiusText(qwen3_5_text.Qwen35MoeText):
     """The text model of Intern-S2 Mobius: each layer has a shared expert of its own, and a bank of routed ones with others.
     Source: vLLM 0.33, models/interns2_mobius.py (`InternS2MobiusMetaMoeBlock`, `InternS2MobiusSharedExpertBlock`)."""
 
@@ -65,7 +65,7 @@ class Interns2MobiusText(qwen3_5_moe_text.Schema):
 
 
 class Schema(qwen3_5.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
+    inert_keys = ("ts_config", "ts_token_id", "ts_start_id", "ts_end_id")
 
     text_config: Annotated[ConfigSchema, nested("interns2_mobius_text", fixed=True), Field(default={}, validate_default=True)]
     vision_config: Annotated[TowerSchema, nested("qwen3_5_moe_vision", "interns2_mobius"), Field(default={}, validate_default=True)]

@@ -6,7 +6,7 @@ Source: llama.cpp (llama-cpp-python 0.3.36), conversion/jais.py `JaisModel` and 
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from archcalc.arch import gpt2
 from archcalc.arch._decoder import decoder
@@ -19,7 +19,7 @@ from archcalc.model import ALIBI, Architecture, Facts
 
 
 class Schema(gpt2.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *gpt2.Schema.inert_keys, "embeddings_scale", "mup_embeddings_scale", "mup_output_alpha", "mup_scale_qk_dot_by_d",
         "mup_width_scale", "scale_qk_dot_by_d", "width_scale", "alibi_scaling",
     )  # fmt: skip

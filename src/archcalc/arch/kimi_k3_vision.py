@@ -7,7 +7,7 @@ transformers_utils/configs/kimi_k3.py (defaults).
 from collections.abc import Iterator
 from typing import Literal
 
-from archcalc.arch import moonvit
+from archcalc.arch import kimi_k25_vision
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
 from archcalc.arch._plain import named
@@ -20,8 +20,8 @@ from archcalc.blocks.vision import encoder_layer, patch_conv, projector
 from archcalc.model import Tensor, stack
 
 
-class Schema(moonvit.Schema):
-    inert_keys = (*moonvit.Schema.inert_keys, "activation_func", "pos_emb_interpolation_mode")
+class Schema(kimi_k25_vision.Moonvit):
+    inert_keys = (*kimi_k25_vision.Moonvit.inert_keys, "activation_func", "pos_emb_interpolation_mode")
 
     num_attention_heads: Size = named(12, "num_attention_heads", "vt_num_attention_heads")
     hidden_size: Size = named(1024, "hidden_size", "vt_hidden_size")

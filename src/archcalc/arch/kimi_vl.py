@@ -12,7 +12,7 @@ from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, nested
-from archcalc.arch.moonvit import Schema as Vision
+from archcalc.arch.kimi_k25_vision import Moonvit as Vision
 from archcalc.model import Architecture, Stack, Tensor
 
 

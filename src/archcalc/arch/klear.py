@@ -16,7 +16,7 @@ class Schema(BiasedSchema):
     core_keys = (*BiasedSchema.core_keys, "num_experts", "num_experts_per_tok", "moe_intermediate_size", "n_shared_experts")
     qk_norm = "head"
 
-    mlp_only_layers: list[int] = []  # noqa: RUF012
+    mlp_only_layers: list[int] = []
     decoder_sparse_step: Size = 1
     num_experts: Size
     num_experts_per_tok: Size

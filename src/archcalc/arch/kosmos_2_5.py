@@ -9,7 +9,7 @@ from typing import Annotated
 from archcalc.arch import kosmos_2
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._schema import Size, TowerSchema, nested
-from archcalc.arch.kosmos_2_5_text_model import Schema as Text
+from archcalc.arch.kosmos_2_text_model import Kosmos25TextModel as Text
 from archcalc.model import Architecture
 
 

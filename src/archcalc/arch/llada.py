@@ -6,7 +6,7 @@ Source: GSAI-ML/LLaDA-8B-Instruct, modeling_llada.py (`LLaDALlamaBlock`) and con
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from archcalc.arch._both_ways import uncached
 from archcalc.arch._decoder import DecoderSchema, decoder
@@ -24,7 +24,7 @@ from archcalc.model import Architecture
 class Schema(DecoderSchema):
     prefix = "model.transformer"
 
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *Olmo.inert_keys, "attention_layer_norm_with_affine", "input_emb_norm", "layer_norm_with_affine", "max_position",
         "mlp_ratio", "multi_query_attention",
     )  # fmt: skip

@@ -6,21 +6,20 @@ inclusionAI/LLaDA-MoE-7B-A1B-Instruct, config.json (keys).
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._both_ways import uncached
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Size, Tokens
 from archcalc.arch.qwen3 import QK_NORM
-from archcalc.blocks.attention import QkNorm
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("clip_qkv", "moe_layer_freq", "moe_router_score_function", "qk_layernorm")
-    qk_norm: ClassVar[QkNorm] = "head"
+    inert_keys = ("clip_qkv", "moe_layer_freq", "moe_router_score_function", "qk_layernorm")
+    qk_norm = "head"
 
     intermediate_size: Size = named(8192, "dense_intermediate_size", "intermediate_size")
     expert_intermediate_size: Size

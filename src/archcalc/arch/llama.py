@@ -4,11 +4,13 @@ Source: transformers 5.23, models/llama/modeling_llama.py and configuration_llam
 """
 
 from archcalc.arch._decoder import DecoderSchema, decoder
+from archcalc.arch._plain import named
 from archcalc.arch._schema import Flag, Layers, Size, Tokens
 from archcalc.blocks._tensor import make_layer
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import GatedFeedForward
 from archcalc.blocks.norm import rms_norm
+from archcalc.errors import ConfigError
 from archcalc.model import Architecture
 
 
@@ -81,3 +83,45 @@ class NemotronLabsDiffusion(Schema):
         from archcalc.arch._both_ways import IN_BLOCKS
 
         return super().architecture(prefix)._replace(notes=(IN_BLOCKS,))
+
+
+class Granite(Schema):
+    """Granite 3, dense: Llama's structure with multipliers on embedding, attention, residual and logits.
+    Source: transformers 5.23, models/granite/modeling_granite.py and configuration_granite.py (defaults: Llama's)."""
+
+    whole_heads = False
+
+
+class GraniteDoclingText(Granite):
+    """The text model of Granite Docling: Granite's.
+    Source: transformers 5.23, models/granite_docling/configuration_granite_docling.py (`GraniteDoclingTextConfig`, defaults).
+    """
+
+    vocab_size: Size = 133800
+    hidden_size: Size = 1024
+    intermediate_size: Size = 2048
+    num_hidden_layers: Layers = 28
+    num_attention_heads: Size = 16
+    num_key_value_heads: Size | None = 4
+    max_position_embeddings: Tokens = 32768
+    tie_word_embeddings: Flag = True
+
+
+class Internlm3(Schema):
+    """InternLM 3: Llama's layer, read by Llama's code, with biases under names of its own.
+    Source: transformers 5.23, models/internlm3/configuration_internlm3.py (defaults, attribute_map),
+    models/llama/modeling_llama.py."""
+
+    vocab_size: Size = 128512
+    intermediate_size: Size = 10240
+    num_hidden_layers: Layers = 48
+    num_key_value_heads: Size | None = 2
+    head_dim: Size | None = 128
+    max_position_embeddings: Tokens = 32768
+    attention_bias: Flag = named(False, "qkv_bias", "attention_bias")
+    mlp_bias: Flag = named(False, "bias", "mlp_bias")
+
+    def architecture(self, prefix: str) -> Architecture:
+        if self.attention_bias != self.mlp_bias:
+            raise ConfigError("qkv_bias and bias differ: the reference implementation wants them equal", key="qkv_bias")
+        return super().architecture(prefix)

@@ -5,12 +5,16 @@ haotian-liu/LLaVA's own configs are flat: Llama's keys at the top level, and the
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AliasChoices, Field
 
 from archcalc.arch._composite import DEFAULT, LLAVA, Ties, VisionSchema
-from archcalc.arch._schema import Flag, TowerSchema, nested
-from archcalc.blocks.vision import projector
-from archcalc.model import Tensor
+from archcalc.arch._encoder import pinpoints, tiled
+from archcalc.arch._schema import Flag, Size, TowerSchema, nested
+from archcalc.blocks.norm import layer_norm
+from archcalc.blocks.vision import patch_conv, projector
+from archcalc.model import Encoder, Tensor
 
 # What an absent vision_config stands for: OpenAI's CLIP ViT-L/14 at 336 pixels.
 CLIP = {
@@ -45,3 +49,55 @@ class Schema(VisionSchema):
     def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
         widths = (width * self.features(), hidden, hidden)
         return projector(("linear_1", "linear_2"), widths, bias=self.projector_bias())
+
+
+class Vipllava(Schema):
+    """ViP-LLaVA: LLaVA whose projector reads five layers of the tower, through a norm.
+    Source: transformers 5.23, models/vipllava/modeling_vipllava.py and configuration_vipllava.py (defaults)."""
+
+    ties = "outer"
+    inert_keys = (*Schema.inert_keys, "multimodal_projector_bias")
+
+    vision_feature_layer: int | list[int] = Field(
+        [-2, -5, -8, -11, 6], validation_alias=AliasChoices("vision_feature_layers", "vision_feature_layer")
+    )
+
+    def projector_bias(self) -> bool:
+        return True
+
+    def projection(self, width: int, hidden: int) -> Iterable[Tensor]:
+        yield from layer_norm("projector_layernorm", width * self.features())
+        yield from super().projection(width, hidden)
+
+
+class LlavaNext(Schema):
+    """LLaVA-NeXT (1.6): LLaVA with a learned end of each row of patches.
+    Source: transformers 5.23, models/llava_next/modeling_llava_next.py and configuration_llava_next.py (defaults)."""
+
+    ties: ClassVar[Ties] = "outer"
+
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
+        yield Tensor("image_newline", (hidden,), "embedding")
+
+    def encoders(self) -> tuple[Encoder, ...]:
+        """Tiles of the largest shape of the config's list, and the whole image."""
+        tiles = pinpoints(self, 336, 672 * 672)
+        return tiled(super().encoders(), tiles + 1, None, "the config's image_grid_pinpoints, and the overview")
+
+
+class LlavaNextVideo(LlavaNext):
+    """LLaVA-NeXT-Video: LLaVA-NeXT whose video frames are pooled, with weights where the pooling is a convolution.
+    Source: transformers 5.23, models/llava_next_video/modeling_llava_next_video.py and configuration_llava_next_video.py (defaults).
+    """
+
+    ties = "either"
+
+    spatial_pool_mode: Literal["average", "max", "conv"] = "average"
+    spatial_pool_stride: Size = 2
+    spatial_pool_out_channels: Size | None = None
+
+    def extra_tensors(self, hidden: int) -> Iterable[Tensor]:
+        yield from super().extra_tensors(hidden)
+        if self.spatial_pool_mode == "conv":
+            width, stride = self.tower_width(), self.spatial_pool_stride
+            yield from patch_conv("vision_resampler.pool", self.spatial_pool_out_channels or width, width, stride, stride)

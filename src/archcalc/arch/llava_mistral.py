@@ -73,9 +73,7 @@ class LlavaQwen(Schema):
         "image_aspect_ratio", "image_grid_pinpoints", "transformers_version", "projector_hidden_act", "vision_feature_layer",
         "vision_feature_select_strategy", "image_token_index",
     )  # fmt: skip
-    towers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "google/siglip-so400m-patch14-384": {"model_type": "siglip_vision_model", **llava_onevision.SIGLIP}
-    }
+    towers = {"google/siglip-so400m-patch14-384": {"model_type": "siglip_vision_model", **llava_onevision.SIGLIP}}
 
     text_config: Annotated[ConfigSchema, nested("qwen2", "llava", "llava_qwen"), DEFAULT]
     vision_config: Annotated[TowerSchema, nested("siglip_vision_model"), DEFAULT]

@@ -6,7 +6,7 @@ Source: transformers 5.23, models/llava_onevision/modeling_llava_onevision.py an
 from collections.abc import Iterable
 from typing import Annotated, ClassVar
 
-from archcalc.arch import llava, llava_next
+from archcalc.arch import llava
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._encoder import pinpoints
 from archcalc.arch._schema import ConfigSchema, TowerSchema, nested
@@ -21,7 +21,7 @@ SIGLIP = {
 }  # fmt: skip
 
 
-class Schema(llava_next.Schema):
+class Schema(llava.LlavaNext):
     ties = "either"
 
     text_config: Annotated[ConfigSchema, nested("qwen2"), DEFAULT]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, VisionSchema
 from archcalc.arch._schema import ConfigSchema, Flag, nested
-from archcalc.arch.moonvit import Schema as Vision
+from archcalc.arch.kimi_k25_vision import Moonvit as Vision
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import projector
 from archcalc.model import Tensor

@@ -22,7 +22,7 @@ from archcalc.model import Architecture, Group, Moe, Shard, Stack, Tensor, stack
 
 class Schema(LatentSchema):
     core_keys: ClassVar[tuple[str, ...]] = ("hidden_size", "num_attention_heads", "vocab_size", "kv_lora_rank")
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *LatentSchema.inert_keys, "mla_scale_kv_lora", "mla_scale_q_lora", "attention_method", "zero_expert_type",
     )  # fmt: skip
 

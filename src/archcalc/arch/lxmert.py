@@ -5,7 +5,6 @@ configuration_lxmert.py (defaults); Tan and Bansal 2019, arXiv:1908.07490.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from pydantic import Field
 
@@ -30,7 +29,7 @@ class Depths(ConfigSchema):
 class Schema(BertAlone):
     alone = "a model of images and text that writes nothing: it keeps no cache"
     root = "lxmert"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *BertAlone.inert_keys, "num_qa_labels", "num_object_labels", "num_attr_labels", "task_matched", "task_mask_lm",
         "task_obj_predict", "task_qa",
     )  # fmt: skip

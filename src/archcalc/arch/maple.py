@@ -6,19 +6,17 @@ Source: llama.cpp (llama-cpp-python 0.3.36), conversion/maple.py and src/models/
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch._plain import WindowedSchema
 from archcalc.arch._schema import Count, Flag, Size, Tokens
-from archcalc.blocks.attention import QkNorm
 from archcalc.blocks.experts import MixtureOfExperts
 from archcalc.errors import UnsupportedError
 
 
 class Schema(WindowedSchema):
-    core_keys: ClassVar[tuple[str, ...]] = (*WindowedSchema.core_keys, "num_experts", "moe_intermediate_size", "layer_types")
+    core_keys = (*WindowedSchema.core_keys, "num_experts", "moe_intermediate_size", "layer_types")
     bare = True
-    qk_norm: ClassVar[QkNorm] = "head"
+    qk_norm = "head"
 
     intermediate_size: Size | None = None  # type: ignore[assignment]
     moe_intermediate_size: Size

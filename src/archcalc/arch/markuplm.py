@@ -5,7 +5,6 @@ Li et al. 2021, arXiv:2110.08518.
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch._bert_alone import BertAlone
 from archcalc.arch._schema import Size
@@ -16,7 +15,7 @@ from archcalc.model import Tensor
 
 class Schema(BertAlone):
     root = "markuplm"
-    inert_keys: ClassVar[tuple[str, ...]] = (*BertAlone.inert_keys, "tag_pad_id", "subs_pad_id")
+    inert_keys = (*BertAlone.inert_keys, "tag_pad_id", "subs_pad_id")
 
     max_xpath_tag_unit_embeddings: Size = 256
     max_xpath_subs_unit_embeddings: Size = 1024

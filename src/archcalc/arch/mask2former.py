@@ -4,9 +4,9 @@ Source: transformers 5.24, models/mask2former/modeling_mask2former.py (`Mask2For
 `Mask2FormerPixelDecoder`) and configuration_mask2former.py (defaults); Cheng et al. 2021, arXiv:2112.01527.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from math import log2
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._decoder import group, join
@@ -32,12 +32,12 @@ class Schema(MaskSchema):
     outcome = "picture"
 
     root = "model"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "ignore_value", "no_object_weight", "class_weight", "mask_weight", "dice_weight", "train_num_points", "oversample_ratio",
         "importance_sample_ratio", "use_auxiliary_loss", "output_auxiliary_logits", "init_xavier_std", "pre_norm",
         *BACKBONES,
     )  # fmt: skip
-    other_names: ClassVar[Mapping[str, str]] = {"hidden_size": "hidden_dim", "num_hidden_layers": "decoder_layers"}
+    other_names = {"hidden_size": "hidden_dim", "num_hidden_layers": "decoder_layers"}
 
     backbone_config: Annotated[TowerSchema, nested("swin", absent=SWIN), DEFAULT]
     feature_size: Size = 256

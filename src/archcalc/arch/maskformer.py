@@ -5,7 +5,7 @@ Source: transformers 5.24, models/maskformer/modeling_maskformer.py (`MaskFormer
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import detr
 from archcalc.arch._composite import DEFAULT, Pieces
@@ -29,7 +29,7 @@ class Schema(MaskSchema):
     outcome = "picture"
 
     root = "model"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "no_object_weight", "use_auxiliary_loss", "init_xavier_std", "dice_weight", "cross_entropy_weight", "mask_weight",
         "output_auxiliary_logits", "num_attention_heads", "num_hidden_layers", *BACKBONES,
     )  # fmt: skip

@@ -5,7 +5,7 @@ below `tts` are not loaded).
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import minicpmv
 from archcalc.arch._composite import DEFAULT
@@ -21,7 +21,7 @@ from archcalc.model import Architecture
 
 class Schema(minicpmv.Schema):
     core_keys = ("hidden_size",)
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *minicpmv.OWN, "audio_pool_step", "audio_chunk_length", "tts_config", "init_audio", "init_tts", "init_vision",
         "listen_speak_type", "chunk_input", "stream_input", "stream_config", "vision_config", "audio_config", "architectures",
         "dtype", "torch_dtype",

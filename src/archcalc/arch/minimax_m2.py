@@ -4,19 +4,17 @@ Source: transformers 5.23, models/minimax_m2/modeling_minimax_m2.py and configur
 conversion_mapping.py ("minimax_m2"). Configs announce MTP modules (`use_mtp`, `num_mtp_modules`), published checkpoints hold none.
 """
 
-from pydantic import AliasChoices, Field
+from collections.abc import Sequence
+from typing import Any
 
 from archcalc.arch._computes import Computes
-from archcalc.arch._decoder import DecoderSchema, decoder
+from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Fraction, Layers, Size, Tokens, rope_label
-from archcalc.blocks._tensor import make_layer
-from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.experts import MixtureOfExperts
-from archcalc.blocks.norm import rms_norm
-from archcalc.model import Architecture, Moe
 
 
-class Schema(DecoderSchema):
+class Schema(PlainSchema):
+    qk_norm = "full"
     inert_keys = (
         "attn_type_list", "layernorm_full_attention_beta", "layernorm_linear_attention_beta", "layernorm_mlp_beta",
         "mlp_intermediate_size", "mtp_transformer_layers", "num_mtp_modules", "qk_norm_type", "shared_intermediate_size",
@@ -34,28 +32,28 @@ class Schema(DecoderSchema):
     rotary_dim: Size | None = None
     partial_rotary_factor: Fraction | None = None
     num_experts_per_tok: Size = 8
-    num_local_experts: Size = Field(256, validation_alias=AliasChoices("num_experts", "num_local_experts"))
+    num_local_experts: Size = named(256, "num_experts", "num_local_experts")
 
     def computes(self) -> Computes:
         return super().computes()._replace(joined=True, routing="normalized")
 
-    def architecture(self, prefix: str) -> Architecture:
-        h, n, routed, active = self.hidden_size, self.num_hidden_layers, self.num_local_experts, self.num_experts_per_tok
-        experts = MixtureOfExperts(
-            h, self.intermediate_size, routed, active, self.hidden_act,
+    def sparse(self) -> Sequence[bool]:
+        return [True] * self.num_hidden_layers
+
+    def experts(self) -> MixtureOfExperts:
+        return MixtureOfExperts(
+            self.hidden_size, self.intermediate_size, self.num_local_experts, self.num_experts_per_tok, self.hidden_act,
             correction_bias="e_score_correction_bias", stored=("w1", "w3", "w2"),
         )  # fmt: skip
-        attention = GroupedQueryAttention(h, self.num_attention_heads, self.kv_heads, self.head_size, qk_norm="full")
-        layer = make_layer(attention, experts, (rms_norm("input_layernorm", h), rms_norm("post_attention_layernorm", h)))
+
+    def normalized(self) -> tuple[tuple[str, str], ...]:
+        return (("QK-norm", "RMSNorm over all heads of a layer"),)
+
+    def more(self) -> dict[str, Any]:
         partial = self.partial_rotary_factor
         if partial is None and self.rotary_dim is not None:
             partial = self.rotary_dim / self.head_size
-        facts = self.facts(
-            position=rope_label(self.model_extra or {}, partial),
-            moe=Moe(routed, active, 0, n, self.intermediate_size),
-            more=(("QK-norm", "RMSNorm over all heads of a layer"),),
-        )
-        return decoder(
-            [layer] * n, facts, computes=self.computes(), prefix=prefix, final_norm=[rms_norm("norm", h)],
-            renames=((".mlp.", ".block_sparse_moe."),),
-        )  # fmt: skip
+        return {"position": rope_label(self.model_extra or {}, partial)}
+
+    def decoder_options(self) -> dict[str, Any]:
+        return {"renames": ((".mlp.", ".block_sparse_moe."),)}

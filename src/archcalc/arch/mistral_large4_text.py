@@ -69,7 +69,7 @@ class Schema(IndexedSchema):
     def scaling(self, prefix: str, heads: int) -> Iterator[Tensor]:
         """A factor of the softmax for each head, and its offset."""
         for name in ("scale", "bias"):
-            yield Tensor(f"{prefix}softmax_scaling.{name}", (heads,), "attention")
+            yield Tensor(f"{prefix}softmax_scaling.{name}", (heads,), "attention", acts="multiplies")
 
     def experts(self) -> MixtureOfExperts:
         width, shared = self.moe_intermediate_size, self.n_shared_experts
@@ -109,6 +109,8 @@ class Schema(IndexedSchema):
                 ("sparse attention index", f"{self.index_n_heads} heads x {self.index_head_dim}, {self.index_topk} tokens"),
             ),
         )
-        stretch = Tensor("rotary_emb.alpha", ((self.qk_rope_head_dim + 1) // 2,), "other")  # of each frequency, learned
+        stretch = Tensor(
+            "rotary_emb.alpha", ((self.qk_rope_head_dim + 1) // 2,), "other", acts="multiplies"
+        )  # of each frequency, learned
         final = [rms_norm("norm", self.hidden_size), stretch]
         return decoder([built[key] for key in keys], facts, computes=self.computes(), prefix=prefix, final_norm=final)

@@ -39,7 +39,10 @@ class Schema(DecoderSchema):
         if not cross:
             return make_layer(GroupedQueryAttention(h, heads, kv_heads, self.head_size), ffn, norms)
         attention = GroupedQueryAttention(h, heads, kv_heads, self.head_size, qk_norm="head", rope=False)
-        gates = (Tensor("cross_attn_attn_gate", (1,), "other"), Tensor("cross_attn_mlp_gate", (1,), "other"))
+        gates = (
+            Tensor("cross_attn_attn_gate", (1,), "other", acts="multiplies"),
+            Tensor("cross_attn_mlp_gate", (1,), "other", acts="multiplies"),
+        )
         layer = make_layer(attention, ffn, norms, mixer_name="cross_attn", extra=gates)
         # It attends to the image's patches, of which there are as many as the image has tiles for, and to no text.
         return layer._replace(mixer=f"cross-attention to the image ({heads}/{kv_heads} x {self.head_size})", caches=(), attends=())

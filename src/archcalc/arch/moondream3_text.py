@@ -60,7 +60,7 @@ class Schema(DecoderSchema):
         ffn = experts if sparse else FeedForward(h, self.intermediate_size, self.hidden_act)
         width = h + 2 * self.kv_heads * self.head_size
         scales = (
-            Tensor("attn.tau.alpha", (heads,), "attention"),
+            Tensor("attn.tau.alpha", (heads,), "attention", acts="multiplies"),
             *(Tensor(f"attn.tau.{name}", (heads, width), "attention") for name in ("wq", "wv")),
         )
         return make_layer(mixer, ffn, layer_norm("ln", h), mixer_name="attn", ffn_name="mlp", extra=scales)

@@ -81,5 +81,7 @@ class Schema(muse_glimmer_text.Schema):
             ffn = PooledExperts(h, self.moe_hidden_size, self.moe_intermediate_size, experts, self.hidden_act)
         # The norm behind attention has no weight.
         norms = [rms_norm(name, h) for name in ("input_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")]
-        gates = [Tensor(f"post_{name}_residual_gate.gate", (h,), "other") for name in ("attention", "feedforward")]
+        gates = [
+            Tensor(f"post_{name}_residual_gate.gate", (h,), "other", acts="multiplies") for name in ("attention", "feedforward")
+        ]
         return make_layer(self.attention(window, rope), ffn, norms, extra=gates)

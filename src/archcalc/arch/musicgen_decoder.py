@@ -68,3 +68,11 @@ class Schema(ConfigSchema):
         )  # fmt: skip
         layers = stack(f"{root}.layers", "decoder", [self.layer()] * self.num_hidden_layers)
         return computed(Architecture(self.name, groups, (layers,), facts, crosses=self.crosses), self.computes())
+
+
+class MusicgenMelodyDecoder(Schema):
+    """The decoder of MusicGen Melody: MusicGen's, which reads what conditions it before the codes in place of attending to it.
+    Source: transformers 5.24, models/musicgen_melody/modeling_musicgen_melody.py (`MusicgenMelodyForCausalLM`) and
+    configuration_musicgen_melody.py (`MusicgenMelodyDecoderConfig`, defaults)."""
+
+    crosses = False

@@ -10,7 +10,7 @@ from typing import Annotated
 from archcalc.arch import musicgen
 from archcalc.arch._decoder import join
 from archcalc.arch._schema import Size, nested
-from archcalc.arch.musicgen_melody_decoder import Schema as Decoder
+from archcalc.arch.musicgen_decoder import MusicgenMelodyDecoder as Decoder
 from archcalc.blocks._tensor import linear
 from archcalc.model import Tensor
 

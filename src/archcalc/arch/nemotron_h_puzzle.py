@@ -7,7 +7,7 @@ model's; `mtp_block_configs` for the layers of MTP); vLLM 0.33, models/nemotron_
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch import nemotron_h
 from archcalc.arch._alternating import FULL, LINEAR
@@ -24,7 +24,7 @@ _OWN = frozenset(
 
 
 class Schema(nemotron_h.Schema):
-    core_keys: ClassVar[tuple[str, ...]] = (*nemotron_h.Schema.core_keys, "block_configs")
+    core_keys = (*nemotron_h.Schema.core_keys, "block_configs")
 
     block_configs: list[dict[str, Any]]
     mtp_block_configs: list[dict[str, Any]] | None = None

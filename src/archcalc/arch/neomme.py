@@ -68,8 +68,8 @@ class Schema(BiasedSchema):
 
     def extra(self, variant: int) -> Iterable[Tensor]:
         h, heads = self.hidden_size, self.num_attention_heads
-        yield Tensor("lambdas", (2,), "other")
-        yield Tensor("self_attn.exclusive_self_attention.alpha", (heads,), "attention", Shard(0, heads))
+        yield Tensor("lambdas", (2,), "other", acts="multiplies")
+        yield Tensor("self_attn.exclusive_self_attention.alpha", (heads,), "attention", Shard(0, heads), acts="multiplies")
         gate = "self_attn.output_projection.gate_proj"
         yield from linear(gate, heads * self.head_size, h, "attention", shard=Shard(0, heads))
 

@@ -4,8 +4,8 @@ Source: transformers 5.23, models/nomic_bert/modeling_nomic_bert.py (`NomicBertF
 (defaults), conversion_mapping.py ("nomic_bert": published files fuse queries, keys and values).
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator
+from typing import Any
 
 from archcalc.arch._bert import BertSchema
 from archcalc.arch._schema import Size, rope_label
@@ -36,7 +36,7 @@ class Schema(BertSchema):
     keeps_past = False
     reads_encoder = False
     # The names of its first configs, from before transformers read the type (nomic-ai/nomic-embed-text-v1, config.json).
-    other_names: ClassVar[Mapping[str, str]] = {
+    other_names = {
         "n_embd": "hidden_size", "n_layer": "num_hidden_layers", "n_head": "num_attention_heads", "n_inner": "intermediate_size",
         "n_positions": "max_position_embeddings", "activation_function": "hidden_act",
     }  # fmt: skip

@@ -5,7 +5,7 @@ configuration_patchtst.py (defaults); Nie et al. 2022, arXiv:2211.14730.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar, Literal
+from typing import Literal
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -22,7 +22,7 @@ from archcalc.model import Layer, Tensor, stack
 
 class Schema(SeriesSchema):
     alone = "a time series model: it writes no text and keeps no cache"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "pre_norm", "scaling", "do_mask_input", "mask_type", "random_mask_ratio", "num_forecast_mask_patches",
         "channel_consistent_masking", "unmasked_channel_indices", "mask_value", "num_parallel_samples",
         "positional_encoding_type",

@@ -11,7 +11,7 @@ from archcalc.arch._decoder import group, with_tower
 from archcalc.arch._encoder import pooled, tiled
 from archcalc.arch._schema import Size, Tokens, nested
 from archcalc.arch.phi4_multimodal_audio import Schema as Audio
-from archcalc.arch.phi4_multimodal_vision import Schema as Vision
+from archcalc.arch.siglip_vision_model import Phi4MultimodalVision as Vision
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.vision import projector
 from archcalc.model import Architecture, Encoder, Tensor

@@ -31,7 +31,7 @@ class Projected(Mamba2):
         yield from causal_conv("conv1d", inner, self.kernel, units=self.heads)
         yield from linear("bcdt_proj", step + 2 * self.state, inner, "attention", shard=Shard(1, self.heads))
         yield from linear("dt_proj", self.heads, step, "attention", shard=by_head)
-        yield from (Tensor(name, (self.heads,), "attention", by_head) for name in ("dt_bias", "A_log", "D"))
+        yield from (Tensor(name, (self.heads,), "attention", by_head, acts="recurs") for name in ("dt_bias", "A_log", "D"))
         widths = (("dt", step), ("B", self.state), ("C", self.state))
         yield from (gain(f"{name}_norm_weight", (width,)) for name, width in widths)
         yield from linear("out_proj", self.hidden, inner, "attention", shard=Shard(1, self.heads))

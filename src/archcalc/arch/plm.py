@@ -5,7 +5,7 @@ Source: llama.cpp (llama-cpp-python 0.3.36), conversion/plm.py and src/models/pl
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._decoder import decoder
 from archcalc.arch._mla import LatentSchema
@@ -18,7 +18,7 @@ from archcalc.model import Architecture
 
 
 class Schema(LatentSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (*LatentSchema.inert_keys, "use_sliding_window", "sliding_window", "max_window_layers")
+    inert_keys = (*LatentSchema.inert_keys, "use_sliding_window", "sliding_window", "max_window_layers")
 
     max_position_embeddings: Tokens = 4096
     tie_word_embeddings: Flag = True

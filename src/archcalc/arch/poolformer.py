@@ -5,7 +5,6 @@ configuration_poolformer.py (defaults); Yu et al. 2021, arXiv:2111.11418.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -18,7 +17,7 @@ from archcalc.model import Encoder, Layer, Tensor, stack
 
 class Schema(ImageSchema):
     root = "poolformer"
-    inert_keys: ClassVar[tuple[str, ...]] = ("patch_size", "stride", "pool_size", "strides", "padding", "drop_path_rate")
+    inert_keys = ("patch_size", "stride", "pool_size", "strides", "padding", "drop_path_rate")
 
     num_channels: Size = 3
     mlp_ratio: float = 4.0

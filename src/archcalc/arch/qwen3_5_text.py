@@ -4,9 +4,12 @@ Source: transformers 5.23, models/qwen3_5/modeling_qwen3_5.py and configuration_
 vLLM 0.33, models/qwen3_5_mtp.py.
 """
 
+from typing import Any
+
 from pydantic import AliasChoices, Field
 
 from archcalc.arch import qwen3_next
+from archcalc.arch._computes import Computes
 from archcalc.arch._schema import Count, Layers, Size
 from archcalc.model import Architecture
 
@@ -39,3 +42,24 @@ class Schema(qwen3_next.Schema):
     def architecture(self, prefix: str) -> Architecture:
         text = super().architecture(prefix)
         return text._replace(renames=((f"{prefix}.", f"{prefix}.language_model."),)) if self.cut_out() else text
+
+
+class Qwen35MoeText(Schema):
+    """The text model of Qwen 3.5, 3.6 and 3.8 with experts: a mixture in every layer.
+    Source: transformers 5.23, models/qwen3_5_moe/modeling_qwen3_5_moe.py and configuration_qwen3_5_moe.py (defaults)."""
+
+    hidden_size: Size = 2048
+    num_hidden_layers: Layers = 40
+    num_key_value_heads: Size | None = 2
+    num_experts_per_tok: Size = 8
+    num_experts: Size = 256
+
+    def computes(self) -> Computes:
+        return super().computes()._replace(routing="normalized")
+
+    def sparse(self, index: int) -> bool:
+        return True
+
+    def more(self) -> dict[str, Any]:
+        # The type has no dense layer, so its `intermediate_size` means nothing.
+        return {**super().more(), "intermediate_size": None}

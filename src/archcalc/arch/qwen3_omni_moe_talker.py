@@ -11,7 +11,7 @@ from typing import Annotated
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._decoder import group
 from archcalc.arch._schema import Size, TowerSchema, nested
-from archcalc.arch.qwen3_omni_moe_talker_code_predictor import Schema as Predictor
+from archcalc.arch.qwen3 import Qwen3OmniMoeTalkerCodePredictor as Predictor
 from archcalc.arch.qwen3_omni_moe_talker_text import Schema as Text
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.vision import projector, table

@@ -15,7 +15,7 @@ from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.attention import GroupedQueryAttention
 from archcalc.blocks.feedforward import FeedForward
 from archcalc.blocks.norm import layer_norm
-from archcalc.blocks.vision import encoder_layer, patch_conv, table
+from archcalc.blocks.vision import encoder_layer, patch_conv, projector, table
 from archcalc.model import Encoder, Group, Layer, Shard, Stack, Tensor, stack
 
 
@@ -72,3 +72,34 @@ class Schema(TowerSchema):
         # The limit of a video is on the pixels of all of its frames.
         most = area(24576 * 32**2 // frames, self.patch_size, side)
         return (*image, *within(self, most, side, name.format("video_"), modality="video", stamped=True, **more))
+
+
+class Qwen35Vision(Schema):
+    """The vision tower of Qwen 3.5, 3.6 and 3.8: Qwen3-VL's with one merger, behind the last layer.
+    Source: transformers 5.23, models/qwen3_5/modeling_qwen3_5.py (`Qwen3_5VisionModel`) and configuration_qwen3_5.py
+    (defaults)."""
+
+    # Published configs carry Qwen3-VL's key, empty; the implementation does not read it.
+    deepstack_visual_indexes: tuple[int, ...] = ()
+
+    def deepstack(self) -> int:
+        return 0
+
+
+class Qwen3MoeVit(Schema):
+    """The vision tower of Ling 3 with vision: Qwen3-VL's, which feeds no deeper layers and ends in a norm.
+    Source: vLLM 0.33, models/bailing_moe_v3_vl.py (`BailingMoeV3VisionTransformer`, `BailingMoeV3VLProjector`) and
+    transformers_utils/configs/bailing_moe_v3_vl.py (defaults)."""
+
+    whole = False
+
+    def deepstack(self) -> int:
+        return 0
+
+    def merger(self, norm: int) -> Iterator[Tensor]:
+        return layer_norm("norm", norm)
+
+    def projection(self, hidden: int) -> Iterator[Tensor]:
+        """Into a text model of this width."""
+        merged = self.hidden_size * self.spatial_merge_size**2
+        return projector(("linear_fc1", "linear_fc2"), (merged, hidden, hidden))

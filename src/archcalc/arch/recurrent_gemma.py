@@ -35,7 +35,7 @@ class Schema(DecoderSchema):
     attention_window_size: Tokens = Field(2048, validation_alias=AliasChoices("sliding_window", "attention_window_size"))
     conv1d_width: Size = 4
     logits_soft_cap: float | None = 30.0
-    block_types: list[str] = ["recurrent", "recurrent", "attention"]  # noqa: RUF012 (pydantic copies it)
+    block_types: list[str] = ["recurrent", "recurrent", "attention"]
     attention_bias: Flag = False
 
     def computes(self) -> Computes:

@@ -4,7 +4,7 @@ Source: transformers 5.24, models/regnet/modeling_regnet.py (`RegNetModel`, `Reg
 configuration_regnet.py (defaults); Radosavovic et al. 2020, arXiv:2003.13678.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,7 +20,7 @@ from archcalc.model import Layer, Tensor
 
 class Schema(resnet.Schema):
     root = "regnet"
-    inert_keys: ClassVar[tuple[str, ...]] = resnet.Schema.inert_keys
+    inert_keys = resnet.Schema.inert_keys
 
     embedding_size: Size = 32
     hidden_sizes: Annotated[tuple[Size, ...], Field(min_length=1)] = (128, 192, 512, 1088)

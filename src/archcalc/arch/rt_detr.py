@@ -5,7 +5,7 @@ modeling_rt_detr_resnet.py and their configurations (defaults); Zhao et al. 2023
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from archcalc.arch import deformable_detr
 from archcalc.arch._composite import DEFAULT, Pieces
@@ -24,7 +24,7 @@ RESNET = {"model_type": "rt_detr_resnet", "out_indices": [2, 3, 4]}
 
 
 class Schema(deformable_detr.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         *deformable_detr.Schema.inert_keys, "batch_norm_eps", "feat_strides", "positional_encoding_temperature", "eval_size",
         "normalize_before", "label_noise_ratio", "box_noise_scale", "with_box_refine", "matcher_alpha", "matcher_gamma",
         "matcher_class_cost", "matcher_bbox_cost", "matcher_giou_cost", "use_focal_loss", "focal_loss_alpha", "focal_loss_gamma",

@@ -3,8 +3,6 @@
 Source: RWKV/rwkv-5-world-3b, modeling_rwkv5.py and configuration_rwkv5.py (defaults).
 """
 
-from typing import ClassVar
-
 from archcalc.arch._decoder import decoder
 from archcalc.arch._plain import named
 from archcalc.arch._schema import ConfigSchema, Flag, Layers, Size, Tokens, divided
@@ -18,7 +16,7 @@ from archcalc.model import NO_POSITIONS, Architecture, Facts
 class Schema(ConfigSchema):
     prefix = "rwkv"
     core_keys = ("hidden_size", "num_hidden_layers", "vocab_size")
-    inert_keys: ClassVar[tuple[str, ...]] = ("rescale_every", "model_version", "num_attention_heads", "head_size_divisor")
+    inert_keys = ("rescale_every", "model_version", "num_attention_heads", "head_size_divisor")
 
     vocab_size: Size = 65536
     context_length: Tokens = named(4096, "context_length", "max_position_embeddings")

@@ -5,7 +5,7 @@ Source: transformers 5.24, models/sam2/modeling_sam2.py (`Sam2Model`, `Sam2Hiera
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -15,7 +15,7 @@ from archcalc.arch._decoder import group
 from archcalc.arch._schema import Flag, Size, TowerSchema, nested
 from archcalc.arch._vit import AloneSchema
 from archcalc.arch._whisper import conv
-from archcalc.arch.sam2_mask_decoder import Schema as MaskDecoder
+from archcalc.arch.sam_mask_decoder import Sam2MaskDecoder as MaskDecoder
 from archcalc.blocks._tensor import prefixed
 from archcalc.blocks.norm import layer_norm
 from archcalc.blocks.vision import table
@@ -27,7 +27,7 @@ Sizes = Annotated[tuple[Size, ...], Field(min_length=1)]
 class Sam2PromptEncoder(sam.SamPromptEncoder):
     """What is asked for. Source: transformers 5.24, models/sam2/modeling_sam2.py (`Sam2PromptEncoder`)."""
 
-    inert_keys: ClassVar[tuple[str, ...]] = (*sam.SamPromptEncoder.inert_keys, "scale")
+    inert_keys = (*sam.SamPromptEncoder.inert_keys, "scale")
 
     def asked(self) -> Iterator[Tensor]:
         h, wide = self.hidden_size, self.mask_input_channels

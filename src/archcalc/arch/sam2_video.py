@@ -5,7 +5,6 @@ Source: transformers 5.24, models/sam2_video/modeling_sam2_video.py (`Sam2VideoM
 """
 
 from collections.abc import Iterator
-from typing import ClassVar
 
 from archcalc.arch import sam2
 from archcalc.arch._composite import Pieces
@@ -19,7 +18,7 @@ KEPT = 64  # modeling_sam2_video.py, `Sam2VideoMemoryAttentionLayer`: the width 
 
 
 class Schema(sam2.Schema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "image_size", "sigmoid_scale_for_mem_enc", "sigmoid_bias_for_mem_enc", "multimask_output_in_sam", "multimask_min_pt_num",
         "multimask_max_pt_num", "multimask_output_for_tracking", "max_object_pointers_in_encoder", "max_cond_frame_num",
         "memory_attention_num_attention_heads", "memory_attention_feed_forward_hidden_act", "memory_attention_rope_feat_sizes",

@@ -3,7 +3,7 @@
 Source: transformers 5.24, models/sam2/modeling_sam2.py (`Sam2VisionModel`, `Sam2VisionNeck`) and configuration_sam2.py (defaults).
 """
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -26,7 +26,7 @@ class Sam2HieraDetModel(TowerSchema):
     (defaults); Ryali et al. 2023, arXiv:2306.00989."""
 
     prefix = ""
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "patch_stride", "patch_padding", "query_stride", "num_query_pool_stages", "num_attention_heads",
     )  # fmt: skip
 
@@ -77,7 +77,7 @@ class Sam2HieraDetModel(TowerSchema):
 
 class Schema(TowerSchema):
     prefix = ""
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "backbone_feature_sizes", "fpn_stride", "fpn_padding", "fpn_top_down_levels", "num_feature_levels", "hidden_act",
     )  # fmt: skip
 

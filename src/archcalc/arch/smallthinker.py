@@ -7,7 +7,7 @@ PowerInfer/SmallThinker-4BA0.6B-Instruct, config.json (keys).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from archcalc.arch._plain import PlainSchema, named, partly
 from archcalc.arch._schema import Flag, Size, Tokens, per_layer, rope_label
@@ -16,8 +16,8 @@ from archcalc.errors import ConfigError, UnsupportedError
 
 
 class Schema(PlainSchema):
-    core_keys: ClassVar[tuple[str, ...]] = (*PlainSchema.core_keys, "moe_num_primary_experts", "moe_ffn_hidden_size")
-    inert_keys: ClassVar[tuple[str, ...]] = ("moe_primary_router_apply_softmax", "moe_enable_early_router")
+    core_keys = (*PlainSchema.core_keys, "moe_num_primary_experts", "moe_ffn_hidden_size")
+    inert_keys = ("moe_primary_router_apply_softmax", "moe_enable_early_router")
     ffn_name = "block_sparse_moe"
 
     intermediate_size: Size = named(None, "moe_ffn_hidden_size", "intermediate_size")

@@ -5,7 +5,7 @@ Source: transformers 5.24, models/speecht5/modeling_speecht5.py (`SpeechT5HifiGa
 """
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ Sizes = Annotated[tuple[Size, ...], Field(min_length=1)]
 
 class Schema(TowerSchema):
     alone = "a vocoder: it turns spectrograms into sound, and keeps no cache"
-    inert_keys: ClassVar[tuple[str, ...]] = ("sampling_rate", "leaky_relu_slope", "normalize_before")
+    inert_keys = ("sampling_rate", "leaky_relu_slope", "normalize_before")
 
     model_in_dim: Size = 80
     upsample_initial_channel: Size = 512

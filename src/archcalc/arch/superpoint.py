@@ -5,7 +5,7 @@ Source: transformers 5.24, models/superpoint/modeling_superpoint.py (`SuperPoint
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -22,7 +22,7 @@ class Schema(AloneSchema):
 
     alone = "a model that finds key points in images: it keeps no cache"
     root = ""
-    inert_keys: ClassVar[tuple[str, ...]] = ("keypoint_threshold", "max_keypoints", "nms_radius", "border_removal_distance")
+    inert_keys = ("keypoint_threshold", "max_keypoints", "nms_radius", "border_removal_distance")
 
     encoder_hidden_sizes: Annotated[tuple[Size, ...], Field(min_length=1)] = (64, 64, 128, 128)
     decoder_hidden_size: Size = 256

@@ -7,7 +7,7 @@ Source: transformers 5.23, models/t5gemma/modeling_t5gemma.py (`T5GemmaEncoder`,
 from archcalc.arch import gemma2
 from archcalc.arch._composite import Pieces
 from archcalc.arch._computes import normed
-from archcalc.arch.t5gemma2_text import renamed
+from archcalc.arch.gemma3_text import renamed
 from archcalc.blocks._tensor import linear, prefixed
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Layer, Part, Shard, Tensor

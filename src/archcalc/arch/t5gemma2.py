@@ -9,8 +9,8 @@ from typing import Annotated
 from archcalc.arch._composite import DEFAULT
 from archcalc.arch._decoder import join
 from archcalc.arch._schema import ConfigSchema, Flag, nested
+from archcalc.arch.gemma3_text import T5gemma2Text as Decoder
 from archcalc.arch.t5gemma2_encoder import Schema as Encoder
-from archcalc.arch.t5gemma2_text import Schema as Decoder
 from archcalc.errors import ConfigError
 from archcalc.model import Architecture, Group, Kind, Shard, Tensor
 

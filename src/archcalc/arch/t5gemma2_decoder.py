@@ -3,6 +3,6 @@
 Source: transformers 5.23, models/t5gemma2/modeling_t5gemma2.py (`T5Gemma2Decoder`) and configuration_t5gemma2.py (defaults).
 """
 
-from archcalc.arch.t5gemma2_text import Schema
+from archcalc.arch.gemma3_text import T5gemma2Text as Schema
 
 __all__ = ["Schema"]

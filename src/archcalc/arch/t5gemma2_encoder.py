@@ -9,7 +9,7 @@ from archcalc.arch._composite import DEFAULT, Pieces, width_of
 from archcalc.arch._decoder import group
 from archcalc.arch._encoder import pooled, stated
 from archcalc.arch._schema import TowerSchema, nested
-from archcalc.arch.t5gemma2_text import Schema as Text
+from archcalc.arch.gemma3_text import T5gemma2Text as Text
 from archcalc.blocks.norm import rms_norm
 from archcalc.model import Encoder, Group, Tensor
 

@@ -20,7 +20,7 @@ from archcalc.model import Layer, Tensor, stack
 
 
 class Schema(SeriesSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "scaling", "num_parallel_samples", "attention_type", "sampling_factor", "label_length", "moving_average",
         "autocorrelation_factor", "hidden_size", "num_hidden_layers", "num_attention_heads",
     )  # fmt: skip

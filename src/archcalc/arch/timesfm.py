@@ -5,7 +5,6 @@ Source: transformers 5.24, models/timesfm/modeling_timesfm.py (`TimesFmModel`, `
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -23,7 +22,7 @@ from archcalc.model import Layer, Role, Tensor, stack
 class Schema(SeriesSchema):
     alone = "a time series model: it writes no text and keeps no cache"
     root = "decoder"
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "tolerance", "pad_val", "use_positional_embedding", "min_timescale", "max_timescale", "num_key_value_heads",
         "attention_bias", "decode_index", "activation", "use_continuous_quantile_head", "force_flip_invariance",
         "infer_is_positive",

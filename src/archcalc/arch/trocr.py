@@ -3,8 +3,7 @@
 Source: transformers 5.23, models/trocr/modeling_trocr.py and configuration_trocr.py (defaults).
 """
 
-from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from collections.abc import Iterator
 
 from archcalc.arch._bart import BartSchema
 from archcalc.arch._plain import Derived
@@ -16,7 +15,7 @@ from archcalc.model import Tensor
 
 
 class Schema(BartSchema):
-    other_names: ClassVar[Mapping[str, str]] = {
+    other_names = {
         "num_hidden_layers": "decoder_layers", "num_attention_heads": "decoder_attention_heads", "hidden_size": "d_model",
     }  # fmt: skip
     head_name = "output_projection"

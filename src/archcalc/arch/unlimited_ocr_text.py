@@ -5,7 +5,7 @@ Source: transformers 5.23, models/unlimited_ocr/modeling_unlimited_ocr.py (`Unli
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import AliasChoices, Field
 
@@ -18,7 +18,7 @@ from archcalc.model import Architecture
 
 class Schema(PlainSchema):
     # A head is the width split among them, whatever the config states; all layers see alike.
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "layer_types", "kv_lora_rank", "q_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "use_mla", "rm_head",
         "lm_head", "moe_layer_freq",
     )  # fmt: skip
@@ -75,3 +75,24 @@ class Schema(PlainSchema):
             return a
         note = f"each layer keeps the whole prompt, and of what it then writes the last {window} tokens: the cache is a prompt's"
         return a._replace(notes=(*a.notes, note))
+
+
+class DeepseekOcr2Text(Schema):
+    """The text model of DeepSeek-OCR 2: multi-head attention, fine-grained experts.
+    Source: transformers 5.23, models/deepseek_ocr2/modeling_deepseek_ocr2.py (`DeepseekOcr2TextModel`) and
+    configuration_deepseek_ocr2.py (defaults)."""
+
+    vocab_size: Size = 102400
+    hidden_size: Size = 4096
+    intermediate_size: Size = 11008
+    num_hidden_layers: Layers = 32
+    num_attention_heads: Size = 32
+    num_key_value_heads: Size | None = None
+    max_position_embeddings: Tokens = 2048
+    n_routed_experts: Size = Field(64, validation_alias=AliasChoices("num_local_experts", "num_experts", "n_routed_experts"))
+    # The reference has no default for either of the two, and cannot do without them.
+    moe_intermediate_size: Size = 1407
+    sliding_window: Tokens | None = None
+
+    def more(self) -> dict[str, Any]:
+        return {}

@@ -5,7 +5,7 @@ configuration_upernet.py (defaults); Xiao et al. 2018, arXiv:1807.10221.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces
 from archcalc.arch._heads import labels_of
@@ -28,7 +28,7 @@ class Schema(MaskSchema):
     outcome = "picture"
 
     root = ""
-    inert_keys: ClassVar[tuple[str, ...]] = ("auxiliary_loss_weight", "loss_ignore_index", *BACKBONES)
+    inert_keys = ("auxiliary_loss_weight", "loss_ignore_index", *BACKBONES)
 
     backbone_config: Annotated[TowerSchema, nested("resnet", absent=RESNET), DEFAULT]
     hidden_size: Size = 512

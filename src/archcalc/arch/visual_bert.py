@@ -5,7 +5,6 @@ Source: transformers 5.24, models/visual_bert/modeling_visual_bert.py (`VisualBe
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch._bert_alone import BertAlone
 from archcalc.arch._schema import Flag, Size
@@ -19,7 +18,7 @@ from archcalc.model import Kind, Shard, Tensor
 class Schema(BertAlone):
     alone = "a model of images and text that writes nothing: it keeps no cache"
     root = "visual_bert"
-    inert_keys: ClassVar[tuple[str, ...]] = (*BertAlone.inert_keys, "special_visual_initialize")
+    inert_keys = (*BertAlone.inert_keys, "special_visual_initialize")
 
     visual_embedding_dim: Size = 512
     bypass_transformer: Flag = False

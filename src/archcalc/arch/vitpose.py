@@ -5,7 +5,7 @@ Source: transformers 5.24, models/vitpose/modeling_vitpose.py (`VitPoseForPoseEs
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from archcalc.arch._composite import DEFAULT, Pieces, Sides
 from archcalc.arch._heads import labels_of
@@ -58,7 +58,7 @@ class VitposeBackbone(ViTSchema):
 class Schema(AloneSchema):
     alone = "a model that estimates poses: it keeps no cache"
     root = ""
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "scale_factor", "use_pretrained_backbone", "use_timm_backbone", "backbone", "backbone_kwargs",
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ weights) and configuration_vits.py (defaults); Kim et al. 2021, arXiv:2106.06103
 """
 
 from collections.abc import Iterator
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field
 
@@ -28,7 +28,7 @@ Sizes = Annotated[tuple[Size, ...], Field(min_length=1)]
 class Schema(AloneSchema):
     alone = "a model that turns text into sound: it keeps no cache"
     root = ""
-    inert_keys: ClassVar[tuple[str, ...]] = (
+    inert_keys = (
         "leaky_relu_slope", "duration_predictor_tail_bound", "wavenet_dilation_rate", "speaking_rate", "noise_scale",
         "noise_scale_duration", "sampling_rate",
     )  # fmt: skip

@@ -5,7 +5,6 @@ Source: transformers 5.24, models/vjepa2/modeling_vjepa2.py (`VJEPA2Model`, `VJE
 """
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
 
 from archcalc.arch._composite import Pieces
 from archcalc.arch._decoder import group, join
@@ -21,7 +20,7 @@ from archcalc.model import Encoder, Layer, Tensor, stack
 
 class Schema(ImageSchema):
     root = "vjepa2"
-    inert_keys: ClassVar[tuple[str, ...]] = ("crop_size", "frames_per_clip", "drop_path_rate", "image_size")
+    inert_keys = ("crop_size", "frames_per_clip", "drop_path_rate", "image_size")
 
     patch_size: Size = 16
     tubelet_size: Size = 2

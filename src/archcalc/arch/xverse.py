@@ -4,7 +4,6 @@ Source: xverse/XVERSE-7B, modeling_xverse.py and configuration_xverse.py (defaul
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from archcalc.arch._plain import PlainSchema, named
 from archcalc.arch._schema import Count, Layers, Size, Tokens
@@ -12,7 +11,7 @@ from archcalc.blocks.experts import MixtureOfExperts
 
 
 class Schema(PlainSchema):
-    inert_keys: ClassVar[tuple[str, ...]] = ("max_tokenizer_truncation",)
+    inert_keys = ("max_tokenizer_truncation",)
 
     vocab_size: Size = 100278
     hidden_size: Size = 5120

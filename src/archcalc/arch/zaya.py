@@ -51,7 +51,7 @@ class Schema(DecoderSchema):
     def scales(self) -> Iterator[Tensor]:
         for place in ("post_attention_residual_scale", "post_mlp_residual_scale"):
             for name in ("hidden_states_scale", "hidden_states_bias", "residual_scale", "residual_bias"):
-                yield Tensor(f"{place}.{name}", (self.hidden_size,), "other")
+                yield Tensor(f"{place}.{name}", (self.hidden_size,), "other", acts="multiplies")
 
     def layer(self, window: int | None, carries: bool) -> Layer:
         h, kernels = self.hidden_size, (self.cca_time0, self.cca_time1)

@@ -81,7 +81,7 @@ def prefixed(prefix: str, tensors: Iterable[Tensor]) -> Iterator[Tensor]:
         # Field by field: `_replace` takes twice as long, and this is where most of the time of reading a config goes.
         stored = tuple(f"{prefix}.{s}" for s in t.stored) if t.stored else ()
         yield Tensor(
-            f"{prefix}.{t.name}", t.shape, t.role, t.shard, t.experts, t.kind, stored, t.dtype, t.fp32, t.rows_read, t.norm
+            f"{prefix}.{t.name}", t.shape, t.role, t.shard, t.experts, t.kind, stored, t.dtype, t.fp32, t.rows_read, t.norm, t.acts
         )
 
 

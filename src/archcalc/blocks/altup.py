@@ -16,7 +16,7 @@ from archcalc.model import Shard, Tensor
 
 def altup(hidden: int, streams: int) -> Iterator[Tensor]:
     """A small router reads the active stream; its output gives the coefficients of prediction and correction."""
-    yield Tensor("altup.correct_output_scale", (hidden,), "other")
+    yield Tensor("altup.correct_output_scale", (hidden,), "other", acts="multiplies")
     yield from linear("altup.correction_coefs", streams, streams, "other")
     yield from linear("altup.prediction_coefs", streams * streams, streams, "other")
     yield from linear("altup.modality_router", streams, hidden, "other")

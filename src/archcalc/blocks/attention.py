@@ -93,7 +93,7 @@ class GroupedQueryAttention(Frozen):
             yield from linear(self.gate_name, self.gate, self.hidden, "attention", shard=Shard(0, self.heads))
         yield from self._norms()
         if self.sinks:
-            yield Tensor("sinks", (self.heads,), "attention", Shard(0, self.heads))
+            yield Tensor("sinks", (self.heads,), "attention", Shard(0, self.heads), acts="sinks")
 
     def _norms(self) -> Iterator[Tensor]:
         q, k = self.norm_names

@@ -65,7 +65,7 @@ class CompressedAttention(Frozen):
 
     def tensors(self) -> Iterator[Tensor]:
         h, width, mid = self.hidden, self.heads * self.dim, self.groups * self.o_rank
-        yield Tensor("sinks", (self.heads,), "attention", Shard(0, self.heads))
+        yield Tensor("sinks", (self.heads,), "attention", Shard(0, self.heads), acts="sinks")
         yield from linear("q_a_proj", self.q_rank, h, "attention")
         yield rms_norm("q_a_norm", self.q_rank)
         yield from linear("q_b_proj", width, self.q_rank, "attention", shard=Shard(0, self.heads))

@@ -17,7 +17,7 @@ class DifferentialAttention(GroupedQueryAttention):
     def tensors(self) -> Iterator[Tensor]:
         yield from GroupedQueryAttention.tensors(self)
         for name in ("lambda_q1", "lambda_k1", "lambda_q2", "lambda_k2"):
-            yield Tensor(name, (self.head_dim,), "attention")
+            yield Tensor(name, (self.head_dim,), "attention", acts="multiplies")
 
     def steps(self) -> Iterator[Step]:
         yield from GroupedQueryAttention.steps(self)

@@ -17,15 +17,15 @@ def hyper_connection(name: str, hidden: int, streams: int, *, mixing: bool = Tru
     """Around one block: from all streams at once, how much of each to read and write and, with `mixing`, how they mix."""
     out = (2 + (streams if mixing else 0)) * streams
     yield Tensor(f"{name}.fn", (out, streams * hidden), "other")
-    yield Tensor(f"{name}.base", (out,), "other")
-    yield Tensor(f"{name}.scale", (3 if mixing else 2,), "other")  # one each for reading, writing and mixing
+    yield Tensor(f"{name}.base", (out,), "other", acts="mixes")
+    yield Tensor(f"{name}.scale", (3 if mixing else 2,), "other", acts="mixes")  # one each for reading, writing and mixing
 
 
 def hyper_head(prefix: str, hidden: int, streams: int) -> Iterator[Tensor]:
     """Behind the last layer: how much of each stream the head reads."""
     yield Tensor(f"{prefix}fn", (streams, streams * hidden), "other")
-    yield Tensor(f"{prefix}base", (streams,), "other")
-    yield Tensor(f"{prefix}scale", (1,), "other")
+    yield Tensor(f"{prefix}base", (streams,), "other", acts="mixes")
+    yield Tensor(f"{prefix}scale", (1,), "other", acts="mixes")
 
 
 def gated_residual(name: str, hidden: int, streams: int, rank: int, *, writes: bool = True) -> Iterator[Tensor]:

@@ -37,8 +37,10 @@ class KimiDeltaAttention(Frozen):
         stored = ("q_conv1d.weight", "k_conv1d.weight", "v_conv1d.weight")
         for t in causal_conv("conv1d", 3 * width, self.kernel, units=self.heads):
             yield t._replace(stored=stored)
-        yield Tensor("forget_gate.dt_bias", (width,), "attention", by_head)
-        yield Tensor("forget_gate.A_log", self.log_shape or (self.heads,), "attention", None if self.log_shape else by_head)
+        yield Tensor("forget_gate.dt_bias", (width,), "attention", by_head, acts="recurs")
+        yield Tensor(
+            "forget_gate.A_log", self.log_shape or (self.heads,), "attention", None if self.log_shape else by_head, acts="recurs"
+        )
         if self.low_rank:
             yield from linear("forget_gate.f_a_proj", self.dim, h, "attention")
             yield from linear("forget_gate.f_b_proj", width, self.dim, "attention", shard=by_head)

@@ -66,8 +66,8 @@ class GatedDeltaNet(Frozen):
             yield from linear("in_proj_b", heads, h, "attention", shard=by_value)
             yield from linear("in_proj_a", heads, h, "attention", shard=by_value)
         yield from causal_conv("conv1d", 2 * keys + values, self.kernel, units=self.key_heads)
-        yield Tensor("dt_bias", (heads,), "attention", by_value)
-        yield Tensor("A_log", (heads,), "attention", by_value)
+        yield Tensor("dt_bias", (heads,), "attention", by_value, acts="recurs")
+        yield Tensor("A_log", (heads,), "attention", by_value, acts="recurs")
         yield rms_norm("norm", self.value_dim)
         yield from linear("out_proj", h, values, "attention", shard=Shard(1, heads))
 
@@ -78,8 +78,8 @@ class GatedDeltaNet(Frozen):
         for name, width in (("a", heads), ("b", heads), ("g", values)):
             yield from linear(f"{name}_proj", width, h, "attention", shard=by_value)
         yield from causal_conv("conv1d", 2 * keys + values, self.kernel, units=self.key_heads)
-        yield Tensor("A_log", (heads,), "attention", by_value)
-        yield Tensor("dt_bias", (heads,), "attention", by_value)
+        yield Tensor("A_log", (heads,), "attention", by_value, acts="recurs")
+        yield Tensor("dt_bias", (heads,), "attention", by_value, acts="recurs")
         yield rms_norm("o_norm", self.value_dim)
         yield from linear("o_proj", h, values, "attention", shard=Shard(1, heads))
 

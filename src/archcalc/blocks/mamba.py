@@ -40,8 +40,8 @@ class Mamba(Frozen):
         if self.heads is None:
             yield from linear("x_proj", self.step_rank + 2 * self.state, inner, "attention", shard=columns)
             yield from linear("dt_proj", inner, self.step_rank, "attention", bias=True, shard=by_channel)
-            yield Tensor("A_log", (inner, self.state), "attention", by_channel)
-            yield Tensor("D", (inner,), "attention", by_channel)
+            yield Tensor("A_log", (inner, self.state), "attention", by_channel, acts="recurs")
+            yield Tensor("D", (inner,), "attention", by_channel, acts="recurs")
         else:
             yield from self._by_head(self.heads, inner // self.heads)
         if self.norms:
@@ -55,8 +55,8 @@ class Mamba(Frozen):
         yield Tensor("x_proj_weight", (heads, self.step_rank + 2 * self.state, dim), "attention", by_head)
         yield Tensor("dt_proj_weight", (heads, dim, self.step_rank), "attention", by_head)
         yield Tensor("dt_proj_bias", (heads, dim), "attention", by_head)
-        yield Tensor("A_log", (heads, dim, self.state), "attention", by_head)
-        yield Tensor("D", (heads, dim), "attention", by_head)
+        yield Tensor("A_log", (heads, dim, self.state), "attention", by_head, acts="recurs")
+        yield Tensor("D", (heads, dim), "attention", by_head, acts="recurs")
 
     def caches(self) -> Iterator[Cache]:
         recurrent = State("recurrent", (self.inner, self.state), self.inner, "fp32")
@@ -107,7 +107,7 @@ class Mamba2(Frozen):
         yield from linear("in_proj", 2 * inner + shared + self.heads, self.hidden, "attention", bias=self.bias, shard=by_head)
         yield from causal_conv("conv1d", inner + shared, self.kernel, units=self.heads, bias=self.conv_bias)
         for name in ("dt_bias", "A_log", "D"):
-            yield Tensor(name, (self.heads,), "attention", by_head)
+            yield Tensor(name, (self.heads,), "attention", by_head, acts="recurs")
         if self.gated_norm:
             yield rms_norm("norm", inner)._replace(shard=by_head)
         yield from linear("out_proj", self.hidden, inner, "attention", bias=self.output_bias, shard=Shard(1, self.heads))

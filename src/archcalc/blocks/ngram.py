@@ -90,7 +90,7 @@ class NGrams(Frozen):
         pieces = tuple(f"{name}.shard_{i}.weight" for i in range(self.parts)) if rows % self.parts == 0 else ()
         yield Tensor(f"{name}.weight", (rows, self.width // tables), "embedding", Shard(0, rows), stored=pieces, rows_read=tables)
         for end, count in (("layer_multipliers", self.size), ("ngram_heads_vocab_sizes", tables), ("ngram_heads_offsets", tables)):
-            yield Tensor(f"ple_embedding.{end}", (count,), "other", kind="copy", dtype="I64")
+            yield Tensor(f"ple_embedding.{end}", (count,), "other", kind="copy", dtype="I64", acts="indexes")
         yield from linear("key_proj", width, self.width, "other")
         yield from linear("value_proj", self.hidden, self.width, "other")
         for end in ("key", "query", "conv"):

@@ -31,7 +31,7 @@ class GatedLinearRecurrence(Frozen):
             yield from linear(name, w, h, "attention", bias=True, shard=by_channel)
         yield from linear("linear_out", h, w, "attention", bias=True, shard=Shard(1, w))
         yield from causal_conv("conv_1d", w, self.kernel, units=w, bias=True)
-        yield Tensor("rg_lru.recurrent_param", (w,), "attention", by_channel)
+        yield Tensor("rg_lru.recurrent_param", (w,), "attention", by_channel, acts="recurs")
         for gate in ("input_gate", "recurrent_gate"):
             yield Tensor(f"rg_lru.{gate}_weight", (self.heads, block, block), "attention", by_head)
             yield Tensor(f"rg_lru.{gate}_bias", (self.heads, block), "attention", by_head)
@@ -103,10 +103,10 @@ class TimeMixing(Frozen):
 
     def tensors(self) -> Iterator[Tensor]:
         h, w, by_channel = self.hidden, self.inner, Shard(0, self.inner)
-        yield Tensor("time_decay", (w,), "attention", by_channel)
-        yield Tensor("time_first", (w,), "attention", by_channel)
+        yield Tensor("time_decay", (w,), "attention", by_channel, acts="recurs")
+        yield Tensor("time_first", (w,), "attention", by_channel, acts="recurs")
         for name in ("time_mix_key", "time_mix_value", "time_mix_receptance"):
-            yield Tensor(name, (1, 1, h), "attention")
+            yield Tensor(name, (1, 1, h), "attention", acts="recurs")
         for name in ("key", "value", "receptance"):
             yield from linear(name, w, h, "attention", shard=by_channel)
         yield from linear("output", h, w, "attention", shard=Shard(1, w))
@@ -143,7 +143,7 @@ class ChannelMixing(Frozen):
     def tensors(self) -> Iterator[Tensor]:
         h, i = self.hidden, self.intermediate
         for name in ("time_mix_key", "time_mix_receptance"):
-            yield Tensor(name, (1, 1, h), "mlp")
+            yield Tensor(name, (1, 1, h), "mlp", acts="recurs")
         yield from linear("key", i, h, "mlp", shard=Shard(0, i))
         yield from linear("receptance", h, h, "mlp", shard=Shard(0, h))
         yield from linear("value", h, i, "mlp", shard=Shard(1, i))

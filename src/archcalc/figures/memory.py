@@ -48,7 +48,10 @@ def textbook(architecture: Architecture, tokens: int, batch: int, dtype_bytes: i
         for layer, layers in zip(stack.kinds, stack.counts(), strict=True):
             for cache in layer.caches:
                 if cache.kind not in KINDS:
-                    raise UnsupportedError(f"the textbook has no rule for caches of kind {cache.kind!r}", "try another --engine")
+                    raise UnsupportedError(
+                        f"the textbook has no rule for caches of kind {cache.kind!r}",
+                        "its parameters are counted all the same: archcalc tensors",
+                    )
                 state = state_bytes(cache, dtype_bytes) * batch // tp
                 width = cache.per_token * dtype_bytes
                 if tp > 1 and cache.heads:

@@ -109,20 +109,8 @@ def streams_saved(t: Tensor, how: How, hidden: int, normed: bool = False) -> Ite
         yield Saved("norm", f"{name}: output of the block", how.size if mixes else FP32, hidden + n + (n * n if mixes else 0))
 
 
-# Weights of one row whose part in a layer is known: gains, biases and gates by the names that their modules give them.
-_LEARNED = frozenset(
-    """
-    A A_log D alpha alpha_n alpha_p base bias correct_output_scale cross_attn_attn_gate cross_attn_mlp_gate dense_bias dt_bias gate
-    gate_attention gate_bias gate_ffw hidden_states_bias hidden_states_scale input_residual lambda_1 lambda_2 lambda_k1 lambda_k2 lambda_q1
-    lambda_q2 lambdas layer_multipliers layer_scalar ngram_heads_offsets ngram_heads_vocab_sizes post_attention_residual q_bias query
-    recurrent_param residual_bias residual_scale s_gate scale sinks sqk suv_gate suv_up time_decay time_first time_mix_key
-    time_mix_receptance time_mix_value v_bias weight
-    """.split()
-)
-
-
 def without_rule(a: Architecture) -> list[str]:
-    """Learned rows of no known name: what a layer keeps for their products is not counted."""
+    """Learned rows of which no layer says what they do: what is kept for their products is not counted."""
     found = {
         tensor.name
         for stack in a.stacks
@@ -131,7 +119,7 @@ def without_rule(a: Architecture) -> list[str]:
         for tensor in layer.tensors
         if tensor.role in ("attention", "mlp", "other")
         and sum(n > 1 for n in tensor.shape) < 2
-        and tensor.name.rpartition(".")[2] not in _LEARNED
+        and not (tensor.acts or tensor.norm or tensor.name.endswith((".weight", ".bias")))
     }
     return sorted(found)
 

@@ -39,7 +39,7 @@ def calibrate(
     loaded: Loaded, ask: Ask, wanted: Wanted, measured: list[Measurement], notes: Sequence[str] = ()
 ) -> report.CalibrationReport:
     """How measurements stand to forecasts, and the factors of each phase. Raises `UsageError` where nothing is forecast to compare with."""
-    from archcalc.analysis.verdict import could_have_more
+    from archcalc.analysis.host_memory import could_have_more
 
     rows: list[report.Calibrated] = []
     why = ""
