@@ -74,10 +74,10 @@ def test_what_is_too_slow_to_be_used_comes_last(gpu: str, run: Run) -> None:
     assert any(slow)
     listed = [r for r in json.loads(run("fit", "--gpu", gpu, "--format", "json").stdout) if r["fits"]]
     assert [r["source"] for r in listed] == [p["name"] for p in both]
-    # The first that is slow is so in the smallest storage of a list too, not only as published.
+    # The first that is slow is so in four bits too, not only as published, or does not fit in them.
     late = both[slow.index(True)]
     again = json.loads(run("fit", late["name"], "--gpu", gpu, "--quant", "q4_k_m", "--format", "json").stdout)
-    assert again["speed"]["decode_tokens_per_s"] < 10
+    assert (again["speed"]["decode_tokens_per_s"] or 0) < 10
     # Who names the time has said what is fast enough.
     timed = picked(run, "--gpu", gpu, "--max-tpot", "2s")
     assert timed["best"]["params_total"] >= both[0]["params_total"]  # type: ignore[index]

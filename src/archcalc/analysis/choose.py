@@ -260,7 +260,8 @@ def held(
         return Held(at(LEAST, alternatives) if alternatives else shortest, ask._replace(context_tokens=LEAST), own, published)
     low, high = LEAST // _STEP, -(-own.tokens // _STEP)
     # What one plan holds is soon found, and mostly all that any does.
-    once = {fit.placement: fit for fit in (best, shortest.best)}.values() if best.start.starts else (shortest.best, best)
+    alike = best.start.starts and ask.gpus.count == 1
+    once = {fit.placement: fit for fit in (best, shortest.best)}.values() if alike else (shortest.best, best)
     near = max(max_context(found.model, fit, ask) for fit in once) // _STEP
     if low < near < high and holds(near):
         low = near

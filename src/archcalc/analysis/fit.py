@@ -622,7 +622,13 @@ def max_context(model: Candidate, fit: Fit, ask: Ask) -> int:
         return limit
     # vLLM's steps are as long as the context at least, and refused below the sequences: few tokens can be too few.
     from_here = (fit.context_tokens,) if fit.headroom_bytes >= 0 else ()
-    found = next((n for least in (*from_here, 1, 16, 256, 4096) if least <= limit and (n := largest_left(left, limit, least))), 0)
+    # Where layers lie apart another GPU is the fullest at another length, and what is left rises and falls.
+    apart = server(ask.engine).by_layers and ask.gpus.count > 1
+
+    def most(least: int) -> int:
+        return largest(lambda tokens: left(tokens) >= 0, limit, least) if apart else largest_left(left, limit, least)
+
+    found = next((n for least in (*from_here, 1, 16, 256, 4096) if least <= limit and (n := most(least))), 0)
     # Of a room that is not there only steps as short as the context leave any: of no use below a request's length.
     return found if fit.budget.kv_room_bytes > 0 or found >= SHORTEST else 0
 
