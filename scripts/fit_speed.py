@@ -43,6 +43,11 @@ NVIDIA = "geforce", "volta", "ampere", "hopper", "blackwell"
 """Classes of devices that one vendor's libraries serve: where an engine was not measured on one, the others stand in for it."""
 YEAR = {"lhl-strix": [2025], "geerlingguy": [2024, 2026], "mlx-lm": [2025], "mlx-examples#1281": [2025]}
 """Where the rows themselves do not say it."""
+COLD = "cold"
+"""What the first requests to a server wait for kernels that it makes or chooses, as a share of the mean: no term of a forecast."""
+ROUNDS = "InferenceX/", "aic-gap/"
+"""Sources whose times are means of some ten rounds, the first of them cold: SemiAnalysisAI/InferenceX, utils/bench_serving, and its issue
+870, where the mean of eight requests at once is 331 ms and the 99th percentile 1,975 ms."""
 # A term's plausible coefficient, how far (in logarithms) the base may lie from it, and how far an effect from none.
 PRIOR = {
     "weights": (1.25, 0.3, 0.15), "cache": (1.5, 0.5, 0.3), "layer": (15 * US, 0.8, 0.5), "moe_layer": (20 * US, 0.8, 0.5),
@@ -55,7 +60,8 @@ PRIOR = {
     "prompt_read": (1.2, 0.3, 0.1), "prompt_layer": (20 * US, 0.8, 0.4),
     "prompt_moe_layer": (300 * US, 1.0, 0.4),
     "own_prompt": (3.0, 0.6, 0.4), "waiting": (1.0, 1.0, 0.4), "first": (0.03, 0.8, 0.4),
-    "own_read": (1.5, 0.5, 0.3), "own_layer": (300 * US, 1.0, 0.4), "own_step": (3.0, 0.7, 0.3), "wait_layer": (20 * US, 1.0, 0.4),
+    "own_read": (1.25, 0.2, 0.1), "own_layer": (300 * US, 1.0, 0.4), "own_step": (3.0, 0.7, 0.3), "wait_layer": (20 * US, 1.0, 0.4),
+    "own_sent": (2.0, 0.7, 0.3), "own_moe_layer": (300 * US, 1.0, 0.4), COLD: (0.05, 1.0, 0.8),
 }  # fmt: skip
 PAIR = 0.55  # Effects of an engine on a class of devices are drawn to none by as much less.
 NOISE = 0.12  # Logarithmic scatter of one source's rows.
@@ -172,7 +178,10 @@ def built(r: dict[str, Any], configs: Path, made: dict[tuple[Any, ...], Any]) ->
             seconds = r["value"] / 1000
     except ValueError as error:
         return None, f"no {error} is published for {device.name}"
-    return Row(r, engine, device, r["group"], r["phase"], quant, w, seconds, {p.name: p.quantity for p in parts}), ""
+    terms = {p.name: p.quantity for p in parts}
+    if r["phase"] == "ttft" and r["group"].startswith(ROUNDS):
+        terms[COLD] = 1.0
+    return Row(r, engine, device, r["group"], r["phase"], quant, w, seconds, terms), ""
 
 
 def bound(w: Work, device: Device, load_: t.Load) -> float:
@@ -367,6 +376,23 @@ def without(rows: list[Row], test: list[Row]) -> list[tuple[Row, float]]:
     return [(row, math.log(forecast(made, row) / row.seconds)) for row in test]
 
 
+def measured_on(rows: list[Row], engine: str) -> set[str]:
+    """The classes of NVIDIA's GPUs that enough sources measured an engine on."""
+    sources: dict[str, set[str]] = collections.defaultdict(set)
+    for row in rows:
+        if row.engine == engine and row.device.vendor == "nvidia":
+            sources[device_class(row.device)].add(row.group)
+    return {device for device, found in sources.items() if len(found) >= FEWEST_SOURCES}
+
+
+def stand_in(made: Model, term: str, engine: str, measured: set[str]) -> float:
+    """What a class that an engine was not measured on takes: the most of those that it was, and of the engine on any device.
+
+    So an older GPU is forecast no faster than a measured one that is as good in every rate.
+    """
+    return max(made.of(term, engine, device) for device in ("", *measured))
+
+
 def classes_left_out(rows: list[Row], served: bool, by_engine: bool) -> dict[str, list[float]]:
     """Errors of each class of devices, of fits that saw none of its rows, or with `by_engine` none of one engine's."""
     found: dict[str, list[float]] = {}
@@ -375,8 +401,12 @@ def classes_left_out(rows: list[Row], served: bool, by_engine: bool) -> dict[str
         engine, device = pair.split("/")
         if {row.pair for row in rows if row.engine == engine} == {pair}:
             continue
-        test = [r for r in rows if (r.pair == pair if by_engine else device_class(r.device) == device)]
-        found[pair] = [e for row, e in without(rows, test) if row.pair == pair]
+        test = {r.raw["id"] for r in rows if (r.pair == pair if by_engine else device_class(r.device) == device)}
+        seen = [row for row in rows if row.raw["id"] not in test]
+        made, measured = fit(seen), measured_on(seen, engine) if device in NVIDIA else set()
+        own = [row for row in rows if row.pair == pair]
+        takes = {term: stand_in(made, term, engine, measured) for row in own for term in row.terms}
+        found[pair] = [math.log(sum(q * takes[term] for term, q in row.terms.items()) / row.seconds) for row in own]
     return found
 
 
@@ -408,17 +438,19 @@ def batched(whole: Model, file: Path, configs: Path) -> dict[str, list[float]]:
     return found
 
 
-def standing(whole: Model, rows: list[Row], engine: str, device: str) -> dict[str, list[float]]:
-    """The coefficients of an engine on a class of devices, each with the rows and sources it stands on."""
+def standing(whole: Model, rows: list[Row], engine: str, device: str | None) -> dict[str, list[float]]:
+    """The coefficients of an engine on a class of devices, each with the rows and sources it stands on; without one, of those of NVIDIA that
+    it was not measured on."""
     found: dict[str, list[float]] = {}
-    own_terms = [name for row in rows if row.engine == engine for name in row.terms]
+    own_terms = [name for row in rows if row.engine == engine for name in row.terms if name != COLD]
     for term in dict.fromkeys([*own_terms, *(["products"] if engine == "llama.cpp" else [])]):
         carriers = [row for row in rows if row.terms.get(term)]
         own = [row for row in carriers if row.pair == f"{engine}/{device}"]
         stands = own if len({r.group for r in own}) >= FEWEST_SOURCES else carriers
         n = len({r.group for r in stands})
         if n >= FEWEST_SOURCES:
-            found[term] = [float(f"{whole.of(term, engine, device):.4g}"), len(stands), n]
+            value = stand_in(whole, term, engine, measured_on(rows, engine)) if device is None else whole.of(term, engine, device)
+            found[term] = [float(f"{value:.4g}"), len(stands), n]
     return found
 
 
@@ -613,7 +645,7 @@ def main() -> None:
                     if phase in classes.get(at, {}).get("errors", {}):
                         continue
                     entry = neighbours.setdefault(at, {"years": "", "terms": {}, "errors": {}, "few": {}})
-                    entry["terms"].update(standing(whole, some, engine, device))
+                    entry["terms"].update(standing(whole, some, engine, None))
                     entry["errors"][phase] = far[served, device != "nvidia"]
                     if phase in few.get(at, {}):
                         entry["few"][phase] = few[at][phase]
