@@ -26,7 +26,7 @@ from scipy.stats import rankdata
 
 from archcalc.analysis.fit import Ask, candidate
 from archcalc.analysis.speed import terms as t
-from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, device_class
+from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, device_class, stand_ins
 from archcalc.analysis.speed.forecast import MARGIN
 from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.placement import Placement, rank_weights
@@ -385,12 +385,11 @@ def measured_on(rows: list[Row], engine: str) -> set[str]:
     return {device for device, found in sources.items() if len(found) >= FEWEST_SOURCES}
 
 
-def stand_in(made: Model, term: str, engine: str, measured: set[str]) -> float:
-    """What a class that an engine was not measured on takes: the most of those that it was, and of the engine on any device.
-
-    So an older GPU is forecast no faster than a measured one that is as good in every rate.
-    """
-    return max(made.of(term, engine, device) for device in ("", *measured))
+def stood_in(made: Model, row: Row, measured: set[str]) -> float:
+    """A row's time where its class was not measured: as `Fitted.of` takes it."""
+    names, newer = stand_ins(device_class(row.device), measured)
+    times = [sum(q * made.of(t, row.engine, name) for t, q in row.terms.items()) for name in ([*names, ""] if newer else names or [""])]
+    return max(times) if newer else min(times)
 
 
 def classes_left_out(rows: list[Row], served: bool, by_engine: bool) -> dict[str, list[float]]:
@@ -405,8 +404,7 @@ def classes_left_out(rows: list[Row], served: bool, by_engine: bool) -> dict[str
         seen = [row for row in rows if row.raw["id"] not in test]
         made, measured = fit(seen), measured_on(seen, engine) if device in NVIDIA else set()
         own = [row for row in rows if row.pair == pair]
-        takes = {term: stand_in(made, term, engine, measured) for row in own for term in row.terms}
-        found[pair] = [math.log(sum(q * takes[term] for term, q in row.terms.items()) / row.seconds) for row in own]
+        found[pair] = [math.log(stood_in(made, row, measured) / row.seconds) for row in own]
     return found
 
 
@@ -438,9 +436,8 @@ def batched(whole: Model, file: Path, configs: Path) -> dict[str, list[float]]:
     return found
 
 
-def standing(whole: Model, rows: list[Row], engine: str, device: str | None) -> dict[str, list[float]]:
-    """The coefficients of an engine on a class of devices, each with the rows and sources it stands on; without one, of those of NVIDIA that
-    it was not measured on."""
+def standing(whole: Model, rows: list[Row], engine: str, device: str) -> dict[str, list[float]]:
+    """The coefficients of an engine on a class of devices, each with the rows and sources it stands on."""
     found: dict[str, list[float]] = {}
     own_terms = [name for row in rows if row.engine == engine for name in row.terms if name != COLD]
     for term in dict.fromkeys([*own_terms, *(["products"] if engine == "llama.cpp" else [])]):
@@ -449,8 +446,7 @@ def standing(whole: Model, rows: list[Row], engine: str, device: str | None) -> 
         stands = own if len({r.group for r in own}) >= FEWEST_SOURCES else carriers
         n = len({r.group for r in stands})
         if n >= FEWEST_SOURCES:
-            value = stand_in(whole, term, engine, measured_on(rows, engine)) if device is None else whole.of(term, engine, device)
-            found[term] = [float(f"{value:.4g}"), len(stands), n]
+            found[term] = [float(f"{whole.of(term, engine, device):.4g}"), len(stands), n]
     return found
 
 
@@ -645,7 +641,7 @@ def main() -> None:
                     if phase in classes.get(at, {}).get("errors", {}):
                         continue
                     entry = neighbours.setdefault(at, {"years": "", "terms": {}, "errors": {}, "few": {}})
-                    entry["terms"].update(standing(whole, some, engine, None))
+                    entry["terms"].update(standing(whole, some, engine, device))
                     entry["errors"][phase] = far[served, device != "nvidia"]
                     if phase in few.get(at, {}):
                         entry["few"][phase] = few[at][phase]
