@@ -588,6 +588,8 @@ AWAY = [
     ("rtx-4080", "gpt-oss-120b --n-cpu-moe 100", "204.8GB", 24.96),
     # AlexsJones/llmfit#778: RTX 2080, Core i9-10900X, four channels of DDR4-2933.
     ("rtx-2080", "deepseek-v2-lite:q4_k_m --n-cpu-moe 16", "93.9GB", 49.6),
+    # AlexsJones/llmfit#774: the same machine.
+    ("rtx-2080", "qwen3-14b:q4_k_m -ngl 32", "93.9GB", 16.9),
 ]
 
 

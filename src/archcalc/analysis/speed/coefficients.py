@@ -104,7 +104,8 @@ def known(engine: str, device: Device) -> Fitted | None:
     """What is known of an engine on a device's class, and for what was not measured there what stands in for it.
 
     That is the same engine on other GPUs of NVIDIA, whose libraries serve them all, with the errors of classes that were left out of a fit
-    whole, and no faster than newer classes that it was measured on (`stand_ins`). Nothing stands in for other vendors': what engines reach of their published rates differs by more than an interval of use holds.
+    whole, and no faster than newer classes that it was measured on (`stand_ins`). Nothing stands in for other vendors': what engines reach
+    of their published rates differs by more than an interval of use holds.
     """
     name = device_class(device)
     own = fitted(engine, name)
