@@ -26,7 +26,7 @@ from scipy.stats import rankdata
 
 from archcalc.analysis.fit import Ask, candidate
 from archcalc.analysis.speed import terms as t
-from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, device_class, stand_ins
+from archcalc.analysis.speed.coefficients import CARDS, FEWEST_SOURCES, GENERATIONS, device_class, stand_ins
 from archcalc.analysis.speed.forecast import MARGIN
 from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.placement import Placement, rank_weights
@@ -39,7 +39,7 @@ OUT = ROOT / "src" / "archcalc" / "analysis" / "speed" / "coefficients.json"
 ENGINE = {"trtllm": "tensorrt-llm"}
 STORED_AS = {"vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "sglang", "llama.cpp": "llama.cpp", "mlx": "mlx"}
 US = 1e-6
-NVIDIA = "geforce", "volta", "ampere", "hopper", "blackwell"
+NVIDIA = *CARDS, *GENERATIONS
 """Classes of devices that one vendor's libraries serve: where an engine was not measured on one, the others stand in for it."""
 YEAR = {"lhl-strix": [2025], "geerlingguy": [2024, 2026], "mlx-lm": [2025], "mlx-examples#1281": [2025]}
 """Where the rows themselves do not say it."""
@@ -246,7 +246,7 @@ def inconsistent(rows: list[Row]) -> tuple[list[Row], list[tuple[dict[str, Any],
             bad[row.raw["id"]] = "most of the requests waited for their first token"
     alike: dict[tuple[Any, ...], list[Row]] = collections.defaultdict(list)
     for row in rows:
-        if row.raw["kind"] == "local":
+        if row.raw["kind"] == "local" or row.phase == "ttft":
             alike[(row.group, row.phase, *key(row.raw))].append(row)
     for found in alike.values():
         fastest = min(row.seconds for row in found)

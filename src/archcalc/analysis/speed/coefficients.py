@@ -71,14 +71,18 @@ class Fitted(NamedTuple):
         )
 
 
+CARDS = "geforce", "geforce-blackwell"
+"""NVIDIA's cards with graphics memory, older and newer."""
+
+
 def device_class(device: Device) -> str:
     """Devices that share coefficients: data-centre GPUs by generation, cards with graphics memory of one vendor together.
 
-    NVIDIA's data-centre cards with GDDR are the chips of its GeForce cards.
+    NVIDIA's data-centre cards with GDDR are the chips of its GeForce cards, of which those of compute capability 12 are a class apart.
     """
     if device.vendor == "nvidia":
         if device.category != "datacenter" or device.memory_type.startswith("GDDR"):
-            return "geforce"
+            return CARDS[(device.compute or "").startswith("12")]
         return device.architecture.lower().removesuffix(" ultra").replace(" ", "-")
     if device.vendor == "amd":
         return {"datacenter": "cdna", "edge": "strix"}.get(device.category, "radeon")
@@ -127,14 +131,14 @@ GENERATIONS = "volta", "ampere", "hopper", "blackwell"
 def stand_ins(device: str, measured: Iterable[str]) -> tuple[list[str], bool]:
     """Which classes that an engine was measured on stand in for another, and whether they are newer than it.
 
-    They are the newer ones of the data centre, all of them for a GeForce, whose class holds many years; the older ones where none is newer;
-    GeForce where the engine was measured on no other.
+    They are the newer ones of the data centre, all of them for cards with graphics memory, a class of which holds many years; the older
+    ones where none is newer; such cards where the engine was measured on no other.
     """
     known = set(measured)
     found = [name for name in GENERATIONS if name in known]
     if not found:
-        return [name for name in ("geforce",) if name in known], False
-    age = -1 if device == "geforce" else GENERATIONS.index(device) if device in GENERATIONS else len(GENERATIONS)
+        return [name for name in CARDS if name in known], False
+    age = -1 if device in CARDS else GENERATIONS.index(device) if device in GENERATIONS else len(GENERATIONS)
     newer = [name for name in found if GENERATIONS.index(name) > age]
     return newer or found, bool(newer)
 
