@@ -119,7 +119,8 @@ def known(engine: str, device: Device) -> Fitted | None:
     for at in ("nvidia", name):
         if raw := _table()["near"].get(f"{engine}/{at}"):
             more = _read(raw, engine, name)._replace(elsewhere=frozenset(raw["errors"]), few=raw["few"])
-            found = _over(more, found)
+            # Coefficients of a class that was measured too little are of no class: its errors alone are its own.
+            found = more if found is None else _over(more._replace(terms=found.terms), found)
     found = found if own is None else _over(own, found)
     return None if found is None else found._replace(beside=_beside(engine, name))
 
@@ -132,12 +133,13 @@ def stand_ins(device: str, measured: Iterable[str]) -> tuple[list[str], bool]:
     """Which classes that an engine was measured on stand in for another, and whether they are newer than it.
 
     They are the newer ones of the data centre, all of them for cards with graphics memory, a class of which holds many years; the older
-    ones where none is newer; such cards where the engine was measured on no other.
+    ones where none is newer; such cards where the engine was measured on no other, the older of them for what is older than Blackwell.
     """
     known = set(measured)
     found = [name for name in GENERATIONS if name in known]
     if not found:
-        return [name for name in CARDS if name in known], False
+        cards = [name for name in CARDS if name in known]
+        return cards[: None if device not in GENERATIONS[:-1] else 1], False
     age = -1 if device in CARDS else GENERATIONS.index(device) if device in GENERATIONS else len(GENERATIONS)
     newer = [name for name in found if GENERATIONS.index(name) > age]
     return newer or found, bool(newer)

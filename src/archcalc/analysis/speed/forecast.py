@@ -327,7 +327,8 @@ def forecast(
     if ttft is not None:
         if floor and ttft.low < floor:
             stands += "; the low end of the first token is cut where the matrix units would run at their peak"
-        ttft = _within(ttft, floor or 0.0)
+        # A pass reads the weights once, of the experts those of one token at least.
+        ttft = _within(ttft, max(floor or 0.0, work.floor_bytes(1, 0, 0) / device.bandwidth_bytes_per_s))
     replicas = 1 if work.sharing > 1 else min(work.placement.dp, load.concurrency)
     read = None if passes is None else _within(passes, packed * (floor or 0.0)).inverse(packed * replicas)
     if load.osl == 1:
@@ -335,7 +336,7 @@ def forecast(
             # The first token is all of a request: it takes as long as others of which one ends when it begins.
             ttft = Interval(*(max(ends) for ends in zip(begun or ttft, read.inverse(load.concurrency), strict=True)))
             begun = None
-        tpot = ttft
+        tpot = ttft if ttft is None or bound is None else _within(ttft, load.concurrency / bound)
     return none._replace(
         tpot=tpot,
         ttft=ttft,
