@@ -401,7 +401,7 @@ def speed_page() -> str:
         command = f"archcalc fit {r['model']} --gpu {gpu} --engine {r['engine']}{quant} {load} --format json --offline"
         _, out = run(command)
         speed = json.loads(out)["speed"]
-        name = "decode_tokens_per_s" if r["phase"] == "decode" else "prefill_tokens_per_s"
+        name = {"decode": "decode_tokens_per_s", "prefill": "prefill_tokens_per_s", "ttft": "ttft_ms"}[r["phase"]]
         value = speed[name]
         if value is None:
             none.append((r, speed["why"]))
@@ -446,15 +446,16 @@ A step is a sum of terms, each a quantity that follows from the model, the plan 
 - the products of many sequences over the matrix rate, and the prompts of others that share the step;
 - layers again, in as many of the steps as read a prompt: such a step has a size of its own, of which no graph of the whole was captured.
 
-The time to the first token is the passes over the prompt (products, the weights that each pass reads, the layers that it starts), a
-step before them, and what the prompts of others take. How many of those wait with it depends on how requests arrive, which nobody says:
-the others' prompts were measured to add from 0.1 (arrivals apart) to 1.1 (all at once) of what they take at the matrix rate. Errors
-have a standard deviation of 0.54 in logarithms within a source and 0.46 between sources. The worst are of requests that waited because
-the engine had fewer slots than there were requests (`--max-num-seqs` and the like), which no row states. So the interval is wide, and
-no promise should stand on its middle. The form was chosen among some twenty by these very errors, so they flatter it a little; on the
-same rows the form before it (products and others' prompts alone) had 40 % in the middle and 179 % at the 90th percentile. It is worse
-for SGLang on Hopper and vLLM on Blackwell in the middle than that was (66 % and 62 %, 42 % and 46 % before). Under llama.cpp the band
-goes from a request that comes alone to the last of all that come at once.
+The time to the first token is the passes over the prompt (products, the weights that each pass reads, the layers and layers of experts
+that it starts, the activations that it sends between ranks), a step before them where others decode, and what the prompts of others take.
+How many of those wait with it depends on how requests arrive, which nobody says: the others' prompts were measured to add from 0.1
+(arrivals apart) to 1.1 (all at once) of what they take at the matrix rate. Most rows are means of some ten rounds, the first of them on a
+cold server, which makes or chooses its kernels then: that adds 15 to 250 ms to the mean by engine, and is in the fit but in no forecast.
+Requests that are alone were measured in six places (eight models under vLLM, one under TensorRT-LLM, prompts of 128 to 5,000 tokens):
+out of source their median error is about a fifth, where the form before this one, of which such rows were in no fit, was off by a factor
+of two in the middle. Among many requests the worst are of those that waited because the engine had fewer slots than there were requests
+(`--max-num-seqs` and the like), which no row states. So the interval is wide, and no promise should stand on its middle. Under llama.cpp
+the band goes from a request that comes alone to the last of all that come at once.
 
 Coefficients stand in `src/archcalc/analysis/speed/coefficients.json` by engine and class of device, each with the rows and sources
 behind it, and are made by `scripts/fit_speed.py`; one with fewer than three sources is refused. So is an interval: where a class has
@@ -496,7 +497,7 @@ rows of one source or two, other classes stand in for it (below), and the answer
   `--max-running-requests`, `-np`, `OLLAMA_NUM_PARALLEL`, `--decode-concurrency`): the bound of those that run, with how many. Of
   weights that do not fit no rate is printed, unless the system shares its memory and a setting gives the GPU enough of it
   (`ttm.pages_limit` on a Strix Halo, `iogpu.wired_limit_mb` on a Mac): then the answer stays no, and the rate is what that setting gives.
-- Prompts on a device whose matrix rate nobody publishes (Apple M5).
+- Prompts on a device whose matrix rate nobody publishes (Apple M5), and requests at once there, as the prompts of others share their steps.
 - Prompts of models with experts under llama.cpp that are read with other than 512 tokens at once (`-ub`, Ollama's `num_batch`): two
   sources measured it, and a forecast takes too much of a gain for granted. Those of dense models are forecast: nine measurements of
   three threads (Radeon, `-ub` 64 to 1,024), of which only rows with 512 are in the fit, lie within 18 % of it.
@@ -562,10 +563,12 @@ Cards that only an NVLink bridge joins (A100 PCIe, H100 PCIe and NVL, A30, A40, 
 four) are taken to have one, which is sold apart, where no more exchange than it joins; more meet over PCIe.
 
 An engine that was measured on some of NVIDIA's GPUs is forecast on its others (an A100 under vLLM, a GeForce under SGLang), with the
-errors of classes of devices that were left out of a fit whole. A kind of layer that fewer than three sources measured (attention that
-chooses by an index what it attends to) adds nothing to the forecast, and widens it to the interval of kinds that were left out whole.
-The interval of SGLang and TensorRT-LLM is that of vLLM, made of the same classes. TensorRT-LLM on Blackwell was measured by one source
-alone (83 rows of time per token, of which the stand-in's interval holds 88 %): its coefficients are those of the engine and of Blackwell.
+errors of classes of devices that were left out of a fit whole. It is forecast there no faster than with the coefficients of each newer
+class that it was measured on, so that of two GPUs the newer one, if it is as good in every rate, is not the slower one; where none is
+newer the fastest of the older ones stands in, as Hopper does for Blackwell under TensorRT-LLM. Where rows of both say otherwise they
+stand: cards with graphics memory start a layer sooner than Hopper under vLLM, and keep ahead of it with small models. A kind of layer that
+fewer than three sources measured (attention that chooses by an index what it attends to) adds nothing to the forecast, and widens it to
+the interval of kinds that were left out whole. The interval of SGLang and TensorRT-LLM is that of vLLM, made of the same classes.
 
 Several sequences at once under llama.cpp are one batch of the tokens of all slots (`llama_context::decode`), which reads the weights once,
 each slot's cache in its own stream, and multiplies as many rows; prompts that arrive join the steps of the others (`update_slots`). The

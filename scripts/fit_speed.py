@@ -26,7 +26,7 @@ from scipy.stats import rankdata
 
 from archcalc.analysis.fit import Ask, candidate
 from archcalc.analysis.speed import terms as t
-from archcalc.analysis.speed.coefficients import FEWEST_SOURCES, device_class
+from archcalc.analysis.speed.coefficients import CARDS, FEWEST_SOURCES, GENERATIONS, device_class, stand_ins
 from archcalc.analysis.speed.forecast import MARGIN
 from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.placement import Placement, rank_weights
@@ -39,10 +39,15 @@ OUT = ROOT / "src" / "archcalc" / "analysis" / "speed" / "coefficients.json"
 ENGINE = {"trtllm": "tensorrt-llm"}
 STORED_AS = {"vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "sglang", "llama.cpp": "llama.cpp", "mlx": "mlx"}
 US = 1e-6
-NVIDIA = "geforce", "volta", "ampere", "hopper", "blackwell"
+NVIDIA = *CARDS, *GENERATIONS
 """Classes of devices that one vendor's libraries serve: where an engine was not measured on one, the others stand in for it."""
 YEAR = {"lhl-strix": [2025], "geerlingguy": [2024, 2026], "mlx-lm": [2025], "mlx-examples#1281": [2025]}
 """Where the rows themselves do not say it."""
+COLD = "cold"
+"""What the first requests to a server wait for kernels that it makes or chooses, as a share of the mean: no term of a forecast."""
+ROUNDS = "InferenceX/", "aic-gap/"
+"""Sources whose times are means of some ten rounds, the first of them cold: SemiAnalysisAI/InferenceX, utils/bench_serving, and its issue
+870, where the mean of eight requests at once is 331 ms and the 99th percentile 1,975 ms."""
 # A term's plausible coefficient, how far (in logarithms) the base may lie from it, and how far an effect from none.
 PRIOR = {
     "weights": (1.25, 0.3, 0.15), "cache": (1.5, 0.5, 0.3), "layer": (15 * US, 0.8, 0.5), "moe_layer": (20 * US, 0.8, 0.5),
@@ -55,7 +60,8 @@ PRIOR = {
     "prompt_read": (1.2, 0.3, 0.1), "prompt_layer": (20 * US, 0.8, 0.4),
     "prompt_moe_layer": (300 * US, 1.0, 0.4),
     "own_prompt": (3.0, 0.6, 0.4), "waiting": (1.0, 1.0, 0.4), "first": (0.03, 0.8, 0.4),
-    "own_read": (1.5, 0.5, 0.3), "own_layer": (300 * US, 1.0, 0.4), "own_step": (3.0, 0.7, 0.3), "wait_layer": (20 * US, 1.0, 0.4),
+    "own_read": (1.25, 0.2, 0.1), "own_layer": (300 * US, 1.0, 0.4), "own_step": (3.0, 0.7, 0.3), "wait_layer": (20 * US, 1.0, 0.4),
+    "own_sent": (2.0, 0.7, 0.3), "own_moe_layer": (300 * US, 1.0, 0.4), COLD: (0.05, 1.0, 0.8),
 }  # fmt: skip
 PAIR = 0.55  # Effects of an engine on a class of devices are drawn to none by as much less.
 NOISE = 0.12  # Logarithmic scatter of one source's rows.
@@ -172,7 +178,10 @@ def built(r: dict[str, Any], configs: Path, made: dict[tuple[Any, ...], Any]) ->
             seconds = r["value"] / 1000
     except ValueError as error:
         return None, f"no {error} is published for {device.name}"
-    return Row(r, engine, device, r["group"], r["phase"], quant, w, seconds, {p.name: p.quantity for p in parts}), ""
+    terms = {p.name: p.quantity for p in parts}
+    if r["phase"] == "ttft" and r["group"].startswith(ROUNDS):
+        terms[COLD] = 1.0
+    return Row(r, engine, device, r["group"], r["phase"], quant, w, seconds, terms), ""
 
 
 def bound(w: Work, device: Device, load_: t.Load) -> float:
@@ -237,7 +246,7 @@ def inconsistent(rows: list[Row]) -> tuple[list[Row], list[tuple[dict[str, Any],
             bad[row.raw["id"]] = "most of the requests waited for their first token"
     alike: dict[tuple[Any, ...], list[Row]] = collections.defaultdict(list)
     for row in rows:
-        if row.raw["kind"] == "local":
+        if row.raw["kind"] == "local" or row.phase == "ttft":
             alike[(row.group, row.phase, *key(row.raw))].append(row)
     for found in alike.values():
         fastest = min(row.seconds for row in found)
@@ -367,6 +376,24 @@ def without(rows: list[Row], test: list[Row]) -> list[tuple[Row, float]]:
     return [(row, math.log(forecast(made, row) / row.seconds)) for row in test]
 
 
+def measured_on(rows: list[Row], engine: str) -> set[str]:
+    """The classes of NVIDIA's GPUs that enough sources measured an engine on."""
+    sources: dict[str, set[str]] = collections.defaultdict(set)
+    for row in rows:
+        if row.engine == engine and row.device.vendor == "nvidia":
+            sources[device_class(row.device)].add(row.group)
+    return {device for device, found in sources.items() if len(found) >= FEWEST_SOURCES}
+
+
+def stood_in(made: Model, row: Row, measured: set[str]) -> float:
+    """A row's time where its class was not measured: as `Fitted.of` takes it."""
+    names, newer = stand_ins(device_class(row.device), measured)
+    times = [
+        sum(q * made.of(t, row.engine, name) for t, q in row.terms.items()) for name in ([*names, ""] if newer else names or [""])
+    ]
+    return max(times) if newer else min(times)
+
+
 def classes_left_out(rows: list[Row], served: bool, by_engine: bool) -> dict[str, list[float]]:
     """Errors of each class of devices, of fits that saw none of its rows, or with `by_engine` none of one engine's."""
     found: dict[str, list[float]] = {}
@@ -375,8 +402,11 @@ def classes_left_out(rows: list[Row], served: bool, by_engine: bool) -> dict[str
         engine, device = pair.split("/")
         if {row.pair for row in rows if row.engine == engine} == {pair}:
             continue
-        test = [r for r in rows if (r.pair == pair if by_engine else device_class(r.device) == device)]
-        found[pair] = [e for row, e in without(rows, test) if row.pair == pair]
+        test = {r.raw["id"] for r in rows if (r.pair == pair if by_engine else device_class(r.device) == device)}
+        seen = [row for row in rows if row.raw["id"] not in test]
+        made, measured = fit(seen), measured_on(seen, engine) if device in NVIDIA else set()
+        own = [row for row in rows if row.pair == pair]
+        found[pair] = [math.log(stood_in(made, row, measured) / row.seconds) for row in own]
     return found
 
 
@@ -411,7 +441,7 @@ def batched(whole: Model, file: Path, configs: Path) -> dict[str, list[float]]:
 def standing(whole: Model, rows: list[Row], engine: str, device: str) -> dict[str, list[float]]:
     """The coefficients of an engine on a class of devices, each with the rows and sources it stands on."""
     found: dict[str, list[float]] = {}
-    own_terms = [name for row in rows if row.engine == engine for name in row.terms]
+    own_terms = [name for row in rows if row.engine == engine for name in row.terms if name != COLD]
     for term in dict.fromkeys([*own_terms, *(["products"] if engine == "llama.cpp" else [])]):
         carriers = [row for row in rows if row.terms.get(term)]
         own = [row for row in carriers if row.pair == f"{engine}/{device}"]

@@ -49,7 +49,9 @@ def made(r: dict[str, Any]) -> Any:
 
 
 def rate(r: dict[str, Any]) -> float:
-    """What was measured, as tokens a second in all."""
+    """What was measured, as tokens a second in all, or as seconds to the first."""
+    if r["phase"] == "ttft":
+        return float(r["value"]) / 1000
     return float(1000 * r["concurrency"] / r["value"] if r["metric"] == "tpot ms" else r["value"])
 
 
@@ -60,19 +62,22 @@ def test_no_measurement_beats_its_bound(r: dict[str, Any]) -> None:
         assert rate(r) <= f.bound_tokens_per_s
     if r["phase"] == "prefill" and f.floor_s is not None:
         assert r["isl"] / r["value"] >= f.floor_s
+    if r["phase"] == "ttft" and f.floor_s is not None:
+        assert rate(r) >= f.floor_s
 
 
 def test_forecasts_are_near_published_measurements() -> None:
-    errors: dict[str, list[float]] = {"decode": [], "prefill": []}
+    errors: dict[str, list[float]] = {"decode": [], "prefill": [], "ttft": []}
     inside = []
     for r in BUNDLED:
         f = made(r)
-        got = f.tokens_per_s if r["phase"] == "decode" else f.prompt_tokens_per_s
+        got = {"decode": f.tokens_per_s, "prefill": f.prompt_tokens_per_s, "ttft": f.ttft}[r["phase"]]
         if got is not None:
             errors[r["phase"]].append(abs(got.value / rate(r) - 1))
             inside.append(got.low <= rate(r) <= got.high)
     assert sorted(errors["decode"])[len(errors["decode"]) // 2] < 0.15
     assert sorted(errors["prefill"])[len(errors["prefill"]) // 2] < 0.3
+    assert sorted(errors["ttft"])[len(errors["ttft"]) // 2] < 0.35
     assert sum(inside) / len(inside) > 0.7
     assert sum(map(len, errors.values())) > 0.85 * len(BUNDLED)
 
@@ -588,6 +593,8 @@ AWAY = [
     ("rtx-4080", "gpt-oss-120b --n-cpu-moe 100", "204.8GB", 24.96),
     # AlexsJones/llmfit#778: RTX 2080, Core i9-10900X, four channels of DDR4-2933.
     ("rtx-2080", "deepseek-v2-lite:q4_k_m --n-cpu-moe 16", "93.9GB", 49.6),
+    # AlexsJones/llmfit#774: the same machine.
+    ("rtx-2080", "qwen3-14b:q4_k_m -ngl 32", "93.9GB", 16.9),
 ]
 
 

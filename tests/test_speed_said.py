@@ -72,7 +72,7 @@ def test_what_is_held_is_not_rounded_up(cli: Run) -> None:
 
 
 def test_a_plan_that_fits_and_is_not_forecast_is_named(cli: Run) -> None:
-    why = _fit(cli, "deepseek-v3 --gpu 16xh100 --tpot 50ms --concurrency 60")["speed"]["target"]["why"]  # type: ignore[index]
+    why = _fit(cli, "deepseek-v3 --gpu 16xh100 --tpot 45ms --concurrency 60")["speed"]["target"]["why"]  # type: ignore[index]
     assert "is forecast to keep it" in why and "DP" in why and "nothing is forecast of it" in why
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -43,7 +43,8 @@ class Fitted(NamedTuple):
 
     `elsewhere` are the phases that were not measured there: other classes stand in, which their errors count as sources; `few` are the
     rows and sources, fewer than three, of those that were measured too little. `batch` is the most sequences of a replica that one
-    measured step had.
+    measured step had. `beside` are the coefficients of the classes that stand in for one that the engine was not measured on, and
+    whether they are newer than it.
     """
 
     engine: str
@@ -54,16 +55,34 @@ class Fitted(NamedTuple):
     elsewhere: frozenset[str] = frozenset()
     few: Mapping[str, tuple[int, int]] = {}
     batch: int = 0
+    beside: tuple[tuple[Mapping[str, Coefficient], ...], bool] = ((), False)
+
+    def of(self, phase: str, quantities: Mapping[str, float]) -> Mapping[str, Coefficient]:
+        """The coefficients of a phase. Where other classes stand in they are those that give the longest time of newer classes and of any,
+        or the shortest of older ones: a GPU that is newer and as good in every rate is forecast no slower."""
+        found, newer = self.beside
+        if phase not in self.elsewhere or not found:
+            return self.terms
+        none = Coefficient(0.0, 0, 0)
+        best = max if newer else min
+        return best(
+            ({**self.terms, **of} for of in (({}, *found) if newer else found)),
+            key=lambda of: sum(q * of.get(name, none).value for name, q in quantities.items()),
+        )
+
+
+CARDS = "geforce", "geforce-blackwell"
+"""NVIDIA's cards with graphics memory, older and newer."""
 
 
 def device_class(device: Device) -> str:
     """Devices that share coefficients: data-centre GPUs by generation, cards with graphics memory of one vendor together.
 
-    NVIDIA's data-centre cards with GDDR are the chips of its GeForce cards.
+    NVIDIA's data-centre cards with GDDR are the chips of its GeForce cards, of which those of compute capability 12 are a class apart.
     """
     if device.vendor == "nvidia":
         if device.category != "datacenter" or device.memory_type.startswith("GDDR"):
-            return "geforce"
+            return CARDS[(device.compute or "").startswith("12")]
         return device.architecture.lower().removesuffix(" ultra").replace(" ", "-")
     if device.vendor == "amd":
         return {"datacenter": "cdna", "edge": "strix"}.get(device.category, "radeon")
@@ -89,7 +108,8 @@ def known(engine: str, device: Device) -> Fitted | None:
     """What is known of an engine on a device's class, and for what was not measured there what stands in for it.
 
     That is the same engine on other GPUs of NVIDIA, whose libraries serve them all, with the errors of classes that were left out of a fit
-    whole. Nothing stands in for other vendors': what engines reach of their published rates differs by more than an interval of use holds.
+    whole, and no faster than newer classes that it was measured on (`stand_ins`). Nothing stands in for other vendors': what engines reach
+    of their published rates differs by more than an interval of use holds.
     """
     name = device_class(device)
     own = fitted(engine, name)
@@ -99,8 +119,37 @@ def known(engine: str, device: Device) -> Fitted | None:
     for at in ("nvidia", name):
         if raw := _table()["near"].get(f"{engine}/{at}"):
             more = _read(raw, engine, name)._replace(elsewhere=frozenset(raw["errors"]), few=raw["few"])
-            found = _over(more, found)
-    return found if own is None else _over(own, found)
+            # Coefficients of a class that was measured too little are of no class: its errors alone are its own.
+            found = more if found is None else _over(more._replace(terms=found.terms), found)
+    found = found if own is None else _over(own, found)
+    return None if found is None else found._replace(beside=_beside(engine, name))
+
+
+GENERATIONS = "volta", "ampere", "hopper", "blackwell"
+"""NVIDIA's data-centre GPUs, in order of their years."""
+
+
+def stand_ins(device: str, measured: Iterable[str]) -> tuple[list[str], bool]:
+    """Which classes that an engine was measured on stand in for another, and whether they are newer than it.
+
+    They are the newer ones of the data centre, all of them for cards with graphics memory, a class of which holds many years; the older
+    ones where none is newer; such cards where the engine was measured on no other, the older of them for what is older than Blackwell.
+    """
+    known = set(measured)
+    found = [name for name in GENERATIONS if name in known]
+    if not found:
+        cards = [name for name in CARDS if name in known]
+        return cards[: None if device not in GENERATIONS[:-1] else 1], False
+    age = -1 if device in CARDS else GENERATIONS.index(device) if device in GENERATIONS else len(GENERATIONS)
+    newer = [name for name in found if GENERATIONS.index(name) > age]
+    return newer or found, bool(newer)
+
+
+@cache
+def _beside(engine: str, device: str) -> tuple[tuple[Mapping[str, Coefficient], ...], bool]:
+    names = [name.split("/")[1] for name in _table()["classes"] if name.startswith(f"{engine}/")]
+    found, newer = stand_ins(device, (name for name in names if name != device))
+    return tuple(of.terms for name in found if (of := fitted(engine, name)) is not None), newer
 
 
 def _over(first: Fitted, second: Fitted | None) -> Fitted:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from archcalc.analysis.speed.beside import Beside
-from archcalc.analysis.speed.coefficients import Errors, Fitted, batched, device_class, kinds_left_out, known, within
+from archcalc.analysis.speed.coefficients import Coefficient, Errors, Fitted, batched, device_class, kinds_left_out, known, within
 from archcalc.analysis.speed.rates import UNTOLD, peak
 from archcalc.analysis.speed.terms import (
     BATCH,
@@ -268,7 +268,7 @@ def forecast(
     together = load.concurrency > work.placement.dp and engine not in SERVED
     if together and engine not in BATCHED:
         return none._replace(why=f"no measurements of {engine} with several sequences at once stand behind a forecast")
-    if together and reference(device, engine) is None:
+    if load.concurrency > work.placement.dp and reference(device, engine) is None:
         return none._replace(why=f"no matrix rate is published for {device.name}, which products of several sequences need")
     kept: list[Part] = []
     found: dict[str, Interval] = {}
@@ -311,13 +311,14 @@ def forecast(
             if calibration is None
             else _calibrated_errors(errors, phase, calibration, [t.name for t in terms], engine in SERVED)
         )
-        found[phase] = _interval(sum(t.quantity * fits.terms[t.name].value for t in terms), errors, phase, calibration)
+        of = fits.of(phase, {t.name: t.quantity for t in terms})
+        found[phase] = _interval(sum(t.quantity * of[t.name].value for t in terms), errors, phase, calibration)
         if phase == "prefill":
             packed, times = packing(work, load, engine)
-            seconds = sum(t.quantity * fits.terms[t.name].value * (times if t.name in ROWS else 1) for t in terms)
+            seconds = sum(t.quantity * of[t.name].value * (times if t.name in ROWS else 1) for t in terms)
             passes = _interval(seconds, errors, phase, calibration)
         if parts:
-            kept += (_part(phase, t, fits) for t in terms)
+            kept += (_part(phase, t, of[t.name]) for t in terms)
     tpot, prompt, ttft = found.get("decode"), found.get("prefill"), found.get("ttft")
     if bound is not None and tpot is not None:
         tpot = _within(tpot, load.concurrency / bound)
@@ -330,7 +331,8 @@ def forecast(
     if ttft is not None:
         if floor and ttft.low < floor:
             stands += "; the low end of the first token is cut where the matrix units would run at their peak"
-        ttft = _within(ttft, floor or 0.0)
+        # A pass reads the weights once, of the experts those of one token at least.
+        ttft = _within(ttft, max(floor or 0.0, work.floor_bytes(1, 0, 0) / device.bandwidth_bytes_per_s))
     replicas = 1 if work.sharing > 1 else min(work.placement.dp, load.concurrency)
     read = None if passes is None else _within(passes, packed * (floor or 0.0)).inverse(packed * replicas)
     if load.osl == 1:
@@ -338,7 +340,7 @@ def forecast(
             # The first token is all of a request: it takes as long as others of which one ends when it begins.
             ttft = Interval(*(max(ends) for ends in zip(begun or ttft, read.inverse(load.concurrency), strict=True)))
             begun = None
-        tpot = ttft
+        tpot = ttft if ttft is None or bound is None else _within(ttft, load.concurrency / bound)
     return none._replace(
         tpot=tpot,
         ttft=ttft,
@@ -422,8 +424,7 @@ def _within(time: Interval, least: float) -> Interval:
     return Interval(max(time.value, least), max(time.low, least), max(time.high, least))
 
 
-def _part(phase: Literal["decode", "prefill", "ttft"], term: Term, known: Fitted) -> Part:
-    c = known.terms[term.name]
+def _part(phase: Literal["decode", "prefill", "ttft"], term: Term, c: Coefficient) -> Part:
     return Part(phase, term.name, term.quantity * c.value, term.formula, c.value, c.rows, c.sources)
 
 

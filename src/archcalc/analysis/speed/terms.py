@@ -172,9 +172,9 @@ def _joining(prompt: list[Term], begun: float, passes: int) -> list[Term]:
 def first(work: Work, device: Device, load: Load, engine: str) -> list[Term]:
     """The terms of the time to the first token of an engine that serves many at once.
 
-    A prompt is read in passes, each of which reads the weights and starts every layer's kernels, behind those of others and the step that
-    runs when it comes. How many others wait with it depends on how requests arrive, which nobody says: their coefficient is of closed loops
-    with random lengths, as benchmarks run them.
+    A prompt is read in passes, each of which reads the weights, starts every layer's kernels and sends the activations of its tokens,
+    behind those of others and the step that runs when it comes: a request that is alone meets none. How many others wait with it depends
+    on how requests arrive, which nobody says: their coefficient is of closed loops with random lengths, as benchmarks run them.
 
     Raises `ValueError` where no matrix rate or bandwidth is published.
     """
@@ -194,16 +194,31 @@ def first(work: Work, device: Device, load: Load, engine: str) -> list[Term]:
     # Replicas of a dense model wait for none of each other's; those that share experts run in step.
     replicas = p.dp // shared
     others = max(0.0, load.concurrency / replicas - 1)
+    # A request that is alone meets no step, nor does one where none writes a second token.
+    running = (1 - 1 / max(1.0, load.concurrency / replicas)) * (1 - 1 / load.osl)
     text = f"({_said(prompt)}) / {p.tp * p.pp * p.dp} GPUs"
-    return [
+    found = [
         Term("own_prompt", own, f"{own:.3g} s: ({_said(prompt)}) on a replica's GPUs"),
         Term("own_read", passes * read / bandwidth, f"{passes} passes x {read:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
         Term("own_layer", work.layers * passes, f"{work.layers:g} layers x {passes} passes"),
-        Term("own_step", step / bandwidth, f"a step before it: {step:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"),
+        Term(
+            "own_step", running * step / bandwidth, f"a step before it x {running:.3g}: {step:,.0f} B / {bandwidth / 1e9:,.0f} GB/s"
+        ),
         Term("waiting", alone * replicas * others, f"{text} x {replicas * others:g} others"),
         Term("wait_layer", work.layers * passes * others, f"{work.layers:g} layers x {passes} passes x {others:g} others"),
         Term("first", 1.0, "once a request"),
     ]
+    ranks = p.tp * shared
+    if ranks > 1:
+        sent = 2 * work.layers * load.isl * work.sent_bytes * 2 * (ranks - 1) / ranks
+        link = link_bytes_per_s(device, ranks)
+        said = f"2 x {work.layers:g} layers x {load.isl} x {work.sent_bytes:,} B x 2 x {ranks - 1}/{ranks} / link"
+        found.append(Term("own_sent", sent / link, said))
+    if work.moe_layers:
+        found.append(
+            Term("own_moe_layer", float(work.moe_layers * passes), f"{work.moe_layers} layers of experts x {passes} passes")
+        )
+    return found
 
 
 def packing(work: Work, load: Load, engine: str) -> tuple[int, float]:
