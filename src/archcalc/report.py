@@ -908,6 +908,7 @@ class SweepRow(Record):
     tokens_per_s_low: float | None = None
     tokens_per_s_high: float | None = None
     tokens_per_s_a_gpu: float | None = None
+    requests_per_s: float | None = None
     bound_tokens_per_s: float | None = None
     prompt_taken: int | None = None
     output_taken: int | None = None
