@@ -642,7 +642,7 @@ def both_ways(layer: Layer) -> Layer:
     return layer._replace(caches=states, unread=tuple(c for c in layer.caches if c.kind != "state"))
 
 
-def turned(architecture: Architecture) -> Architecture:
+def bidirectional(architecture: Architecture) -> Architecture:
     """A decoder all of whose layers see both ways."""
     stacks = (s._replace(kinds=tuple(map(both_ways, s.kinds))) if s.part == "decoder" else s for s in architecture.stacks)
     facts = architecture.facts

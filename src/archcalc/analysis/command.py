@@ -34,7 +34,7 @@ def start(loaded: Loaded, ask: Ask, found: Plans) -> Command:
     return made._replace(notes=(*loads.notes, *made.notes))
 
 
-def beside(line: str, model: str, loaded: Loaded, ask: Ask, found: Plans) -> Command:
+def with_storage(line: str, model: str, loaded: Loaded, ask: Ask, found: Plans) -> Command:
     """An engine's own command `line` for `model`, made to load the storage that was named beside it."""
     if server(ask.engine).one_file or ask.quant is None or _same_storage(loaded, found):
         return Command(line)

@@ -507,7 +507,7 @@ class _Tables:
         rooms = (made.share - row[4] - height(steps[row[5]], self.limit) - height(steps[row[6]], self.limit) for row in made.rows)
         return all(room <= 0 for room in rooms)
 
-    def placed(self, ask: fit.Ask) -> _Placed:
+    def placements(self, ask: fit.Ask) -> _Placed:
         """Every placement in the order of preference, and the same with fewer sequences, the most first."""
         at, device = self.weighed(ask), ask.gpus.device
         asks = _of_dtypes(ask)
@@ -549,13 +549,13 @@ class _Tables:
         ]
         for chosen in fit.ways_to_set(settings) if least < max(shares) else ():
             values = {name: value for setting in chosen for name, value in setting.values.items()}
-            made = self.placed(ask._replace(**values))
+            made = self.placements(ask._replace(**values))
             if made.rows and least < made.share:
                 yield [made.share, made.rows, made.fewer]
 
     def machine(self, ask: fit.Ask) -> tuple[_Placed, list[list[Any]]]:
         """The placements on one machine, and those with settings."""
-        made = self.placed(ask)
+        made = self.placements(ask)
         least = min((row[4] for row in made.rows), default=0)
         return made, list(self.with_settings(ask, least)) if least and self.tight(made) else []
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
 from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose
-from archcalc.analysis.command import beside, start
+from archcalc.analysis.command import start, with_storage
 from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judge, max_context
 from archcalc.analysis.host_memory import could_have_more, ram_is_shared, ram_unused, to_raise_first
 from archcalc.analysis.speed import plan as speed
@@ -97,7 +97,7 @@ def fit_report(
     placement, b = best.placement, best.budget
     started = Command("")
     if given:
-        started = beside(given.line, given.model, loaded, ask, found) if given.model else Command(given.line)
+        started = with_storage(given.line, given.model, loaded, ask, found) if given.model else Command(given.line)
     elif best.fits:
         started = start(loaded, ask, found)
     return report.FitReport(
@@ -159,7 +159,7 @@ def fit_report(
             ask.ram_bytes,
             best.ram_bytes,
             loaded.architecture.layers + 1,
-            *server(ask.engine).placed(ask, loaded.architecture.layers),
+            *server(ask.engine).offloaded(ask, loaded.architecture.layers),
         ),
         own_context=None if own is None else report.FitOwnContext(own.tokens, own.fits, own.headroom_bytes),
         formats=[] if brief or given else [_format(loaded, held, wanted) for held in choice.formats],

@@ -153,7 +153,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
     An unknown `model_type` is read by its usual keys and marked `guessed`.
     """
     from archcalc.arch import _encoder, _heads, _inert, _lengths, _levels, _nested, _old_buffers, _rotary, _schema, _values
-    from archcalc.model import turned
+    from archcalc.model import bidirectional
     from archcalc.quant import stated
 
     _values.check(config)
@@ -191,7 +191,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
             architecture = _schema.marked_fp32(architecture, kept)
         inner = getattr(schema, _levels.language_of(cls), None) if _levels.language_of(cls) else schema
         if isinstance(inner, _schema.ConfigSchema) and inner.sees_both_ways() and architecture.decodes:
-            architecture = turned(architecture)
+            architecture = bidirectional(architecture)
         if isinstance(inner, _schema.ConfigSchema) and inner is not schema and inner.sees_images_whole():
             architecture = architecture._replace(mutual=True)
         unmodelled = (*_schema.unmodelled(schema), *_nested.unread(config), *_values.unknown_activations(config))

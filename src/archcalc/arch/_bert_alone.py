@@ -34,7 +34,7 @@ class BertAlone(BertKeys, AloneSchema):
         yield table("token_type_embeddings", self.type_vocab_size, h)
         yield from layer_norm("LayerNorm", h)
 
-    def beside(self) -> Iterable[Tensor]:
+    def extras(self) -> Iterable[Tensor]:
         """Further tensors of the model, outside its layers."""
         return ()
 
@@ -48,7 +48,7 @@ class BertAlone(BertKeys, AloneSchema):
         words = group("embedding", below(join(prefix, "embeddings"), self.tables()))
         layer = bert_layer(h, self.num_attention_heads, self.intermediate_size, self.hidden_act)
         layers = stack(join(prefix, "encoder.layer"), "other", [layer] * self.num_hidden_layers)
-        return [words, group("other", below(prefix, (*self.beside(), *pooler)))], [layers]
+        return [words, group("other", below(prefix, (*self.extras(), *pooler)))], [layers]
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         if name.endswith(("ForTokenClassification", "ForSequenceClassification")):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archcalc.model import Architecture, turned
+from archcalc.model import Architecture, bidirectional
 
 NOTE = "a diffusion model: all tokens are made in several passes over the whole text: FLOPs are those of one pass, and nothing is cached"
 IN_BLOCKS = (
@@ -13,4 +13,4 @@ IN_BLOCKS = (
 
 def uncached(a: Architecture) -> Architecture:
     """The same layers, each of which sees all tokens of a pass and keeps none."""
-    return turned(a)._replace(refines=True, returned=False, notes=(*a.notes, NOTE))
+    return bidirectional(a)._replace(refines=True, returned=False, notes=(*a.notes, NOTE))

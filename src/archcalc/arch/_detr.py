@@ -55,11 +55,11 @@ def sampling(h: int, heads: int, levels: int, points: int) -> Iterator[Tensor]:
         yield from linear(name, h, h, "attention", bias=True)
 
 
-def deformable_layer(h: int, heads: int, levels: int, points: int, wide: int) -> Layer:
+def deformable_layer(h: int, heads: int, levels: int, points: int, inner_width: int) -> Layer:
     """A layer over several feature maps, each place of which looks at a few of every one."""
     norms = (*layer_norm("self_attn_layer_norm", h), *layer_norm("final_layer_norm", h))
-    tensors = (*prefixed("self_attn", sampling(h, heads, levels, points)), *norms, *FeedForward(h, wide).tensors())
-    return Layer(f"deformable attention ({heads})", f"FFN {wide}", tensors, (), (), 0, 4 * h, 2 * wide)
+    tensors = (*prefixed("self_attn", sampling(h, heads, levels, points)), *norms, *FeedForward(h, inner_width).tensors())
+    return Layer(f"deformable attention ({heads})", f"FFN {inner_width}", tensors, (), (), 0, 4 * h, 2 * inner_width)
 
 
 # DETR and those that follow it closely have this name too; others have the key, and do not read it.
@@ -138,12 +138,12 @@ class DetrSchema(AloneSchema):
         dim = divided(h, heads, "d_model", "attention_heads")
         return GroupedQueryAttention(h, heads, heads, dim, bias=True, output_bias=True, rope=False, names=self.names)
 
-    def layer(self, heads: int, wide: int, *, decodes: bool) -> Layer:
+    def layer(self, heads: int, inner_width: int, *, decodes: bool) -> Layer:
         h = self.d_model
         norms = [*layer_norm("self_attn_layer_norm", h), *layer_norm("final_layer_norm", h)]
         if decodes:
             norms += (*prefixed("encoder_attn", self.cross()), *layer_norm("encoder_attn_layer_norm", h))
-        ffn = FeedForward(h, wide, self.activation_function)
+        ffn = FeedForward(h, inner_width, self.activation_function)
         layer = encoder_layer(self.attention(heads), ffn, norms, ffn_name=self.ffn_name)
         return layer._replace(tensors=(*(t for t in layer.tensors if not self.replaced(t, decodes)), *self.instead(decodes)))
 
@@ -179,8 +179,8 @@ class DetrSchema(AloneSchema):
             ("encoder", self.encoder_layers, self.encoder_attention_heads, self.encoder_ffn_dim),
             ("decoder", self.decoder_layers, self.decoder_attention_heads, self.decoder_ffn_dim),
         )
-        for name, layers, heads, wide in halves:
-            layer = self.layer(heads, wide, decodes=name == "decoder")
+        for name, layers, heads, inner_width in halves:
+            layer = self.layer(heads, inner_width, decodes=name == "decoder")
             stacks.append(stack(join(prefix, f"{name}.layers"), "vision", [layer] * layers))
         return [*groups, own], stacks
 

@@ -11,12 +11,12 @@ from archcalc.blocks.norm import layer_norm
 from archcalc.model import Tensor
 
 
-def residual(name: str, wide: int, bias: bool | None, *, normed: bool) -> Iterator[Tensor]:
+def residual(name: str, width: int, bias: bool | None, *, normed: bool) -> Iterator[Tensor]:
     """Two convolutions with an activation before each."""
     for i in (1, 2):
-        yield from conv(f"{name}.convolution{i}", wide, wide, 3, 3, bias=not normed if bias is None else bias, role="other")
+        yield from conv(f"{name}.convolution{i}", width, width, 3, 3, bias=not normed if bias is None else bias, role="other")
         if normed:
-            yield from layer_norm(f"{name}.batch_norm{i}", wide)
+            yield from layer_norm(f"{name}.batch_norm{i}", width)
 
 
 def reassembled(name: str, at: int, size: int, inner: int, factor: float, *, readout: bool) -> Iterator[Tensor]:
@@ -29,8 +29,8 @@ def reassembled(name: str, at: int, size: int, inner: int, factor: float, *, rea
         yield from linear(f"{name}.readout_projects.{at}.0", inner, 2 * inner, "other", bias=True)
 
 
-def labelling(name: str, wide: int, labels: int) -> Iterator[Tensor]:
+def labelling(name: str, width: int, labels: int) -> Iterator[Tensor]:
     """A label for each pixel."""
-    yield from conv(f"{name}.0", wide, wide, 3, 3, bias=False, role="head")
-    yield from layer_norm(f"{name}.1", wide)
-    yield from conv(f"{name}.4", labels, wide, 1, 1, role="head")
+    yield from conv(f"{name}.0", width, width, 3, 3, bias=False, role="head")
+    yield from layer_norm(f"{name}.1", width)
+    yield from conv(f"{name}.4", labels, width, 1, 1, role="head")

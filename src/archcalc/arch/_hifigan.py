@@ -25,17 +25,17 @@ def stretched(name: str, inner: int, outer: int, kernel: int) -> Iterator[Tensor
 
 def hifigan(config: Any, inner: int, *, last_bias: bool = True) -> Iterator[Tensor]:
     """The vocoder for spectrograms of `inner` bins, as the config's `upsample_*` and `resblock_*` say."""
-    wide: int = config.upsample_initial_channel
+    width: int = config.upsample_initial_channel
     kernels: Sequence[int] = config.upsample_kernel_sizes
     n = len(config.upsample_rates)
-    yield from conv1d("conv_pre", wide, inner, 7)
+    yield from conv1d("conv_pre", width, inner, 7)
     for i, kernel in enumerate(per_layer(kernels[:n], n, "upsample_kernel_sizes", "upsample_rates")):
-        yield from stretched(f"upsampler.{i}", wide // 2**i, wide // 2 ** (i + 1), kernel)
+        yield from stretched(f"upsampler.{i}", width // 2**i, width // 2 ** (i + 1), kernel)
     blocks = list(zip(config.resblock_kernel_sizes, config.resblock_dilation_sizes, strict=False))
     for i in range(n):
         for j, (kernel, dilations) in enumerate(blocks):
-            channels, at = wide // 2 ** (i + 1), f"resblocks.{i * len(blocks) + j}"
+            channels, at = width // 2 ** (i + 1), f"resblocks.{i * len(blocks) + j}"
             for k in range(len(dilations)):
                 for path in ("convs1", "convs2"):
                     yield from conv1d(f"{at}.{path}.{k}", channels, channels, kernel)
-    yield from conv1d("conv_post", 1, wide // 2**n, 7, bias=last_bias)
+    yield from conv1d("conv_post", 1, width // 2**n, 7, bias=last_bias)

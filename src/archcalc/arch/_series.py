@@ -28,17 +28,17 @@ class SeriesSchema(AloneSchema):
         return ()
 
 
-def series_layer(h: int, heads: int, wide: int, activation: str, last_norm: str, decoding: Iterable[Tensor] | None) -> Layer:
+def series_layer(h: int, heads: int, width: int, activation: str, last_norm: str, decoding: Iterable[Tensor] | None) -> Layer:
     """A layer of an encoder, or, with further tensors, of a decoder that reads one."""
     dim = divided(h, heads, "d_model", "attention_heads")
     attention = GroupedQueryAttention(h, heads, heads, dim, True, True, rope=False, names=NAMES)
     norms = [*layer_norm("self_attn_layer_norm", h), *layer_norm(last_norm, h)]
     if decoding is not None:
         norms += (*prefixed("encoder_attn", attention.tensors()), *layer_norm("encoder_attn_layer_norm", h), *decoding)
-    return encoder_layer(attention, FeedForward(h, wide, activation), norms, ffn_name="")
+    return encoder_layer(attention, FeedForward(h, width, activation), norms, ffn_name="")
 
 
-def distributed(name: str, wide: int, out: int, distribution: str) -> Iterator[Tensor]:
+def distributed(name: str, width: int, out: int, distribution: str) -> Iterator[Tensor]:
     """A projection for each number that a distribution is known by."""
     for i in range(DISTRIBUTIONS[distribution]):
-        yield from linear(f"{name}.proj.{i}", out, wide, "head", bias=True)
+        yield from linear(f"{name}.proj.{i}", out, width, "head", bias=True)

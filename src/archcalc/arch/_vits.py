@@ -44,11 +44,11 @@ def speaker(config: Any, name: str, outer: int) -> Iterable[Tensor]:
 def durations(config: Any) -> Iterator[Tensor]:
     h, name, half = config.hidden_size, "duration_predictor", config.depth_separable_channels // 2
     if not config.use_stochastic_duration_prediction:
-        wide, kernel = config.duration_predictor_filter_channels, config.duration_predictor_kernel_size
-        for i, inner in ((1, h), (2, wide)):
-            yield from conv1d(f"{name}.conv_{i}", wide, inner, kernel)
-            yield from layer_norm(f"{name}.norm_{i}", wide)
-        yield from conv1d(f"{name}.proj", 1, wide, 1)
+        width, kernel = config.duration_predictor_filter_channels, config.duration_predictor_kernel_size
+        for i, inner in ((1, h), (2, width)):
+            yield from conv1d(f"{name}.conv_{i}", width, inner, kernel)
+            yield from layer_norm(f"{name}.norm_{i}", width)
+        yield from conv1d(f"{name}.proj", 1, width, 1)
         yield from speaker(config, name, h)
         return
     yield from speaker(config, name, h)

@@ -17,7 +17,7 @@ class Schema(time_series_transformer.Schema):
     def decoding(self) -> Iterator[Tensor]:
         yield Tensor("trend_projection.weight", (self.features(), self.d_model, 3), "other")
 
-    def beside(self) -> Iterator[Tensor]:
+    def extras(self) -> Iterator[Tensor]:
         yield from linear("decoder.seasonality_projection", self.features(), self.d_model, "other", bias=True)
 
     def projected(self) -> int:

@@ -26,10 +26,10 @@ class Schema(BertAlone):
     def pooled(self, named: str) -> bool:
         return True
 
-    def beside(self) -> Iterable[Tensor]:
-        wide = self.dim_bbox_sinusoid_emb_2d or self.hidden_size // 4
+    def extras(self) -> Iterable[Tensor]:
+        width = self.dim_bbox_sinusoid_emb_2d or self.hidden_size // 4
         out = self.dim_bbox_projection or self.hidden_size // self.num_attention_heads
-        return linear("bbox_embeddings.bbox_projection", out, wide, "embedding")
+        return linear("bbox_embeddings.bbox_projection", out, width, "embedding")
 
     def architecture(self, prefix: str) -> Any:
         extra = self.model_extra or {}

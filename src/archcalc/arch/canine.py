@@ -42,13 +42,13 @@ class Schema(BertAlone):
         yield table("token_type_embeddings", self.type_vocab_size, h)
         yield from layer_norm("LayerNorm", h)
 
-    def beside(self) -> Iterator[Tensor]:
+    def extras(self) -> Iterator[Tensor]:
         h = self.hidden_size
-        for name, wide, kernel in (
+        for name, width, kernel in (
             ("chars_to_molecules", h, self.downsampling_rate),
             ("projection", 2 * h, self.upsampling_kernel_size),
         ):
-            yield Tensor(f"{name}.conv.weight", (h, wide, kernel), "other")
+            yield Tensor(f"{name}.conv.weight", (h, width, kernel), "other")
             yield Tensor(f"{name}.conv.bias", (h,), "other")
             yield from layer_norm(f"{name}.LayerNorm", h)
 

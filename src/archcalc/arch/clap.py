@@ -46,8 +46,8 @@ class Schema(DualSchema):
     def extra_tensors(self, text: object, vision: object) -> Iterator[Tensor]:
         for name in ("logit_scale_a", "logit_scale_t"):
             yield Tensor(name, (), "other")
-        for name, wide in (("text", self.text_config.hidden_size), ("audio", self.audio_config.projected)):
-            yield from linear(f"{name}_projection.linear1", self.projection_dim, wide, "other", bias=True)
+        for name, width in (("text", self.text_config.hidden_size), ("audio", self.audio_config.projected)):
+            yield from linear(f"{name}_projection.linear1", self.projection_dim, width, "other", bias=True)
             yield from linear(f"{name}_projection.linear2", self.projection_dim, self.projection_dim, "other", bias=True)
 
     def headed(self, named: str) -> None:

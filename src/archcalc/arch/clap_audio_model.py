@@ -55,8 +55,8 @@ class Schema(SwinSchema):
             yield from conv("patch_embed.mel_conv2d", h, channels, height, 3 * width)
         yield from layer_norm("batch_norm", self.num_mel_bins)
         yield from layer_norm("norm", self.hidden_size)
-        for i, wide in enumerate(self.widths()[:-1]):
-            yield from prefixed(f"layers.{i}.downsample", self.merging(wide))
+        for i, inner_width in enumerate(self.widths()[:-1]):
+            yield from prefixed(f"layers.{i}.downsample", self.merging(inner_width))
 
     @property
     def projected(self) -> int:

@@ -87,9 +87,9 @@ class MlcdVisionModel(Alone):
 
     def tower(self, prefix: str) -> tuple[list[Group], list[Stack]]:
         groups, stacks = super().tower(prefix)
-        turned = Tensor("class_pos_emb", (1, self.hidden_size // self.num_attention_heads // 2), "embedding")
+        rotary = Tensor("class_pos_emb", (1, self.hidden_size // self.num_attention_heads // 2), "embedding")
         kept = tuple(t for t in groups[0].tensors if not t.name.endswith("embeddings.position_embedding.weight"))
-        own = turned._replace(name=join(prefix, turned.name))
+        own = rotary._replace(name=join(prefix, rotary.name))
         return [groups[0]._replace(tensors=(*kept, own)), *groups[1:]], stacks
 
 

@@ -90,10 +90,10 @@ class Schema(PlainSchema):
 
     def whole(self, tensor: Tensor) -> Tensor:
         """Queries and the output are as wide as the layer, also where its heads are not (`DbrxAttention`)."""
-        wide, heads = self.hidden_size, self.num_attention_heads * (self.hidden_size // self.num_attention_heads)
+        width, heads = self.hidden_size, self.num_attention_heads * (self.hidden_size // self.num_attention_heads)
         if tensor.name.endswith("Wqkv.weight"):
-            return tensor._replace(shape=(tensor.shape[0] - heads + wide, wide))
-        return tensor._replace(shape=(wide, wide)) if tensor.name.endswith("out_proj.weight") else tensor
+            return tensor._replace(shape=(tensor.shape[0] - heads + width, width))
+        return tensor._replace(shape=(width, width)) if tensor.name.endswith("out_proj.weight") else tensor
 
     def decoder_options(self) -> dict[str, Any]:
         return {"embed": "wte", "layers_name": "blocks"}

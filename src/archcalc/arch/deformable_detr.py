@@ -51,9 +51,9 @@ class Schema(DetrSchema):
             yield from conv(f"input_proj.{i}.0", h, width, kernel, kernel)
             yield from layer_norm(f"input_proj.{i}.1", h)
         if self.two_stage:
-            for name, wide in (("enc_output", h), ("pos_trans", 2 * h)):
-                yield from linear(name, wide, wide, "other", bias=True)
-                yield from layer_norm(f"{name}_norm", wide)
+            for name, inner_width in (("enc_output", h), ("pos_trans", 2 * h)):
+                yield from linear(name, inner_width, inner_width, "other", bias=True)
+                yield from layer_norm(f"{name}_norm", inner_width)
         else:
             yield table("query_position_embeddings", self.num_queries, 2 * h)
             yield from linear("reference_points", 2, h, "other", bias=True)

@@ -25,14 +25,14 @@ class Schema(DetrSchema):
 
     def masks(self) -> Iterator[Tensor]:
         """The head that draws what each query found, over the backbone's feature maps."""
-        h, wide = self.d_model, self.d_model + self.encoder_attention_heads
+        h, width = self.d_model, self.d_model + self.encoder_attention_heads
         maps = self.channels()[::-1][-3:]
         if len(maps) < 3:
             raise UnsupportedError(
                 f"the mask head needs three of the backbone's feature maps, and out_indices asks for {len(maps)}"
             )
-        yield from block("mask_head.conv1", wide, wide)
-        yield from block("mask_head.conv2", h // 2, wide)
+        yield from block("mask_head.conv1", width, width)
+        yield from block("mask_head.conv2", h // 2, width)
         for i, inner in enumerate(maps):
             stage, outer = f"mask_head.fpn_stages.{i}", h // 2 ** (i + 1)
             yield from conv(f"{stage}.fpn_adapter", outer, inner, 1, 1, role="head")

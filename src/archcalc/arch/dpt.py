@@ -90,30 +90,30 @@ class Schema(ViTSchema):
             groups = [*groups, group("vision", prefixed("neck", self.neck()))]
         return groups, stacks
 
-    def wide(self) -> int:
+    def inner_width(self) -> int:
         """The width of what the neck reads."""
         return int(getattr(self.backbone_config, "hidden_size", 0)) if self.apart else self.hidden_size
 
     def neck(self) -> Iterator[Tensor]:
-        n, wide, h = len(self.neck_hidden_sizes), self.fusion_hidden_size, self.wide()
+        n, inner_width, h = len(self.neck_hidden_sizes), self.fusion_hidden_size, self.inner_width()
         normed = bool(self.use_batch_norm_in_fusion_residual)
         staged = getattr(self.backbone_config, "name", "") == "swinv2" and self.apart
         factors = per_layer(self.reassemble_factors[:n], n, "reassemble_factors", "neck_hidden_sizes")
         for i, (size, factor) in enumerate(zip(self.neck_hidden_sizes, factors, strict=True)):
             if not staged and not (self.is_hybrid and i < 2):
                 yield from reassembled("reassemble_stage", i, size, h, factor, readout=self.readout_type == "project")
-            yield from conv(f"convs.{i}", wide, size, 3, 3, bias=False, role="other")
-            yield from conv(f"fusion_stage.layers.{i}.projection", wide, wide, 1, 1, role="other")
+            yield from conv(f"convs.{i}", inner_width, size, 3, 3, bias=False, role="other")
+            yield from conv(f"fusion_stage.layers.{i}.projection", inner_width, inner_width, 1, 1, role="other")
             for unit in ("residual_layer1", "residual_layer2"):
-                yield from residual(f"fusion_stage.layers.{i}.{unit}", wide, self.use_bias_in_fusion_residual, normed=normed)
+                yield from residual(f"fusion_stage.layers.{i}.{unit}", inner_width, self.use_bias_in_fusion_residual, normed=normed)
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
-        wide = self.fusion_hidden_size
+        inner_width = self.fusion_hidden_size
         if name.endswith("ForDepthEstimation"):
-            sides = ((0, wide // 2, wide, 3), (2, 32, wide // 2, 3), (4, 1, 32, 1))
+            sides = ((0, inner_width // 2, inner_width, 3), (2, 32, inner_width // 2, 3), (4, 1, 32, 1))
             head = [t for at, a, b, k in sides for t in conv(f"head.head.{at}", a, b, k, k, role="head")]
             return [*(conv("head.projection", 256, 256, 3, 3, role="head") if self.add_projection else ()), *head]
         if name.endswith("ForSemanticSegmentation"):
             names = ("head", "auxiliary_head") if self.use_auxiliary_head else ("head",)
-            return [t for one in names for t in labelling(f"{one}.head", wide, labels_of(self.model_extra or {}))]
+            return [t for one in names for t in labelling(f"{one}.head", inner_width, labels_of(self.model_extra or {}))]
         return super().head_of(name)

@@ -52,13 +52,13 @@ class Schema(segformer.Schema):
         return self.depth() if name.endswith("ForDepthEstimation") else super().head_of(name)
 
     def depth(self) -> Iterator[Tensor]:
-        wide = self.decoder_hidden_size
+        width = self.decoder_hidden_size
         for i, h in enumerate(self.hidden_sizes[::-1]):
-            if h != wide:
-                yield from conv(f"decoder.stages.{i}.convolution", wide, h, 1, 1, role="head")
-            for end, out, inner in (("1.0", wide, 2 * wide), ("2.0", wide // 2, wide), ("3", 2, wide // 2)) if i else ():
+            if h != width:
+                yield from conv(f"decoder.stages.{i}.convolution", width, h, 1, 1, role="head")
+            for end, out, inner in (("1.0", width, 2 * width), ("2.0", width // 2, width), ("3", 2, width // 2)) if i else ():
                 yield from conv(f"decoder.stages.{i}.fusion.convolutional_layer{end}", out, inner, 3, 3, role="head")
                 if end != "3":
                     yield from layer_norm(f"decoder.stages.{i}.fusion.convolutional_layer{end[0]}.1", out)
-        yield from conv("head.head.0", wide, wide, 3, 3, role="head")
-        yield from conv("head.head.2", 1, wide, 3, 3, role="head")
+        yield from conv("head.head.0", width, width, 3, 3, role="head")
+        yield from conv("head.head.2", 1, width, 3, 3, role="head")

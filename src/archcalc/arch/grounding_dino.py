@@ -47,8 +47,8 @@ class Schema(deformable_detr.Schema):
     def newest(cls, config: dict[str, Any]) -> dict[str, Any]:
         return config
 
-    def layer(self, heads: int, wide: int, *, decodes: bool) -> Layer:
-        layer, h = super().layer(heads, wide, decodes=decodes), self.d_model
+    def layer(self, heads: int, width: int, *, decodes: bool) -> Layer:
+        layer, h = super().layer(heads, width, decodes=decodes), self.d_model
         if decodes:
             text = self.attention(heads).tensors()
             beside = (*prefixed("encoder_attn_text", text), *layer_norm("encoder_attn_text_layer_norm", h))

@@ -71,9 +71,9 @@ class DecisionTransformer(gpt2.Schema):
 
         h = self.n_embd
         made = [table("embed_timestep", self.max_ep_len, h), *layer_norm("embed_ln", h)]
-        for name, wide in (("return", 1), ("state", self.state_dim), ("action", self.act_dim)):
-            made += linear(f"embed_{name}", h, wide, "embedding", bias=True)
-            made += linear(f"predict_{name}{'.0' if name == 'action' else ''}", wide, h, "head", bias=True)
+        for name, width in (("return", 1), ("state", self.state_dim), ("action", self.act_dim)):
+            made += linear(f"embed_{name}", h, width, "embedding", bias=True)
+            made += linear(f"predict_{name}{'.0' if name == 'action' else ''}", width, h, "head", bias=True)
         return made
 
     def architecture(self, prefix: str) -> Architecture:

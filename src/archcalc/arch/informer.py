@@ -15,7 +15,7 @@ from archcalc.model import Tensor
 class Schema(time_series_transformer.Schema):
     distil: Flag = True
 
-    def beside(self) -> Iterator[Tensor]:
+    def extras(self) -> Iterator[Tensor]:
         h = self.d_model
         for i in range(self.encoder_layers - 1 if self.distil else 0):
             yield Tensor(f"encoder.conv_layers.{i}.downConv.weight", (h, h, 3), "other")

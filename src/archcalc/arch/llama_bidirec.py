@@ -8,7 +8,7 @@ from archcalc.arch import llama
 from archcalc.arch._decoder import group
 from archcalc.arch._heads import labels_of, task_of, unrooted
 from archcalc.blocks._tensor import linear
-from archcalc.model import Architecture, turned
+from archcalc.model import Architecture, bidirectional
 
 
 class Schema(llama.Schema):
@@ -18,7 +18,7 @@ class Schema(llama.Schema):
     architectures: list[str] | None = None
 
     def architecture(self, prefix: str) -> Architecture:
-        a = turned(super().architecture(prefix))
+        a = bidirectional(super().architecture(prefix))
         groups = tuple(g for g in a.groups if g.part != "head")
         a = a._replace(groups=groups, facts=a.facts._replace(tied_embeddings=False))
         if task_of(self.architectures) != "sequence":

@@ -43,13 +43,13 @@ class Schema(BertAlone):
     visual_pos_dim: Size = 4
     tie_word_embeddings: Flag = True
 
-    def beside(self) -> Iterator[Tensor]:
+    def extras(self) -> Iterator[Tensor]:
         h = self.hidden_size
-        for name, norm, wide in (
+        for name, norm, width in (
             ("visn_fc", "visn_layer_norm", self.visual_feat_dim),
             ("box_fc", "box_layer_norm", self.visual_pos_dim),
         ):
-            yield from linear(f"encoder.visn_fc.{name}", h, wide, "embedding", bias=True)
+            yield from linear(f"encoder.visn_fc.{name}", h, width, "embedding", bias=True)
             yield from layer_norm(f"encoder.visn_fc.{norm}", h)
 
     def plain(self) -> Layer:
@@ -76,8 +76,8 @@ class Schema(BertAlone):
 
     def body(self, prefix: str, named: str) -> Pieces:
         groups, _ = self.model_copy(update={"num_hidden_layers": 1}).around(prefix, named)
-        wide, both = self.plain(), self.crossing()
-        kinds = (("layer", wide, self.l_layers), ("x_layers", both, self.x_layers), ("r_layers", wide, self.r_layers))
+        width, both = self.plain(), self.crossing()
+        kinds = (("layer", width, self.l_layers), ("x_layers", both, self.x_layers), ("r_layers", width, self.r_layers))
         return groups, [stack(join(prefix, f"encoder.{name}"), "other", [layer] * n) for name, layer, n in kinds]
 
     def around(self, prefix: str, named: str) -> Pieces:

@@ -50,19 +50,19 @@ class Schema(MobileSchema):
         ]
         layers = []
         for inner, outer in pairwise(widths):
-            wide = self.divisible(round(inner * self.expand_ratio))
+            width = self.divisible(round(inner * self.expand_ratio))
             tensors = (
-                *convolved("expand_1x1", wide, inner, 1),
-                *convolved("conv_3x3", wide, wide, 3, apart=True),
-                *convolved("reduce_1x1", outer, wide, 1),
+                *convolved("expand_1x1", width, inner, 1),
+                *convolved("conv_3x3", width, width, 3, apart=True),
+                *convolved("reduce_1x1", outer, width, 1),
             )
-            layers.append(Layer(f"inverted residual, {outer}", "none", tensors, (), (), 0, wide, 0))
+            layers.append(Layer(f"inverted residual, {outer}", "none", tensors, (), (), 0, width, 0))
         return [group("vision", below(prefix, stem))], [stack(join(prefix, "layer"), "vision", layers)]
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         if name.endswith("ForSemanticSegmentation"):
-            wide, head = self.scaled(320), "segmentation_head"
-            pooled = (t for part in ("conv_pool", "conv_aspp") for t in convolved(f"{head}.{part}", 256, wide, 1))
+            width, head = self.scaled(320), "segmentation_head"
+            pooled = (t for part in ("conv_pool", "conv_aspp") for t in convolved(f"{head}.{part}", 256, width, 1))
             labels = conv(f"{head}.classifier.convolution", labels_of(self.model_extra or {}), 256, 1, 1, role="head")
             return (*pooled, *convolved(f"{head}.conv_projection", 256, 512, 1), *labels)
         return super().head_of(name)

@@ -80,11 +80,11 @@ class Schema(SeriesSchema):
         layers = stack(join(prefix, "encoder.layers"), "other", [self.layer()] * self.num_hidden_layers)
         return [group("other", below(join(prefix, "encoder"), self.outside()))], [layers]
 
-    def predicted(self, name: str, wide: int, out: int) -> Iterable[Tensor]:
+    def predicted(self, name: str, width: int, out: int) -> Iterable[Tensor]:
         """What is predicted, or how it is distributed."""
         if self.loss == "mse":
-            return linear(name, out, wide, "head", bias=True)
-        return distributed(name, wide, out, self.distribution_output)
+            return linear(name, out, width, "head", bias=True)
+        return distributed(name, width, out, self.distribution_output)
 
     def head_of(self, name: str) -> Iterable[Tensor] | None:
         h, channels = self.d_model, self.num_input_channels
@@ -95,7 +95,7 @@ class Schema(SeriesSchema):
         if name.endswith("ForRegression"):
             return self.predicted("head.projection", channels * h, self.num_targets)
         if name.endswith("ForPrediction"):
-            wide = h if self.pooling_type or self.use_cls_token else h * self.patches()
+            width = h if self.pooling_type or self.use_cls_token else h * self.patches()
             names = ["projection"] if self.share_projection else [f"projections.{i}" for i in range(channels)]
-            return [t for one in names for t in self.predicted(f"head.{one}", wide, self.prediction_length)]
+            return [t for one in names for t in self.predicted(f"head.{one}", width, self.prediction_length)]
         return super().head_of(name)

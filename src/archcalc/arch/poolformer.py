@@ -32,15 +32,15 @@ class Schema(ImageSchema):
         return self.hidden_sizes[-1]
 
     def layer(self, h: int) -> Layer:
-        wide = int(h * self.mlp_ratio)
+        inner_width = int(h * self.mlp_ratio)
         tensors = [
-            *conv("output.conv1", wide, h, 1, 1, role="mlp"),
-            *conv("output.conv2", h, wide, 1, 1, role="mlp"),
+            *conv("output.conv1", inner_width, h, 1, 1, role="mlp"),
+            *conv("output.conv2", h, inner_width, 1, 1, role="mlp"),
             *layer_norm("before_norm", h),
             *layer_norm("after_norm", h),
             *(Tensor(f"layer_scale_{i}", (h,), "other") for i in (1, 2) if self.use_layer_scale),
         ]
-        return Layer("average of neighbours", f"FFN {wide}", tuple(tensors), (), (), 0, h, 2 * wide)
+        return Layer("average of neighbours", f"FFN {inner_width}", tuple(tensors), (), (), 0, h, 2 * inner_width)
 
     def stages(self) -> list[tuple[int, int, int]]:
         """Depth, width and the side of a patch of each stage."""

@@ -90,13 +90,13 @@ class RtDetrResnet(Schema):
 
     def body(self, prefix: str, named: str) -> Pieces:
         _, stages = super().body(prefix, named)
-        wide = self.embedding_size
-        sides = ((self.num_channels, wide // 2), (wide // 2, wide // 2), (wide // 2, wide))
+        width = self.embedding_size
+        sides = ((self.num_channels, width // 2), (width // 2, width // 2), (width // 2, width))
         stem = (t for i, (a, b) in enumerate(sides) for t in normed(f"embedder.embedder.{i}", b, a, 3))
         own = group("vision", below(prefix, (t._replace(role="embedding") if t.role == "head" else t for t in stem)))
         if self.layer_type == "basic" and self.hidden_sizes[0] == self.embedding_size:
             # The first layer of a stage projects its shortcut whether it widens or not.
             first = stages[0]
             kept = [first.kinds[kind] for kind in first.pattern]
-            stages[0] = stack(first.prefix, "vision", [self.layer(wide, wide, True), *kept[1:]])
+            stages[0] = stack(first.prefix, "vision", [self.layer(width, width, True), *kept[1:]])
         return [own], stages

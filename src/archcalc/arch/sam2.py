@@ -30,12 +30,12 @@ class Sam2PromptEncoder(sam.SamPromptEncoder):
     inert_keys = (*sam.SamPromptEncoder.inert_keys, "scale")
 
     def asked(self) -> Iterator[Tensor]:
-        h, wide = self.hidden_size, self.mask_input_channels
-        yield from conv("mask_embed.conv1", wide // 4, 1, 2, 2, role="other")
-        yield from conv("mask_embed.conv2", wide, wide // 4, 2, 2, role="other")
-        yield from conv("mask_embed.conv3", h, wide, 1, 1, role="other")
-        yield from layer_norm("mask_embed.layer_norm1", wide // 4)
-        yield from layer_norm("mask_embed.layer_norm2", wide)
+        h, width = self.hidden_size, self.mask_input_channels
+        yield from conv("mask_embed.conv1", width // 4, 1, 2, 2, role="other")
+        yield from conv("mask_embed.conv2", width, width // 4, 2, 2, role="other")
+        yield from conv("mask_embed.conv3", h, width, 1, 1, role="other")
+        yield from layer_norm("mask_embed.layer_norm1", width // 4)
+        yield from layer_norm("mask_embed.layer_norm2", width)
         for name, rows in (("no_mask_embed", 1), ("point_embed", self.num_point_embeddings), ("not_a_point_embed", 1)):
             yield table(name, rows, h)
 
@@ -55,13 +55,13 @@ class Schema(AloneSchema):
     def hidden_size(self) -> int:
         return int(getattr(self.vision_config, "hidden_size", 0))
 
-    def beside(self) -> Iterator[Tensor]:
+    def extras(self) -> Iterator[Tensor]:
         yield Tensor("no_memory_embedding", (1, 1, int(getattr(self.vision_config, "fpn_hidden_size", 256))), "other")
 
     def body(self, prefix: str, named: str) -> Pieces:
         groups, stacks = self.vision_config.tower("vision_encoder")
         asked, drawn = self.prompt_encoder_config, self.mask_decoder_config
-        own = (*self.beside(), *prefixed("prompt_encoder", asked.asked()), *prefixed("mask_decoder", drawn.outside()))
+        own = (*self.extras(), *prefixed("prompt_encoder", asked.asked()), *prefixed("mask_decoder", drawn.outside()))
         layers = stack("mask_decoder.transformer.layers", "other", [drawn.layer()] * drawn.num_hidden_layers)
         return [*groups, group("other", own)], [*stacks, layers]
 

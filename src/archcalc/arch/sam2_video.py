@@ -45,15 +45,15 @@ class Schema(sam2.Schema):
     memory_fuser_kernel_size: Size = 7
 
     def attending(self) -> Layer:
-        h, wide = self.memory_attention_hidden_size, self.memory_attention_feed_forward_hidden_size
+        h, inner_width = self.memory_attention_hidden_size, self.memory_attention_feed_forward_hidden_size
         inner, made = h // self.memory_attention_downsample_rate, list[Tensor]()
         for name, kept in (("self_attn", h), ("cross_attn_image", KEPT)):
             for side, width in (("q", h), ("k", kept), ("v", kept)):
                 made += linear(f"{name}.{side}_proj", inner, width, "attention", bias=True)
             made += linear(f"{name}.o_proj", h, inner, "attention", bias=True)
-        made += (*linear("linear1", wide, h, "mlp", bias=True), *linear("linear2", h, wide, "mlp", bias=True))
+        made += (*linear("linear1", inner_width, h, "mlp", bias=True), *linear("linear2", h, inner_width, "mlp", bias=True))
         made += (t for i in (1, 2, 3) for t in layer_norm(f"layer_norm{i}", h))
-        return Layer("MHA over a memory of frames", f"FFN {wide}", tuple(made), (), (), 0, 4 * h, 2 * wide)
+        return Layer("MHA over a memory of frames", f"FFN {inner_width}", tuple(made), (), (), 0, 4 * h, 2 * inner_width)
 
     def remembering(self) -> Iterator[Tensor]:
         """What makes a memory of a frame and its mask."""
@@ -67,16 +67,16 @@ class Schema(sam2.Schema):
         yield from conv("mask_downsampler.final_conv", self.mask_downsampler_embed_dim, inner, 1, 1, role="other")
         yield from conv("feature_projection", h, h, 1, 1, role="other")
         yield from conv("projection", out, h, 1, 1, role="other")
-        wide, side = self.memory_fuser_embed_dim, self.memory_fuser_kernel_size
+        inner_width, side = self.memory_fuser_embed_dim, self.memory_fuser_kernel_size
         for i in range(self.memory_fuser_num_layers):
             at = f"memory_fuser.layers.{i}"
-            yield Tensor(f"{at}.scale", (wide,), "other")
-            yield from conv(f"{at}.depthwise_conv", wide, 1, side, side, role="other")
-            yield from layer_norm(f"{at}.layer_norm", wide)
-            yield from linear(f"{at}.pointwise_conv1", self.memory_fuser_intermediate_dim, wide, "other", bias=True)
-            yield from linear(f"{at}.pointwise_conv2", wide, self.memory_fuser_intermediate_dim, "other", bias=True)
+            yield Tensor(f"{at}.scale", (inner_width,), "other")
+            yield from conv(f"{at}.depthwise_conv", inner_width, 1, side, side, role="other")
+            yield from layer_norm(f"{at}.layer_norm", inner_width)
+            yield from linear(f"{at}.pointwise_conv1", self.memory_fuser_intermediate_dim, inner_width, "other", bias=True)
+            yield from linear(f"{at}.pointwise_conv2", inner_width, self.memory_fuser_intermediate_dim, "other", bias=True)
 
-    def beside(self) -> Iterator[Tensor]:
+    def extras(self) -> Iterator[Tensor]:
         h, kept = int(getattr(self.vision_config, "fpn_hidden_size", 256)), self.memory_encoder_output_channels
         for name in ("no_memory_embedding", "no_memory_positional_encoding"):
             yield Tensor(name, (1, 1, h), "other")

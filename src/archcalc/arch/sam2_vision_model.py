@@ -44,17 +44,17 @@ class Sam2HieraDetModel(TowerSchema):
     hidden_act: str = "gelu"
 
     def layer(self, inner: int, outer: int, heads: int) -> Layer:
-        wide = int(outer * self.mlp_ratio)
+        inner_width = int(outer * self.mlp_ratio)
         tensors = [
             *layer_norm("layer_norm1", inner),
             *linear("attn.qkv", 3 * outer, inner, "attention", bias=True, shard=Shard(0, heads)),
             *linear("attn.proj", outer, outer, "attention", bias=True, shard=Shard(1, heads)),
             *layer_norm("layer_norm2", outer),
-            *linear("mlp.proj_in", wide, outer, "mlp", bias=True),
-            *linear("mlp.proj_out", outer, wide, "mlp", bias=True),
+            *linear("mlp.proj_in", inner_width, outer, "mlp", bias=True),
+            *linear("mlp.proj_out", outer, inner_width, "mlp", bias=True),
             *(linear("proj", outer, inner, "other", bias=True) if inner != outer else ()),
         ]
-        return Layer(f"MHA in windows ({heads})", f"FFN {wide}", tuple(tensors), (), (), 0, 4 * outer, 2 * wide)
+        return Layer(f"MHA in windows ({heads})", f"FFN {inner_width}", tuple(tensors), (), (), 0, 4 * outer, 2 * inner_width)
 
     def tower(self, prefix: str) -> Pieces:
         n, h, first = len(self.blocks_per_stage), self.hidden_size, self.window_size_per_stage[0]

@@ -102,7 +102,7 @@ class Sam2MaskDecoder(Schema):
         return self.attention_downsample_rate
 
     def layer(self) -> Layer:
-        layer, wide = super().layer(), self.mlp_dim
+        layer, hidden = super().layer(), self.mlp_dim
         # The FFN has as many matrices as the decoder has layers.
-        deeper = (t for i in range(self.num_hidden_layers - 2) for t in linear(f"mlp.layers.{i}", wide, wide, "mlp", bias=True))
+        deeper = (t for i in range(self.num_hidden_layers - 2) for t in linear(f"mlp.layers.{i}", hidden, hidden, "mlp", bias=True))
         return layer._replace(tensors=(*map(renamed, layer.tensors), *deeper))

@@ -39,13 +39,13 @@ class Schema(AloneSchema):
             yield from conv(f"encoder.conv_blocks.{i}.conv_a", h, inner, 3, 3, role="other")
             yield from conv(f"encoder.conv_blocks.{i}.conv_b", h, h, 3, 3, role="other")
             inner = h
-        wide = self.decoder_hidden_size
+        width = self.decoder_hidden_size
         for name, out in (
             ("keypoint_decoder.conv_score", self.keypoint_decoder_dim),
             ("descriptor_decoder.conv_descriptor", self.descriptor_decoder_dim),
         ):
-            yield from conv(f"{name}_a", wide, inner, 3, 3, role="head")
-            yield from conv(f"{name}_b", out, wide, 1, 1, role="head")
+            yield from conv(f"{name}_a", width, inner, 3, 3, role="head")
+            yield from conv(f"{name}_b", out, width, 1, 1, role="head")
 
     def body(self, prefix: str, named: str) -> Pieces:
         return [group("vision", below(prefix, self.outside()))], []

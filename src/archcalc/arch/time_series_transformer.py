@@ -61,42 +61,42 @@ class Schema(SeriesSchema):
         if not n or not self.cardinality:
             return []
         kinds = per_layer(self.cardinality, n, "cardinality", "num_static_categorical_features")
-        wide = self.embedding_dimension or [min(50, (kind + 1) // 2) for kind in kinds]
-        return list(zip(kinds, per_layer(wide, n, "embedding_dimension", "num_static_categorical_features"), strict=True))
+        width = self.embedding_dimension or [min(50, (kind + 1) // 2) for kind in kinds]
+        return list(zip(kinds, per_layer(width, n, "embedding_dimension", "num_static_categorical_features"), strict=True))
 
     def features(self) -> int:
         """What is known of each moment: its lags, the categories, times and numbers beside, and the scale and place of the series."""
         if self.feature_size:
             return self.feature_size
         beside = self.num_dynamic_real_features + self.num_time_features + self.num_static_real_features
-        return self.input_size * (len(self.lags_sequence) + 2) + sum(wide for _, wide in self.embedded()) + beside
+        return self.input_size * (len(self.lags_sequence) + 2) + sum(width for _, width in self.embedded()) + beside
 
     def moments(self) -> int:
         if self.prediction_length is None:
             raise ConfigError("prediction_length is missing", "state how many moments are predicted", "prediction_length")
         return (self.context_length or self.prediction_length) + self.prediction_length
 
-    def layer(self, heads: int, wide: int, *, decodes: bool) -> Layer:
+    def layer(self, heads: int, width: int, *, decodes: bool) -> Layer:
         more = self.decoding() if decodes else None
-        return series_layer(self.d_model, heads, wide, self.activation_function, self.last_norm, more)
+        return series_layer(self.d_model, heads, width, self.activation_function, self.last_norm, more)
 
     def decoding(self) -> Iterable[Tensor]:
         """Further tensors of a decoder's layer."""
         return ()
 
-    def beside(self) -> Iterable[Tensor]:
+    def extras(self) -> Iterable[Tensor]:
         """Further tensors outside the layers."""
         return ()
 
     def outside(self) -> Iterator[Tensor]:
         h = self.d_model
-        for i, (kinds, wide) in enumerate(self.embedded()):
-            yield table(f"embedder.embedders.{i}", kinds, wide)
+        for i, (kinds, width) in enumerate(self.embedded()):
+            yield table(f"embedder.embedders.{i}", kinds, width)
         for half in ("encoder", "decoder"):
             yield from linear(f"{half}.value_embedding.value_projection", h, self.features(), "embedding")
             yield table(f"{half}.embed_positions", self.moments(), h)
             yield from layer_norm(f"{half}.layernorm_embedding", h)
-        yield from self.beside()
+        yield from self.extras()
 
     def body(self, prefix: str, named: str) -> Pieces:
         encodes = self.layer(self.encoder_attention_heads, self.encoder_ffn_dim, decodes=False)

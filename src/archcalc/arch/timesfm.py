@@ -106,6 +106,6 @@ class Timesfm25(Schema):
         if name.endswith("ForPrediction"):
             h, n = self.hidden_size, 1 + len(self.quantiles)
             point = self.residual("output_projection_point", h, h, self.horizon_length * n, "head", bias=False)
-            wide = self.output_quantile_len * n
-            return (*point, *self.residual("output_projection_quantiles", h, h, wide, "head", bias=False))
+            width = self.output_quantile_len * n
+            return (*point, *self.residual("output_projection_quantiles", h, h, width, "head", bias=False))
         return super(Schema, self).head_of(name)

@@ -60,9 +60,9 @@ class Schema(MaskSchema):
         """A smaller head that helps the model to learn."""
         if not self.use_auxiliary_head:
             return
-        name, wide, inner = "auxiliary_head", self.auxiliary_channels, self.auxiliary_in_channels or self.channels()[2]
+        name, inner_width, inner = "auxiliary_head", self.auxiliary_channels, self.auxiliary_in_channels or self.channels()[2]
         for i in range(self.auxiliary_num_convs):
-            yield from normed(f"{name}.convs.{i}", wide, wide if i else inner, 3)
+            yield from normed(f"{name}.convs.{i}", inner_width, inner_width if i else inner, 3)
         if self.auxiliary_concat_input:
-            yield from normed(f"{name}.conv_cat", wide, inner + wide, 3)
-        yield from conv(f"{name}.classifier", labels_of(self.model_extra or {}), wide, 1, 1, role="head")
+            yield from normed(f"{name}.conv_cat", inner_width, inner + inner_width, 3)
+        yield from conv(f"{name}.classifier", labels_of(self.model_extra or {}), inner_width, 1, 1, role="head")

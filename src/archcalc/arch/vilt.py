@@ -61,7 +61,7 @@ class Schema(ViTSchema):
             joined = name.endswith("ForImagesAndTextClassification")
             if joined and self.num_images < 1:
                 raise ConfigError(f"num_images is {self.num_images}, and {name} joins so many", "state num_images", "num_images")
-            wide, inner = (self.num_images * h,) * 2 if joined else (2 * h, h)
-            first = (*linear("classifier.0", wide, inner, "head", bias=True), *layer_norm("classifier.1", wide))
-            return (*first, *classifier(self, wide, "classifier.3"))
+            width, inner = (self.num_images * h,) * 2 if joined else (2 * h, h)
+            first = (*linear("classifier.0", width, inner, "head", bias=True), *layer_norm("classifier.1", width))
+            return (*first, *classifier(self, width, "classifier.3"))
         return super().head_of(name)

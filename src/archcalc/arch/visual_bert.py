@@ -33,7 +33,7 @@ class Schema(BertAlone):
         yield table("visual_position_embeddings", self.max_position_embeddings, self.hidden_size)
         yield from linear("visual_projection", self.hidden_size, self.visual_embedding_dim, "embedding", bias=True)
 
-    def beside(self) -> Iterable[Tensor]:
+    def extras(self) -> Iterable[Tensor]:
         """With it, one layer more joins what was seen."""
         from archcalc.arch.layoutlmv3 import bert_layer
 

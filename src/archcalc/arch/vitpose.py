@@ -36,20 +36,20 @@ class VitposeBackbone(ViTSchema):
     part_features: Size = 256
 
     def layer(self) -> Layer:
-        h, n, wide, sets = self.hidden_size, self.num_attention_heads, self.mlp_ratio * self.hidden_size, self.num_experts
+        h, n, width, sets = self.hidden_size, self.num_attention_heads, self.mlp_ratio * self.hidden_size, self.num_experts
         if sets > 1 and self.part_features >= h:
             raise ConfigError(
                 f"part_features is {self.part_features}, and hidden_size {h}", "correct one of the two", "part_features"
             )
         attention = GroupedQueryAttention(h, n, n, head_width(h, n), self.qkv_bias, True, names=BERT_NAMES)
         norms = (*layer_norm("layernorm_before", h), *layer_norm("layernorm_after", h))
-        layer = encoder_layer(attention, FeedForward(h, wide, self.hidden_act), norms, attention_name="")
+        layer = encoder_layer(attention, FeedForward(h, width, self.hidden_act), norms, attention_name="")
         if sets == 1:
             return layer
         # Each data set has rows of its own; of a picture one set is read.
         kept = tuple(t for t in layer.tensors if not t.name.startswith("mlp.fc2"))
-        own = [t for i in range(sets) for t in linear(f"mlp.experts.{i}", self.part_features, wide, "mlp", bias=True)]
-        return layer._replace(tensors=(*kept, *linear("mlp.fc2", h - self.part_features, wide, "mlp", bias=True), *own))
+        own = [t for i in range(sets) for t in linear(f"mlp.experts.{i}", self.part_features, width, "mlp", bias=True)]
+        return layer._replace(tensors=(*kept, *linear("mlp.fc2", h - self.part_features, width, "mlp", bias=True), *own))
 
     def tokens(self, named: str) -> Iterator[Tensor]:
         return iter(())

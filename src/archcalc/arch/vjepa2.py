@@ -54,10 +54,10 @@ class Schema(ImageSchema):
         yield from linear("predictor.proj", h, small, "other", bias=True)
 
     def body(self, prefix: str, named: str) -> Pieces:
-        wide = self.layer(self.hidden_size, self.num_attention_heads, self.mlp_ratio)
+        width = self.layer(self.hidden_size, self.num_attention_heads, self.mlp_ratio)
         small = self.layer(self.pred_hidden_size, self.pred_num_attention_heads, self.pred_mlp_ratio)
         stacks = [
-            stack(join(prefix, "encoder.layer"), "vision", [wide] * self.num_hidden_layers),
+            stack(join(prefix, "encoder.layer"), "vision", [width] * self.num_hidden_layers),
             stack(join(prefix, "predictor.layer"), "vision", [small] * self.pred_num_hidden_layers),
         ]
         return [group("vision", below(prefix, self.outside()))], stacks

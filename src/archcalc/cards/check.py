@@ -344,7 +344,7 @@ class _Checker:
 
     def _read_mention(self, field: str, text: layout.Text, mention: mentions.Mention) -> tuple[Slot, list[Claim]]:
         """A figure or word said without a label, as what a column of that field would hold."""
-        cell = document.placed(self.document.lines, text.cell.part(mention.start, mention.end))
+        cell = document.located(self.document.lines, text.cell.part(mention.start, mention.end))
         slot = Slot(text.subject, Label((field,), mention.quals), cell, field, False)
         return slot, [c for c in reading.read(slot.label, cell) if c.field == field and c.form in ("number", "word")]
 
@@ -415,7 +415,7 @@ class _Checker:
         pieces = list(re.finditer(r"(?<![^/|\n])[^/|\n]*\d[^/|\n]*", slot.cell.text))
         if len(pieces) != count or not self._wrong(whole, table):
             return whole
-        cells = [document.placed(self.document.lines, slot.cell.part(*piece.span())) for piece in pieces]
+        cells = [document.located(self.document.lines, slot.cell.part(*piece.span())) for piece in pieces]
         each = [
             (slot._replace(cell=cell), resolved._replace(groups=(group,), closed=resolved.closed[i : i + 1]))
             for i, (cell, group) in enumerate(zip(cells, resolved.groups, strict=True))

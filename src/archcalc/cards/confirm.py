@@ -36,13 +36,13 @@ def _place(f: Finding) -> _Place:
     signs_for, signs_against = signs_of(f.claim.field)
     weight, left = 0, []
     for sign in signs_for:
-        if sign.placed is not None and sign.placed(f):
+        if sign.by_place is not None and sign.by_place(f):
             weight += sign.weight
         elif sign.holds is not None:
             left.append(sign)
     against = []
     for sign in signs_against:
-        holds = sign.placed is not None and sign.placed(f)
+        holds = sign.by_place is not None and sign.by_place(f)
         if holds or sign.holds is not None:
             against.append((holds, sign))
     return _Place(weight, tuple(left), tuple(against))
@@ -114,7 +114,7 @@ def of_another(finding: Finding) -> bool:
     return any(
         sign.weight < -1
         and sign.holds is not far
-        and ((sign.placed is not None and sign.placed(finding)) or (sign.holds is not None and sign.holds(finding, NOTHING)))
+        and ((sign.by_place is not None and sign.by_place(finding)) or (sign.holds is not None and sign.holds(finding, NOTHING)))
         for sign in signs_of(finding.claim.field)[1]
     )
 
@@ -129,7 +129,7 @@ class _Said:
         self.wrong: set[str] = set()
         self.others: dict[str, tuple[tuple[Claim, ...], int]] = {}
 
-    def beside(self, field: str) -> tuple[tuple[Claim, ...], int]:
+    def neighbours(self, field: str) -> tuple[tuple[Claim, ...], int]:
         """The right claims of other fields, and how many others are wrong."""
         found = self.others.get(field)
         if found is None:
@@ -217,7 +217,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         right_for = columns.get((table, field), ())
         column = not f.listed and len(right_for) > (who in right_for)
         beside = len(nearly[table, field] - {who}) if (table, field) in nearly and f.nearly else 0
-        others, wrongly = near_by.beside(field)
+        others, wrongly = near_by.neighbours(field)
         yield f, Near(len(others), wrongly, column, rightly, beside, others, (table, f.heading) in varied)
 
 

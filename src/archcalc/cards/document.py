@@ -554,10 +554,10 @@ def split(lines: Lines, cell: Cell) -> tuple[Cell, Cell] | None:
     label, value = cell.part(0, match.start()), cell.part(match.end(), len(cell.text))
     if not label.text or re.search(r"https?$", label.text):
         return None
-    return placed(lines, label), placed(lines, value)
+    return located(lines, label), located(lines, value)
 
 
-def placed(lines: Lines, cell: Cell) -> Cell:
+def located(lines: Lines, cell: Cell) -> Cell:
     """The cell with the line and column of its start."""
     line, column = lines.place(cell.start)
     return Cell(cell.text, line, column, cell.start, cell.end, cell.segments, cell.links, cell.comments)

@@ -122,7 +122,7 @@ def _contexts() -> dict[str, tuple[PublishedContext, ...]]:
         return {name: tuple(PublishedContext(*row) for row in rows) for name, rows in json.load(file).items()}
 
 
-def placed(text: str, folder: str) -> str:
+def resolved(text: str, folder: str) -> str:
     """The SOURCE that a file in `folder` means by a text: paths are from there, and a bundled name is no path."""
     from archcalc import zoo
 

@@ -10,7 +10,7 @@ from archcalc import zoo
 from archcalc.cards import names
 from archcalc.cards.document import Context, Document
 from archcalc.cards.layout import Subject, hub_repos, is_repo
-from archcalc.cards.models import Model, load, placed
+from archcalc.cards.models import Model, load, resolved
 from archcalc.errors import ArchcalcError
 from archcalc.records import NamedTuple
 
@@ -78,7 +78,7 @@ class Resolver:
 
     def source(self, text: str, folder: str | None = None) -> Resolved:
         """A source that the document or the settings name; a relative path is one from their folder."""
-        place = placed(text, self.folder if folder is None else folder)
+        place = resolved(text, self.folder if folder is None else folder)
         if place not in self._sources:
             try:
                 self._sources[place] = Resolved(((load(place, self.offline),),), pinned=True)

@@ -24,13 +24,13 @@ from archcalc.records import NamedTuple
 class Sign(NamedTuple):
     """A sign for an alarm (a positive weight) or against one, and what to say of it; of some fields, or of all.
 
-    `holds` asks the claim and what is near it, `placed` its place alone (`confirm._Place`): each claim of it has what holds there."""
+    `holds` asks the claim and what is near it, `by_place` its place alone (`confirm._Place`): each claim of it has what holds there."""
 
     weight: int
     says: str
     holds: Callable[[Finding, Near], bool] | None
     fields: frozenset[str] = frozenset()
-    placed: Callable[[Finding], bool] | None = None
+    by_place: Callable[[Finding], bool] | None = None
 
 
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
@@ -371,13 +371,13 @@ _ALONE = 2
 """Right figures of a model that are wrong of another release of its name, and so tell them apart."""
 
 SIGNS: tuple[Sign, ...] = (
-    Sign(2, "the model is pinned", None, placed=lambda f: f.named == "pinned"),
-    Sign(1, "the model is named outright", None, placed=lambda f: f.named == "outright"),
-    Sign(-2, "other releases go by that name too", None, placed=lambda f: f.named == "loosely"),
+    Sign(2, "the model is pinned", None, by_place=lambda f: f.named == "pinned"),
+    Sign(1, "the model is named outright", None, by_place=lambda f: f.named == "outright"),
+    Sign(-2, "other releases go by that name too", None, by_place=lambda f: f.named == "loosely"),
     Sign(1, "another figure of the model is right", lambda _f, n: n.right > 0),
     Sign(1, "several figures of the model are right", lambda _f, n: n.right > 1),
     Sign(1, "the column is right for other models", lambda _f, n: n.column),
-    Sign(1, "the label means nothing else", None, placed=_plain_label),
+    Sign(1, "the label means nothing else", None, by_place=_plain_label),
     Sign(2, "the product in front of it is right", _misworked),
     Sign(-1, "another figure of the model is not right either", lambda f, n: n.wrong > 0 and f.named != "pinned"),
     Sign(-2, "most figures here are not this model's", lambda f, n: n.wrong > 1 and n.wrong >= n.right and f.named != "pinned"),
@@ -388,12 +388,12 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it is a word of an explanation", _gloss),
     Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text"), SIZES),
     Sign(-4, "it may be the size of a quantization", _as_quantized, _WEIGHTS),
-    Sign(-4, "it may be of another part of the model", _of_part, placed=_under_part),
+    Sign(-4, "it may be of another part of the model", _of_part, by_place=_under_part),
     Sign(-4, "it is what one device has", _share),
     Sign(-4, "it may say which one", _may_be_index, frozenset({"layers", "heads", "kv_heads", "experts"})),
     Sign(-4, "it is what one of several ranks has", _is_share, _SPLIT),
     Sign(-6, "it may be of several sequences, or of one of several devices", _of_batch, CACHES),
-    Sign(-6, "its item or table begins with another name", _item_of_another, placed=_table_of_another),
+    Sign(-6, "its item or table begins with another name", _item_of_another, by_place=_table_of_another),
     Sign(-3, "it is a setting of a run", _marked("given", "cell"), _SET_BY_RUNS),
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
     Sign(-3, "it may be padded", _padded, frozenset({"vocab", "embedding_params"})),

@@ -33,7 +33,7 @@ def command(
     """
     from archcalc import files
     from archcalc.cards import write
-    from archcalc.cards.models import Model, placed
+    from archcalc.cards.models import Model, resolved
     from archcalc.loader import load
 
     folder = os.path.dirname(update) if update else ""
@@ -41,7 +41,7 @@ def command(
     def section(marker: str) -> str:
         if not marker or marker == "-":
             raise UsageError("a marker names no source", "as in <!-- archcalc:begin org/name -->")
-        loaded = load(placed(marker, folder) if update else marker, offline=offline, refresh=refresh, overrides=set_ or ())
+        loaded = load(resolved(marker, folder) if update else marker, offline=offline, refresh=refresh, overrides=set_ or ())
         return write.section(Model(loaded.source.name, loaded.source, loaded.architecture), marker)
 
     if update is None:

@@ -498,7 +498,7 @@ def _of_command(
     """The model of an engine's own command on each machine, and how it is reported."""
     from archcalc import units
     from archcalc.analysis.ask import ENGINES, resolved, understand, with_draft
-    from archcalc.analysis.speed.beside import Flags
+    from archcalc.analysis.speed.departures import Flags
     from archcalc.analysis.verdict import Given, fit_report
     from archcalc.cli._remedies import Remedies
     from archcalc.engines.engine import server

@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
     since: int
     until: int
-    beside: str
+    requires: str
     kind: str
     values: tuple[str, ...]
 
@@ -48,11 +48,11 @@ def lines(engine: Engine, names: frozenset[str]) -> Lines:
         if text.startswith("#"):
             releases = text.partition(":")[2].split() if text.startswith("# Releases read:") else releases
             continue
-        name, since, until, beside, kind, values = text.split("\t")
+        name, since, until, requires, kind, values = text.split("\t")
         if name.partition(".")[0] in names:
             first = releases.index(since) if since else 0
             end = releases.index(until) if until else len(releases)
-            found.setdefault(name, []).append(Line(first, end, beside, kind, tuple(values.split())))
+            found.setdefault(name, []).append(Line(first, end, requires, kind, tuple(values.split())))
     return Lines(tuple(releases), {name: tuple(made) for name, made in found.items()})
 
 
@@ -79,7 +79,7 @@ def refuse(engine: Engine, version: str | None, key: Any, given: Mapping[str, An
                 if any(line is None or _takes(line, one, table.releases, place) for line, place in zip(here, at, strict=True)):
                     continue
                 line = here[-1]
-                if line is None or (line.beside and not given.get(line.beside)) or given.get(_PLUGINS.get(name, "")):
+                if line is None or (line.requires and not given.get(line.requires)) or given.get(_PLUGINS.get(name, "")):
                     continue
                 known = any(_ever(line, one) for line in table.of[name])
                 if version is None and known:

@@ -119,12 +119,12 @@ class Deployment(NamedTuple):
     layers: int = 0
     passed: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
-    beside: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def folders(self) -> tuple[str, ...]:
         """The host's folders that what is loaded lies in, without those within another."""
-        found = dict.fromkeys(_folder(path) for path in ((self.path, *self.beside) if self.path else self.beside))
+        found = dict.fromkeys(_folder(path) for path in ((self.path, *self.files) if self.path else self.files))
         return tuple(one for one in found if not any(one != other and one.startswith(f"{other}/") for other in found))
 
     @property
@@ -313,10 +313,10 @@ def deployment(
     path = os.path.abspath(os.path.expanduser(model)) if _local(model) else None
     if path is not None:
         words = [path if word == model else word for word in words]
-    words, beside = _beside(words, program, path)
-    if beside and contained and kind not in ("compose", "k8s", "slurm"):
+    words, files = _files(words, program, path)
+    if files and contained and kind not in ("compose", "k8s", "slurm"):
         raise UnsupportedError(
-            f"--emit {kind} mounts nothing of the host's, and the command reads {', '.join(beside)}",
+            f"--emit {kind} mounts nothing of the host's, and the command reads {', '.join(files)}",
             "start the printed command, or write --emit compose or k8s",
         )
     if contained and r.engine == "vllm":
@@ -356,7 +356,7 @@ def deployment(
         passed=tuple(r.options.inert) if r.options else (),
         # A container's GPUs are those that the file asks for.
         environment=tuple((name, value) for name, value in environment if name not in VISIBLE),
-        beside=beside,
+        files=files,
     )
 
 
@@ -414,7 +414,7 @@ _FILES = frozenset(
 _FILE = re.compile(r"(?:~|\.{1,2})?/.+|.+\.(?:gguf|jinja2?|jsonl?|gbnf|py|pem|key|crt|ya?ml)")
 
 
-def _beside(words: list[str], program: int, model: str | None) -> tuple[list[str], tuple[str, ...]]:
+def _files(words: list[str], program: int, model: str | None) -> tuple[list[str], tuple[str, ...]]:
     """The words with whole paths of the host's files and folders that their flags name, and those paths."""
     out, found = list(words), dict[str, None]()
 

@@ -488,7 +488,7 @@ class Server(Engine):
         """How a model that does not fit runs with a part of it in the CPU's memory: in words, and the options; the best way first."""
         return ()
 
-    def placed(self, ask: Ask, layers: int) -> tuple[int | None, int]:
+    def offloaded(self, ask: Ask, layers: int) -> tuple[int | None, int]:
         """How many layers are on the GPUs, the head counting as one, None for all; and how many lack their experts there."""
         return None, 0
 

@@ -11,11 +11,11 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked
 from archcalc.errors import ConfigError, UsageError
-from archcalc.frameworks.beside import AXOLOTL, FP32_SHARDS, adapter_of, fsdp_of, no_sync, zero_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
+from archcalc.frameworks.named_files import AXOLOTL, FP32_SHARDS, adapter_of, fsdp_of, no_sync, zero_of
 from archcalc.frameworks.transformers import parameters, rollout_bytes
 from archcalc.model import Architecture
 

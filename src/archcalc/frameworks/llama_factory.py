@@ -12,11 +12,11 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked
 from archcalc.errors import ConfigError, UnsupportedError
-from archcalc.frameworks.beside import LLAMA_FACTORY, adapter_of, split_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
+from archcalc.frameworks.named_files import LLAMA_FACTORY, adapter_of, split_of
 from archcalc.model import Architecture
 
 _INERT = (

@@ -14,12 +14,12 @@ from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.analysis.training.method import Asked
 from archcalc.engines._version import at_least
 from archcalc.errors import ConfigError
-from archcalc.frameworks.beside import ACCELERATE_INERT, NOTHING, split_of
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
 from archcalc.frameworks.launch import METHOD
+from archcalc.frameworks.named_files import ACCELERATE_INERT, NOTHING, split_of
 
 ATTENTION = {
     "eager": "eager", "sdpa": "sdpa", "flash_attention_2": "flash", "flash_attention_3": "flash", "flash_attention_4": "flash",

@@ -125,7 +125,7 @@ def _inner_norm(a: Architecture, how: How, t: Tensor, attend: Attend, queries: i
 
 
 def _scores(
-    scores: Scores, how: How, attend: Attend, queries: int, keys: int, kv_values: int, values: int, fused: int, turned: bool,
+    scores: Scores, how: How, attend: Attend, queries: int, keys: int, kv_values: int, values: int, fused: int, rotary: bool,
     own_kv: bool,
 ) -> Iterator[Saved]:  # fmt: skip
     c = how.size
@@ -140,7 +140,7 @@ def _scores(
     repeats = attend.heads > (kv_values // attend.v_dim if attend.v_dim else attend.heads)
     if how.attention == "eager" or _stepwise(how, attend, scores):
         s = FP32 if how.attention != "eager" else c
-        if fused and not turned and how.batch == 1 and not repeats:
+        if fused and not rotary and how.batch == 1 and not repeats:
             yield Saved("scores", "queries, keys and values", s, fused, split=True)
         else:
             products = FP32 if how.attention == "eager" and scores.products == "fp32" else s
@@ -165,9 +165,9 @@ def _scores(
     )
     # LitGPT, model.py `CausalSelfAttention.forward`: `k.expand(...)`, then `reshape`.
     # transformers 5.24, integrations/sdpa_attention.py `use_gqa_in_sdpa`: the kernel repeats no heads that are wider than 256.
-    wide = how.attention != "flash" and not attend.qk_dim == attend.v_dim <= _WIDEST
-    expanded = (masked or how.joined or wide or learned) and repeats
-    if fused and not turned:
+    inner_width = how.attention != "flash" and not attend.qk_dim == attend.v_dim <= _WIDEST
+    expanded = (masked or how.joined or inner_width or learned) and repeats
+    if fused and not rotary:
         yield Saved("scores", "queries, keys and values", c, fused, split=True)
     else:
         yield Saved("scores", "queries", c, queries, split=True)
@@ -187,13 +187,13 @@ def _scores(
 def _sinks(scores: Scores, how: How, attend: Attend, values: int) -> Iterator[Saved]:
     """What sinks keep beside the softmax of the scores."""
     c = how.size
-    wide = c if scores.softmax == "own" else FP32
+    inner_width = c if scores.softmax == "own" else FP32
     match scores.sinks:
         case "none":
             return
         case "column" | "column-max" | "max":
             if scores.sinks != "max":
-                yield Saved("scores", "column of the sinks", wide, attend.heads, split=True)
+                yield Saved("scores", "column of the sinks", inner_width, attend.heads, split=True)
             if scores.sinks != "column":
                 # The largest score is subtracted, and where it stood is kept.
                 yield Saved("scores", "place of the maximum", INT64, attend.heads, split=True)

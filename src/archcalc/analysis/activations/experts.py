@@ -91,8 +91,8 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False,
     up = next((t for t in routed if t is not down), routed[0])
     # The inner width is the axis that tensor parallelism splits; the other is the hidden state's, or a latent's.
     inner = down.shard.axis if down.shard else 2
-    wide, read = down.shape[inner], down.shape[3 - inner]
-    gated = 2 * wide in up.shape[1:] and "gate" in up.name
+    inner_width, read = down.shape[inner], down.shape[3 - inner]
+    gated = 2 * inner_width in up.shape[1:] and "gate" in up.name
     shared = any(t.role == "shared_experts" for t in layer.tensors)
     if routing.reads == "fp32" and how.trains and c != FP32 and not how.amp:
         yield Saved("experts", "router: input in fp32", FP32, hidden)
@@ -112,7 +112,7 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False,
         yield Saved("experts", "router: probabilities", FP32, k)
     if kind == "all":
         yield Saved("experts", "experts: input of every expert", c, total * hidden * 2)
-        yield Saved("experts", "experts: gate and up, activated gate, product", c, total * 4 * wide, split=True)
+        yield Saved("experts", "experts: gate and up, activated gate, product", c, total * 4 * inner_width, split=True)
         return
     yield Saved("experts", "router: choice", INT64, k)
     yield Saved("experts", "experts: order of the tokens", INT64, 3 * k)
@@ -128,15 +128,17 @@ def expert_saved(a: Architecture, how: How, layer: Layer, grouped: bool = False,
     if how.trains:
         yield Saved("experts", "experts: input", c, buffer(read, False))
     if gated:
-        yield Saved("experts", "experts: gate and up", c, buffer(2 * wide), split=True)
-        yield Saved("experts", "experts: activated gate", c, buffer(wide), split=True)
+        yield Saved("experts", "experts: gate and up", c, buffer(2 * inner_width), split=True)
+        yield Saved("experts", "experts: activated gate", c, buffer(inner_width), split=True)
         if (clamped := next((step for step in layer.steps if isinstance(step, Clamped)), None)) is not None:
             # The gate is clamped, scaled and multiplied by its sigmoid, the up projection clamped and raised by one.
-            yield Saved("experts", "experts: steps of the clamped gate", c, buffer((3 if clamped.scaled else 2) * wide), split=True)
+            yield Saved(
+                "experts", "experts: steps of the clamped gate", c, buffer((3 if clamped.scaled else 2) * inner_width), split=True
+            )
     else:
-        yield Saved("experts", "experts: before the activation", c, buffer(wide), split=True)
+        yield Saved("experts", "experts: before the activation", c, buffer(inner_width), split=True)
     if how.trains:
-        yield Saved("experts", "experts: down projection's input", c, buffer(wide), split=True)
+        yield Saved("experts", "experts: down projection's input", c, buffer(inner_width), split=True)
     names = {f"{kind}.{t.name.rpartition('.')[2]}" for t in routed for kind in ("experts", "parameters")}
     if how.rank and names & how.targets:
         # The adapter is added to the weights, and the sum kept (PEFT 0.21, tuners/lora/layer.py `ParamWrapper`).
@@ -166,7 +168,7 @@ def _pools_saved(how: How, routed: list[Tensor], hidden: int) -> Iterator[Saved]
         if experts is None or not up.name.endswith("input_linear.weight"):
             continue
         attention, k = "attention" in up.name, experts.active
-        wide, inner = up.shape[1] * k * room // 100, down.shape[2] * k * room // 100
+        inner_width, inner = up.shape[1] * k * room // 100, down.shape[2] * k * room // 100
         if how.trains and not attention:
             yield Saved("experts", "router: input", c, hidden)
         yield Saved("experts", "router: probabilities", FP32, k)
@@ -175,10 +177,10 @@ def _pools_saved(how: How, routed: list[Tensor], hidden: int) -> Iterator[Saved]
         if how.trains:
             yield Saved("experts", "experts: input", c, rows)
         if attention:
-            yield Saved("experts", "queries, as the experts make them", c, wide, split=True)
+            yield Saved("experts", "queries, as the experts make them", c, inner_width, split=True)
         else:
-            yield Saved("experts", "experts: before the activation", c, wide, split=True)
-            if wide == 2 * inner:
+            yield Saved("experts", "experts: before the activation", c, inner_width, split=True)
+            if inner_width == 2 * inner:
                 yield Saved("experts", "experts: activated gate", c, inner, split=True)
         if how.trains:
             yield Saved("experts", "experts: output projection's input", c, inner, split=True)

@@ -92,16 +92,16 @@ def streams_saved(t: Tensor, how: How, hidden: int, normed: bool = False) -> Ite
     """
     if t.role != "other" or len(t.shape) != 2 or not t.name.endswith(("hc.fn", "hc_fn", "hc_head.hc_fn", "hc_head_fn")):
         return
-    out, wide = t.shape
-    n, name = wide // hidden, t.name
+    out, inner_width = t.shape
+    n, name = inner_width // hidden, t.name
     if not how.trains or n < 2:
         return
     mixes, head = out == (2 + n) * n, out == n
-    yield Saved("norm", f"{name}: streams in fp32", FP32, (2 if mixes or normed else 1) * wide)
+    yield Saved("norm", f"{name}: streams in fp32", FP32, (2 if mixes or normed else 1) * inner_width)
     yield Saved("norm", f"{name}: deviation", FP32, 1)
     yield Saved("norm", f"{name}: weights of the streams", FP32, out + (4 if mixes or not head else 3) * n)
     if how.residual != FP32:
-        yield Saved("norm", f"{name}: streams", how.residual, wide)
+        yield Saved("norm", f"{name}: streams", how.residual, inner_width)
     if mixes:
         yield Saved("norm", f"{name}: rounds that make mixtures doubly stochastic", FP32, _ROUNDS * 2 * (n * n + n))
     if not head:

@@ -46,8 +46,8 @@ def megatron_saved(a: Architecture, layer: Layer, how: How, *, dropout: bool = T
             yield Saved("mlp", "dropout's mask", 1, hidden)
     for down in downs:
         prefix = down.name.rpartition(".")[0]
-        wide = sum(x.write for x in dense if not x.row and x.name.rpartition(".")[0] == prefix)
-        yield Saved("mlp", f"{prefix}: before the activation", c, wide, split=True)
+        width = sum(x.write for x in dense if not x.row and x.name.rpartition(".")[0] == prefix)
+        yield Saved("mlp", f"{prefix}: before the activation", c, width, split=True)
         yield Saved("mlp", f"{down.name}: input", c, down.read, split=True)
     if routed:
         yield from (s for s in expert_saved(a, how, layer, True) if s.name.startswith("experts:") and "activated" not in s.name)

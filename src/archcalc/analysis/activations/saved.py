@@ -119,9 +119,11 @@ def linears_of(layer: Layer) -> list[Linear]:
         name = t.name[: -len(".weight")]
         bias = biases.get(f"{name}.bias")
         # GPT-2 stores matrices [in, out].
-        turned = name.rpartition(".")[2] in ("c_attn", "c_fc", "c_proj") and (bias == t.shape[1] != t.shape[0] or _conv1d(layer))
-        read, write = t.shape if turned else (t.shape[1], t.shape[0])
-        found.append(Linear(name, read, write, t, t.shard is not None and t.shard.axis == (0 if turned else 1)))
+        transposed = name.rpartition(".")[2] in ("c_attn", "c_fc", "c_proj") and (
+            bias == t.shape[1] != t.shape[0] or _conv1d(layer)
+        )
+        read, write = t.shape if transposed else (t.shape[1], t.shape[0])
+        found.append(Linear(name, read, write, t, t.shard is not None and t.shard.axis == (0 if transposed else 1)))
     return found
 
 

@@ -127,7 +127,7 @@ def left_out(log: Logged) -> Iterator[str]:
     if lost:
         yield f"{_listed(lost)}: the log lists it in a form, or by a name, that is not read here; no command above has it"
     own = []
-    for flag, value in log.beside:
+    for flag, value in log.other_flags:
         found = row(flag)
         if found is None or value in (None, False, "auto", "", -1, [], {}) or str(value) in (found.default, str(log.model)):
             continue

@@ -190,7 +190,7 @@ def others_hold(log: Logged) -> int:
 _OWN_START = 1 / 8
 
 
-def beside(log: Logged, predicted: Predicted) -> dict[str, Any]:
+def leaving_others(log: Logged, predicted: Predicted) -> dict[str, Any]:
     """The change that leaves what others hold of the GPU to them, where the engine's share is one of the whole memory."""
     held, memory = others_hold(log), predicted.best.budget.memory_bytes
     share = (memory - held) * 100 // memory / 100

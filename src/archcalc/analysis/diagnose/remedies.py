@@ -8,7 +8,17 @@ from typing import Any
 
 from archcalc import report
 from archcalc.analysis.diagnose.predicted import Judged, Predicted
-from archcalc.analysis.diagnose.program import BEFORE, Program, Try, before_weights, beside, beyond_pool, missing, program, shorter
+from archcalc.analysis.diagnose.program import (
+    BEFORE,
+    Program,
+    Try,
+    before_weights,
+    beyond_pool,
+    leaving_others,
+    missing,
+    program,
+    shorter,
+)
 from archcalc.analysis.fit import max_context
 from archcalc.commands.change import FLAGS
 from archcalc.commands.flags import read, table
@@ -79,7 +89,7 @@ def _freeing(
 ) -> Iterator[report.Remedy]:
     """Changes that free memory, alone where one does and together where none does by itself."""
     of, lost, beyond = program(log), missing(log, kind, predicted), beyond_pool(log, kind, predicted)
-    base = beside(log, predicted)
+    base = leaving_others(log, predicted)
 
     def spare(then: Predicted) -> int:
         """What is left beside what the prediction lacks."""

@@ -223,8 +223,8 @@ def _is_of(m: Measurement, loaded: Loaded, ask: Ask) -> None:
             f"the file is of a {of.arch} (model_type), and {loaded.source.name} is a {arch}", "name the model that was measured"
         )
     layers = sum(sum(stack.counts()) for stack in a.stacks if stack.part == "decoder")
-    if of.beside or (of.gpu_layers is not None and of.gpu_layers < layers):
-        said = of.beside or f"on the CPU (n_gpu_layers {of.gpu_layers} of {layers})"
+    if of.off_gpu or (of.gpu_layers is not None and of.gpu_layers < layers):
+        said = of.off_gpu or f"on the CPU (n_gpu_layers {of.gpu_layers} of {layers})"
         raise UsageError(
             f"part of the model ran {said}, and a forecast is of whole layers on the GPUs alone",
             "measure it with all layers on the GPU",

@@ -43,7 +43,7 @@ class Fitted(NamedTuple):
 
     `elsewhere` are the phases that were not measured there: other classes stand in, which their errors count as sources; `few` are the
     rows and sources, fewer than three, of those that were measured too little. `batch` is the most sequences of a replica that one
-    measured step had. `beside` are the coefficients of the classes that stand in for one that the engine was not measured on, and
+    measured step had. `stand_ins` are the coefficients of the classes that stand in for one that the engine was not measured on, and
     whether they are newer than it.
     """
 
@@ -55,12 +55,12 @@ class Fitted(NamedTuple):
     elsewhere: frozenset[str] = frozenset()
     few: Mapping[str, tuple[int, int]] = {}
     batch: int = 0
-    beside: tuple[tuple[Mapping[str, Coefficient], ...], bool] = ((), False)
+    stand_ins: tuple[tuple[Mapping[str, Coefficient], ...], bool] = ((), False)
 
     def of(self, phase: str, quantities: Mapping[str, float]) -> Mapping[str, Coefficient]:
         """The coefficients of a phase. Where other classes stand in they are those that give the longest time of newer classes and of any,
         or the shortest of older ones: a GPU that is newer and as good in every rate is forecast no slower."""
-        found, newer = self.beside
+        found, newer = self.stand_ins
         if phase not in self.elsewhere or not found:
             return self.terms
         none = Coefficient(0.0, 0, 0)
@@ -122,7 +122,7 @@ def known(engine: str, device: Device) -> Fitted | None:
             # Coefficients of a class that was measured too little are of no class: its errors alone are its own.
             found = more if found is None else _over(more._replace(terms=found.terms), found)
     found = found if own is None else _over(own, found)
-    return None if found is None else found._replace(beside=_beside(engine, name))
+    return None if found is None else found._replace(stand_ins=_stand_ins(engine, name))
 
 
 GENERATIONS = "volta", "ampere", "hopper", "blackwell"
@@ -146,7 +146,7 @@ def stand_ins(device: str, measured: Iterable[str]) -> tuple[list[str], bool]:
 
 
 @cache
-def _beside(engine: str, device: str) -> tuple[tuple[Mapping[str, Coefficient], ...], bool]:
+def _stand_ins(engine: str, device: str) -> tuple[tuple[Mapping[str, Coefficient], ...], bool]:
     names = [name.split("/")[1] for name in _table()["classes"] if name.startswith(f"{engine}/")]
     found, newer = stand_ins(device, (name for name in names if name != device))
     return tuple(of.terms for name in found if (of := fitted(engine, name)) is not None), newer

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from archcalc.analysis.speed.beside import Beside
 from archcalc.analysis.speed.coefficients import Coefficient, Errors, Fitted, batched, device_class, kinds_left_out, known, within
+from archcalc.analysis.speed.departures import Departure
 from archcalc.analysis.speed.rates import UNTOLD, peak
 from archcalc.analysis.speed.terms import (
     BATCH,
@@ -154,7 +154,7 @@ class Calibration(NamedTuple):
 
 
 def bound_tokens_per_s(
-    work: Work, device: Device, load: Load, away: int | None = None, other: Beside | None = None
+    work: Work, device: Device, load: Load, away: int | None = None, other: Departure | None = None
 ) -> float | None:
     """The most tokens a second of all sequences: each step reads the weights once, of the experts those of one token at least.
 
@@ -222,7 +222,7 @@ def forecast(
     calibration: Calibration | None = None,
     parts: bool = False,
     away: int | None = None,
-    other: Beside | None = None,
+    other: Departure | None = None,
     prompts: bool = True,
 ) -> Forecast:
     """Forecast a plan that fits. With `parts` every term is kept; `away` is the bandwidth to weights in the CPU's memory, `other` what the

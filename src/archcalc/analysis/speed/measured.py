@@ -49,7 +49,7 @@ class Of(NamedTuple):
     storage: str = ""
     arch: str = ""
     gpu_layers: int | None = None
-    beside: str = ""
+    off_gpu: str = ""
     engine: str = ""
     model: str = ""
     gpu: str = ""
@@ -169,19 +169,19 @@ def _of_llama(r: dict[str, Any], path: str) -> Of:
     layers = layers if isinstance(layers, int) and not isinstance(layers, bool) and layers >= 0 else None  # below zero: all
     backends = tuple(each.strip() for each in str(r.get("backends") or "").split(",") if each.strip())
     overrides = str(r.get("tensor_buft_overrides") or "none")
-    beside = ""
+    off_gpu = ""
     if r.get("n_cpu_moe"):
-        beside = f"on the CPU (n_cpu_moe {r['n_cpu_moe']})"
+        off_gpu = f"on the CPU (n_cpu_moe {r['n_cpu_moe']})"
     elif r.get("no_kv_offload") not in (None, False, 0, "0", "false"):
-        beside = "on the CPU (no_kv_offload)"
+        off_gpu = "on the CPU (no_kv_offload)"
     elif backends == ("CPU",) or backends == ("BLAS",):
-        beside = f"on the CPU (backends {backends[0]})"
+        off_gpu = f"on the CPU (backends {backends[0]})"
     elif "RPC" in backends:
-        beside = "on other machines (backends RPC)"
+        off_gpu = "on other machines (backends RPC)"
     elif "CPU" in overrides:
-        beside = f"on the CPU (tensor_buft_overrides {overrides[:40]})"
+        off_gpu = f"on the CPU (tensor_buft_overrides {overrides[:40]})"
     elif str(r.get("split_mode") or "layer") in ("row", "tensor"):
-        beside = f"cut across GPUs (split_mode {r['split_mode']})"
+        off_gpu = f"cut across GPUs (split_mode {r['split_mode']})"
     arch, storage = _model_type(str(r.get("model_type") or ""))
     named = [name.strip() for name in str(r.get("gpu_info") or "").split(",") if name.strip()]
     # A run on one of several, or on those that it names, does not say how many they were.
@@ -193,7 +193,7 @@ def _of_llama(r: dict[str, Any], path: str) -> Of:
         storage=storage,
         arch=arch,
         gpu_layers=layers,
-        beside=beside,
+        off_gpu=off_gpu,
         engine="llama.cpp",
         gpu=named[0] if named else "",
         gpus=len(named) if named and whole else None,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from archcalc import report, units
 from archcalc.analysis.fit import Ask, Fit, Plans
-from archcalc.analysis.speed.beside import Beside, Flags, beside
+from archcalc.analysis.speed.departures import Departure, Flags, departure
 from archcalc.analysis.speed.forecast import (
     Calibration,
     Forecast,
@@ -180,9 +180,9 @@ def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, part
     )
 
 
-def _other(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, requests: int) -> Beside | None:
+def _other(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, requests: int) -> Departure | None:
     """Why the plan is run otherwise than what was measured; of an engine whose memory is not modelled nothing is known."""
-    return None if wanted.engine else beside(wanted.flags, ask, fit, work_of(found, fit), requests)
+    return None if wanted.engine else departure(wanted.flags, ask, fit, work_of(found, fit), requests)
 
 
 def _prompt_batch(fit: Fit, ask: Ask, wanted: Wanted) -> int | None:

@@ -246,15 +246,15 @@ def adapted(t: Tensor, part: Part, targets: frozenset[str]) -> int:
     return int(takes and f"{part}.{t.name.removesuffix('.weight')}" in targets)
 
 
-def magnitudes(t: Tensor, part: Part, tp: int = 1, *, turned: bool = False) -> int:
+def magnitudes(t: Tensor, part: Part, tp: int = 1, *, transposed: bool = False) -> int:
     """Elements of DoRA's magnitudes beside a matrix, one for each output (Liu et al. 2024, arXiv:2402.09353, section 4.1; PEFT 0.21,
-    tuners/lora/dora.py `DoraLinearLayer`); `turned` where it is stored [in, out]. Raises `UnsupportedError` for fused experts, which
+    tuners/lora/dora.py `DoraLinearLayer`); `transposed` where it is stored [in, out]. Raises `UnsupportedError` for fused experts, which
     PEFT refuses (tuners/lora/layer.py `ParamWrapper`)."""
     if t.experts is not None:
         raise UnsupportedError(
             f"DoRA: PEFT has none for {t.name}, a tensor that holds many matrices", "target other modules, such as attention"
         )
-    axis = 1 if turned or part == "embedding" else 0
+    axis = 1 if transposed or part == "embedding" else 0
     if t.shard is not None and tp > 1 and t.shard.axis == axis:
         return -(-t.shape[axis] // min(tp, t.shard.units))
     return t.shape[axis]

@@ -62,7 +62,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
     bounds = evenly(a.layers, run.pp)
     stages: list[list[Piece]] = [[] for _ in bounds]
 
-    def piece(t: Tensor, part: Part, copies: int, turned: frozenset[str] = frozenset()) -> Piece:
+    def piece(t: Tensor, part: Part, copies: int, transposed: frozenset[str] = frozenset()) -> Piece:
         trains = not run.lora and part not in run.frozen and t.role not in run.frozen
         takes = bitsandbytes_takes(t, part)
         if run.quantized_experts and (held := unfused(t)) is not None:
@@ -72,7 +72,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
         times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
         adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
         if adapter and run.dora:
-            adapter += magnitudes(t, part, run.tp, turned=t.name in turned)
+            adapter += magnitudes(t, part, run.tp, transposed=t.name in transposed)
         return Piece(t, part, _on_rank(t, run.tp, run.ep), copies, trains, quantized, adapter)
 
     last = len(bounds) - 1
@@ -94,17 +94,17 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
         if stack.part != "decoder":
             towers = zip(stack.kinds, stack.counts(), strict=True)
             stages[0] += _alike(
-                piece(t, stack.part, n, _turned(run, layer)) for layer, n in towers for t in layer.tensors if t.counted
+                piece(t, stack.part, n, _transposed(run, layer)) for layer, n in towers for t in layer.tensors if t.counted
             )
             continue
         for stage, counts in stage_layers(a, bounds, stack.prefix):
             for layer, n in counts:
-                turned = _turned(run, layer)
-                stages[stage] += [piece(t, stack.part, n, turned) for t in layer.tensors if t.counted]
+                transposed = _transposed(run, layer)
+                stages[stage] += [piece(t, stack.part, n, transposed) for t in layer.tensors if t.counted]
     return stages
 
 
-def _turned(run: Run, layer: Layer) -> frozenset[str]:
+def _transposed(run: Run, layer: Layer) -> frozenset[str]:
     """The matrices of a layer that are stored [in, out], where a run asks which."""
     return frozenset(x.tensor.name for x in linears_of(layer) if x.write != x.tensor.shape[0]) if run.dora else frozenset()
 

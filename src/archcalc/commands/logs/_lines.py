@@ -133,7 +133,7 @@ class Logged(NamedTuple):
     figures: tuple[tuple[str, float], ...] = ()
     file_type: str | None = None
     unread: tuple[str, ...] = ()
-    beside: tuple[tuple[str, Any], ...] = ()
+    other_flags: tuple[tuple[str, Any], ...] = ()
 
     def term(self, name: str) -> int | None:
         return next((size for n, size in self.terms if n == name), None)

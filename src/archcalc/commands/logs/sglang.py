@@ -56,7 +56,7 @@ def read_log(found: list[str]) -> Logged:
     phase = "start"
     lost: tuple[str, ...] = ()
     ranks = Ranks()
-    beside: tuple[tuple[str, Any], ...] = ()
+    other_flags: tuple[tuple[str, Any], ...] = ()
     figures: dict[str, float] = {}
 
     def fail(kind: Kind, line: str) -> None:
@@ -82,7 +82,7 @@ def read_log(found: list[str]) -> Logged:
                 model = model or named(values.get("model_path"))
                 keep = {k: v for k, v in values.items() if v not in (None, False, "auto", "", -1) and _sglang_keeps(k, v)}
                 asked = {**dict(as_flags(keep)), **asked}
-                beside = as_flags({k: v for k, v in values.items() if k not in _SGLANG_KEPT and k not in _SGLANG_SETTLED})
+                other_flags = as_flags({k: v for k, v in values.items() if k not in _SGLANG_KEPT and k not in _SGLANG_SETTLED})
                 lost = unread(values)
                 if isinstance(chunk := values.get("chunked_prefill_size"), int) and chunk > 0:
                     figures["chunk"] = chunk
@@ -232,7 +232,7 @@ def read_log(found: list[str]) -> Logged:
         said,
         tuple(figures.items()),
         unread=lost,
-        beside=beside,
+        other_flags=other_flags,
     )
 
 

@@ -86,7 +86,7 @@ def read_log(found: list[str]) -> Logged:
     block = 16
     lost: tuple[str, ...] = ()
     ranks = Ranks()
-    beside: tuple[tuple[str, Any], ...] = ()
+    other_flags: tuple[tuple[str, Any], ...] = ()
     figures: dict[str, float] = {}
 
     def fail(kind: Kind, line: str) -> None:
@@ -158,7 +158,9 @@ def read_log(found: list[str]) -> Logged:
             chosen = {k: v for k, v in values.items() if k in keep and v not in (None, False, "auto", 1)}
             asked = {**asked, **dict(as_flags(chosen))}
             lost = tuple(flag for flag in unread(values) if flag not in _PROGRAM)
-            beside = as_flags({k: v for k, v in values.items() if k not in (*keep, "model", "model_tag", "subparser", "config")})
+            other_flags = as_flags(
+                {k: v for k, v in values.items() if k not in (*keep, "model", "model_tag", "subparser", "config")}
+            )
         if command is None and (made := command_in(line)) and "vllm" in made:
             command = made
         if "Worker" in line or "EngineCore_DP" in line:
@@ -354,7 +356,7 @@ def read_log(found: list[str]) -> Logged:
         said,
         tuple(figures.items()),
         unread=lost,
-        beside=beside,
+        other_flags=other_flags,
     )
 
 

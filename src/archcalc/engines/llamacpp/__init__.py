@@ -264,7 +264,7 @@ class LlamaCpp(Server):
             return Start(False, "the weights and what the engine needs leave no memory for the cache", None), ()
         return Start(False, f"one sequence of {context:,} tokens needs more memory than is left for the cache", None), ()
 
-    def placed(self, ask: Ask, layers: int) -> tuple[int | None, int]:
+    def offloaded(self, ask: Ask, layers: int) -> tuple[int | None, int]:
         own = ask.own
         if own is None:
             return None, 0

@@ -243,7 +243,7 @@ class Sglang(Server):
         from archcalc.engines.hosts import crowded
         from archcalc.engines.sglang.command import joined
 
-        if ask.own is None or ask.own.placed:
+        if ask.own is None or ask.own.launched:
             return None, ()
         hosts = ask.gpus.nodes
         moe = model.architecture.facts.moe is not None

@@ -100,7 +100,7 @@ def asked(read: Read) -> Asked:
     own, nodes = _environment(read, own), read.get("--nnodes")
     # Of a number that only a shell knows nothing is held against a host.
     unknown = nodes is None and any(each.name == "--nnodes" for each in read.given)
-    own = own._replace(nodes=nodes or 1, placed=bool(read.get("--use-ray")) or unknown)
+    own = own._replace(nodes=nodes or 1, launched=bool(read.get("--use-ray")) or unknown)
     if (page := attention.page(own.backends, own.page)) != own.page:
         if own.page is not None:
             by = next(name for name in own.backends if name and attention.page((name, "", ""), own.page) == page)

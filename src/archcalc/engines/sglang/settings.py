@@ -21,7 +21,7 @@ class Settings(NamedTuple):
     `--disable-hybrid-swa-memory`. `speculation` names the algorithm, `mtp` says that the checkpoint's own MTP layers draft. `draft` is
     a draft model of its own. `method` is `--quantization`, `trusts` `--trust-remote-code`, `allows_longer`
     `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`. `drafted_elsewhere` says that a draft model is named, be it to be had or not.
-    `whole_towers` is `--mm-enable-dp-encoder`. `nodes` is `--nnodes`, `placed` whether Ray says where ranks
+    `whole_towers` is `--mm-enable-dp-encoder`. `nodes` is `--nnodes`, `launched` whether Ray says where ranks
     run, or nobody knows. `cache` is `--kv-cache-dtype`, and `wide_cache`
     says that it follows a `--dtype` of float32. `backends` are those of
     attention, of its decoding and of its prefills. The hierarchical cache keeps `host_ratio` times the GPU's pool, or `host_bytes`, of each
@@ -61,7 +61,7 @@ class Settings(NamedTuple):
     wide_cache: bool = False
     cache: str = "auto"
     nodes: int = 1
-    placed: bool = False
+    launched: bool = False
     backends: tuple[str, str, str] = ("", "", "")
 
 

@@ -82,7 +82,7 @@ def asked(read: Read) -> Asked:
     if quant := _quantization(read):
         values["quant"] = quant
     own, draft = _settings(read, program, unmodelled, notes)
-    own, passed_over = _environment(read, own._replace(nodes=nodes, replicas_here=here, placed=_placed(read)))
+    own, passed_over = _environment(read, own._replace(nodes=nodes, replicas_here=here, launched=_launched(read)))
     if draft is not None:
         unmodelled.append("--speculative-model" if read.get("--speculative-model") else "--speculative-config")
         notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
@@ -204,7 +204,7 @@ def _ranked(read: Read, dp: int, nodes: int) -> None:
         raise UsageError("--enable-eplb: vLLM balances experts with expert parallelism alone", "add --enable-expert-parallel")
 
 
-def _placed(read: Read) -> bool:
+def _launched(read: Read) -> bool:
     """Whether something else than the processes of one host says where ranks run: Ray, a launcher, or a class of the user's own."""
     executor = str(read.get("--distributed-executor-backend") or "mp")
     return executor not in ("mp", "uni") or read.get("--data-parallel-backend") == "ray" or bool(read.get("--worker-use-ray"))

@@ -27,7 +27,7 @@ class Settings(NamedTuple):
     `--disable-sliding-window`, `capped_by_backend` an attention backend that does the same to models of two kinds of layers.
     `first_engine` is `VLLM_USE_V1`, reversed, `second_runner` `VLLM_USE_V2_MODEL_RUNNER`. `compiled` is whether the model is compiled,
     `counts_graphs` `VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS`, `fused_sampler` `VLLM_USE_FLASHINFER_SAMPLER`. `nodes` is
-    `--nnodes`, `replicas_here` `--data-parallel-size-local`, `placed` whether Ray, or a launcher that starts each rank, says where
+    `--nnodes`, `replicas_here` `--data-parallel-size-local`, `launched` whether Ray, or a launcher that starts each rank, says where
     ranks run, `attention` `--attention-backend`, `spreads_experts` `--enable-expert-parallel`, `ranked` is whether
     `--data-parallel-rank` is given, `expanded` `VLLM_MLA_DISABLE`, `pools` what `--runner`, `--task` and `--convert` say.
     """
@@ -72,7 +72,7 @@ class Settings(NamedTuple):
     fused_sampler: bool | None = None
     nodes: int = 1
     replicas_here: int | None = None
-    placed: bool = False
+    launched: bool = False
     attention: str = ""
     spreads_experts: bool = False
     ranked: bool = False

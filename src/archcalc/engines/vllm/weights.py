@@ -85,7 +85,7 @@ class _Latent(NamedTuple):
     """
 
     heads: int
-    turned: int
+    rotary_dim: int
     rank: int
 
     def absorbed(self, entry: Entry) -> int:
@@ -101,7 +101,7 @@ class _Latent(NamedTuple):
             return each * n + (4 * -(-n // 128**2) if each == 1 else 0)
 
         if tensor.name.endswith(("self_attn.q_b_proj.weight", "self_attn.q_proj.weight")):
-            return product(tensor.shape[1]) + 2 * self.heads * self.turned * tensor.shape[1]
+            return product(tensor.shape[1]) + 2 * self.heads * self.rotary_dim * tensor.shape[1]
         return product(tensor.shape[0]) if tensor.name.endswith("self_attn.o_proj.weight") else 0
 
 

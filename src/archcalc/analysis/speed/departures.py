@@ -23,7 +23,7 @@ _POOLS = {
 _APART = "--disaggregation-mode", "--kv-transfer-config"
 
 
-class Beside(NamedTuple):
+class Departure(NamedTuple):
     """Why nothing is forecast, and how many times the bound of plain decoding a step can reach; None where that is not known."""
 
     why: str
@@ -39,7 +39,7 @@ class Flags(NamedTuple):
     gpus: int
 
 
-def beside(flags: Flags | None, ask: Ask, fit: Fit, work: Work, requests: int) -> Beside | None:
+def departure(flags: Flags | None, ask: Ask, fit: Fit, work: Work, requests: int) -> Departure | None:
     """Why a plan for so many requests is run otherwise than the measurements were; None where it is not."""
     if flags is None:
         return _graphs({}, ask, fit, requests)
@@ -52,22 +52,24 @@ def beside(flags: Flags | None, ask: Ask, fit: Fit, work: Work, requests: int) -
     drafted = getattr(ask.own, "draft_tokens", 0) if server(ask.engine).torch else 0
     if flag := next((flag for flag, row in found.items() if row.drafts), ""):
         # A step keeps the drafted tokens that it accepts, and makes one more (Leviathan et al. 2022, arXiv:2211.17192, algorithm 1).
-        return Beside(
+        return Departure(
             f"tokens are drafted ({flag}): how many are accepted depends on the text, and no measurements of that stand behind a forecast",
             drafted + 1 if drafted else None,
         )
     for flag, values in _POOLS.items():
         if given.get(flag) in values:
-            return Beside(f"the command pools what the model makes ({flag}): it writes no tokens", None)
+            return Departure(f"the command pools what the model makes ({flag}): it writes no tokens", None)
     for flag in (flag for flag in _APART if flag in given):
         if _apart(given[flag]):
-            return Beside(
+            return Departure(
                 f"prompts are read on other machines than tokens are made ({flag}): no measurements stand behind a forecast"
             )
         if given[flag].startswith("{"):
-            return Beside(f"{flag}: parts of the cache go elsewhere and back, and no measurements of that stand behind a forecast")
+            return Departure(
+                f"{flag}: parts of the cache go elsewhere and back, and no measurements of that stand behind a forecast"
+            )
     if given.get("--split-mode", "layer") in ("row", "tensor"):
-        return Beside(
+        return Departure(
             f"--split-mode {given['--split-mode']}: the measurements behind a forecast split models by layers, one GPU after the other",
             flags.gpus,
         )
@@ -77,7 +79,7 @@ def beside(flags: Flags | None, ask: Ask, fit: Fit, work: Work, requests: int) -
     for name, value in flags.environment.items():
         if name in VARIABLES and switched_on(value) and _holds(VARIABLES[name][1], fit, work, requests):
             said.append(f"{name}={value[:40]}: {VARIABLES[name][0]}")
-    return Beside(f"{'; '.join(said)}: no measurements of that stand behind a forecast") if said else None
+    return Departure(f"{'; '.join(said)}: no measurements of that stand behind a forecast") if said else None
 
 
 def _holds(where: Where, fit: Fit, work: Work, requests: int) -> bool:
@@ -96,7 +98,7 @@ def _named(flag: str, value: str) -> str:
     return flag if value in ("true", "") else f"{flag} {value[:60]}"
 
 
-def _graphs(given: Mapping[str, str], ask: Ask, fit: Fit, requests: int) -> Beside | None:
+def _graphs(given: Mapping[str, str], ask: Ask, fit: Fit, requests: int) -> Departure | None:
     """Why a step is not one graph, where the measurements were: none is captured, or none of so large a batch."""
     most = server(ask.engine).captured(ask, fit)
     each = -(-requests // fit.placement.dp)
@@ -111,7 +113,7 @@ def _graphs(given: Mapping[str, str], ask: Ask, fit: Fit, requests: int) -> Besi
     started = "kernels are started one by one, and the measurements behind a forecast ran with graphs"
     if server(ask.engine).pieces(ask):
         of, started = "graphs are captured in pieces alone", f"attention's {started} of whole steps"
-    return Beside(f"{of} ({flag}): {started}")
+    return Departure(f"{of} ({flag}): {started}")
 
 
 def _apart(value: str) -> bool:
