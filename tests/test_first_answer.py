@@ -182,8 +182,17 @@ def test_a_list_names_the_format_in_every_width(width: int, cli: Run) -> None:
 
 def test_the_newest_and_largest_that_fit_come_first(cli: Run) -> None:
     rows = json.loads(cli("fit", "--gpu", "4090", "--format", "json").stdout)
-    key = [(not r["fits"], (r["tokens_per_s"] or 99) < 10, -zoo.standing(r["params_total"], r["release"])) for r in rows]
+
+
+    def rank(r: dict[str, Any]) -> int:
+        """What is too slow to be used stands behind weights of fewer than four bits, and those behind what nobody knows the speed of."""
+        if (r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 99) < 10:
+            return 3
+        return 2 if r["quant"].startswith(("q2", "q3", "iq2", "iq3")) else int(r["ram_bytes"] > 0 and r["tokens_per_s"] is None)
+
+    key = [(not r["fits"], rank(r), -zoo.standing(r["params_total"], r["release"])) for r in rows if r["fits"]]
     assert key == sorted(key)
+    assert [r["fits"] for r in rows] == sorted((r["fits"] for r in rows), reverse=True)
     # The JSON has every model that the engine runs, the page those that fit, and the rest behind --all.
     assert len(rows) > 200
     assert len(cli("fit", "--gpu", "4090").stdout.splitlines()) < 40
