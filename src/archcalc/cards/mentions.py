@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 
 from archcalc.cards import names, vocabulary, words
-from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in
+from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in, sequences_in
 from archcalc.cards.quantity import numbers, shape
 from archcalc.cards.vocabulary import NOUGHTS, mark, says
 from archcalc.records import NamedTuple
@@ -190,7 +190,8 @@ def sizes(text: str) -> Iterator[Mention]:
             a_token = mark("per-token").match(behind)
             context = 0 if a_token else context_in(f"{ahead} {behind}")
             if a_token or context:
-                quals = Quals(dtype=dtype, context=context)
+                batch = 1 if a_token else sequences_in(f"{ahead} {behind}")
+                quals = Quals(dtype=dtype, context=context, batch=batch)
                 yield Mention("kv_per_token" if a_token else "kv_cache", number.start, number.after, quals=quals)
         elif dtype and not says("beside-weights", f"{ahead} {behind.partition(',')[0]}"):
             yield Mention("weights", number.start, number.after, quals=Quals(dtype=dtype))

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 
 from archcalc.engines._version import parse
-from archcalc.engines.served import Registry, alike, built_of, classes_of, listed, served
+from archcalc.engines.served import Registry, built_of, classes_of, listed, served, stand_ins
 from archcalc.errors import json_text
 from archcalc.model import Architecture
 from archcalc.records import NamedTuple
@@ -47,7 +47,7 @@ def _rows(registry: Registry, architecture: Architecture, version: str | None) -
         return
     text = built_of(architecture.text.model_type) if architecture.text else ""
     for name in dict.fromkeys((*classes_of(architecture), text)):
-        made = name if name in lists else next((other for other in alike(registry, name) if other in lists), "")
+        made = name if name in lists else next((other for other in stand_ins(registry, name) if other in lists), "")
         for row, (span, where) in known.classes.get(made, {}).items():
             if listed(span, registry.title, known.releases, version):
                 yield made, row, where
