@@ -351,3 +351,12 @@ def test_a_reward_adapter_needs_an_adapter(tmp_path: Path) -> None:
     """hparams/finetuning_args.py `__post_init__`: "cannot be lora for Freeze/Full PPO training"."""
     with pytest.raises(ArchcalcError, match="reward_model_type lora"):
         told(tmp_path, LF.replace("stage: sft", "stage: ppo"), {})
+
+
+def test_unknown_keys_of_a_table_are_told(tmp_path: Path) -> None:
+    """axolotl at 067b021, utils/schemas/trl.py `TRLConfig` and vllm.py `VllmConfig`: what they have and memory does not follow from is
+    quiet, the rest is told; Liger's loss makes no logits."""
+    text = "base_model: Qwen/Qwen3-8B\nrl: grpo\nadapter: lora\nlora_r: 8\nsequence_len: 1024\nmicro_batch_size: 1\nbf16: true\n"
+    text += "trl:\n  num_generations: 8\n  generation_kwargs: {top_p: 0.9}\n  use_liger_loss: true\n  num_generationz: 8\n"
+    recipe = told(tmp_path, f"{text}vllm:\n  tensor_parallel_size: 2\n  tensor_size: 2\n", {}).recipe
+    assert recipe is not None and set(recipe.unmodelled) == {"trl.use_liger_loss", "trl.num_generationz", "vllm.tensor_size"}
