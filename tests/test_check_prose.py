@@ -68,6 +68,15 @@ OF_ONE = [
     ("Llama-3.1-8B has a KV cache of 4 GiB at 32k tokens for 8 sequences.\n", "4 GiB", None),
     ("Mistral 7B v0.1 has 32 layers, with a sliding window of 4096 tokens.\n", "4096", "ok"),
     ("Mistral 7B v0.1 has 32 layers, with a sliding window of 8192 tokens.\n", "8192", "doubtful"),
+    # Mixtral-8x7B has 46,702,792,704 parameters, Qwen3-235B-A22B 94 layers.
+    ("Mixtral 8x7B hat 46,7 Mrd. Parameter.\n", "46,7 Mrd", "ok"),
+    ("Mixtral 8x7B hat 56 Mrd. Parameter.\n", "56 Mrd", "doubtful"),
+    ("Mixtral 8x7B a 46,7 milliards de paramètres.\n", "46,7 milliards", "ok"),
+    ("Mixtral 8x7B a 56 milliards de paramètres.\n", "56 milliards", "doubtful"),
+    ("Llama-3.1-8B hat 33 Schichten.\n", "33", "doubtful"),
+    ("Llama-3.1-8B a 32 couches.\n", "32", "ok"),
+    ("Qwen3-235B-A22B 共 96 层。\n", "96", "doubtful"),
+    ("Qwen3-235B-A22B 总参数量为 2530 亿，共 94 层。\n", "2530 亿", "doubtful"),
     ("| Modell | Schichten |\n|---|---|\n| Llama-3.1-8B | 32 |\n", "32", "ok"),
 ]
 
