@@ -313,7 +313,7 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     most, tokens = pooled.held(max(0, plan.kv_room_bytes), context)
     if server(ask.engine).runs_alone and tokens:
         alone, most = most, _at_once(model, placement, weights, ask, context, taken, pooled, most)
-        tokens = tokens if most == alone else int(most) * context
+        tokens = tokens if most == alone else min(tokens, int(most) * context)
     if start.starts:
         start, notes = server(ask.engine).starts(ask, plan, pooled, context, sequences, tokens)
         taken = taken._replace(notes=(*taken.notes, *notes))
