@@ -36,8 +36,8 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8-sig"))
 
 
-def assigned(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    """The names that a module assigns at its top, with what."""
+def assigned(module: ast.Module | ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
+    """The names that a module or a class assigns at its top, with what."""
     for node in module.body:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         if value := getattr(node, "value", None):

@@ -56,6 +56,37 @@ def test_a_sentence_is_read_by_value(sentence: str, claims: str) -> None:
     assert told(f"# Notes\n\n{sentence}\n") == [claim for claim in claims.split(";") if claim]
 
 
+# A cache of several sequences is as many times that of one; a sliding window is no context. Llama-3.1-70B's rows of keys and values:
+# 2 x 8 x 128 x 2 B x 80 layers, 320 KiB a token; Llama-3.1-8B's 128 KiB; Mistral 7B v0.1's window is 4096 (arXiv:2310.06825, table 1).
+OF_ONE = [
+    ("# Llama-3.1-70B\n\n- Layers: 80\n- KV cache at 128k, batch 4: 160 GiB\n", "160 GiB", "ok"),
+    ("# Llama-3.1-70B\n\n- Layers: 80\n- KV cache at 128k, batch 4: 40 GiB\n", "40 GiB", "wrong"),
+    ("# Llama-3.1-70B\n\n- Layers: 80\n- KV cache at 128k: 40 GiB\n", "40 GiB", "ok"),
+    ("| Model | KV cache at 32k, batch 8 |\n|---|---|\n| Llama-3.1-8B | 32 GiB |\n", "32 GiB", "ok"),
+    ("| Model | KV cache at 32k, batch 8 |\n|---|---|\n| Llama-3.1-8B | 4 GiB |\n", "4 GiB", "doubtful"),
+    ("Llama-3.1-8B has a KV cache of 32 GiB at 32k tokens for 8 sequences.\n", "32 GiB", "ok"),
+    ("Llama-3.1-8B has a KV cache of 4 GiB at 32k tokens for 8 sequences.\n", "4 GiB", None),
+    ("Mistral 7B v0.1 has 32 layers, with a sliding window of 4096 tokens.\n", "4096", "ok"),
+    ("Mistral 7B v0.1 has 32 layers, with a sliding window of 8192 tokens.\n", "8192", "doubtful"),
+    # Mixtral-8x7B has 46,702,792,704 parameters, Qwen3-235B-A22B 94 layers.
+    ("Mixtral 8x7B hat 46,7 Mrd. Parameter.\n", "46,7 Mrd", "ok"),
+    ("Mixtral 8x7B hat 56 Mrd. Parameter.\n", "56 Mrd", "doubtful"),
+    ("Mixtral 8x7B a 46,7 milliards de paramètres.\n", "46,7 milliards", "ok"),
+    ("Mixtral 8x7B a 56 milliards de paramètres.\n", "56 milliards", "doubtful"),
+    ("Llama-3.1-8B hat 33 Schichten.\n", "33", "doubtful"),
+    ("Llama-3.1-8B a 32 couches.\n", "32", "ok"),
+    ("Qwen3-235B-A22B 共 96 层。\n", "96", "doubtful"),
+    ("Qwen3-235B-A22B 总参数量为 2530 亿，共 94 层。\n", "2530 亿", "doubtful"),
+    ("| Modell | Schichten |\n|---|---|\n| Llama-3.1-8B | 32 |\n", "32", "ok"),
+]
+
+
+@pytest.mark.parametrize(("text", "claimed", "verdict"), OF_ONE)
+def test_what_a_figure_is_of(text: str, claimed: str, verdict: str | None) -> None:
+    results = check_text(text, "card.md", Settings(), offline=True).results
+    assert next((r.verdict for r in results if r.claimed == claimed), None) == verdict
+
+
 DOUBTED = [
     ("Qwen3-8B has 37 layers.", "qwen3-8b layers=37"),
     ("Qwen3-8B has 367 layers and 32 heads.", "qwen3-8b layers=367"),

@@ -12,6 +12,7 @@ from archcalc.arch import model_types, parse
 from archcalc.engines._allocation import Workload
 from archcalc.engines.transformers.cache import CacheOptions, allocate
 from archcalc.errors import UnsupportedError, UsageError
+from conftest import Run
 
 STATIC_TOKENS = 48
 DATA = Path(__file__).parent / "data" / "cache_transformers.jsonl"
@@ -124,3 +125,17 @@ def test_compressed_caches_have_no_static_form() -> None:
     config = next(c["config"] for c in CASES if c["config"]["model_type"] == "deepseek_v4")
     with pytest.raises(UnsupportedError, match="static"):
         allocate(parse(config), Workload(10), CacheOptions(static=True))
+
+
+def test_as_many_sequences_are_held_as_fit_at_once(cli: Run) -> None:
+    """Each sequence brings activations of its own beside its cache: whatever number is asked for, one more than are held do not fit."""
+
+    def fit(sequences: int) -> dict[str, Any]:
+        words = "mistral-nemo-12b --gpu a100-40gb --engine transformers --ctx 4k --offline --format json".split()
+        made: dict[str, Any] = json.loads(cli("fit", *words, "--concurrency", str(sequences)).stdout)
+        return made
+
+    most = int(fit(1)["max_concurrency"])
+    inside, beyond = fit(most), fit(most + 1)
+    assert most > 1 and inside["fits"] and not beyond["fits"]
+    assert inside["max_concurrency"] == beyond["max_concurrency"] == most

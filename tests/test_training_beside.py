@@ -316,3 +316,47 @@ def test_a_script_of_ppo_leaves_no_key_unsaid(cli: Run_, tmp_path: Path) -> None
     r = json.loads(cli("train", "--recipe", str(path), "--gpu", "8xH100", "--format", "json", "--offline").stdout)
     assert not r["recipe"]["unmodelled"] and r["plan"]["attention"] == "flash"
     assert "reward_model_path" in r["recipe"]["used"] and any("value model" in note for note in r["notes"])
+
+
+# LLaMA-Factory at ff6d4d1: train/ppo/workflow.py and train/rm/workflow.py load one model with a value head; train/trainer_utils.py
+# `create_reward_model` and `create_ref_model` say what stands beside it.
+HEADED = [
+    ("stage: ppo\nfinetuning_type: lora\n", 0), ("stage: ppo\nfinetuning_type: lora\nreward_model_type: api\n", 0),
+    ("stage: ppo\nfinetuning_type: lora\nreward_model_type: full\n", 1),
+    ("stage: ppo\nfinetuning_type: full\nreward_model_type: full\n", 2),
+    ("stage: ppo\nfinetuning_type: full\nreward_model_type: api\n", 1), ("stage: rm\nfinetuning_type: lora\n", 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("stage", "beside"), HEADED)
+def test_a_value_head_is_on_the_model_itself(tmp_path: Path, stage: str, beside: int) -> None:
+    text = (
+        f"model_name_or_path: Qwen/Qwen3-8B\n{stage}cutoff_len: 1024\nper_device_train_batch_size: 1\nbf16: true\npure_bf16: true\n"
+    )
+    terms = {t.name: t for t in told(tmp_path, text, {}).terms}
+    # All 8,190,735,360 parameters are there once, the table of the head among them.
+    once = 2 * 8_190_735_360
+    assert terms["weights"].bytes == once
+    assert ("models beside it" in terms) == (beside > 0) and (not beside or terms["models beside it"].bytes == beside * once)
+
+
+def test_a_score_beside_the_vocabulary_has_logits(tmp_path: Path) -> None:
+    """TRL 0.24, models/modeling_value_head.py `forward`: logits of all tokens in bf16, and cast to fp32."""
+    text = "model_name_or_path: Qwen/Qwen3-8B\nstage: rm\nfinetuning_type: lora\ncutoff_len: 1024\nbf16: true\n"
+    r = told(tmp_path, f"{text}per_device_train_batch_size: 1\n", {})
+    assert max(t.bytes for t in r.terms if t.name == "logits and loss") == 2 * 1024 * (6 * 151_936 + 4)
+
+
+def test_a_reward_adapter_needs_an_adapter(tmp_path: Path) -> None:
+    """hparams/finetuning_args.py `__post_init__`: "cannot be lora for Freeze/Full PPO training"."""
+    with pytest.raises(ArchcalcError, match="reward_model_type lora"):
+        told(tmp_path, LF.replace("stage: sft", "stage: ppo"), {})
+
+
+def test_unknown_keys_of_a_table_are_told(tmp_path: Path) -> None:
+    """axolotl at 067b021, utils/schemas/trl.py `TRLConfig` and vllm.py `VllmConfig`: what they have and memory does not follow from is
+    quiet, the rest is told; Liger's loss makes no logits."""
+    text = "base_model: Qwen/Qwen3-8B\nrl: grpo\nadapter: lora\nlora_r: 8\nsequence_len: 1024\nmicro_batch_size: 1\nbf16: true\n"
+    text += "trl:\n  num_generations: 8\n  generation_kwargs: {top_p: 0.9}\n  use_liger_loss: true\n  num_generationz: 8\n"
+    recipe = told(tmp_path, f"{text}vllm:\n  tensor_parallel_size: 2\n  tensor_size: 2\n", {}).recipe
+    assert recipe is not None and set(recipe.unmodelled) == {"trl.use_liger_loss", "trl.num_generationz", "vllm.tensor_size"}

@@ -311,6 +311,9 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
     plan, pooled, start, taken = settle(model, placement, weights, ask, context, sequences)
     pooled, taken = server(ask.engine).divides(ask, placement, pooled, plan.kv_room_bytes, context, sequences, taken)
     most, tokens = pooled.held(max(0, plan.kv_room_bytes), context)
+    if server(ask.engine).runs_alone and tokens:
+        alone, most = most, _at_once(model, placement, weights, ask, context, taken, pooled, most)
+        tokens = tokens if most == alone else min(tokens, int(most) * context)
     if start.starts:
         start, notes = server(ask.engine).starts(ask, plan, pooled, context, sequences, tokens)
         taken = taken._replace(notes=(*taken.notes, *notes))
@@ -334,6 +337,23 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
         return made
     lies = f"{format_bytes(weights.loading_bytes)} of weights lie on the GPU before they are quantized"
     return made._replace(start=Start(False, f"{lies}, and it has {format_bytes(made.loadable_bytes)}", None))
+
+
+def _at_once(
+    model: Candidate, placement: Placement, weights: RankWeights, ask: Ask, context: int, taken: Taken, pooled: Pooled, most: float
+) -> float:
+    """How many sequences run at once where each brings activations of its own beside its cache; `most` fill the room that those asked for
+    leave. Two budgets tell that one more or less changes nothing, which is so of most engines."""
+
+    def holds(sequences: int) -> bool:
+        room = budget_of(model, placement, weights, ask, context, sequences, taken).kv_room_bytes
+        return pooled.needed(context, sequences) <= room
+
+    whole = int(most)
+    if (whole == 0 or holds(whole)) and not holds(whole + 1):
+        return most
+    first = budget_of(model, placement, weights, ask, context, 1, taken).kv_room_bytes
+    return float(largest(holds, max(1, int(pooled.held(max(0, first), context)[0]))))
 
 
 def _weighed(model: Candidate, placement: Placement, ask: Ask, context: int, concurrency: int) -> RankWeights:

@@ -215,6 +215,7 @@ def parse(config: Mapping[str, Any]) -> Architecture:
         rotary=_rotary.tables(config, architecture.facts),
         stretched=_rotary.stretched(config, architecture.facts),
         lengths=_lengths.of(config),
+        stated=_rotary.words_of(config),
         encoders=_encoder.of(schema, architecture),
         text=_levels.text_model(stated_config),
         classes=_levels.classes(stated_config),

@@ -57,6 +57,12 @@ def text_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return config
 
 
+def words_of(config: Mapping[str, Any]) -> dict[str, str | bool]:
+    """What the text model's config states in words and switches, and what is said so of a projector beside it."""
+    beside = {key: value for key, value in config.items() if key.startswith("projector_")}
+    return {key: value for key, value in {**beside, **text_of(config)}.items() if isinstance(value, (str, bool))}
+
+
 def _rows(text: Mapping[str, Any], rope: Mapping[str, Any], positions: int) -> int:
     kind = rope.get("rope_type", rope.get("type"))
     factor = rope.get("factor")

@@ -345,7 +345,9 @@ class _Checker:
     def _read_mention(self, field: str, text: layout.Text, mention: mentions.Mention) -> tuple[Slot, list[Claim]]:
         """A figure or word said without a label, as what a column of that field would hold."""
         cell = document.located(self.document.lines, text.cell.part(mention.start, mention.end))
-        slot = Slot(text.subject, Label((field,), mention.quals), cell, field, False)
+        # What stands before a window says of what it is: "a sliding window of 4096 tokens".
+        heading = text.cell.text[max(0, mention.start - _BEFORE) : mention.start] if field == "window" else field
+        slot = Slot(text.subject, Label((field,), mention.quals), cell, heading, False)
         return slot, [c for c in reading.read(slot.label, cell) if c.field == field and c.form in ("number", "word")]
 
     def _whose(self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table) -> Resolved | None:
@@ -592,6 +594,8 @@ class _Checker:
         return results, edits
 
 
+_BEFORE = 48
+"""Characters."""
 _YES_NO = (
     ("yes", "no"), ("true", "false"), ("✓", "✗"), ("✔", "✘"), ("✅", "❌"), ("on", "off"), ("是", "否"), ("有", "无"), ("tied", "untied"),
 )  # fmt: skip

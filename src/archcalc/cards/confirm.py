@@ -1,8 +1,8 @@
 """Whether a mismatch is an alarm: what stands around it must say that the page means this model and this field.
 
 A number that differs from the config may be wrong, or may be of another model, of another field, of a run, of a file or of another part.
-Each sign for or against an alarm has a weight, all in one table; an alarm that does not reach the threshold is doubtful: shown, never
-mended. In generated sections every mismatch is wrong.
+Each sign for or against an alarm has a weight, all in one table; an alarm that does not reach the threshold is doubtful: shown, and
+mended only where a neighbour that is mended confirms it. In generated sections every mismatch is wrong.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _SUMMARY = 7
 _LABEL_END = re.compile(r"[:：]")
 _FIGURES = re.compile(r"[^\W\d]{3}[^.]* \d|\d[^.]*[^\W\d]{3}|\d.*[\u4e00-\u9fff]")
 """What a sentence with figures has."""
-_SENTENCE_END = re.compile(r"(?<=[\w)*`\]%][.!?])\s+(?=[A-Z*`\[])|[。！？；]")
+_SENTENCE_END = re.compile(r"(?<=[\w)*`\]%][.!?])(?<!\b[Mm](?:rd|io)\.)\s+(?=[A-Z*`\[])|[。！？；]")
 _BETWEEN_PAIRS = re.compile(r"\s*[|·•;；]\s*|,\s+(?=[A-Za-z])|[，、]")
 _LABELS = 2
 """Labels that make a line the head of a table."""

@@ -12,11 +12,13 @@ from archcalc.records import NamedTuple
 
 
 class Mended(NamedTuple):
-    """A file's text with its edits, how many were made, and how many claims are still wrong."""
+    """A file's text with its edits, how many were made, and how many claims are still wrong. `confirmed` edits are of claims that were
+    doubtful before their neighbours were mended."""
 
     text: str
     made: int
     left: int
+    confirmed: int = 0
 
 
 def mend(checked: Checked, again: Callable[[str], Checked]) -> Mended:
@@ -25,11 +27,11 @@ def mend(checked: Checked, again: Callable[[str], Checked]) -> Mended:
     Two claims may share a cell, as in HTML tables with spans: where they ask for different texts, neither is written. A figure that is
     mended may confirm its neighbour: the text is gone through until nothing more is to be mended.
     """
-    made = 0
+    rounds = []
     while edits := _holding(checked, again):
-        made += len(edits)
+        rounds.append(len(edits))
         checked = again(apply(checked.text, edits))
-    return Mended(checked.text, made, _wrong(checked))
+    return Mended(checked.text, sum(rounds), _wrong(checked), sum(rounds[1:]))
 
 
 def _holding(checked: Checked, again: Callable[[str], Checked]) -> list[Edit]:

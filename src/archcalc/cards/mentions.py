@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 
 from archcalc.cards import names, vocabulary, words
-from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in
+from archcalc.cards.labels import NUMERIC, Quals, context_in, dtype_in, sequences_in
 from archcalc.cards.quantity import numbers, shape
 from archcalc.cards.vocabulary import NOUGHTS, mark, says
 from archcalc.records import NamedTuple
@@ -113,6 +113,7 @@ def counts(text: str, label: str = "", known: bool = True) -> Iterator[Mention]:
             yield mention
 
 
+_ABBREVIATED = frozenset({"mrd.", "mio."})
 _LONG = frozenset({"context", "vocab", "window"})
 _LEAST = 512
 """What is fewer tokens counts something else."""
@@ -125,6 +126,8 @@ def _counts(text: str, label: str, known: bool) -> tuple[Mention, ...]:
     last, stretched = 0, tuple[str, ...]()
     for number in numbers(text):
         start, end = number.start, number.after
+        if text[end - 3 : end + 1].lower() in _ABBREVIATED:
+            end += 1
         nouns = _nouns(text[end : end + _NEAR].translate(NOUGHTS), text[max(last, start - _NEAR) : start].translate(NOUGHTS), known)
         last = end
         if nouns.names_layer:
@@ -190,7 +193,8 @@ def sizes(text: str) -> Iterator[Mention]:
             a_token = mark("per-token").match(behind)
             context = 0 if a_token else context_in(f"{ahead} {behind}")
             if a_token or context:
-                quals = Quals(dtype=dtype, context=context)
+                batch = 1 if a_token else sequences_in(f"{ahead} {behind}")
+                quals = Quals(dtype=dtype, context=context, batch=batch)
                 yield Mention("kv_per_token" if a_token else "kv_cache", number.start, number.after, quals=quals)
         elif dtype and not says("beside-weights", f"{ahead} {behind.partition(',')[0]}"):
             yield Mention("weights", number.start, number.after, quals=Quals(dtype=dtype))
@@ -268,7 +272,7 @@ _VERB = re.compile(r"(?<!\band )\b(?:has|have|had|contains?|uses?|features?|supp
 """A second verb may be of something else: "Qwen3-8B has 36 layers and ours has 40 layers"; not "and uses 32 heads"."""
 _WITH = re.compile(r"(?i)\W*with\b[^.;:]*$")
 _BEHIND = re.compile(r"[^.;:]*,\s*(?:the )?")
-_CLAUSE = re.compile(r"[;.。；]\s|\bwhile\b|\bwhereas\b|\bbut\b")
+_CLAUSE = re.compile(r"(?<!\b[Mm]rd)(?<!\b[Mm]io)[;.。；]\s|\bwhile\b|\bwhereas\b|\bbut\b")
 ALONE = frozenset({"vocab", "active_params", "rope_theta"})
 """Fields of which one figure is a claim even where no model is known."""
 _LABELS = {

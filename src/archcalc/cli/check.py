@@ -71,8 +71,8 @@ def command(
     """Hold the claims of model cards against configs: tables, lists, sentences and front matter.
 
     A claim is right if the true value reads so in some convention that can be named; --explain names it. A mismatch that nothing
-    nearby confirms is doubtful: shown, and never mended. Exit status 0 if no claim is wrong, 1 if some are, or a file or a pinned
-    source cannot be had, 2 if the call itself is wrong.
+    nearby confirms is doubtful: shown, and mended only where a neighbour that --fix mends confirms it. Exit status 0 if no claim is
+    wrong, 1 if some are, or a file or a pinned source cannot be had, 2 if the call itself is wrong.
     """
     from archcalc.cards import check, pages, settings
     from archcalc.cards import fix as mending
@@ -99,7 +99,7 @@ def command(
     known = standing.Baseline(place) if place else None
     errors: list[CheckError] = []
     done: list[Checked] = []
-    changed = 0
+    changed, confirmed = 0, 0
     with _uncollected():
         for path in _bar(paths, form is CheckFormat.table):
             if gc.get_count()[0] > _MANY:
@@ -116,7 +116,7 @@ def command(
 
                 mended = mending.mend(one, again)
                 if diff:
-                    changed += mended.made
+                    changed, confirmed = changed + mended.made, confirmed + mended.confirmed
                     sys.stdout.write(mending.diff(path, one.text, mended.text))
                 elif mended.made:
                     try:
@@ -124,7 +124,7 @@ def command(
                     except ArchcalcError as error:
                         errors.append(_error(path, error))
                     else:
-                        changed += mended.made
+                        changed, confirmed = changed + mended.made, confirmed + mended.confirmed
                         one = again(mended.text)._replace(encoding=one.encoding)
             if known is not None:
                 one = known.without(one)
@@ -141,7 +141,8 @@ def command(
     if not diff:
         _print(result, form, explain)
     if fix or diff:
-        print(f"archcalc: {changed} cell{'s' * (changed != 1)} {'to rewrite' if diff else 'rewritten'}", file=sys.stderr)
+        beside = f", {confirmed} of them doubtful until their neighbours were mended" if confirmed else ""
+        print(f"archcalc: {changed} cell{'s' * (changed != 1)} {'to rewrite' if diff else 'rewritten'}{beside}", file=sys.stderr)
     if known is not None and known.left_out:
         print(f"archcalc: {known.left_out} mismatch{'es' * (known.left_out != 1)} of {place} left out", file=sys.stderr)
     if known is not None and known.gone and not diff:

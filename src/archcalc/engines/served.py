@@ -221,7 +221,7 @@ def check(registry: Registry, architecture: Architecture, version: str | None, *
         return (f"{registry.title}'s registry was not asked: the class of {architecture.model_type} is not known",)
     if any(_lists(registry, name, version) for name in names):
         return ()
-    alike = [(name, other) for name in names for other in _alike(registry, name) if other in lists.classes]
+    alike = [(name, other) for name in names for other in stand_ins(registry, name) if other in lists.classes]
     newer = version is None or leads_to(parse(registry.title, version), registry.releases) >= _numbers(registry.converts or "0")
     if registry.converts and newer and any(_lists(registry, other, version) for _, other in alike):
         # Whatever an older release had a class of its own for.
@@ -242,7 +242,7 @@ def check(registry: Registry, architecture: Architecture, version: str | None, *
     return _backend(registry, architecture, names, version)
 
 
-def _alike(registry: Registry, name: str) -> Iterator[str]:
+def stand_ins(registry: Registry, name: str) -> Iterator[str]:
     """The classes that a class is made of where it has none of its own, for another task.
 
     One that only pools is not run to generate (vLLM 0.33, config/model.py: "This model does not support `--runner generate`")."""

@@ -19,12 +19,29 @@ from archcalc.frameworks.named_files import AXOLOTL, FP32_SHARDS, adapter_of, fs
 from archcalc.frameworks.transformers import parameters, rollout_bytes
 from archcalc.model import Architecture
 
+# Keys of the tables `trl` and `vllm` that change no memory of the trainer (utils/schemas/trl.py `TRLConfig`, vllm.py `VllmConfig`): what is
+# generated and how it is rewarded, and the server. `use_liger_loss` and `sync_ref_model` are not among them.
+_TRL = (
+    "beta", "max_completion_length", "use_vllm", "vllm_mode", "vllm_server_(?:host|port|timeout)", "vllm_guided_decoding_regex",
+    "reward_(?:funcs|weights|num_workers)", "generation_batch_size", "num_generations", "log_completions", "num_completions_to_print",
+    "importance_sampling_level", "ref_model_(?:mixup_alpha|sync_steps)", "scale_rewards", "temperature", "top_p", "top_k", "min_p",
+    "repetition_penalty", r"generation_kwargs(?:\..*)?", r"chat_template_kwargs(?:\..*)?", "num_iterations",
+    "epsilon", "epsilon_high", "loss_type",
+    "mask_truncated_completions", "vllm_enable_sleep_mode", "rollout_func", "multi_objective_aggregation", "use_data_producer",
+    "async_prefetch", "prefetch_depth", "vllm_sync_interval", "streaming_(?:partial_batch|min_groups)",
+    "vllm_importance_sampling_(?:correction|mode|cap)", "off_policy_mask_threshold", "use_bias_correction_kl", "replay_buffer_size",
+    "replay_recompute_logps", "reroll_(?:start_fraction|max_groups)", "skip_zero_advantage_batches", "vllm_lora_sync",
+)  # fmt: skip
+_VLLM = (
+    "device", "tensor_parallel_size", "data_parallel_size", "gpu_memory_utilization", "dtype", "max_model_len", "enable_prefix_caching",
+    "host", "port", "enable_reasoning", "reasoning_parser", "enforce_eager", "serve_module", "worker_extension_cls",
+)  # fmt: skip
 _INERT = (
-    INERT[:-1]
-    + r"|tf32|pad_to_sequence_len|sample_packing_.*|eval_sample_packing|flash_attn_.*|liger_rope|liger_rms_norm|liger_swiglu"
+    INERT[:-1] + rf"|trl\.(?:{'|'.join(_TRL)})|vllm\.(?:{'|'.join(_VLLM)})"
+    r"|tf32|pad_to_sequence_len|sample_packing_.*|eval_sample_packing|flash_attn_.*|liger_rope|liger_rms_norm|liger_swiglu"
     r"|liger_glu_activation|liger_layer_norm|gradient_checkpointing_kwargs.*|xformers_attention|use_tensorboard|experimental_.*|tokenizer_.*"
     r"|lora_mlp_kernel|lora_qkv_kernel|lora_o_kernel|bfloat16|float16|tokens\..*|lora_fan_in_fan_out|sequence_parallel.*|micro_batch_size_eval"
-    r"|fsdp_config\..*|fsdp|revision_of_model|trl\..*|vllm\..*|eot_tokens|roles_to_train|excess_length_strategy|use_kernels|processor_type|skip_prepare_dataset|pretraining_dataset.*|pretrain_.*|streaming.*|num_labels"
+    r"|fsdp_config\..*|fsdp|revision_of_model|eot_tokens|roles_to_train|excess_length_strategy|use_kernels|processor_type|skip_prepare_dataset|pretraining_dataset.*|pretrain_.*|streaming.*|num_labels"
     r"|resize_token_embeddings_to_32x|batch_size|ddp_find_unused_parameters|low_cpu_mem_usage|device_map|use_ray|ray_.*|use_otel_metrics|otel_.*"
     r"|use_swanlab|swanlab_.*|rl_beta|kto_.*|center_rewards_coefficient|do_causal_lm_eval|hf_use_auth_token|base_model_ignore_patterns"
     r"|eta_min|full_finetune|use_eaft|eaft_.*|peft_use_rslora|cls_model_config|liger_rms_norm_gated|reinit_weights|gptq)"

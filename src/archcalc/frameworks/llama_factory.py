@@ -143,7 +143,20 @@ class LlamaFactory:
         stage = k.choice("stage", {"sft": "sft", "pt": "sft", "dpo": "dpo", "kto": "kto", "rm": "reward", "ppo": "ppo"}, "sft")
         # DPO's reference model is another, unless the loss needs none (train/dpo/workflow.py, pref_loss: orpo, simpo).
         free = k.text("pref_loss") in ("orpo", "simpo")
-        learned = Asked(stage, reference=False if free else None)  # type: ignore[arg-type]
+        # train/rm/workflow.py and train/ppo/workflow.py: `load_model(add_valuehead=True)`. PPO's reward model is an adapter on the
+        # same weights, a model of its own or a server's (train/trainer_utils.py `create_reward_model`).
+        rewards = 0
+        if stage == "ppo":
+            k.text("reward_model")
+            apart = k.choice("reward_model_type", {"lora": "lora", "full": "full", "api": "api"}, "lora")
+            if apart == "lora" and not lora:
+                # hparams/finetuning_args.py `__post_init__`.
+                raise ConfigError(
+                    f"{k.path}: reward_model_type lora: LLaMA-Factory refuses it where all weights are trained", "reward_model_type: full",
+                    key="reward_model_type",
+                )  # fmt: skip
+            rewards = int(apart == "full")
+        learned = Asked(stage, reference=False if free else None, headed=stage in ("ppo", "reward"), reward_models=rewards)  # type: ignore[arg-type]
         return reported(ask, k, "llama-factory", _INERT, k.text("model_name_or_path") or None, fields, method=learned)
 
 

@@ -16,12 +16,17 @@ Method = Literal["sft", "dpo", "kto", "grpo", "ppo", "reward"]
 
 
 class Asked(NamedTuple):
-    """What the method's own options say. `completion` is how many tokens of a sequence are scored, None for all."""
+    """What the method's own options say. `completion` is how many tokens of a sequence are scored, None for all.
+
+    `headed` is true of frameworks that put a head of one number on the trained model itself, which keeps the one for the vocabulary
+    (TRL's `AutoModelForCausalLMWithValueHead`): no value model stands beside it, and reward models only as many as `reward_models`."""
 
     method: Method = "sft"
     completion: int | None = None
     reference: bool | None = None
     rollout_bytes: int = 0
+    headed: bool = False
+    reward_models: int = 1
 
 
 def with_method(run: Run, asked: Asked) -> tuple[Run, list[str]]:
@@ -34,7 +39,8 @@ def with_method(run: Run, asked: Asked) -> tuple[Run, list[str]]:
       computed before (`precompute_ref_log_probs`); GRPO only where `beta` is above 0, which is not the default.
     - KTO's second pass over mismatched completions has no gradient.
     - A reward model scores a sequence with one number in place of the vocabulary.
-    - PPO trains a value model of the same size, and keeps a reference and a reward model.
+    - PPO trains a value model of the same size, and keeps a reference and a reward model; where the trained model has a head of one
+    number (`headed`), it is the value model, and a reward model's logits over the vocabulary are made too.
     """
     name, lora = asked.method, bool(run.lora)
     if name == "sft" and (asked.completion or asked.reference or asked.rollout_bytes):
@@ -54,7 +60,7 @@ def with_method(run: Run, asked: Asked) -> tuple[Run, list[str]]:
         )
     keeps = {"dpo": not lora, "kto": not lora, "grpo": False, "ppo": not lora}.get(name, False)
     reference = keeps if asked.reference is None else asked.reference
-    copies = int(reference) + (name == "ppo")
+    copies = int(reference) + (asked.reward_models if name == "ppo" else 0)
     notes = []
     changes: dict[str, object] = {"frozen_models": copies, "engine_bytes": asked.rollout_bytes}
     if name in ("dpo", "reward"):
@@ -64,9 +70,15 @@ def with_method(run: Run, asked: Asked) -> tuple[Run, list[str]]:
         changes["output_freed"] = False  # Their losses read the logits.
     if name == "reward":
         changes["loss"] = "scalar"
+        if asked.headed:
+            changes["headed"] = True
+            notes.append("the score is made beside the logits over the vocabulary, which every token has")
     if asked.completion is not None:
         changes["scored"] = asked.completion
-    if name == "ppo":
+    if name == "ppo" and asked.headed:
+        kept = "a reward model of that size is kept" if asked.reward_models else "no reward model stands beside it"
+        notes.append(f"the values are a head's on the policy itself, and {kept}")
+    elif name == "ppo":
         changes["value_model"] = True
         notes.append("a value model of the same size is trained beside the policy, a reward model of that size is kept")
     if reference:

@@ -79,7 +79,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
     for group in a.groups:
         place = last if group.part in ("head", "decoder", "mtp") else 0
         for t in group.tensors:
-            if run.loss == "scalar" and group.part == "head":
+            if run.loss == "scalar" and group.part == "head" and not run.headed:
                 continue
             own = piece(t, group.part, 1)
             if t.counted or (t.kind == "tied" and (last > 0 or run.untied)):

@@ -149,7 +149,7 @@ class Planner:
 
     def pieces(self, run: Run) -> list[list[Piece]]:
         """The weights of each stage."""
-        scalar = run.loss == "scalar"
+        scalar = run.loss == "scalar" and not run.headed
         key = (
             run.tp, run.pp, run.ep, run.lora, run.targets, run.saved, run.dora, run.quant, run.frozen, run.quantized_experts,
             run.quantized_head, run.untied, scalar,
@@ -415,10 +415,12 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
     (Korthikanti et al. 2022, section 4.3: 4sbv/t). `head` are the bytes of a dequantized head.
     """
     local = run.micro_batch * -(-min(run.seq, run.scored or run.seq) // run.cp)
-    if run.loss == "scalar":
-        return FP32 * local, 2 * FP32 * local, 0
     vocab = -(-_scores(a) // _splits_logits(run))
     c, n = run.size, local * vocab
+    if run.loss == "scalar":
+        # TRL 0.24, models/modeling_value_head.py `forward`: all logits, cast to fp32; the loss reads none of them.
+        beside = (c + (FP32 if c != FP32 else 0)) * n if run.headed else 0
+        return beside + FP32 * local, 2 * FP32 * local, 0
     if run.loss == "none":
         return c * n, c * n, c * n
     if run.implementation == "megatron":
@@ -501,7 +503,8 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
     if run.loss == "none":
         return f"{run.size} B x {size}"
     if run.loss == "scalar":
-        return f"4 B x {tokens}: one number a token"
+        beside = f" + ({run.size} logits{' + 4 fp32' if run.size != FP32 else ''}) B x {size}" if run.headed and not late else ""
+        return f"4 B x {tokens}: one number a token{beside}"
     if run.implementation == "megatron":
         return f"4 B x {size}"
     if run.loss == "compiled":

@@ -53,7 +53,8 @@ class Run(NamedTuple):
     fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
     Full checkpointing makes groups of `every` layers again, or one layer in `one_in`, beside which the others keep all that they need.
     `compiled` says that the model is compiled as a whole, `all_forward` that a pipeline runs all micro-batches forward
-    first, `frozen_size` in how many bytes an element the `frozen_models` stand beside it.
+    first, `frozen_size` in how many bytes an element the `frozen_models` stand beside it, `headed` that a head of one number stands beside
+    that for the vocabulary.
     Beside an adapter whole copies of the modules that `saved` names are trained (PEFT's `modules_to_save`), in `saved_size` bytes
     an element where that is not the model's type. With `pairs` a micro-batch holds both sequences of each. `micro_batches` are
     those of one step on each pipeline. `ep` ranks share the routed experts; they are taken from `dp`, `fsdp` and `cp`, and from
@@ -121,6 +122,7 @@ class Run(NamedTuple):
     frozen_models: int = 0
     frozen_size: int = 2
     value_model: bool = False
+    headed: bool = False
     engine_bytes: int = 0
     scored: int = 0
     pairs: bool = False

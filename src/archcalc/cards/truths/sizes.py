@@ -48,8 +48,6 @@ def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
     each = f"{batch} sequences of " * (batch > 1)
     rank = f", what one of {tp} ranks holds" * (tp > 1)
     ways = [(size, f"{each}{tokens:,} tokens in {dtype}{index}{rank}", "") for size, _, index in found]
-    if batch > 1:
-        ways.append((_caches(model, tokens, 1, dtype, tp)[0][0], f"one sequence of {tokens:,} tokens in {dtype}", "rare"))
     if quals.context and not quals.context % 1024:
         # 128k tokens may be 128,000 of them.
         fewer = quals.context // 1024 * 1000

@@ -191,6 +191,7 @@ class Sglang(Server):
         return f"SGLang runs on compute capability 7.5 and newer, and {device.name} has {cuda[0]}.{cuda[1]}"
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+        from archcalc.engines.asks import refused
         from archcalc.engines.plan import capability
         from archcalc.engines.served import misnamed, untrusted
         from archcalc.engines.sglang import attention, kernels, quantization, settings
@@ -199,6 +200,8 @@ class Sglang(Server):
 
         named, cuda = ask.own.method if ask.own is not None else None, capability(ask.gpus.device)
         if why := kernels.unbuilt(ask.version, cuda) or kernels.refused(ask.version, model.architecture, cuda, named):
+            return why
+        if why := refused(registry(), model.architecture, ask.version):
             return why
         backends = ask.own.backends if ask.own is not None else ()
         if why := attention.unread(model.architecture, cache_dtype(model.architecture, ask.kv_dtype), backends, cuda):
@@ -232,9 +235,11 @@ class Sglang(Server):
 
     def cannot_divide(self, ask: Ask, model: Candidate, placement: Placement) -> str:
         from archcalc.engines._recurrent import cannot_split
+        from archcalc.engines.asks import ranks_refused
         from archcalc.engines.sglang import towers
 
         why = cannot_split(model.architecture, placement.tp, quantized=bool(model.architecture.quantization))
+        why = why or ranks_refused(registry(), model.architecture, ask.version, placement.tp)
         return why or towers.cannot_divide(model.architecture, placement, ask)
 
     def hosted(self, ask: Ask, model: Candidate, placement: Placement) -> tuple[Start | None, tuple[str, ...]]:

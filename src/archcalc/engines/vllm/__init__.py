@@ -189,6 +189,7 @@ class Vllm(Server):
         return ask.own is not None and ask.own.lowers_context
 
     def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+        from archcalc.engines.asks import refused
         from archcalc.engines.plan import capability
         from archcalc.engines.served import misnamed, untrusted
         from archcalc.engines.vllm import attention, lengths, quantization, start
@@ -225,7 +226,7 @@ class Vllm(Server):
         from archcalc.engines.vllm.cache import overflows_in_fp16, served_dtype
         from archcalc.quant import plain
 
-        if why := attention.mixed_windows(architecture, ask.version):
+        if why := refused(REGISTRY, architecture, ask.version) or attention.mixed_windows(architecture, ask.version):
             return why
         why = attention.missing(architecture, ask.version, cuda and cuda[0], expanded=own is not None and own.expanded)
         if why is None and not online:
@@ -272,9 +273,12 @@ class Vllm(Server):
 
     def cannot_divide(self, ask: Ask, model: Candidate, placement: Placement) -> str:
         from archcalc.engines._recurrent import cannot_split
+        from archcalc.engines.asks import ranks_refused
         from archcalc.engines.vllm import towers
+        from archcalc.engines.vllm.served import REGISTRY
 
         why = cannot_split(model.architecture, placement.tp)
+        why = why or ranks_refused(REGISTRY, model.architecture, ask.version, placement.tp)
         return why or towers.cannot_divide(model.architecture, placement, ask)
 
     def over_machines(self, placement: Placement, machines: int, moe: bool) -> str:
