@@ -44,7 +44,7 @@ class Settings(NamedTuple):
     profiles_images: bool = True
     limits: tuple[tuple[str, int], ...] = ()
     prefix_caching: bool | None = None
-    chunked: bool = True
+    chunked: bool | None = None
     lowers_context: bool = False
     dtype: str | None = None
     block_size: int | None = None

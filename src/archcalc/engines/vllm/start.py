@@ -369,7 +369,7 @@ def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
 def whole_prompts(own: Settings | None, version: str | None) -> bool:
     """Whether a step takes prompts whole: chunks are turned off, which releases before 0.12 do by themselves again (0.11,
     engine/arg_utils.py `_set_default_args`)."""
-    return own is not None and not own.chunked and at_least(version, 0, 12)
+    return own is not None and own.chunked is False and at_least(version, 0, 12)
 
 
 CHECKS_OVERRIDE = (0, 21)
