@@ -230,6 +230,17 @@ def test_the_tokens_of_a_pool_of_windows_are_not_those_of_the_cache() -> None:
             "no-cache",
         ),
         ("Exception: Capture cuda graph failed: CUDA out of memory. Tried to allocate 1.00 GiB.", "capturing"),
+        ("Exception: Capture prefill CUDA graph failed: CUDA out of memory. Tried to allocate 1.00 GiB.", "capturing"),
+        # Raised of any error (model_executor/runner/decode_cuda_graph_runner.py `__init__`); what Triton and CUDA say.
+        ("Exception: Capture cuda graph failed: CUDA error: no kernel image is available for execution on the device", "kernel"),
+        ("Exception: Capture cuda graph failed: Triton Error [CUDA]: device kernel image is invalid", "kernel"),
+        (
+            "Exception: Capture cuda graph failed: Internal Triton PTX codegen error: ptxas fatal   : Value 'sm_120' is not defined for "
+            "option 'gpu-name'",
+            "kernel",
+        ),
+        ("Exception: Capture cuda graph failed: list index out of range", "other"),
+        ("Exception: Capture cuda graph failed: No module named 'flash_mla'", "other"),
         # 0.5.23: mem_cache/kv_cache_configurator.py, model_executor/pool_configurator.py, mem_cache/unified_memory_pool.py,
         # managers/tp_worker.py, model_executor/model_runner_components/moe_ep_setup.py, arg_groups/attention_hook.py; models/qwen2.py.
         (

@@ -842,3 +842,21 @@ def test_no_order_of_keywords_is_a_fault(words: list[str]) -> None:
 
     with suppress(ArchcalcError):
         simple_commands(" ".join(words))
+
+
+# bash: a variable that is set to what a command prints is set, and `${NAME:-word}` is `word` only where it printed nothing.
+@pytest.mark.parametrize(
+    ("script", "value"),
+    [
+        ("TP=$(nvidia-smi -L | wc -l)\nvllm serve a/b -tp ${TP:-1}", None), ("TP=`nvidia-smi -L`\nvllm serve a/b -tp ${TP:-1}", None),
+        ("TP=$(x)\nvllm serve a/b -tp ${TP:=1}", None), ("export TP=$(x)\nvllm serve a/b -tp ${TP-1}", None),
+        ("A=$(x)\nTP=$A\nvllm serve a/b -tp ${TP:-1}", None), ("TP=$(x)\nN=${TP:-1}\nvllm serve a/b -tp $N", None),
+        ("TP=$(x)\n: ${TP:=1}\nvllm serve a/b -tp $TP", None), ("TP=$(x)\nTP=2\nvllm serve a/b -tp ${TP:-1}", "2"),
+        ("vllm serve a/b -tp ${TP:-1}", "1"), ("TP=$1\nvllm serve a/b -tp ${TP:-1}", "1"), ("TP=\nvllm serve a/b -tp ${TP:-1}", "1"),
+    ],
+)  # fmt: skip
+def test_a_default_is_not_taken_for_what_a_command_prints(script: str, value: str | None) -> None:
+    from archcalc.commands.shell import simple_commands
+
+    last = simple_commands(script)[-1].words[-1]
+    assert (bool(last.unknown), last.text) == (False, value) if value else last.unknown

@@ -489,3 +489,27 @@ def test_one_start_is_one() -> None:
     replicas = [f"(EngineCore_DP{n} pid={n}) {begun}{TOOK.format(15.3)}" for n in range(2)]
     for text in ("".join(again), VLLM_SERVED.replace(SERVES, "".join(replicas) + SERVES), LLAMA_SERVED, SGLANG_SERVED):
         assert "starts" not in dict(read(text).figures)
+
+
+# What Ollama 0.11 and 0.12 print before a runner answers (server/routes.go, llm/memory.go), and of a load that fails (server/sched.go).
+RECKONED = (
+    'time=2025-09-17T09:46:54 level=INFO source=routes.go:1304 msg="server config" env="map[CUDA_VISIBLE_DEVICES: '
+    'OLLAMA_CONTEXT_LENGTH:4096 OLLAMA_NUM_PARALLEL:2]"\n'
+    'time=2025-09-17T09:46:54 level=INFO source=types.go:130 msg="inference compute" id=GPU-1 library=cuda name="NVIDIA GeForce RTX 3060"'
+    ' total="12.0 GiB" available="11.0 GiB"\n'
+    "time=2025-09-17T09:47:54 level=INFO source=server.go:544 msg=offload library=cuda layers.model=49 layers.offload=0"
+    ' memory.required.full="10.8 GiB" memory.required.kv="768.0 MiB" memory.weights.total="8.0 GiB" memory.graph.full="348.0 MiB"\n'
+)
+ENDS = (
+    'time=2025-09-17T09:48:54 level=ERROR source=sched.go:489 msg="error loading llama server" error="llama runner process has '
+    'terminated: exit status 2"\n',
+    'time=2025-09-17T09:48:54 level=INFO source=sched.go:470 msg="Load failed" model=/blobs/x error="llama runner process has '
+    'terminated: exit status 2"\n',
+)
+
+
+@pytest.mark.parametrize(("end", "failure"), [("", None), (ENDS[0], "other"), (ENDS[1], "other")])
+def test_what_a_server_reckons_is_no_start(end: str, failure: str | None) -> None:
+    log = read(RECKONED + end)
+    assert (log.engine, log.started, log.failure) == ("ollama", False, failure)
+    assert dict(log.asked)["--ctx-size"] == 2 * 4096

@@ -110,6 +110,8 @@ def read_log(found: list[str], engine: Engine) -> Logged:
     terms = Terms()
     figures: dict[str, float] = {}
     gpus: set[str] = set()
+    reckoned: set[str] = set()
+    told: dict[str, int] = {}
     context: int | None = None
     of_one, sequences, streams = 0, 0, 1
     file_type: str | None = None
@@ -206,10 +208,15 @@ def read_log(found: list[str], engine: Engine) -> Logged:
                 (r'memory\.required\.full="([\d.]+) ([KMGT]?i?B)"', "needed"),
             ):
                 if m := re.search(pattern, line):
+                    # What the server reckons before it starts a runner (llm/memory.go).
+                    reckoned.add(name)
                     terms.put(name, size_of(m[1], m[2]))
             if (m := re.search(r"--model (\S+)", line)) and model is None:
                 model = m[1].strip("\"'")
             asked |= _started(line)
+            if "OLLAMA_CONTEXT_LENGTH:" in line:
+                # What the server was started with (envconfig/config.go `AsMap`, "server config").
+                told = {name: int(n) for name, n in re.findall(r"\bOLLAMA_(CONTEXT_LENGTH|NUM_PARALLEL):(\d+)", line)}
         if re.search(
             r"(?<!HTTP )server is listening|starting the main loop|all slots are idle|llama runner started in|llama-server started in"
             r"|(?:main|llama_server): model loaded|\[GIN\].*\| 200 \|.*\bPOST\s+\"/(?:api/(?:chat|generate|embed)|v1/)",
@@ -277,6 +284,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             fail("model", line)
     for (device, what), size in buffers.items():
         name = {"model": "weights", "KV": "cache", "RS": "states", "compute": "compute", "output": "output"}[what]
+        reckoned.discard(name)
         terms.put(f"{name} in RAM" if _HOST.match(device) else name, size)
     whole = sum(c[0] for c in cells)
     if sequences > 1:
@@ -294,10 +302,12 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             asked["--cache-type-v"] = cells[0][3]
         context = context or cells[0][1]
         asked.setdefault("--ctx-size", max(c[1] for c in cells) * streams)
+    if told.get("CONTEXT_LENGTH") and "--ctx-size" not in asked:
+        asked["--ctx-size"] = told["CONTEXT_LENGTH"] * max(1, int(asked.get("--parallel") or told.get("NUM_PARALLEL", 1)))
     ended = started
     if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else (), without=("device",))):
         failure, said = apart.kind, saying(apart.line)
-    if not started and failure is None and ("compute" in terms.sizes or cells):
+    if not started and failure is None and (("compute" in terms.sizes and "compute" not in reckoned) or cells):
         started = True
         figures["unsaid"] = 1
     if failure not in (None, "serving", *(APART if ended else ())):

@@ -22,7 +22,7 @@ from archcalc.engines.vllm.cache import PACKED_ROWS
 from archcalc.engines.vllm.encoders import encoding
 from archcalc.engines.vllm.rules import Batches, at_least, rules
 from archcalc.engines.vllm.runner import benchmarked_table, counts_graphs, keeps_penalties, keeps_states, second_runner
-from archcalc.engines.vllm.settings import Settings
+from archcalc.engines.vllm.settings import Settings, drafts_alone
 from archcalc.engines.vllm.start import whole_prompts
 from archcalc.engines.vllm.workspace import KEPT, Workspace, width_beside_experts, workspace
 from archcalc.model import Architecture
@@ -105,6 +105,9 @@ def runs_v0(device: Device, version: str | None, own: Settings | None = None) ->
     where = rules(version).first_engine
     if where == "old GPUs" and own is not None and own.first_engine is not None:
         return own.first_engine
+    if where == "old GPUs" and own is not None and drafts_alone(own.draft):
+        # 0.8.5 and 0.9.2, engine/arg_utils.py `_is_v1_supported_oracle`: V1 drafts with EAGLE and n-grams alone.
+        return True
     return where == "always" or (where == "old GPUs" and device.vendor == "nvidia" and capability(device) < (8, 0))
 
 
@@ -141,7 +144,9 @@ def _first_engine(device: Device, architecture: Architecture, serving: Serving, 
     and newer, config.py `use_mla` (chunks are turned off).
     """
     version, own = serving.version, serving.own or _USUAL
-    caches = {cache.kind for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds for cache in layer.caches}
+    caches = {
+        cache.kind for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds for cache in layer.caches
+    }
     shows, pooled = bool(architecture.encoders), pools(architecture, own)
     chunks = own.chunked
     if at_least(version, 0, 7) and "latent" in caches and not own.expanded:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archcalc.engines.served import built_of, classes_of
 from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
@@ -79,3 +80,8 @@ class Settings(NamedTuple):
     expanded: bool = False
     pools: bool | None = None
     prompt_step: int | None = None
+
+
+def drafts_alone(draft: Architecture | None) -> bool:
+    """Whether the draft is a model of its own, of a class that transformers builds, and no head upon the target's layers."""
+    return draft is not None and built_of(draft.model_type) in classes_of(draft)

@@ -18,7 +18,7 @@ from archcalc.engines.hosts import crowded
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Ask, Pooled, Start, Taken
 from archcalc.engines.vllm.rules import NEWEST, at_least, rules
-from archcalc.engines.vllm.settings import Settings
+from archcalc.engines.vllm.settings import Settings, drafts_alone
 from archcalc.model import Architecture
 from archcalc.records import NamedTuple
 
@@ -34,6 +34,17 @@ LARGEST_GRAPH = 512
 NO_MTP = "vLLM drafts with MTP layers of the checkpoint, and the model has none: Unsupported speculative method: 'mtp'"
 """0.33, config/speculative.py `SpeculativeConfig.__post_init__`: the draft is the model itself, whose type is none of `MTPModelTypes`;
 so in 0.11 to 0.32, before 0.15 in other words."""
+
+
+def no_draft_model(own: Settings, version: str | None) -> str | None:
+    """Why a release drafts with no model of its own; None where it does. 0.10.0 to 0.14.0, config.py and config/speculative.py
+    `SpeculativeConfig.__post_init__` ("Speculative decoding with draft model is not supported yet"); 0.9.2 and 0.16.0 do."""
+    if not drafts_alone(own.draft) or not at_least(version, 0, 10) or at_least(version, 0, 15):
+        return None
+    return (
+        f"vLLM {version} raises NotImplementedError: speculative decoding with a draft model is not supported yet; 0.9 and 0.16 take one,"
+        " and this release ngram, EAGLE heads and MTP layers"
+    )
 
 
 def state_sequences(version: str | None, sequences: int, blocks: int, wanted: int) -> tuple[int, str]:
