@@ -29,7 +29,8 @@ class Settings(NamedTuple):
     `first_engine` is `VLLM_USE_V1`, reversed, `second_runner` `VLLM_USE_V2_MODEL_RUNNER`. `compiled` is whether the model is compiled,
     `counts_graphs` `VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS`, `fused_sampler` `VLLM_USE_FLASHINFER_SAMPLER`. `nodes` is
     `--nnodes`, `replicas_here` `--data-parallel-size-local`, `placed` whether Ray, or a launcher that starts each rank, says where
-    ranks run, `attention` `--attention-backend`, `spreads_experts` `--enable-expert-parallel`, `ranked` is whether
+    ranks run, `processes` whether the command names those of one host (`--distributed-executor-backend mp`),
+    `attention` `--attention-backend`, `spreads_experts` `--enable-expert-parallel`, `ranked` is whether
     `--data-parallel-rank` is given, `expanded` `VLLM_MLA_DISABLE`, `pools` what `--runner`, `--task` and `--convert` say.
     """
 
@@ -74,6 +75,7 @@ class Settings(NamedTuple):
     nodes: int = 1
     replicas_here: int | None = None
     placed: bool = False
+    processes: bool = False
     attention: str = ""
     spreads_experts: bool = False
     ranked: bool = False

@@ -475,7 +475,9 @@ def hosted(ask: Ask, placement: Placement) -> tuple[Start | None, tuple[str, ...
     replicas = 1 if own.ranked else placement.dp if own.replicas_here is None else own.replicas_here
     here = world * placement.dp // own.nodes if own.nodes > 1 else world * replicas
     hosts = ask.gpus.nodes
-    by_itself = world > ask.gpus.device.per_host and placement.dp == 1 and not at_least(ask.version, *RAY_BY_ITSELF)
+    by_itself = (
+        not own.processes and world > ask.gpus.device.per_host and placement.dp == 1 and not at_least(ask.version, *RAY_BY_ITSELF)
+    )
     if own.placed or by_itself:
         return None, (
             f"Ray spreads the ranks: join the {hosts} hosts first, ray start --head and ray start --address",
