@@ -289,7 +289,7 @@ load_tensors:   CPU_Mapped model buffer size =   545.62 MiB
 llama_context: n_seq_max     = 2
 llama_context: n_ctx         = 262144
 llama_context: n_ubatch      = 512
-llama_context: flash_attn    = enabled
+llama_context: flash_attn    = 1
 llama_context: kv_unified    = true
 llama_kv_cache:      CUDA0 KV buffer size =  4352.00 MiB
 llama_kv_cache: size = 4352.00 MiB (262144 cells,   8 layers,  2/1 seqs), K (q8_0): 2176.00 MiB, V (q8_0): 2176.00 MiB
@@ -318,7 +318,7 @@ def test_llama_cpp() -> None:
         asked["--ctx-size"] == 262144
         and asked["--cache-type-k"] == "q8_0"
         and asked["--kv-unified"] is True
-        and asked["--flash-attn"] == "on"
+        and asked["--flash-attn"] is True
     )
 
 

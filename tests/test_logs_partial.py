@@ -513,3 +513,37 @@ def test_what_a_server_reckons_is_no_start(end: str, failure: str | None) -> Non
     log = read(RECKONED + end)
     assert (log.engine, log.started, log.failure) == ("ollama", False, failure)
     assert dict(log.asked)["--ctx-size"] == 2 * 4096
+
+
+# common/common.h of builds before `auto` (pull request 15434): `flash_attn = false`, and a flag without a value; src/llama-context.cpp
+# prints which it is, and refuses a quantized V cache without it ("V cache quantization requires flash_attn").
+OLD_LLAMA = (
+    "build: 5172 (cdedb70a) with cc (Ubuntu) for x86_64-linux-gnu\n"
+    "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX 3090) (0000:01:00.0) - 23869 MiB free\n"
+    "llama_model_loader: loaded meta data with 32 key-value pairs from /models/Qwen3-14B-Q4_K_M.gguf (version GGUF V3 (latest))\n"
+    "llama_context: n_ctx         = 8192\nllama_context: flash_attn    = {}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("build", "flash", "said"), [("5172", 0, None), ("5172", 1, True), ("6400", 0, "off"), ("6400", "auto", "auto")]
+)
+def test_flash_attention_is_asked_for_as_the_build_takes_it(build: str, flash: object, said: object) -> None:
+    assert dict(read(OLD_LLAMA.replace("5172", build).format(flash)).asked).get("--flash-attn") == said
+
+
+# 512 tokens x 40 heads x 8,192 cells x 4 B of scores without it, more than all else of the buffer with it.
+@pytest.mark.parametrize(
+    ("build", "words", "taken", "scores"),
+    [
+        ("b5172", "", True, True), ("b5172", "-fa", True, False), ("b6300", "", True, True), ("b6400", "", True, False),
+        ("b6400", "-fa off", True, True), ("b5172", "-ctk q8_0 -ctv q8_0", False, False), ("b5172", "-ctk q8_0", True, True),
+        ("b5172", "-fa -ctk q8_0 -ctv q8_0", True, False), ("b6400", "-ctk q8_0 -ctv q8_0", True, False),
+    ],
+)  # fmt: skip
+def test_flash_attention_is_off_by_default_in_old_builds(cli: Run, build: str, words: str, taken: bool, scores: bool) -> None:
+    command = ["llama-server", "-m", "Qwen3-14B-Q4_K_M.gguf", "-c", "8192", *words.split()]
+    done = cli("fit", "--offline", "--format", "json", "--engine-version", build, "--gpu", "4090", "--", *command)
+    assert (done.returncode == 0) == taken, done.stderr
+    if taken:
+        assert (json.loads(done.stdout)["per_gpu"]["activation_bytes"] >= 512 * 40 * 8192 * 4) == scores

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from archcalc.commands.flags import FLASH_TAKES
 from archcalc.commands.logs._apart import cause
 from archcalc.commands.logs._lines import (
     APART,
@@ -302,6 +303,9 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             asked["--cache-type-v"] = cells[0][3]
         context = context or cells[0][1]
         asked.setdefault("--ctx-size", max(c[1] for c in cells) * streams)
+    if version and engine == "llama.cpp" and int(version[1:]) <= FLASH_TAKES[0] and asked.pop("--flash-attn", "") == "on":
+        # These builds print whether it is on, and the flag that turns it on takes no value.
+        asked["--flash-attn"] = True
     if told.get("CONTEXT_LENGTH") and "--ctx-size" not in asked:
         asked["--ctx-size"] = told["CONTEXT_LENGTH"] * max(1, int(asked.get("--parallel") or told.get("NUM_PARALLEL", 1)))
     ended = started

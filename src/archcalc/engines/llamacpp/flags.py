@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.commands.flags import Read
+from archcalc.commands.flags import FLASH_TAKES, Read
 from archcalc.engines._version import at_least
 from archcalc.engines._version import released as of_release
 from archcalc.engines.asked import Asked
@@ -86,11 +86,15 @@ def asked(read: Read) -> Asked:
     own["type_k"] = str(read.get("--cache-type-k") or "f16")
     own["type_v"] = str(read.get("--cache-type-v") or "f16")
     flash = read.get("--flash-attn")
-    own["flash"] = not (flash is False or str(flash).lower() in _OFF)
+    build = re.fullmatch(r"b(\d+)", read.version or "")
+    if build and int(build[1]) <= FLASH_TAKES[0]:
+        # Until then it is off where nothing turns it on (common/common.h `common_params`: `flash_attn = false`).
+        own["flash"] = flash not in (None, False) and str(flash).lower() not in _OFF
+    else:
+        own["flash"] = not (flash is False or str(flash).lower() in _OFF)
     own["swa_full"] = bool(read.get("--swa-full"))
     own["batch"] = _whole(read, "--batch-size", 2048, least=1)
     own["ubatch"] = min(_whole(read, "--ubatch-size", 512, least=1), own["batch"])
-    build = re.fullmatch(r"b(\d+)", read.version or "")
     own["serves"] = bool(
         server and build and int(build[1]) >= LOGITS_OF_SLOTS and not read.get("--embedding", "--embeddings", "--reranking")
     )
