@@ -17,6 +17,7 @@ from archcalc.engines._version import at_least
 from archcalc.engines._version import released as of_release
 from archcalc.engines.asked import Asked
 from archcalc.engines.llamacpp.ollama import LLAMA_SERVER, asked_for
+from archcalc.engines.llamacpp.projector import LIBRARY
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.errors import UsageError
 
@@ -406,6 +407,9 @@ def _ollama(read: Read) -> Asked:
     kind = environment.get("OLLAMA_KV_CACHE_TYPE", "")
     own["type_k"] = own["type_v"] = _TYPES.get(kind.lower(), kind.lower())
     own["cells"] = context * slots if context > 0 else 0
+    if not path:
+        # A model of the library has its towers with it (server/images.go: the projector's layer; model/models/*/model_vision.go before).
+        own["projector"], own["projector_named"] = "F16", LIBRARY
     flash = asked_for(environment.get("OLLAMA_FLASH_ATTENTION", ""))
     own["flash"], own["flash_asked"] = flash is not False, flash
     own["runner"] = "" if at_least(read.version, *LLAMA_SERVER) else str(read.version)
