@@ -547,3 +547,20 @@ def test_flash_attention_is_off_by_default_in_old_builds(cli: Run, build: str, w
     assert (done.returncode == 0) == taken, done.stderr
     if taken:
         assert (json.loads(done.stdout)["per_gpu"]["activation_bytes"] >= 512 * 40 * 8192 * 4) == scores
+
+
+# ggml/src/ggml-cuda/ggml-cuda.cu `ggml_cuda_init`, a line for each card; tools/server/server-context.cpp `load_model`.
+CARDS = (
+    "ggml_cuda_init: found 2 CUDA devices:\n"
+    "  Device 0: NVIDIA GeForce RTX 3090, compute capability 8.6, VMM: yes\n"
+    "  Device 1: NVIDIA GeForce RTX {}, compute capability 8.6, VMM: yes\n"
+    "build: 6400 (cdedb70a) with cc (Ubuntu) for x86_64-linux-gnu\n"
+    "srv    load_model: loading model '/models/Qwen3-14B-Q4_K_M.gguf'\n"
+    "load_tensors:        CUDA0 model buffer size =  5148.38 MiB\n"
+)
+
+
+@pytest.mark.parametrize(("second", "gpu"), [("3090", "NVIDIA GeForce RTX 3090"), ("3060", None)])
+def test_cards_of_two_kinds_are_not_taken_for_two_of_one(second: str, gpu: str | None) -> None:
+    log = read(CARDS.format(second))
+    assert (log.gpu, log.model) == (gpu, "/models/Qwen3-14B-Q4_K_M.gguf")

@@ -112,6 +112,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
     figures: dict[str, float] = {}
     gpus: set[str] = set()
     reckoned: set[str] = set()
+    kinds: set[str] = set()
     told: dict[str, int] = {}
     context: int | None = None
     of_one, sequences, streams = 0, 0, 1
@@ -135,6 +136,9 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             version = m[1]
         if m := re.search(r"loaded meta data with .* from (\S+)(?: \(|$)", line):
             model = model or m[1]
+        if m := re.search(r"\bload_model: loading model '([^']+)'", line):
+            # What newer servers print without -v (tools/server/server-context.cpp).
+            model = model or m[1]
         if (
             m := re.search(r"(?:file type|model ftype)\s+= (.+)$|\bfile_type=\"?([^\"=]+?)\"?(?: \w+=|$)", line)
         ) and file_type is None:
@@ -146,9 +150,11 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         if m := re.search(r"using device (\S+) \(([^)]+)\).*?- (\d+) MiB free", line):
             gpu = gpu or device_named(line) or m[2]
             gpus.add(m[1])
+            kinds |= {m[2]} if m[1].startswith(("CUDA", "ROCm")) else set()
             terms.put("free", int(m[3]) * MIB)
         if m := re.search(r"\bDevice \d+: (.+?), compute capability", line):
             gpu = gpu or device_named(line) or m[1]
+            kinds.add(m[1])
             if v := re.search(r"VRAM: (\d+) MiB", line):
                 memory = int(v[1]) * MIB
         gpu = gpu or device_named(line)
@@ -306,6 +312,8 @@ def read_log(found: list[str], engine: Engine) -> Logged:
     if version and engine == "llama.cpp" and int(version[1:]) <= FLASH_TAKES[0] and asked.pop("--flash-attn", "") == "on":
         # These builds print whether it is on, and the flag that turns it on takes no value.
         asked["--flash-attn"] = True
+    if len(kinds) > 1:
+        figures["kinds"] = len(kinds)
     if told.get("CONTEXT_LENGTH") and "--ctx-size" not in asked:
         asked["--ctx-size"] = told["CONTEXT_LENGTH"] * max(1, int(asked.get("--parallel") or told.get("NUM_PARALLEL", 1)))
     ended = started
@@ -320,7 +328,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         engine,
         version,
         model,
-        gpu,
+        gpu if len(kinds) < 2 else None,
         max(1, len(gpus)) if gpus else None,
         memory,
         tuple(asked.items()),
