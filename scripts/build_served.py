@@ -166,10 +166,10 @@ def sglang(source: Path) -> dict[str, Any]:
             if name == "EntryClass":
                 listed = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
                 classes.update(node.id for node in listed if isinstance(node, ast.Name))
-    for node in ast.walk(tree(folder / "layers" / "quantization" / "__init__.py")):
-        # Some are added where a GPU or a package is there.
-        if isinstance(node, ast.Dict):
-            methods.update(texts(node.keys))
+    for top in tree(folder / "layers" / "quantization" / "__init__.py").body:
+        # Some are added where a GPU or a package is there. A function's own dictionaries are no lists of methods.
+        if not isinstance(top, ast.FunctionDef | ast.ClassDef):
+            methods.update(text for node in ast.walk(top) if isinstance(node, ast.Dict) for text in texts(node.keys))
     overrides = folder / "arg_groups" / "overrides.py"
     sets = {"slides": _slides(folder / "configs" / "model_config.py"), "tracked": _tracked(overrides)} if overrides.exists() else {}
     sets["configs"] = sglang_configs(source)

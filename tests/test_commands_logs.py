@@ -230,6 +230,17 @@ def test_the_tokens_of_a_pool_of_windows_are_not_those_of_the_cache() -> None:
             "no-cache",
         ),
         ("Exception: Capture cuda graph failed: CUDA out of memory. Tried to allocate 1.00 GiB.", "capturing"),
+        ("Exception: Capture prefill CUDA graph failed: CUDA out of memory. Tried to allocate 1.00 GiB.", "capturing"),
+        # Raised of any error (model_executor/runner/decode_cuda_graph_runner.py `__init__`); what Triton and CUDA say.
+        ("Exception: Capture cuda graph failed: CUDA error: no kernel image is available for execution on the device", "kernel"),
+        ("Exception: Capture cuda graph failed: Triton Error [CUDA]: device kernel image is invalid", "kernel"),
+        (
+            "Exception: Capture cuda graph failed: Internal Triton PTX codegen error: ptxas fatal   : Value 'sm_120' is not defined for "
+            "option 'gpu-name'",
+            "kernel",
+        ),
+        ("Exception: Capture cuda graph failed: list index out of range", "other"),
+        ("Exception: Capture cuda graph failed: No module named 'flash_mla'", "other"),
         # 0.5.23: mem_cache/kv_cache_configurator.py, model_executor/pool_configurator.py, mem_cache/unified_memory_pool.py,
         # managers/tp_worker.py, model_executor/model_runner_components/moe_ep_setup.py, arg_groups/attention_hook.py; models/qwen2.py.
         (
@@ -278,7 +289,7 @@ load_tensors:   CPU_Mapped model buffer size =   545.62 MiB
 llama_context: n_seq_max     = 2
 llama_context: n_ctx         = 262144
 llama_context: n_ubatch      = 512
-llama_context: flash_attn    = enabled
+llama_context: flash_attn    = 1
 llama_context: kv_unified    = true
 llama_kv_cache:      CUDA0 KV buffer size =  4352.00 MiB
 llama_kv_cache: size = 4352.00 MiB (262144 cells,   8 layers,  2/1 seqs), K (q8_0): 2176.00 MiB, V (q8_0): 2176.00 MiB
@@ -307,7 +318,7 @@ def test_llama_cpp() -> None:
         asked["--ctx-size"] == 262144
         and asked["--cache-type-k"] == "q8_0"
         and asked["--kv-unified"] is True
-        and asked["--flash-attn"] == "on"
+        and asked["--flash-attn"] is True
     )
 
 

@@ -398,3 +398,14 @@ def test_a_host_may_need_more_or_less_than_is_predicted(cli: Run, tmp_path: Path
         asked(cli, "4090", "vllm serve qwen3-8b --max-model-len 4096", *options) for options in ((), ("--calibration", "c.json"))
     )
     assert found["per_gpu"]["overhead_bytes"] - plain["per_gpu"]["overhead_bytes"] == size
+
+
+# Ollama has no `--mmproj`: what its library holds of a model has the towers with it (model/models/gemma3/model_vision.go), and of Gemma 3n
+# and of text models there are none (model/models/gemma3n).
+@pytest.mark.parametrize(
+    ("model", "counted"), [("gemma3:27b", True), ("gemma3:1b", False), ("gemma3n:e4b", False), ("qwen3:8b", False)]
+)
+def test_ollama_loads_the_towers_that_its_library_has(cli: Run, model: str, counted: bool) -> None:
+    shown = cli("fit", "--offline", "--gpu", "2x3060", "--", "ollama", "run", model).stdout
+    assert ("the projector takes" in shown) == counted
+    assert "--mmproj" not in shown

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from archcalc import zoo
+from archcalc.engines.served import listed, platforms, served
 from conftest import Run
 
 MODELOPT_FP8 = {"quant_method": "modelopt", "quant_algo": "FP8"}
@@ -76,6 +77,47 @@ def test_a_checkpoint_is_taken_where_the_platform_lists_it(
     done = cli("fit", "--offline", "--format", "json", "--gpu", f"4x{gpu}", *release, "--", *words)
     own = json.loads(done.stdout)
     assert own["start"]["starts"] == taken, own["verdict"]
+
+
+# SGLang, srt/layers/quantization/__init__.py and srt/configs/model_config.py of the releases themselves: 0.5.3 has "if is_cuda():
+# BASE_QUANTIZATION_METHODS.update({"quark": ..., "mxfp4": ...})", 0.4.10 "w4afp8" and "petit_nvfp4", 0.5.4 "modelopt_fp8".
+@pytest.mark.parametrize(
+    ("version", "platform", "method", "taken"),
+    [
+        ("0.5.1", "nvidia", "mxfp4", True), ("0.5.2", "nvidia", "mxfp4", True), ("0.5.3", "nvidia", "mxfp4", True),
+        ("0.5.4", "nvidia", "mxfp4", True), ("0.4.10", "nvidia", "mxfp4", False), ("0.5.3", "gfx95", "mxfp4", True),
+        ("0.5.3", "amd", "mxfp4", False), ("0.5.23", "amd", "mxfp4", False), ("0.5.3", "intel", "mxfp4", False),
+        ("0.5.20", "intel", "mxfp4", True), ("0.5.3", "nvidia", "quark", True), ("0.5.3", "amd", "quark", False),
+        ("0.4.10", "nvidia", "w4afp8", True), ("0.4.9", "nvidia", "w4afp8", False), ("0.5.3", "amd", "petit_nvfp4", True),
+        ("0.5.4", "nvidia", "modelopt_fp8", True), ("0.5.3", "nvidia", "modelopt_fp8", False), ("0.5.3", "nvidia", "bitsandbytes", True),
+        ("0.4.4", "nvidia", "modelopt_fp4", False), ("0.4.6", "nvidia", "modelopt_fp4", True), ("0.5.3", "nvidia", "gguf", True),
+    ],
+)  # fmt: skip
+def test_each_release_of_sglang_has_its_own_list(version: str, platform: str, method: str, taken: bool) -> None:
+    assert platforms("sglang", "SGLang").holds(platform, [method], version) == taken
+
+
+def test_sglang_takes_on_nvidia_what_the_release_registers() -> None:
+    """`_registered` of scripts/build_platforms.py and scripts/build_served.py read one file: what is not for NVIDIA is named here."""
+    table, lists = served("sglang"), platforms("sglang", "SGLang")
+    elsewhere = {"mlx_q4", "mlx_q8", "gptq", "modelslim"}
+    assert lists.releases == table.releases
+    for release in table.releases:
+        named = {method for method, text in table.methods.items() if listed(text, "SGLang", table.releases, release)} - elsewhere
+        assert {method for method in named if not lists.holds("nvidia", [method], release)} == set(), release
+
+
+@pytest.mark.parametrize(
+    ("gpu", "version", "said"),
+    [
+        ("h100", "0.5.3", ""), ("b200", "0.5.2", ""), ("h100", "0.5.4", ""), ("mi355x", "0.5.4", ""),
+        ("mi300x", "0.5.4", "takes no mxfp4 weights on AMD's GPUs but those of CDNA 4, which AMD Instinct MI300X 192GB is not:"),
+        ("arc-b580", "0.5.4", "takes no mxfp4 weights on Intel's GPUs:"),
+    ],
+)  # fmt: skip
+def test_the_vendor_is_named_as_it_is(cli: Run, gpu: str, version: str, said: str) -> None:
+    verdict = str(_fit(cli, "gpt-oss-20b", "--gpu", f"4x{gpu}", "--engine", "sglang", "--engine-version", version)["verdict"])
+    assert said in verdict if said else "CDNA" not in verdict and "platform" not in verdict
 
 
 # The same of what is quantized as it loads. vLLM 0.33: layers/quantization/online/nvfp4.py "requires a Blackwell (SM100) GPU", fp8.py

@@ -183,7 +183,6 @@ def test_a_list_names_the_format_in_every_width(width: int, cli: Run) -> None:
 def test_the_newest_and_largest_that_fit_come_first(cli: Run) -> None:
     rows = json.loads(cli("fit", "--gpu", "4090", "--format", "json").stdout)
 
-
     def rank(r: dict[str, Any]) -> int:
         """What is too slow to be used stands behind weights of fewer than four bits, and those behind what nobody knows the speed of."""
         if (r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 99) < 10:

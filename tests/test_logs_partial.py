@@ -489,3 +489,78 @@ def test_one_start_is_one() -> None:
     replicas = [f"(EngineCore_DP{n} pid={n}) {begun}{TOOK.format(15.3)}" for n in range(2)]
     for text in ("".join(again), VLLM_SERVED.replace(SERVES, "".join(replicas) + SERVES), LLAMA_SERVED, SGLANG_SERVED):
         assert "starts" not in dict(read(text).figures)
+
+
+# What Ollama 0.11 and 0.12 print before a runner answers (server/routes.go, llm/memory.go), and of a load that fails (server/sched.go).
+RECKONED = (
+    'time=2025-09-17T09:46:54 level=INFO source=routes.go:1304 msg="server config" env="map[CUDA_VISIBLE_DEVICES: '
+    'OLLAMA_CONTEXT_LENGTH:4096 OLLAMA_NUM_PARALLEL:2]"\n'
+    'time=2025-09-17T09:46:54 level=INFO source=types.go:130 msg="inference compute" id=GPU-1 library=cuda name="NVIDIA GeForce RTX 3060"'
+    ' total="12.0 GiB" available="11.0 GiB"\n'
+    "time=2025-09-17T09:47:54 level=INFO source=server.go:544 msg=offload library=cuda layers.model=49 layers.offload=0"
+    ' memory.required.full="10.8 GiB" memory.required.kv="768.0 MiB" memory.weights.total="8.0 GiB" memory.graph.full="348.0 MiB"\n'
+)
+ENDS = (
+    'time=2025-09-17T09:48:54 level=ERROR source=sched.go:489 msg="error loading llama server" error="llama runner process has '
+    'terminated: exit status 2"\n',
+    'time=2025-09-17T09:48:54 level=INFO source=sched.go:470 msg="Load failed" model=/blobs/x error="llama runner process has '
+    'terminated: exit status 2"\n',
+)
+
+
+@pytest.mark.parametrize(("end", "failure"), [("", None), (ENDS[0], "other"), (ENDS[1], "other")])
+def test_what_a_server_reckons_is_no_start(end: str, failure: str | None) -> None:
+    log = read(RECKONED + end)
+    assert (log.engine, log.started, log.failure) == ("ollama", False, failure)
+    assert dict(log.asked)["--ctx-size"] == 2 * 4096
+
+
+# common/common.h of builds before `auto` (pull request 15434): `flash_attn = false`, and a flag without a value; src/llama-context.cpp
+# prints which it is, and refuses a quantized V cache without it ("V cache quantization requires flash_attn").
+OLD_LLAMA = (
+    "build: 5172 (cdedb70a) with cc (Ubuntu) for x86_64-linux-gnu\n"
+    "llama_model_load_from_file_impl: using device CUDA0 (NVIDIA GeForce RTX 3090) (0000:01:00.0) - 23869 MiB free\n"
+    "llama_model_loader: loaded meta data with 32 key-value pairs from /models/Qwen3-14B-Q4_K_M.gguf (version GGUF V3 (latest))\n"
+    "llama_context: n_ctx         = 8192\nllama_context: flash_attn    = {}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("build", "flash", "said"), [("5172", 0, None), ("5172", 1, True), ("6400", 0, "off"), ("6400", "auto", "auto")]
+)
+def test_flash_attention_is_asked_for_as_the_build_takes_it(build: str, flash: object, said: object) -> None:
+    assert dict(read(OLD_LLAMA.replace("5172", build).format(flash)).asked).get("--flash-attn") == said
+
+
+# 512 tokens x 40 heads x 8,192 cells x 4 B of scores without it, more than all else of the buffer with it.
+@pytest.mark.parametrize(
+    ("build", "words", "taken", "scores"),
+    [
+        ("b5172", "", True, True), ("b5172", "-fa", True, False), ("b6300", "", True, True), ("b6400", "", True, False),
+        ("b6400", "-fa off", True, True), ("b5172", "-ctk q8_0 -ctv q8_0", False, False), ("b5172", "-ctk q8_0", True, True),
+        ("b5172", "-fa -ctk q8_0 -ctv q8_0", True, False), ("b6400", "-ctk q8_0 -ctv q8_0", True, False),
+    ],
+)  # fmt: skip
+def test_flash_attention_is_off_by_default_in_old_builds(cli: Run, build: str, words: str, taken: bool, scores: bool) -> None:
+    command = ["llama-server", "-m", "Qwen3-14B-Q4_K_M.gguf", "-c", "8192", *words.split()]
+    done = cli("fit", "--offline", "--format", "json", "--engine-version", build, "--gpu", "4090", "--", *command)
+    assert (done.returncode == 0) == taken, done.stderr
+    if taken:
+        assert (json.loads(done.stdout)["per_gpu"]["activation_bytes"] >= 512 * 40 * 8192 * 4) == scores
+
+
+# ggml/src/ggml-cuda/ggml-cuda.cu `ggml_cuda_init`, a line for each card; tools/server/server-context.cpp `load_model`.
+CARDS = (
+    "ggml_cuda_init: found 2 CUDA devices:\n"
+    "  Device 0: NVIDIA GeForce RTX 3090, compute capability 8.6, VMM: yes\n"
+    "  Device 1: NVIDIA GeForce RTX {}, compute capability 8.6, VMM: yes\n"
+    "build: 6400 (cdedb70a) with cc (Ubuntu) for x86_64-linux-gnu\n"
+    "srv    load_model: loading model '/models/Qwen3-14B-Q4_K_M.gguf'\n"
+    "load_tensors:        CUDA0 model buffer size =  5148.38 MiB\n"
+)
+
+
+@pytest.mark.parametrize(("second", "gpu"), [("3090", "NVIDIA GeForce RTX 3090"), ("3060", None)])
+def test_cards_of_two_kinds_are_not_taken_for_two_of_one(second: str, gpu: str | None) -> None:
+    log = read(CARDS.format(second))
+    assert (log.gpu, log.model) == (gpu, "/models/Qwen3-14B-Q4_K_M.gguf")

@@ -186,6 +186,8 @@ _ARITY: dict[str, tuple[int, int]] = {
     "--lora-scaled": (7300, 7710),
     "--control-vector-scaled": (7300, 7710),
 }
+FLASH_TAKES = _ARITY["--flash-attn"]
+"""The last build whose `--flash-attn` stands alone, and is off by default, and the first that decides by itself (`auto`)."""
 # llama-bench has a parser of its own (tools/llama-bench/llama-bench.cpp `parse_cmd_params`): lists, and values for switches.
 _BENCH = {
     spelled: names.split()[0]

@@ -67,6 +67,9 @@ _BRACED = re.compile(
 )
 
 
+_DEFAULTS = (":-", "-", ":=", "=", ":+", "+")
+
+
 def _cut(value: str, op: str, word: str) -> str | None:
     """What `%`, `#`, `/`, `,`, `^` and `:` make of a value; None where it is not known."""
     word = re.sub(r"""["']""", "", word)
@@ -731,6 +734,9 @@ class _Reader:
         self.guessed = self.guessed or bool(op and name not in self.variables and not (name.isdecimal() and self.given))
         empty = missing is not None or not (name in self.variables or name in self.arrays or name.isdecimal() or index)
         empty = empty or (name.isdecimal() and len(self.given or ()) < int(name)) or (op.startswith(":") and not value)
+        if name in self.variables and missing is not None and missing.startswith(("$(", "`")) and op in _DEFAULTS:
+            # It is set, to what a command prints, which is not known to be empty.
+            return None, (value, missing)
         if op in (":-", "-", ":=", "="):
             if not empty:
                 return None, (value, missing)

@@ -194,7 +194,12 @@ def predict(
     spec = gpus or machine_of(log, understood)
     known = spec is not None
     if spec is None:
-        notes.append("the log names no GPU that is known: give --gpu for a prediction")
+        if dict(log.figures).get("kinds", 0) > 1:
+            notes.append(
+                "the log names GPUs of several kinds, of which a log is not predicted: fit --gpu 1xA,1xB -- COMMAND plans them"
+            )
+        else:
+            notes.append("the log names no GPU that is known: give --gpu for a prediction")
         if not strict:
             return Judged()
         spec = GpuSpec(custom(_UNKNOWN), asked.gpus or 1)

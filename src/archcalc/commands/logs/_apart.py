@@ -35,7 +35,8 @@ _CAUSES: tuple[tuple[Kind, str], ...] = (
     ),
     (
         "kernel",
-        r"no kernel image is available|Bfloat16 is only supported on GPUs with|not supported for the current GPU"
+        r"no kernel image is available|device kernel image is invalid|Triton PTX codegen error|is not defined for option 'gpu-name'"
+        r"|Bfloat16 is only supported on GPUs with|not supported for the current GPU"
         r"|[Oo]ut ?[Oo]f ?[Rr]esources?: .*shared memory|out of resource: shared memory|PTX was compiled with an unsupported toolchain"
         r"|FlashAttention only supports Ampere|is not supported on (?:this|your) GPU|no kernel for this GPU",
     ),
@@ -119,9 +120,12 @@ _ENDED = (
     "output_handler", "Completed",
 )  # fmt: skip
 _RAISED = re.compile(
-    r"(?:^|[\s|\]>}])(?:(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|AssertionError|Value error)(?:[:,] \S|$)"
+    r"(?:^|[\s|\]>}])(?:(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|OutOfResources|Timeout)|AssertionError|Exception"
+    r"|Value error)(?:[:,] \S|$)"
     r"|error loading model: |failed to initialize the context: |(?:CUDA|ROCm|HIP) error: |GGML_ASSERT\(|terminate called after"
     r"|couldn't bind|[Ff]ailed to load (?:draft |CLIP )?model|failed to create context with model"
+    # Ollama, server/sched.go `load`: the runner ended, or never answered.
+    r"|msg=\"(?:error loading llama server|Load failed)\""
     # SGLang ends itself where a step hangs, unless it is told only to report it (srt/utils/watchdog.py `_watchdog_once`).
     r"|watchdog timeout \(self\.watchdog_timeout=(?!.*self\.soft=True)"
 )
@@ -132,7 +136,7 @@ _WRAPPER = re.compile(
     r"|scheduler died during initialization|KeyboardInterrupt|CancelledError|exiting due to|failed to load model, |SystemExit"
 )
 _QUIET = re.compile(
-    r"\b(?:INFO|DEBUG|WARNING)\b (?:\d\d-\d\d|\[)|^(?:INFO|WARNING):|level=(?:INFO|DEBUG|WARN)\b.* msg=\"(?!NewLlamaServer)"
+    r"\b(?:INFO|DEBUG|WARNING)\b (?:\d\d-\d\d|\[)|^(?:INFO|WARNING):|level=(?:INFO|DEBUG|WARN)\b.* msg=\"(?!NewLlamaServer|Load failed)"
 )
 
 

@@ -233,6 +233,7 @@ _WORDS = (
     "ailed",
     "--model",
     "--ctx-size",
+    "OLLAMA_CONTEXT_LENGTH",
     "KvSize",
     "listening",
     "started in",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from archcalc.commands.flags import FLASH_TAKES
 from archcalc.commands.logs._apart import cause
 from archcalc.commands.logs._lines import (
     APART,
@@ -110,6 +111,9 @@ def read_log(found: list[str], engine: Engine) -> Logged:
     terms = Terms()
     figures: dict[str, float] = {}
     gpus: set[str] = set()
+    reckoned: set[str] = set()
+    kinds: set[str] = set()
+    told: dict[str, int] = {}
     context: int | None = None
     of_one, sequences, streams = 0, 0, 1
     file_type: str | None = None
@@ -132,6 +136,9 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             version = m[1]
         if m := re.search(r"loaded meta data with .* from (\S+)(?: \(|$)", line):
             model = model or m[1]
+        if m := re.search(r"\bload_model: loading model '([^']+)'", line):
+            # What newer servers print without -v (tools/server/server-context.cpp).
+            model = model or m[1]
         if (
             m := re.search(r"(?:file type|model ftype)\s+= (.+)$|\bfile_type=\"?([^\"=]+?)\"?(?: \w+=|$)", line)
         ) and file_type is None:
@@ -143,9 +150,11 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         if m := re.search(r"using device (\S+) \(([^)]+)\).*?- (\d+) MiB free", line):
             gpu = gpu or device_named(line) or m[2]
             gpus.add(m[1])
+            kinds |= {m[2]} if m[1].startswith(("CUDA", "ROCm")) else set()
             terms.put("free", int(m[3]) * MIB)
         if m := re.search(r"\bDevice \d+: (.+?), compute capability", line):
             gpu = gpu or device_named(line) or m[1]
+            kinds.add(m[1])
             if v := re.search(r"VRAM: (\d+) MiB", line):
                 memory = int(v[1]) * MIB
         gpu = gpu or device_named(line)
@@ -206,10 +215,15 @@ def read_log(found: list[str], engine: Engine) -> Logged:
                 (r'memory\.required\.full="([\d.]+) ([KMGT]?i?B)"', "needed"),
             ):
                 if m := re.search(pattern, line):
+                    # What the server reckons before it starts a runner (llm/memory.go).
+                    reckoned.add(name)
                     terms.put(name, size_of(m[1], m[2]))
             if (m := re.search(r"--model (\S+)", line)) and model is None:
                 model = m[1].strip("\"'")
             asked |= _started(line)
+            if "OLLAMA_CONTEXT_LENGTH:" in line:
+                # What the server was started with (envconfig/config.go `AsMap`, "server config").
+                told = {name: int(n) for name, n in re.findall(r"\bOLLAMA_(CONTEXT_LENGTH|NUM_PARALLEL):(\d+)", line)}
         if re.search(
             r"(?<!HTTP )server is listening|starting the main loop|all slots are idle|llama runner started in|llama-server started in"
             r"|(?:main|llama_server): model loaded|\[GIN\].*\| 200 \|.*\bPOST\s+\"/(?:api/(?:chat|generate|embed)|v1/)",
@@ -277,6 +291,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             fail("model", line)
     for (device, what), size in buffers.items():
         name = {"model": "weights", "KV": "cache", "RS": "states", "compute": "compute", "output": "output"}[what]
+        reckoned.discard(name)
         terms.put(f"{name} in RAM" if _HOST.match(device) else name, size)
     whole = sum(c[0] for c in cells)
     if sequences > 1:
@@ -294,10 +309,17 @@ def read_log(found: list[str], engine: Engine) -> Logged:
             asked["--cache-type-v"] = cells[0][3]
         context = context or cells[0][1]
         asked.setdefault("--ctx-size", max(c[1] for c in cells) * streams)
+    if version and engine == "llama.cpp" and int(version[1:]) <= FLASH_TAKES[0] and asked.pop("--flash-attn", "") == "on":
+        # These builds print whether it is on, and the flag that turns it on takes no value.
+        asked["--flash-attn"] = True
+    if len(kinds) > 1:
+        figures["kinds"] = len(kinds)
+    if told.get("CONTEXT_LENGTH") and "--ctx-size" not in asked:
+        asked["--ctx-size"] = told["CONTEXT_LENGTH"] * max(1, int(asked.get("--parallel") or told.get("NUM_PARALLEL", 1)))
     ended = started
     if failure is None and (apart := cause(found[served:], fatal=_ENDED if started else (), without=("device",))):
         failure, said = apart.kind, saying(apart.line)
-    if not started and failure is None and ("compute" in terms.sizes or cells):
+    if not started and failure is None and (("compute" in terms.sizes and "compute" not in reckoned) or cells):
         started = True
         figures["unsaid"] = 1
     if failure not in (None, "serving", *(APART if ended else ())):
@@ -306,7 +328,7 @@ def read_log(found: list[str], engine: Engine) -> Logged:
         engine,
         version,
         model,
-        gpu,
+        gpu if len(kinds) < 2 else None,
         max(1, len(gpus)) if gpus else None,
         memory,
         tuple(asked.items()),

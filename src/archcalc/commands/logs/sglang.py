@@ -166,7 +166,8 @@ def read_log(found: list[str]) -> Logged:
             fail("states", line)
         elif re.search(r"Prefill out of memory|Decode out of memory|alloc_req_slots runs out of memory", line):
             fail("pool", line)
-        elif re.search(r"Capture cuda graph failed", line):
+        elif "graph failed:" in line and re.search(r"Capture .*graph failed:.*(?i:out of memory|alloc[a-z]*_failed)", line):
+            # SGLang raises it of any error of a kernel, too (model_executor/runner/, cuda_graph_runner.py).
             fail("capturing", line)
         elif TORCH_OOM.search(line):
             if "chunk" in figures and "Prefill batch" in found[batch]:

@@ -12,11 +12,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from archcalc.commands.flags import Read
+from archcalc.commands.flags import FLASH_TAKES, Read
 from archcalc.engines._version import at_least
 from archcalc.engines._version import released as of_release
 from archcalc.engines.asked import Asked
 from archcalc.engines.llamacpp.ollama import LLAMA_SERVER, asked_for
+from archcalc.engines.llamacpp.projector import LIBRARY
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.errors import UsageError
 
@@ -86,11 +87,15 @@ def asked(read: Read) -> Asked:
     own["type_k"] = str(read.get("--cache-type-k") or "f16")
     own["type_v"] = str(read.get("--cache-type-v") or "f16")
     flash = read.get("--flash-attn")
-    own["flash"] = not (flash is False or str(flash).lower() in _OFF)
+    build = re.fullmatch(r"b(\d+)", read.version or "")
+    if build and int(build[1]) <= FLASH_TAKES[0]:
+        # Until then it is off where nothing turns it on (common/common.h `common_params`: `flash_attn = false`).
+        own["flash"] = flash not in (None, False) and str(flash).lower() not in _OFF
+    else:
+        own["flash"] = not (flash is False or str(flash).lower() in _OFF)
     own["swa_full"] = bool(read.get("--swa-full"))
     own["batch"] = _whole(read, "--batch-size", 2048, least=1)
     own["ubatch"] = min(_whole(read, "--ubatch-size", 512, least=1), own["batch"])
-    build = re.fullmatch(r"b(\d+)", read.version or "")
     own["serves"] = bool(
         server and build and int(build[1]) >= LOGITS_OF_SLOTS and not read.get("--embedding", "--embeddings", "--reranking")
     )
@@ -402,6 +407,9 @@ def _ollama(read: Read) -> Asked:
     kind = environment.get("OLLAMA_KV_CACHE_TYPE", "")
     own["type_k"] = own["type_v"] = _TYPES.get(kind.lower(), kind.lower())
     own["cells"] = context * slots if context > 0 else 0
+    if not path:
+        # A model of the library has its towers with it (server/images.go: the projector's layer; model/models/*/model_vision.go before).
+        own["projector"], own["projector_named"] = "F16", LIBRARY
     flash = asked_for(environment.get("OLLAMA_FLASH_ATTENTION", ""))
     own["flash"], own["flash_asked"] = flash is not False, flash
     own["runner"] = "" if at_least(read.version, *LLAMA_SERVER) else str(read.version)

@@ -24,6 +24,9 @@ _QWEN3 = frozenset(
 )
 # conversion/gemma.py `Gemma3VisionModel.tensor_force_quant`: all of "embeddings.", patches too.
 _WHOLE = frozenset({"Gemma3ForConditionalGeneration"})
+LIBRARY = "of the library's model"
+_TEXT_ALONE = frozenset({"Gemma3nForConditionalGeneration"})
+"""Published in Ollama's library without towers (model/models/gemma3n has model_text.go alone)."""
 _SIDE = 46
 """Tokens of a side of the image that the buffer is reserved for (clip.cpp, `set_warmup_n_tokens(46*46)`)."""
 
@@ -84,6 +87,8 @@ def on_gpu(own: Settings | None, architecture: Architecture) -> tuple[int, int]:
 
 def weights(own: Settings, architecture: Architecture) -> int:
     """The size of the file that is here, or that which the converter makes of the model's towers."""
+    if own.projector_named == LIBRARY and _TEXT_ALONE.intersection(classes_of(architecture)):
+        return 0
     return (own.projector_bytes or stored(architecture, own.projector)) if own.projector else 0
 
 

@@ -70,6 +70,7 @@ def asked(read: Read) -> Asked:
     for flag in ("--nnodes", "--attn-cp-size", "--moe-dense-tp-size", "--moe-dp-size"):
         # Ranks are divided by them (srt/arg_groups/validation_hook.py `check_server_args`, parallel_hook.py).
         _ranks(flag, read.get(flag))
+    _machines(read, ranks * pp, dp, shared=shared)
     ep = _ranks("--ep-size", read.get("--ep-size", "--expert-parallel-size"))
     if read.get("--enable-ep-moe") or read.get("--enable-deepep-moe"):
         ep = ranks
@@ -111,6 +112,29 @@ def asked(read: Read) -> Asked:
         notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
     gpus = ranks * pp * (1 if shared else dp)
     return Asked("sglang", model, read.version, values, own, overrides, draft, gpus, tuple(unmodelled), tuple(notes))
+
+
+def _machines(read: Read, ranks: int, dp: int, *, shared: bool) -> None:
+    """What SGLang asserts of several machines: 0.4.0 to 0.5.4, srt/server_args.py `check_server_args`; 0.5.23, srt/arg_groups/
+    validation_hook.py and srt/server_args.py `PortArgs.init_new`, which splits the address."""
+    nodes = read.get("--nnodes") or 1
+    if nodes == 1:
+        return
+    if ranks % nodes:
+        raise UsageError(
+            f"--nnodes {nodes}: {ranks} ranks of --tp-size and --pp-size do not lie evenly on {nodes} machines",
+            "name as many machines as share them",
+        )
+    if dp > 1 and not shared:
+        raise UsageError(
+            f"--nnodes {nodes} --dp-size {dp}: SGLang runs replicas on several machines with data-parallel attention alone",
+            "start a server on each machine, or add --enable-dp-attention",
+        )
+    if shared and not any(each.name == "--dist-init-addr" for each in read.given):
+        raise UsageError(
+            f"--nnodes {nodes} with data-parallel attention: SGLang needs the address of the first machine",
+            "--dist-init-addr ADDRESS:PORT, the same on each",
+        )
 
 
 def _environment(read: Read, own: Settings) -> Settings:

@@ -81,7 +81,9 @@ def off_platform(ask: Ask, architecture: Architecture, words: Sequence[str] | No
     table = served("sglang")
     known = any(listed(table.methods.get(method), "SGLang", table.releases, ask.version) for method in methods)
     if known and platforms("sglang", "SGLang").holds(platform, methods, ask.version) is False:
-        there = _GPUS.get(platform, device.name) + (f" before CDNA 4, as {device.name} is" if methods == ["mxfp4"] else "")
+        there = _GPUS.get(platform, device.name)
+        if platform == "amd" and platforms("sglang", "SGLang").holds("gfx95", methods, ask.version):
+            there += f" but those of CDNA 4, which {device.name} is not"
         left = f"; leave --quantization {methods[0]} out" if stored and ask.own is not None and ask.own.method else ""
         return f"{release} takes no {methods[0]} weights on {there}: its list of what that platform supports lacks them{left}"
     if "bitsandbytes" in methods and ask.version in (None, table.releases[-1]):

@@ -210,6 +210,8 @@ class Vllm(Server):
             return why
         if own is not None and own.mtp and not architecture.mtp_layers:
             return start.NO_MTP
+        if own is not None and (why := start.no_draft_model(own, ask.version)):
+            return why
         if own is not None and (why := start.for_experts(ask, architecture.facts.moe is not None)):
             return why
         if own is not None and (why := attention.unfit(architecture, ask.version, own.attention, cuda, expanded=own.expanded)):

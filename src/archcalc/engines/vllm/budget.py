@@ -22,7 +22,7 @@ from archcalc.engines.vllm.cache import PACKED_ROWS
 from archcalc.engines.vllm.encoders import encoding
 from archcalc.engines.vllm.rules import Batches, at_least, rules
 from archcalc.engines.vllm.runner import benchmarked_table, counts_graphs, keeps_penalties, keeps_states, second_runner
-from archcalc.engines.vllm.settings import Settings
+from archcalc.engines.vllm.settings import Settings, drafts_alone
 from archcalc.engines.vllm.start import whole_prompts
 from archcalc.engines.vllm.workspace import KEPT, Workspace, width_beside_experts, workspace
 from archcalc.model import Architecture
@@ -105,6 +105,9 @@ def runs_v0(device: Device, version: str | None, own: Settings | None = None) ->
     where = rules(version).first_engine
     if where == "old GPUs" and own is not None and own.first_engine is not None:
         return own.first_engine
+    if where == "old GPUs" and own is not None and drafts_alone(own.draft):
+        # 0.8.5 and 0.9.2, engine/arg_utils.py `_is_v1_supported_oracle`: V1 drafts with EAGLE and n-grams alone.
+        return True
     return where == "always" or (where == "old GPUs" and device.vendor == "nvidia" and capability(device) < (8, 0))
 
 
@@ -112,15 +115,12 @@ def batch_defaults(device: Device, architecture: Architecture, serving: Serving)
     """`max_num_batched_tokens` and `max_num_seqs`.
 
     Source: vLLM 0.33, engine/arg_utils.py `get_batch_defaults` and `_set_default_max_num_seqs_and_batched_tokens_args`; 0.6.4,
-    config.py `SchedulerConfig` (without chunked prefill a batch holds the longest prompt; it was chunked by itself beyond 32,768 tokens).
+    config.py `SchedulerConfig` (without chunked prefill a batch holds the longest prompt; `_first_engine`).
     """
     rule = rules(serving.version)
     context = serving.context_tokens or architecture.facts.context_tokens or 0
     if runs_v0(device, serving.version, serving.own):
-        tokens = max(context, 2048)
-        if context > 32768:
-            tokens = 2048 if at_least(serving.version, 0, 6, 5) else 512
-        sequences = 256
+        tokens, sequences = _first_engine(device, architecture, serving, context), 256
     else:
         tokens, sequences = _batches(device, rule.batches, serving.offline)
     sequences = serving.sequences or sequences
@@ -132,6 +132,38 @@ def batch_defaults(device: Device, architecture: Architecture, serving: Serving)
     if serving.sequences is None and rule.few_sequences:
         sequences = min(sequences, tokens)
     return tokens, sequences
+
+
+_LONG = 32768
+
+
+def _first_engine(device: Device, architecture: Architecture, serving: Serving, context: int) -> int:
+    """The tokens of a batch of the first engine: the longest prompt, or chunks where it is told to or, of long contexts, by itself.
+
+    Source: vLLM 0.6.0 to 0.8.5, engine/arg_utils.py `create_engine_config` and `_set_default_args_v0`, config.py `SchedulerConfig`; 0.7.3
+    and newer, config.py `use_mla` (chunks are turned off).
+    """
+    version, own = serving.version, serving.own or _USUAL
+    caches = {
+        cache.kind for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds for cache in layer.caches
+    }
+    shows, pooled = bool(architecture.encoders), pools(architecture, own)
+    chunks = own.chunked
+    if at_least(version, 0, 7) and "latent" in caches and not own.expanded:
+        chunks = False
+    if chunks is None:
+        apart = (
+            "sliding" in caches or own.draft_tokens or own.draft is not None or own.mtp or own.loras
+            or (at_least(version, 0, 6, 3) and shows) or (at_least(version, 0, 6, 6) and (pooled or device.vendor != "nvidia"))
+            or (not at_least(version, 0, 6, 3) and (own.prefix_caching or "state" in caches))
+        )  # fmt: skip
+        chunks = context > _LONG and not apart
+    tokens = (2048 if at_least(version, 0, 6, 5) else 512) if chunks else max(context, 2048)
+    if pooled:
+        tokens = max(tokens, _LONG)
+    if shows:
+        tokens = max(tokens, 5120 if at_least(version, 0, 6, 3) else 4096)
+    return tokens
 
 
 _GENERATIONS: tuple[Batches, ...] = (

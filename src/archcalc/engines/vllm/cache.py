@@ -35,6 +35,7 @@ from archcalc.engines.served import classes_of, is_one_of
 from archcalc.engines.vllm import planner
 from archcalc.engines.vllm.planner import Demand, Group, LayerSpec, Spec, cdiv
 from archcalc.engines.vllm.rules import NEWEST, Rules, at_least, check_known, rules
+from archcalc.engines.vllm.settings import drafts_alone
 from archcalc.errors import ArchcalcError, UnsupportedError, UsageError
 from archcalc.model import Architecture, Cache, CacheKind, Layer, State
 from archcalc.records import NamedTuple
@@ -372,7 +373,11 @@ def plan(architecture: Architecture, kv_dtype: str | None = None, options: Cache
         layers = list(planner.promoted(layers))
     hybrid = options.hybrid_kv_cache_manager and (rule.chunked_groups or not chunked)
     packed = any(cache.compress > 1 for cache in held)
-    groups = planner.group(layers, rule, packed=packed, hybrid=hybrid)
+    if drafts_alone(options.draft) and apart(options.version):
+        layers = list(planner.promoted(layers))
+        groups = [planner.Group(tuple(layers), tuple(dict.fromkeys(layer.spec for layer in layers)))]
+    else:
+        groups = planner.group(layers, rule, packed=packed, hybrid=hybrid)
     spans = planner.stages(architecture.layers, options.pp)
     drafts = max((layer.layer + 1 for layer in layers), default=0)
     if drafts > architecture.layers:
@@ -393,6 +398,14 @@ def _unwindowed(spec: Spec) -> Spec:
     if spec.form not in ("sliding", "sliding-mla") or spec.kind == "buffer":
         return spec
     return spec._replace(form="full" if spec.form == "sliding" else "mla", window=None)
+
+
+def apart(version: str | None) -> bool:
+    """Whether drafts run on the first engine, whose draft has a cache of its own with as many blocks as the target's (0.6.3 to 0.9.2,
+    spec_decode/spec_decode_worker.py `split_num_cache_blocks_evenly`: a block is as large as both). From 0.10 on no model drafts there.
+
+    `_is_v1_supported_oracle` of 0.8.5 and 0.9.2: V1 has no draft models, only EAGLE and n-grams."""
+    return not at_least(version, 0, 10)
 
 
 def _drafting(draft: Architecture, target: Sequence[LayerSpec], dtype: str, options: CacheOptions, rule: Rules) -> list[LayerSpec]:

@@ -52,6 +52,7 @@ def asked(read: Read) -> Asked:
         raise UsageError(f"--data-parallel-size-local {here}: --data-parallel-size is {dp}", "as many at most")
     nodes = _ranks(read, "--nnodes")
     _ranked(read, dp, nodes)
+    _launched(read, dp, nodes)
     if not 1 <= nodes <= tp * pp * dp or tp * pp * dp % nodes:
         raise UsageError(
             f"--nnodes {nodes}: {tp * pp * dp} GPUs do not lie evenly on {nodes} machines", "name as many as share them"
@@ -82,7 +83,7 @@ def asked(read: Read) -> Asked:
     if quant := _quantization(read):
         values["quant"] = quant
     own, draft = _settings(read, program, unmodelled, notes)
-    own, passed_over = _environment(read, own._replace(nodes=nodes, replicas_here=here, launched=_launched(read)))
+    own, passed_over = _environment(read, own._replace(nodes=nodes, replicas_here=here, launched=_by_others(read)))
     if draft is not None:
         unmodelled.append("--speculative-model" if read.get("--speculative-model") else "--speculative-config")
         notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
@@ -204,7 +205,37 @@ def _ranked(read: Read, dp: int, nodes: int) -> None:
         raise UsageError("--enable-eplb: vLLM balances experts with expert parallelism alone", "add --enable-expert-parallel")
 
 
-def _launched(read: Read) -> bool:
+def _launched(read: Read, dp: int, nodes: int) -> None:
+    """What vLLM refuses of several processes and machines: 0.33, config/parallel.py `__post_init__` (so since 0.11.1), engine/arg_utils.py
+    `create_engine_config` (0.12.0 by an assertion), entrypoints/cli/serve.py `cmd` and `run_headless` (0.9.2 and newer)."""
+    executor, servers = str(read.get("--distributed-executor-backend") or "mp"), read.get("--api-server-count")
+    if nodes > 1 and executor not in ("mp", "uni", "external_launcher"):
+        raise UsageError(
+            f"--nnodes {nodes} --distributed-executor-backend {executor[:40]}: vLLM takes --nnodes with mp, uni or external_launcher alone",
+            "leave --nnodes and --node-rank out where Ray joins the machines, or name mp",
+        )
+    if nodes > 1 and read.get("--data-parallel-backend") == "ray" and at_least(read.version, 0, 28):
+        raise UsageError(
+            f"--nnodes {nodes} --data-parallel-backend ray: vLLM takes --nnodes with mp alone", "leave one of the two flags out"
+        )
+    outside, between = read.get("--data-parallel-external-lb"), read.get("--data-parallel-hybrid-lb")
+    if outside and between:
+        raise UsageError(
+            "--data-parallel-external-lb and --data-parallel-hybrid-lb: vLLM takes one way to balance requests",
+            "leave one of them out",
+        )
+    if outside and dp > 1 and read.get("--data-parallel-rank") is None and (nodes == 1 or nodes % dp):
+        raise UsageError(
+            f"--data-parallel-external-lb: which of the {dp} replicas the command starts is not said",
+            "name it with --data-parallel-rank, one server for each",
+        )
+    if read.get("--headless") and between:
+        raise UsageError("--headless and --data-parallel-hybrid-lb: vLLM refuses both together", "leave one of them out")
+    if read.get("--headless") and servers is not None and servers > (0 if at_least(read.version, 0, 16) else 1):
+        raise UsageError(f"--headless --api-server-count {servers}: no server answers of a headless one", "leave the count out")
+
+
+def _by_others(read: Read) -> bool:
     """Whether something else than the processes of one host says where ranks run: Ray, a launcher, or a class of the user's own."""
     executor = str(read.get("--distributed-executor-backend") or "mp")
     return executor not in ("mp", "uni") or read.get("--data-parallel-backend") == "ray" or bool(read.get("--worker-use-ray"))
@@ -353,7 +384,8 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
         if (held := read.get("--max-cpu-loras")) is not None and held < own["loras"]:
             raise UsageError(f"--max-cpu-loras {held}: --max-loras is {own['loras']}", "as many at least, or leave it out")
     own["spreads_experts"] = bool(read.get("--enable-expert-parallel"))
-    own["ranked"] = read.get("--data-parallel-rank") is not None
+    own["ranked"] = read.get("--data-parallel-rank") is not None or bool(read.get("--data-parallel-external-lb"))
+    own["processes"] = read.get("--distributed-executor-backend") in ("mp", "uni")
     if (backend := read.get("--attention-backend")) is not None:
         own["attention"] = str(backend).upper()
     if str(read.get("--device") or "auto") not in ("auto", "cuda"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archcalc.engines.served import built_of, classes_of
 from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class Settings(NamedTuple):
     `first_engine` is `VLLM_USE_V1`, reversed, `second_runner` `VLLM_USE_V2_MODEL_RUNNER`. `compiled` is whether the model is compiled,
     `counts_graphs` `VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS`, `fused_sampler` `VLLM_USE_FLASHINFER_SAMPLER`. `nodes` is
     `--nnodes`, `replicas_here` `--data-parallel-size-local`, `launched` whether Ray, or a launcher that starts each rank, says where
-    ranks run, `attention` `--attention-backend`, `spreads_experts` `--enable-expert-parallel`, `ranked` is whether
+    ranks run, `processes` whether the command names those of one host (`--distributed-executor-backend mp`),
+    `attention` `--attention-backend`, `spreads_experts` `--enable-expert-parallel`, `ranked` is whether
     `--data-parallel-rank` is given, `expanded` `VLLM_MLA_DISABLE`, `pools` what `--runner`, `--task` and `--convert` say.
     """
 
@@ -44,7 +46,7 @@ class Settings(NamedTuple):
     profiles_images: bool = True
     limits: tuple[tuple[str, int], ...] = ()
     prefix_caching: bool | None = None
-    chunked: bool = True
+    chunked: bool | None = None
     lowers_context: bool = False
     dtype: str | None = None
     block_size: int | None = None
@@ -73,9 +75,15 @@ class Settings(NamedTuple):
     nodes: int = 1
     replicas_here: int | None = None
     launched: bool = False
+    processes: bool = False
     attention: str = ""
     spreads_experts: bool = False
     ranked: bool = False
     expanded: bool = False
     pools: bool | None = None
     prompt_step: int | None = None
+
+
+def drafts_alone(draft: Architecture | None) -> bool:
+    """Whether the draft is a model of its own, of a class that transformers builds, and no head upon the target's layers."""
+    return draft is not None and built_of(draft.model_type) in classes_of(draft)

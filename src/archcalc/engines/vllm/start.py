@@ -18,7 +18,7 @@ from archcalc.engines.hosts import crowded
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Ask, Pooled, Start, Taken
 from archcalc.engines.vllm.rules import NEWEST, at_least, rules
-from archcalc.engines.vllm.settings import Settings
+from archcalc.engines.vllm.settings import Settings, drafts_alone
 from archcalc.model import Architecture
 from archcalc.records import NamedTuple
 
@@ -34,6 +34,17 @@ LARGEST_GRAPH = 512
 NO_MTP = "vLLM drafts with MTP layers of the checkpoint, and the model has none: Unsupported speculative method: 'mtp'"
 """0.33, config/speculative.py `SpeculativeConfig.__post_init__`: the draft is the model itself, whose type is none of `MTPModelTypes`;
 so in 0.11 to 0.32, before 0.15 in other words."""
+
+
+def no_draft_model(own: Settings, version: str | None) -> str | None:
+    """Why a release drafts with no model of its own; None where it does. 0.10.0 to 0.14.0, config.py and config/speculative.py
+    `SpeculativeConfig.__post_init__` ("Speculative decoding with draft model is not supported yet"); 0.9.2 and 0.16.0 do."""
+    if not drafts_alone(own.draft) or not at_least(version, 0, 10) or at_least(version, 0, 15):
+        return None
+    return (
+        f"vLLM {version} raises NotImplementedError: speculative decoding with a draft model is not supported yet; 0.9 and 0.16 take one,"
+        " and this release ngram, EAGLE heads and MTP layers"
+    )
 
 
 def state_sequences(version: str | None, sequences: int, blocks: int, wanted: int) -> tuple[int, str]:
@@ -369,7 +380,7 @@ def share(ask: Ask, plan: Budget) -> tuple[Start, Taken]:
 def whole_prompts(own: Settings | None, version: str | None) -> bool:
     """Whether a step takes prompts whole: chunks are turned off, which releases before 0.12 do by themselves again (0.11,
     engine/arg_utils.py `_set_default_args`)."""
-    return own is not None and not own.chunked and at_least(version, 0, 12)
+    return own is not None and own.chunked is False and at_least(version, 0, 12)
 
 
 CHECKS_OVERRIDE = (0, 21)
@@ -464,7 +475,9 @@ def hosted(ask: Ask, placement: Placement) -> tuple[Start | None, tuple[str, ...
     replicas = 1 if own.ranked else placement.dp if own.replicas_here is None else own.replicas_here
     here = world * placement.dp // own.nodes if own.nodes > 1 else world * replicas
     hosts = ask.gpus.nodes
-    by_itself = world > ask.gpus.device.per_host and placement.dp == 1 and not at_least(ask.version, *RAY_BY_ITSELF)
+    by_itself = (
+        not own.processes and world > ask.gpus.device.per_host and placement.dp == 1 and not at_least(ask.version, *RAY_BY_ITSELF)
+    )
     if own.launched or by_itself:
         return None, (
             f"Ray spreads the ranks: join the {hosts} hosts first, ray start --head and ray start --address",
