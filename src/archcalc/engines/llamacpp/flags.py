@@ -92,7 +92,10 @@ def asked(read: Read) -> Asked:
     own["ubatch"] = min(_whole(read, "--ubatch-size", 512, least=1), own["batch"])
     build = re.fullmatch(r"b(\d+)", read.version or "")
     own["serves"] = bool(
-        server and build and int(build[1]) >= LOGITS_OF_SLOTS and not read.get("--embedding", "--embeddings", "--reranking")
+        server
+        and build
+        and int(build[1]) >= LOGITS_OF_SLOTS
+        and not read.get("--embedding", "--embeddings", "--rerank", "--reranking")
     )
     own["wide_masks"] = not (build and int(build[1]) >= LOGITS_OF_SLOTS)
     own["unpacks"] = bool(build and int(build[1]) >= UNPACKED_BEFORE)
