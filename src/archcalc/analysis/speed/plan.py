@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from archcalc import report, units
-from archcalc.analysis.fit import Ask, Fit, Plans
+from archcalc.analysis.fit import Ask, Fit, Plans, judge
 from archcalc.analysis.speed.beside import Beside, Flags, beside
 from archcalc.analysis.speed.forecast import (
     Calibration,
@@ -170,6 +170,7 @@ def of_fit(
     """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another. `raised` is a plan
     that would fit if the system were told to give the GPU more of the memory that it shares; without `prompts` nothing is said of them."""
     load = wanted.load(fit.context_tokens, wanted.offered or fit.concurrency)._replace(batch=_prompt_batch(fit, ask, wanted))
+    whole, fit = fit, fit if raised else _of_lengths(found, fit, ask, load, wanted)
     waits = None if raised else _waits(fit, ask, load, wanted)
     if waits is not None:
         those = load._replace(concurrency=waits.runs)
@@ -183,7 +184,20 @@ def of_fit(
     made = _forecast(found, fit, ask, wanted, load, parts, prompts)
     if ask.version and made.stands:
         made = made._replace(stands=f"{made.stands}; {ask.engine} {ask.version} is not told from the releases that were measured")
+    if fit is not whole and made.stands:
+        made = made._replace(
+            stands=f"{made.stands}; the cache has room for requests of these lengths, not for as many whole contexts"
+        )
     return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
+
+
+def _of_lengths(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> Fit:
+    """The plan for requests of the lengths that are asked about, where it has no room for as many whole contexts: a server that shares out
+    its cache as requests need it makes none of them wait for more."""
+    tokens = load.isl + load.osl
+    if fit.fits or not (wanted.sized and tokens < fit.context_tokens and fit.start.starts and server(ask.engine).torch):
+        return fit
+    return judge(found.model, fit.placement, ask, tokens, load.concurrency)
 
 
 def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, parts: bool = False, prompts: bool = True) -> Forecast:
