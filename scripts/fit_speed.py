@@ -215,7 +215,7 @@ def placed(architecture: Any, r: dict[str, Any], engine: str, placement: Placeme
     spec = parse_spec(f"{r['gpus']}x{r['device']}" if r["gpus"] > 1 else r["device"])
     made = candidate(architecture, Ask(spec, STORED_AS[engine], quant=r.get("quant")))
     one = rank_weights(made.architecture, placement._replace(pp=1), made.options, made.tensors)
-    of = work(made.architecture, one.components, placement, 2)
+    of = work(made.architecture, one.components, placement, (2, 2))
     if r.get("group", "").startswith("InferenceX/"):
         # InferenceX, benchmarks/gptoss_fp4_b200_docker.sh: `VLLM_USE_FLASHINFER_MOE_MXFP4_MXFP8=1`.
         told = {"mxfp4-experts": "mxfp4-mxfp8"}

@@ -175,6 +175,7 @@ def test_a_guess_gets_no_verdict() -> None:
         (["llama-3.1-8b", "--gpu", "h100", "--quant", "fp8", "--max-quant", "fp8"], "exclude"),
         (["no-such-model", "--gpu", "h100"], "no-such-model"),
         (["llama-3.1-8b", "--gpu", "h100", "--family", "llama"], "--family is for a call without SOURCE"),
+        (["llama-3.1-8b", "--gpu", "h100", "--sort", "speed"], "--sort speed is an order of machines, and one is asked about"),
         (["llama-3.1-8b", "--gpu", "h100", "--sort", "size"], "--sort size is for a call without SOURCE"),
         (["--gpu", "h100", "--set", "num_hidden_layers=1"], "--set is for a call with SOURCE"),
         (["--gpu", "h100", "--explain"], "--explain is for a call with SOURCE"),

@@ -346,7 +346,7 @@ def test_a_target_that_no_plan_reaches_says_how_near_it_comes() -> None:
     done = cli("fit", "llama-3.1-70b", "--gpu", "4xh100", "--tpot", "1ms", "--format", "json", "--offline")
     target = json.loads(done.stdout)["speed"]["target"]
     assert done.returncode == 1
-    assert not target["met"] and "the nearest comes to" in target["why"]
+    assert not target["met"] and "the nearest, TP 4, comes to" in target["why"]
 
 
 @pytest.mark.parametrize(
@@ -582,7 +582,7 @@ def test_a_layer_of_a_mixer_or_an_ffn_alone_is_half_of_one() -> None:
     )
     cut = stack._replace(kinds=halves, pattern=(0, 1) * len(stack.pattern))
     apart = whole._replace(stacks=tuple(cut if s is stack else s for s in whole.stacks))
-    of = [work(a, (), Placement(1, 1, 1, 1), 2) for a in (whole, apart)]
+    of = [work(a, (), Placement(1, 1, 1, 1), (2, 2)) for a in (whole, apart)]
     assert of[0].layers == of[1].layers == 32
     assert of[0].decode_flops(1024) == of[1].decode_flops(1024)
 

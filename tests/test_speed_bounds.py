@@ -6,14 +6,24 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from archcalc.analysis.kv import allocate
 from archcalc.analysis.speed.measured import read_bench
+from archcalc.analysis.speed.plan import element_bytes
+from archcalc.analysis.speed.work import work
+from archcalc.engines._allocation import Workload
+from archcalc.engines.llamacpp.cache import TYPES
+from archcalc.engines.placement import Placement
+from archcalc.engines.sglang.cache import DTYPES as SGLANG_DTYPES
+from archcalc.engines.vllm.rules import CHANGES
 from archcalc.errors import UsageError
+from archcalc.loader import load
 from conftest import Run
 
 
@@ -254,3 +264,37 @@ def test_what_an_interval_does_not_stand_on_is_said(words: str, said: str | None
             s["ttft_ms_low"] == pytest.approx(s["prefill_ms_floor"], rel=0.001)
             and s["ttft_ms_low"] > 2 * 7e9 * 100e3 / 989e12 * 1000
         )
+
+
+@pytest.mark.parametrize(
+    ("engine", "dtypes"),
+    [
+        ("vllm", [d for c in CHANGES if c.rule == "dtypes" for d in c.value] + ["auto", "fp16", "bf16", "fp8"]),
+        ("sglang", SGLANG_DTYPES),
+        ("llama.cpp", TYPES),
+        ("mlx", ["bf16", "fp16", "int8", "int4"]),
+        ("transformers", ["bf16", "fp16", "fp32"]),
+    ],
+)
+def test_a_step_reads_what_a_cache_keeps(engine: str, dtypes: Iterable[str]) -> None:
+    """Of each kind that an engine keeps a cache in, as its own pages have it; scales of each head alone are left out, 8 bytes a token."""
+    plain, latent = load("llama-3.1-8b").architecture, load("deepseek-v3.2").architecture
+    for dtype in dict.fromkeys(dtypes):
+        model = latent if dtype.endswith("ds_mla") else plain
+        short, long = (allocate(model, engine, Workload(n, 1, dtype)).bytes for n in (4096, 8192))
+        keys, values = element_bytes(dtype)
+        assert keys == values
+        elements = sum(
+            n * c.per_token for s in model.stacks for layer, n in zip(s.kinds, s.counts(), strict=True) for c in layer.caches
+            if c.kind != "index" and s.part == "decoder"
+        )  # fmt: skip
+        index = 61 * 132 if model is latent else 0
+        own = ((long - short) / 4096 - index) / elements
+        assert keys <= own <= keys + 8 / 128, (dtype, own)
+
+
+def test_keys_and_values_of_two_kinds_are_read_each_at_its_own(cli: Run) -> None:
+    """ggml-common.h: a block of q8_0 is 34 bytes for 32 values. 32 layers x 8 heads x 128 of Llama 3.1 8B, keys and values."""
+    a = load("llama-3.1-8b").architecture
+    for dtype, row in (("f16", 4.0), ("q8_0/f16", 34 / 32 + 2), ("f16/q4_0", 2 + 18 / 32), ("f32", 8.0)):
+        assert work(a, (), Placement(1, 1, 1, 1), element_bytes(dtype)).cache_bytes(1) == 32 * 8 * 128 * row

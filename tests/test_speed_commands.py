@@ -8,8 +8,9 @@ from typing import Any, get_args
 
 import pytest
 
-from archcalc.commands import speeds
-from archcalc.commands.flags import table
+from archcalc.analysis.speed import beside
+from archcalc.commands import effects, speeds
+from archcalc.commands.flags import TABLED, table
 from archcalc.commands.words import Engine
 from conftest import Run
 
@@ -270,3 +271,39 @@ def test_a_command_that_leaves_every_gpu_alone_is_no_plan_for_one(cli: Run) -> N
     """llama.cpp 0c1e57098, common/arg.cpp `parse_device_list`: "none" is no device."""
     done = cli("fit", "--gpu", "4090", "--offline", "--", *shlex.split(f"{LLAMA} -c 4096 -np 1 --device none"))
     assert done.returncode and "--device none: the command runs on the CPU alone" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        # llama.cpp 0c1e57098, ggml/CMakeLists.txt `GGML_CUDA_FA_QUANTS`: "q4_0-q4_0;q8_0-q8_0;f16-f16;bf16-bf16" are compiled.
+        ("", None),
+        ("-ctk q8_0 -ctv q8_0", None),
+        ("-ctk q4_0 -ctv q4_0", None),
+        ("-ctk bf16 -ctv bf16", None),
+        ("-ctk f32 -ctv f32", "converts a cache in f32 to f16"),
+        ("-ctk q8_0 -ctv f16", "converts keys in q8_0 and values in f16"),
+        ("-ctk f16 -ctv q8_0", "converts keys in f16 and values in q8_0"),
+        ("-ctk q5_1 -ctv q5_1", "converts a cache in q5_1"),
+        # fattn.cu `ggml_cuda_fattn_kv_type_supported` has no iq4_nl.
+        ("-ctk iq4_nl -ctv iq4_nl", "no kernel of CUDA reads a cache in iq4_nl"),
+        ("-fa off", "without flash attention"),
+        # common/arg.cpp: both set `params.embedding`.
+        ("--rerank", "writes no tokens"),
+        ("--reranking", "writes no tokens"),
+        ("--embedding", "writes no tokens"),
+        ("--embeddings", "writes no tokens"),
+    ],
+)
+def test_attention_by_other_kernels_and_pooling_are_not_forecast(flags: str, why: str | None, cli: Run) -> None:
+    speed = asked(cli, "4090", "--quant q4_k_m", f"{LLAMA} -c 8192 -np 1 {flags}")["speed"]
+    assert (speed["why"] is None) is (why is None) and (why or "") in (speed["why"] or "")
+
+
+def test_no_list_of_flags_has_a_second_spelling_alone() -> None:
+    """A command's flags are read by their full names: a list that has another spelling of one alone never finds it."""
+    for engine in TABLED:
+        newest = table(engine).at(None)
+        for named in (set(beside._POOLS) | set(beside._APART), set(effects._USED[engine].split())):
+            for flag in named & set(newest):
+                assert newest[flag][1] or newest[flag][0].name in named, flag

@@ -31,7 +31,9 @@ def _work(model: str, engine: str, tp: int = 1) -> tuple[Work, str]:
     )
     made = candidate(load(model).architecture, ask)
     at = Placement(tp, 1, 1, 1)
-    return work(made.architecture, rank_weights(made.architecture, at, made.options, made.tensors).components, at, 2), made.quant
+    return work(
+        made.architecture, rank_weights(made.architecture, at, made.options, made.tensors).components, at, (2, 2)
+    ), made.quant
 
 
 def _forecast(model: str, engine: str, device: Device, asked: Load, tp: int = 1) -> Forecast:
@@ -125,7 +127,7 @@ def test_a_short_prompt_that_is_alone_is_answered_in_a_few_steps(isl: int, least
     ask = Ask(parse_spec("2xh100"), "vllm")
     made = candidate(load("qwen2.5-72b").architecture, ask)
     at = Placement(2, 1, 1, 1)
-    of = work(made.architecture, rank_weights(made.architecture, at, made.options, made.tensors).components, at, 2)
+    of = work(made.architecture, rank_weights(made.architecture, at, made.options, made.tensors).components, at, (2, 2))
     said = forecast(of, ask.gpus.device, made.quant, "vllm", Load(isl, 128)).ttft
     assert said is not None and least / 1.35 < 1000 * said.value < most * 1.35
 

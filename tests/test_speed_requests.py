@@ -251,3 +251,19 @@ def test_llama_server_takes_the_requests_that_its_command_is_for(isl: int, osl: 
     command = json.loads(cli("fit", "llama-3.1-8b", "--gpu", "4090", "--engine", "llama.cpp", *words).stdout)["command"].split()
     tokens, slots = (int(command[command.index(flag) + 1]) for flag in ("-c", "-np"))
     assert slots == n and tokens // slots >= isl + osl
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        # 395,840 tokens of cache: 193 requests of 2,048 tokens, and 9 of 40,960.
+        ("--concurrency 32 --isl 1k --osl 1k", ""),
+        ("--concurrency 300 --isl 1k --osl 1k", "room for 193 of 300 requests of 2,048 tokens"),
+        ("--concurrency 32", "room for 9 of 32 requests of 40,960 tokens"),
+    ],
+)
+def test_requests_wait_for_room_of_their_own_length(words: str, said: str, cli: Run) -> None:
+    """vLLM 0.33, v1/core/kv_cache_manager.py `allocate_slots`: blocks are taken as tokens come, whatever the longest context is."""
+    done = cli("fit", "qwen3-8b", *f"--gpu h100 --ctx 40k {words} --format json --offline".split())
+    got = json.loads(done.stdout)
+    assert not got["fits"] and (said in (got["speed"]["why"] or "")) and (got["speed"]["tpot_ms"] is None) is bool(said)

@@ -266,6 +266,11 @@ def command(
             _listed.write(asks, form, order, least, family, license_, stored.max_quant, listing.all_, unsaid, alone)
             return
         reports = _fits.pairs_of(source, asks), _of_sources(asks, stored.max_quant, alone, unsaid, reading, brief=rented)
+        if listing.sort and len(asks) == 1 and not rented:
+            raise UsageError(
+                f"--sort {listing.sort.value} is an order of machines, and one is asked about",
+                "name several in --gpu, or --gpu all for what can be rented",
+            )
         usual = _fits.Order.cost if rented else _fits.Order.best
         sized = load.isl is not None or load.osl is not None
         ranking = _fits.Ranking(listing.sort or usual, rented, listing.all_, sized)

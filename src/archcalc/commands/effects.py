@@ -53,7 +53,7 @@ _USED: Mapping[Engine, str] = {
         --mmproj --mmproj-url --mmproj-auto --no-mmproj --mmproj-offload --no-mmproj-offload --mmap --no-mmap --mlock --no-kv-offload
         --kv-offload --fit --fit-target --fit-ctx --model-draft --spec-draft-model --spec-draft-hf --spec-draft-ngl
         --gpu-layers-draft --spec-type --spec-draft-n-max --spec-draft-type-k --spec-draft-type-v --op-offload --no-op-offload
-        --embeddings --embedding --reranking --n-prompt --n-gen --n-depth -pg --cache-ram --main-gpu --device
+        --embeddings --embedding --rerank --reranking --n-prompt --n-gen --n-depth -pg --cache-ram --main-gpu --device
     """,
     "ollama": "--num_ctx --num_gpu --num_batch --use_mmap --use_mlock",
     "mlx": """

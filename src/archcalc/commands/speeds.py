@@ -145,7 +145,7 @@ _NOTHING: Mapping[Engine, str] = {
         --hellaswag* --hf-*-v --ids --junk --kl-divergence --kv-unified-per-slot --learning-rate* --lora-init* --method
         --mmproj-auto --model-vocoder --mtmd-batch* --multiple-choice* --n-cpu-moe-draft --negative-file --no-bos --no-parse-special
         --no-ppl --optimizer --override-tensor-draft --p-split --parse-special --pca-* --penalize-nl --perplexity --pos* --ppl*
-        --print-token-count --process-output --rerank --save-* --sequences --server-base --spec-* --spm-infill --stdin
+        --print-token-count --process-output --save-* --sequences --server-base --spec-* --spm-infill --stdin
         --tensor-filter --tts-* --val-split --video-* --weight-decay --winogrande* --grp-attn-w
     """,
     "ollama": "",

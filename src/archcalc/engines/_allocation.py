@@ -76,6 +76,7 @@ class Held(NamedTuple):
     layers: int
 
 
+@once
 def held_caches(architecture: Architecture, *, by_layer: bool = False) -> tuple[Held, ...]:
     """Every distinct cache of the decoder; MTP layers are left out, as engines run them only to speculate.
 

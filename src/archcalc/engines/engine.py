@@ -204,6 +204,9 @@ class Engine(ABC):
         return ()
 
 
+_MEASURED_CACHES = frozenset("auto bf16 bfloat16 fp16 float16 fp32 fp8 fp8_e4m3 fp8_e5m2 fp8_ds_mla".split())
+
+
 class Server(Engine):
     """An engine that people run.
 
@@ -467,6 +470,13 @@ class Server(Engine):
     def captured(self, ask: Ask, fit: Fit) -> int | None:
         """The largest batch of a replica whose step is captured as one graph, 0 where none is; None where the engine has no such graphs."""
         return None
+
+    def unmeasured(self, ask: Ask, fit: Fit) -> str:
+        """What of a step runs by other kernels than those that were measured, and why; empty where none does.
+
+        The published runs of servers had caches of 16 bits and of FP8 (InferenceX 843c625, benchmarks/single_node/).
+        """
+        return "" if fit.kv_dtype in _MEASURED_CACHES else f"attention over a cache in {fit.kv_dtype}"
 
     def pieces(self, ask: Ask) -> bool:
         """Whether steps are captured in pieces alone, between which attention's kernels are started one by one."""

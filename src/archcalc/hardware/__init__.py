@@ -516,7 +516,9 @@ def _of_instance(found: Instance, count: int, limit: int) -> GpuSpec:
         of = of._replace(per_node=size, domain=min(of.domain, size))
     spec = _counted(of, count * found.gpu_count, limit, found.id)
     if found.usd_per_hour is None:
-        spec = spec._replace(notes=(*spec.notes, f"the catalog has no list price of {found.id}, and no other's is taken for it"))
+        other = f"; --gpu {spec.count}x{of.id} has what as many GPUs cost elsewhere" if offers(found.gpu, spec.count) else ""
+        said = f"the catalog has no list price of {found.id}, and no other's is taken for it{other}"
+        spec = spec._replace(notes=(*spec.notes, said))
     return spec._replace(instance=found, instances=count)
 
 

@@ -232,10 +232,12 @@ def takes(longest: int, reads: FitReads) -> str:
 
 def speed_rows(r: FitReport) -> Iterator[tuple[str, str]]:
     """How fast and at what price, a label and words each: the forecast with its 80 %, or the bound and why nothing is forecast."""
+    from archcalc.analysis.speed.plan import RAISED
+
     s, c = r.speed, r.cost
     if not r.fits and s.bound_tokens_per_s is None:
         return
-    if not r.fits and s.tpot_ms is not None:
+    if not r.fits and s.tpot_ms is not None and (s.stands_on or "").startswith(RAISED):
         yield "if raised", "the speed where the GPU is given more of the memory than by default, as the notes say"
     load = f"{units.format_tokens(s.isl)} prompt and {units.format_tokens(s.osl)} output tokens, {s.concurrency:,} at once"
     if s.tpot_ms is not None:

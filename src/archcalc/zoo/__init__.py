@@ -52,7 +52,7 @@ HALVES_IN_YEARS = 0.5
 
 def standing(params: int, release: str | None) -> float:
     """Parameters less what age takes of them, half for each `HALVES_IN_YEARS` between a release and the newest that is bundled: an order of
-    models, the newest and largest first. Where the release is not known it is taken as new, as it is of new ones before others.
+    models, the newest and largest first. Every bundled model has a date; where there is none, as of a file, it is taken as new.
 
     >>> standing(100, None), standing(100, "2019-02") < standing(1, "2025-09")
     (100.0, True)

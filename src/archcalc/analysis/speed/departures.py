@@ -16,7 +16,7 @@ from archcalc.records import NamedTuple
 _POOLS = {
     "--runner": ("pooling",), "--convert": ("embed", "classify", "reward"), "--is-embedding": ("true",),
     "--task": ("embed", "embedding", "classify", "score", "reward"), "--embeddings": ("true",), "--embedding": ("true",),
-    "--reranking": ("true",),
+    "--rerank": ("true",), "--reranking": ("true",),
 }  # fmt: skip
 """The flags with which a decoder makes vectors or scores: vLLM 0.33, config/model.py; SGLang 0.5.23, srt/configs/model_config.py
 `is_generation_model`; llama.cpp 0c1e57098, tools/server/server-context.cpp."""
@@ -42,7 +42,7 @@ class Flags(NamedTuple):
 def departure(flags: Flags | None, ask: Ask, fit: Fit, work: Work, requests: int) -> Departure | None:
     """Why a plan for so many requests is run otherwise than the measurements were; None where it is not."""
     if flags is None:
-        return _graphs({}, ask, fit, requests)
+        return _kernels(ask, fit) or _graphs({}, ask, fit, requests)
     given, found = flags.given, dict[str, Unmeasured]()
     for flag, value in given.items():
         row = departs(flags.engine, flag, value)
@@ -73,7 +73,7 @@ def departure(flags: Flags | None, ask: Ask, fit: Fit, work: Work, requests: int
             f"--split-mode {given['--split-mode']}: the measurements behind a forecast split models by layers, one GPU after the other",
             flags.gpus,
         )
-    if slow := _graphs(given, ask, fit, requests):
+    if slow := _kernels(ask, fit) or _graphs(given, ask, fit, requests):
         return slow
     said = [f"{_named(flag, given[flag])}: {row.what}" for flag, row in found.items()]
     for name, value in flags.environment.items():
@@ -96,6 +96,12 @@ def _named(flag: str, value: str) -> str:
     if value == "false":
         return f"--no-{flag.removeprefix('--')}"
     return flag if value in ("true", "") else f"{flag} {value[:60]}"
+
+
+def _kernels(ask: Ask, fit: Fit) -> Departure | None:
+    """What of a step runs by other kernels than in the measurements."""
+    said = server(ask.engine).unmeasured(ask, fit)
+    return Departure(f"{said}: no measurements of that stand behind a forecast") if said else None
 
 
 def _graphs(given: Mapping[str, str], ask: Ask, fit: Fit, requests: int) -> Departure | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from archcalc import report, units
-from archcalc.analysis.fit import Ask, Fit, Plans
+from archcalc.analysis.fit import Ask, Fit, Plans, judge
 from archcalc.analysis.speed.departures import Departure, Flags, departure
 from archcalc.analysis.speed.forecast import (
     Calibration,
@@ -24,23 +24,45 @@ from archcalc.hardware import GpuSpec, rent
 from archcalc.records import NamedTuple
 
 _ELEMENT = {
+    "auto": 2.0,
+    "f16": 2.0,
+    "fp16": 2.0,
+    "float16": 2.0,
+    "bf16": 2.0,
+    "bfloat16": 2.0,
+    "f32": 4.0,
+    "fp32": 4.0,
     "fp8": 1.0,
     "fp8_e5m2": 1.0,
     "fp8_e4m3": 1.0,
-    "int8": 1.0,
-    "fp32": 4.0,
+    "fp8_per_token_head": 1.0,
+    "int8_per_token_head": 1.0,
+    "int4_per_token_head": 0.5,
+    "fp8_ds_mla": 656 / 576,
+    "nvfp4": 9 / 16,
+    "nvfp4_ds_mla": 352 / 576,
+    "mxfp8": 33 / 32,
+    "int8": 34 / 32,
+    "int4": 18 / 32,
     "q8_0": 34 / 32,
     "q5_1": 24 / 32,
     "q5_0": 22 / 32,
     "q4_1": 20 / 32,
     "q4_0": 18 / 32,
+    "iq4_nl": 18 / 32,
 }
-"""Bytes of a cached element that is no half-precision number; GGUF types as quant/gguf.py has them."""
+"""Bytes of a cached element, as engines name its kind, with the scales of its groups; those of each token and head, a few bytes of a row,
+are left out. GGUF's types as quant/gguf.py has them; MLX's of 32 bits for each 64 elements (mlx_lm/models/cache.py `QuantizedKVCache`);
+vLLM 0.33, v1/kv_cache_interface.py `MLAAttentionSpec` (656 and 352 bytes for a row of 576)."""
 
 
-def element_bytes(dtype: str) -> float:
-    """Bytes of a cached element, as engines name its kind."""
-    return _ELEMENT.get(dtype, 2.0)
+def element_bytes(dtype: str) -> tuple[float, float]:
+    """Bytes of a cached element of keys and of values, of which a cache of two kinds has the names of both ("q8_0/f16").
+
+    Raises `KeyError` for a kind that no engine here has.
+    """
+    keys, _, values = dtype.partition("/")
+    return _ELEMENT[keys], _ELEMENT[values or keys]
 
 
 RAISED = "only where the GPU is given more of the memory than by default, as the notes say: it does not fit else"
@@ -148,6 +170,7 @@ def of_fit(
     """The forecast of a plan; of one that does not fit the reason, and a bound where only requests wait for one another. `raised` is a plan
     that would fit if the system were told to give the GPU more of the memory that it shares; without `prompts` nothing is said of them."""
     load = wanted.load(fit.context_tokens, wanted.offered or fit.concurrency)._replace(batch=_prompt_batch(fit, ask, wanted))
+    whole, fit = fit, fit if raised else _of_lengths(found, fit, ask, load, wanted)
     waits = None if raised else _waits(fit, ask, load, wanted)
     if waits is not None:
         those = load._replace(concurrency=waits.runs)
@@ -161,7 +184,20 @@ def of_fit(
     made = _forecast(found, fit, ask, wanted, load, parts, prompts)
     if ask.version and made.stands:
         made = made._replace(stands=f"{made.stands}; {ask.engine} {ask.version} is not told from the releases that were measured")
+    if fit is not whole and made.stands:
+        made = made._replace(
+            stands=f"{made.stands}; the cache has room for requests of these lengths, not for as many whole contexts"
+        )
     return made._replace(stands=f"{RAISED}; {made.stands}") if raised and made.stands else made
+
+
+def _of_lengths(found: Plans, fit: Fit, ask: Ask, load: Load, wanted: Wanted) -> Fit:
+    """The plan for requests of the lengths that are asked about, where it has no room for as many whole contexts: a server that shares out
+    its cache as requests need it makes none of them wait for more."""
+    tokens = load.isl + load.osl
+    if fit.fits or not (wanted.sized and tokens < fit.context_tokens and fit.start.starts and server(ask.engine).torch):
+        return fit
+    return judge(found.model, fit.placement, ask, tokens, load.concurrency)
 
 
 def _forecast(found: Plans, fit: Fit, ask: Ask, wanted: Wanted, load: Load, parts: bool = False, prompts: bool = True) -> Forecast:

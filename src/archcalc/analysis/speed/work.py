@@ -133,12 +133,12 @@ def work(
     architecture: Architecture,
     components: Iterable[ComponentBytes],
     placement: Placement,
-    kv_bytes: float,
+    kv_bytes: tuple[float, float],
     left: Iterable[ComponentBytes] = (),
     cached: str = "",
 ) -> Work:
     """The work of a step. `components` are the weights of one rank over all stages, those of them in the CPU's memory too, which `left`
-    are; `kv_bytes` the bytes of a cached element, `cached` its kind where attention may multiply in it."""
+    are; `kv_bytes` the bytes of a cached element of keys and of values, `cached` its kind where attention may multiply in it."""
     facts = architecture.facts
     moe = facts.moe
     dense = experts = head = tied = 0
@@ -173,15 +173,18 @@ def work(
             held = [c for c in layer.caches if c.per_token]
             for cache in layer.caches:
                 for s in cache.states:
-                    width = s.own_bytes or kv_bytes
-                    state += n * s.elements * width / min(tp, max(1, s.units))
+                    # States are in the model's dtype, whatever the cache is in.
+                    state += n * s.elements * (s.own_bytes or 2) / min(tp, max(1, s.units))
             if not held:
                 # Layers that share another's cache read it all the same.
                 held = [owners[key] for a in layer.attends if (key := (a.window, a.compress)) in owners]
             for cache in held:
                 key = cache.window, cache.compress
                 owners[key] = cache
-                reads[key] = reads.get(key, 0.0) + n * cache.per_token * kv_bytes / min(tp, max(1, cache.heads))
+                # A latent is one row, all of it in the kind of the keys.
+                values = kv_bytes[0 if cache.kind == "latent" else 1]
+                row = cache.heads * (cache.key_dim * kv_bytes[0] + cache.value_dim * values)
+                reads[key] = reads.get(key, 0.0) + n * row / min(tp, max(1, cache.heads))
     prefill = tuple(Reads(t.flops, t.window, t.compress) for t in attention_terms(architecture))
     return Work(
         dense_bytes=dense,

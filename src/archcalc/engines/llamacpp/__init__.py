@@ -291,6 +291,11 @@ class LlamaCpp(Server):
             else (max(1, room), f"--ctx-size {fit.kv_tokens}, which all slots share")
         )
 
+    def unmeasured(self, ask: Ask, fit: Fit) -> str:
+        from archcalc.engines.llamacpp.kernels import unmeasured
+
+        return unmeasured(ask, fit)
+
     def command(self, named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         from archcalc.engines.llamacpp.command import command
 

@@ -28,6 +28,7 @@ from archcalc.engines._allocation import (
     unread,
     without_caches,
 )
+from archcalc.engines._once import once
 from archcalc.engines.engine import unknown
 from archcalc.engines.llamacpp.compute import Batch, Placed, Same, reserved
 from archcalc.engines.served import built_of, classes_of, served
@@ -280,18 +281,21 @@ def layer_bytes(architecture: Architecture, work: Workload, options: CacheOption
     sizes = dict(zip(rows, cache_bytes(rows, grid, type_k, type_v, options.flash_attn), strict=True))
     each = {row._replace(layers=1): size // row.layers for row, size in sizes.items() if row.layers}
     rollback = options.n_rs_seq if name in _ROLLBACK else 0
-    caches, states = [], []
+    made: dict[tuple[int, int], tuple[int, int]] = {}
     for kept, held in by_layer:
-        caches.append(sum(each.get(row, 0) for row in kept))
-        elements = sum(
-            prod(state.shape)
-            for cache in held.caches
-            if not (cache.kind == "index" and name in _INDEX_ROWS)
-            for state in cache.states
-            if state.name != "ids"
-        )
-        states.append(recurrent_bytes(elements, n_seq, rollback) if elements else 0)
-    return caches, states
+        # Layers of one kind have the same rows.
+        if (id(kept), id(held)) not in made:
+            elements = sum(
+                prod(state.shape)
+                for cache in held.caches
+                if not (cache.kind == "index" and name in _INDEX_ROWS)
+                for state in cache.states
+                if state.name != "ids"
+            )
+            state_bytes = recurrent_bytes(elements, n_seq, rollback) if elements else 0
+            made[id(kept), id(held)] = sum(each.get(row, 0) for row in kept), state_bytes
+    sizes_of = [made[id(kept), id(held)] for kept, held in by_layer]
+    return [cached for cached, _ in sizes_of], [kept_states for _, kept_states in sizes_of]
 
 
 def _rows_by_layer(architecture: Architecture, name: str) -> Iterator[tuple[list[Row], Layer]]:
@@ -458,6 +462,12 @@ _ENOUGH, _PERIOD, _ENOUGH_ALIKE = 12, 4, 4
 _CENTRED = frozenset({"layer", "layer-fp32", "layer-1p", "layer-apart", "bare-layer"})
 
 
+@once
+def _routed(architecture: Architecture) -> bool:
+    return any(t.role == "experts" for s in architecture.stacks if s.part == "decoder" for k in s.kinds for t in k.tensors)
+
+
+@once
 def _centred(architecture: Architecture) -> bool:
     """Whether the norms of the residual stream take a mean away."""
     wide = (architecture.facts.hidden_size,)
@@ -489,9 +499,10 @@ def compute_buffer(
     first = options.here is None or 0 in options.here or bool(options.away)
     # The first GPU multiplies with what lies in the CPU's memory, whose layers ever they are.
     streamed = options.streamed_bytes if batch >= OFFLOADED_ROWS and first else 0
-    routed = any(t.role == "experts" for s in architecture.stacks if s.part == "decoder" for k in s.kinds for t in k.tensors)
+    routed = _routed(architecture)
     away = (("experts" if routed else "mlp", streamed),) if streamed else ()
     placed = []
+    here: dict[tuple[int, int], Placed] = {}
     deep: dict[int, tuple[int, int]] = {}
     for number, (rows, layer) in enumerate(layers):
         if id(rows) not in deep:
@@ -506,7 +517,9 @@ def compute_buffer(
         depth, wide = deep[id(rows)]
         depth = depth or (batch if layer.unread else 0)
         if options.here is None or number in options.here:
-            placed.append(Placed(layer, depth, wide if options.unpacks else 0, (), False, away))
+            if (at := (id(rows), id(layer))) not in here:
+                here[at] = Placed(layer, depth, wide if options.unpacks else 0, (), False, away)
+            placed.append(here[at])
         elif number in options.away:
             # Its cache is copied for each attention, a layer at a time.
             carried = (
@@ -533,7 +546,7 @@ def compute_buffer(
     )
     # Few rows are multiplied where the head lies.
     head = options.head_here and not (options.streamed_head_bytes and outputs < OFFLOADED_ROWS)
-    alike = all(each.layer is placed[0].layer and each[1:] == placed[0][1:] for each in placed)
+    alike = all(each is placed[0] or (each.layer is placed[0].layer and each[1:] == placed[0][1:]) for each in placed)
     enough, period = (_ENOUGH_ALIKE, 1) if alike else (_ENOUGH, _PERIOD)
     spare = max(0, len(placed) - enough) // period * period
     if spare and not any(each.elsewhere for each in placed):

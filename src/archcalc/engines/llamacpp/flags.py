@@ -97,7 +97,10 @@ def asked(read: Read) -> Asked:
     own["batch"] = _whole(read, "--batch-size", 2048, least=1)
     own["ubatch"] = min(_whole(read, "--ubatch-size", 512, least=1), own["batch"])
     own["serves"] = bool(
-        server and build and int(build[1]) >= LOGITS_OF_SLOTS and not read.get("--embedding", "--embeddings", "--reranking")
+        server
+        and build
+        and int(build[1]) >= LOGITS_OF_SLOTS
+        and not read.get("--embedding", "--embeddings", "--rerank", "--reranking")
     )
     own["wide_masks"] = not (build and int(build[1]) >= LOGITS_OF_SLOTS)
     own["unpacks"] = bool(build and int(build[1]) >= UNPACKED_BEFORE)

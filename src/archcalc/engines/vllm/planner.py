@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from archcalc.engines._once import once
 from archcalc.engines.vllm.rules import Rules, rules
 from archcalc.errors import NoRoomError, UnsupportedError, UsageError
 from archcalc.records import NamedTuple
@@ -64,7 +65,12 @@ class Group(NamedTuple):
     @property
     def page_bytes(self) -> int:
         """Bytes that the group needs of a block: its layers' pages side by side."""
-        return sum(layer.spec.page for layer in self.layers)
+        return _page_bytes(self)
+
+
+@once
+def _page_bytes(group: Group) -> int:
+    return sum(layer.spec.page for layer in group.layers)
 
 
 class Demand(NamedTuple):
