@@ -46,6 +46,7 @@ def test_a_mac_s_remedies_are_its_own(model: str, gpu: str, ctx: str, gb: int, c
     offered = {change["options"]: change["what"] for change in got["would_fit"]}
     limit = next(what for what in offered.values() if "iogpu.wired_limit_mb" in what)
     assert int(re.search(r"wired_limit_mb=(\d+)", limit)[1]) < gb * 1024  # type: ignore[index]
+    assert len(set(re.findall(r"wired_limit_mb=(\d+)", " ".join([limit, *got["notes"]])))) == 1
     raised = next(options for options, what in offered.items() if what == limit)
     assert fit(cli, model, "--gpu", gpu, "--ctx", ctx, *raised.split())["fits"]
     for flag in ("-ngl", "--n-cpu-moe"):
