@@ -125,7 +125,9 @@ def behind(call: tuple[str, ...], change: dict) -> list[str]:  # type: ignore[ty
         ("apertus-70b", "--gpu", "4xrtx-3080-ti", "--engine", "sglang"),
         ("kimi-dev-72b", "--gpu", "4xa10g", "--max-quant", "w4a16"),
         ("qwen2.5-7b", "--gpu", "rtx-4070-ti", "--max-quant", "w4a16"),
-        ("glm-4.5v", "--gpu", "rtx-4070-ti-super", "--ram", "64GiB"),
+        # A part of the model lies in the CPU's memory, and another part would.
+        ("ernie-4.5-21b-a3b-thinking", "--gpu", "rtx-5060", "--ram", "64GiB"),
+        ("qwen1.5-72b", "--gpu", "rtx-2080-super", "--ram", "64GiB"),
         ("llama-3.3-70b", "--gpu", "2x4090", "--tp", "2", "--ctx", "32k"),
         # Layers and their caches lie apart, and another card is the fullest at another length.
         ("granite-3.3-2b", "--gpu", "2xrtx-2060-super", "--engine", "llama.cpp"),

@@ -539,7 +539,8 @@ def _changes(loaded: Loaded, ask: Ask, found: Plans, typed: Typed) -> list[repor
             units.at_least(change.fit.max_concurrency, 3),
             change.usd_per_hour,
         )
-        for change in advice.would_fit(loaded.architecture, ask, found)
+        # What was chosen to lie in the CPU's memory is chosen anew with each of them.
+        for change in advice.would_fit(loaded.architecture, ask._replace(own=None), found)
     ]
     spilled = [
         report.FitChange(*way, 0, float(ask.concurrency), None) for way in server(ask.engine).spills(found.model, ask, found.best)
