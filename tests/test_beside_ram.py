@@ -164,7 +164,7 @@ UNUSED = [
     ("qwen3-235b-a22b --gpu 4090 --ram 64GiB --engine sglang", "under llama.cpp alone", "--engine llama.cpp"),
     ("llama-3.1-70b --gpu 4090 --ram 24GiB --ctx 128k --quant q4_k_m", None, "--ram"),
     ("llama-3.1-70b --gpu 4090 --ram 64GiB --ctx 8k --quant bf16", "under llama.cpp alone", "--engine llama.cpp --ram"),
-    ("qwen3-235b-a22b --gpu 4090 --ram 32GiB --engine llama.cpp", None, "--ram"),
+    ("qwen3-235b-a22b --gpu 4090 --ram 32GiB --engine llama.cpp", None, "--quant q2_k --ram"),
     ("llama-3.1-70b --gpu m4-max-36gb --ram 64GiB", "share one memory", None),
     ("qwen3-30b-a3b --gpu 4090 --ram 64GiB --ram-bandwidth 80GB", "nothing in the CPU's memory", None),
     ("qwen3-8b --gpu 4090 --ram 64GiB --engine transformers", "nothing in the CPU's memory", None),

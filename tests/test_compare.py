@@ -194,3 +194,17 @@ def test_what_differs_in_size_alone_is_not_told_as_nothing(run: Run) -> None:
     said = run("compare", "qwen3-1.7b", "--baseline", "qwen3-8b").stdout
     assert "nothing changed" not in said
     assert "sizes and numbers" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "label"), [((), "fits at 2k"), (("--ctx", "40k"), "fits at 40k"), (("--isl", "7k", "--osl", "1k"), "fits at 8k")]
+)
+def test_what_fits_is_said_of_a_context(words: tuple[str, ...], label: str, cli: Run) -> None:
+    """The cache's row is of a context of its own, which a model that holds a request need not hold: `fit --ctx` gives the same answer."""
+    models = ("llama-3.1-8b", "gemma-4-31b")
+    got = json.loads(cli("compare", *models, "--gpu", "h100", *words, "--format", "json").stdout)
+    row = next(row for row in got["rows"] if row["key"] == "fits")
+    assert row["label"] == label
+    for model, said in zip(models, row["values"], strict=True):
+        asked = json.loads(cli("fit", model, "--gpu", "h100", "--ctx", label.removeprefix("fits at "), "--format", "json").stdout)
+        assert asked["fits"] == (said == "yes")

@@ -511,3 +511,27 @@ def test_a_command_in_an_image_is_judged_as_in_it(cli: Run) -> None:
     words = "vllm serve Qwen/Qwen3-8B --max-model-len 8192".split()
     done = cli("fit", "--offline", "--gpu", "4090", "--engine-version", "0.9.2", "--emit", "compose", "--", *words)
     assert "FLASHINFER" not in done.stdout and done.returncode == 0
+
+
+def test_mlx_s_script_starts_a_second_time(cli: Run, tmp_path: Path) -> None:
+    """mlx-lm 0.32.2, mlx_lm/convert.py: a folder that exists is an error."""
+    script = cli("fit", "qwen3-8b", "--gpu", "m4-16gb", "--engine", "mlx", "--quant", "mlx-int4", "--emit", "mlx").stdout
+    assert "mlx_lm.convert" in script
+    programs = {
+        "mlx_lm.convert": 'while [ "$1" != --mlx-path ]; do shift; done; mkdir "$2"',
+        "mlx_lm.server": "true",
+    }
+    (tmp_path / "bin").mkdir()
+    for name, body in programs.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    for _ in range(2):
+        done = subprocess.run(
+            ["sh", "-c", script],
+            cwd=tmp_path,
+            env={"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr

@@ -454,9 +454,12 @@ def test_a_dtype_or_gpu_that_an_engine_refuses_is_no_plan(arguments: str, status
         ("phi-3-small --engine transformers --ctx 2k --gpu h100", 0, "trust_remote_code=True"),
         ("--gpu h100 -- vllm serve openbmb/MiniCPM-V-2_6 --max-model-len 2048", 1, "--trust-remote-code alone"),
         ("--gpu h100 -- vllm serve openbmb/MiniCPM-V-2_6 --max-model-len 2048 --trust-remote-code", 0, ""),
+        # Types of which the engine has the config and transformers none: the tokenizer is tokenization_kimi.py and tokenization_chatglm.py
+        # of the repository, by auto_map in the tokenizer_config.json of moonshotai/Kimi-K2-Instruct and zai-org/glm-4-9b-chat.
+        ("kimi-k2 --engine vllm --ctx 2k --gpu 16xh200", 0, "--trust-remote-code"),
+        ("glm-4-9b-chat --engine sglang --ctx 2k --gpu h100", 0, "--trust-remote-code"),
         # Code beside the checkpoint that nobody needs to run.
         ("deepseek-v2-lite --engine vllm --ctx 2k --gpu h100", 0, ""),
-        ("kimi-k2 --engine vllm --ctx 2k --gpu 16xh200", 0, ""),
     ],
 )
 def test_code_of_a_repository_runs_where_it_is_asked_for(arguments: str, status: int, flag: str, run: Run) -> None:

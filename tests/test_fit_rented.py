@@ -132,3 +132,32 @@ def test_without_a_gpu_here_the_next_step_is_to_name_one_or_all(cli: Run, monkey
     monkeypatch.setattr("archcalc.hardware.here.gpus", lambda _: [])
     done = cli("fit", "qwen3-8b", "--ctx", "8k", "--offline")
     assert done.returncode == 2 and "or --gpu all for what can be rented" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "llama-3.1-8b qwen3-8b --gpu h100,l40s",
+        "llama-3.1-8b qwen3-8b --gpu h100,l40s --concurrency 4",
+        "llama-3.1-8b qwen3-8b --gpu h100 --tpot 1ms",
+        "--gpu t4 --min-params 100b --tpot 1ms",
+        "--gpu h100 --family phi",
+    ],
+)
+@pytest.mark.parametrize("form", ["table", "markdown"])
+def test_what_a_column_is_stands_below_it_alone(words: str, form: str, cli: Run) -> None:
+    got = cli("fit", *words.split(), "--format", form, env={"COLUMNS": "250"}).stdout
+    heads = {"tokens/s", "requests/s", "requests", "sequences"}
+    head, *rest = got.splitlines()
+    shown = heads & set(head.split())
+    assert {line.partition(":")[0] for line in rest} & heads <= shown
+
+
+@pytest.mark.parametrize(
+    ("gpu", "vram"),
+    # NVIDIA, Multi-Instance GPU User Guide, supported profiles: 1g.10gb and 2g.20gb of 80 GB, 1g.5gb of 40 GB, with what nvidia-smi shows.
+    [("h100", "9.75GiB"), ("h100", "19.5GiB"), ("a100-sxm-40gb", "4.75GiB"), ("a30", "5.81GiB"), ("h200", "16GiB")],
+)
+def test_a_part_of_a_gpu_goes_by_its_memory(gpu: str, vram: str, cli: Run) -> None:
+    got = json.loads(cli("fit", "qwen2.5-0.5b", "--gpu", gpu, "--vram", vram, "--ctx", "4k", "--format", "json").stdout)
+    assert got["fits"] and any("its share of the compute" in note for note in got["notes"])

@@ -46,6 +46,7 @@ def test_a_mac_s_remedies_are_its_own(model: str, gpu: str, ctx: str, gb: int, c
     offered = {change["options"]: change["what"] for change in got["would_fit"]}
     limit = next(what for what in offered.values() if "iogpu.wired_limit_mb" in what)
     assert int(re.search(r"wired_limit_mb=(\d+)", limit)[1]) < gb * 1024  # type: ignore[index]
+    assert len(set(re.findall(r"wired_limit_mb=(\d+)", " ".join([limit, *got["notes"]])))) == 1
     raised = next(options for options, what in offered.items() if what == limit)
     assert fit(cli, model, "--gpu", gpu, "--ctx", ctx, *raised.split())["fits"]
     for flag in ("-ngl", "--n-cpu-moe"):
@@ -92,3 +93,59 @@ def test_llama_cpp_is_given_what_was_set_in_the_config(model: str, changes: list
     assert (left in said[0]) if left else not said
     own = fit(cli, "--gpu", "3090", "--", *got["command"].split())
     assert own["fits"] and "serves no more" not in " ".join(own["notes"])
+
+
+def behind(call: tuple[str, ...], change: dict) -> list[str]:  # type: ignore[type-arg]
+    """The call with the options of a change: those that it names again, or says to leave out, are named once."""
+    words = change["options"].split()
+    left = change.get("what", ", without --max-quant").partition(", without ")[2]
+    again = {word for word in words if word.startswith("--")} | set(re.findall(r"--[a-z-]+", left))
+    kept, skip = [], False
+    for word in call:
+        if not skip and word not in again:
+            kept.append(word)
+        skip = word in again
+    return [*kept, *words]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        # A card of one's own, for which a storage is chosen, and then cards for which none is.
+        ("llama-3.3-70b", "--gpu", "3090"),
+        ("llama-3.1-70b", "--gpu", "4090", "--ctx", "8k"),
+        ("devstral-small-2505", "--gpu", "4090"),
+        ("gemma-4-26b-a4b", "--gpu", "5090"),
+        # An engine is chosen too, which has caches that the usual one has not.
+        ("mistral-small-24b", "--gpu", "t4"),
+        ("muse-glimmer-30b", "--gpu", "t4"),
+        ("qwen2-7b", "--gpu", "2xjetson-orin-nano-super-8gb"),
+        # Settings that one machine needs are not taken on another.
+        ("qwen3.5-4b", "--gpu", "rtx-5060", "--engine", "sglang"),
+        ("apertus-70b", "--gpu", "4xrtx-3080-ti", "--engine", "sglang"),
+        ("kimi-dev-72b", "--gpu", "4xa10g", "--max-quant", "w4a16"),
+        ("qwen2.5-7b", "--gpu", "rtx-4070-ti", "--max-quant", "w4a16"),
+        # A part of the model lies in the CPU's memory, and another part would.
+        ("ernie-4.5-21b-a3b-thinking", "--gpu", "rtx-5060", "--ram", "64GiB"),
+        ("qwen1.5-72b", "--gpu", "rtx-2080-super", "--ram", "64GiB"),
+        ("llama-3.3-70b", "--gpu", "2x4090", "--tp", "2", "--ctx", "32k"),
+        # Layers and their caches lie apart, and another card is the fullest at another length.
+        ("granite-3.3-2b", "--gpu", "2xrtx-2060-super", "--engine", "llama.cpp"),
+        ("mistral-small-3.1-24b", "--gpu", "2xrtx-3080-10gb"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_offered_holds_as_it_is_typed(call: tuple[str, ...], cli: Run) -> None:
+    """Options that are printed are typed behind the call that printed them, and then it fits: for all of the context, where that is
+    what they are for. A format's options ask for the line that they stand beside."""
+    got = fit(cli, *call)
+    offered = [change for change in got["would_fit"] if "(llama-server)" not in change["options"]]
+    assert offered
+    for change in offered:
+        typed = fit(cli, *behind(call, change))
+        assert typed["fits"], change
+        if got["fits"]:
+            assert typed["context_tokens"] == got["own_context"]["context_tokens"], change
+    for form in got["formats"]:
+        typed = fit(cli, *behind(call, form)) if form["fits"] else None
+        assert typed is None or (typed["fits"], typed["context_tokens"]) == (True, form["context_tokens"]), form

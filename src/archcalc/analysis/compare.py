@@ -36,7 +36,8 @@ LABELS = {
     "kv_bytes": "cache",
     "checkpoint_bytes": "weights on disk",
 }
-"""The rows of a comparison by their keys, in order. Those of the cache are told at a context and a dtype, which their labels name."""
+"""The rows of a comparison by their keys, in order. Those of the cache are told at a context and a dtype, which their labels name, and
+what fits on a machine at a context."""
 
 ON = {
     "fits": "fits",
@@ -111,6 +112,7 @@ def compare(
         **keys,
         "kv_bytes_per_token": f"one more token, {kv_dtype}",
         "kv_bytes": f"cache at {units.format_tokens(common)}",
+        **({"fits": f"fits at {units.format_tokens(_asked(on[0]))}"} if on else {}),
     }
     made = []
     for key in rows or keys:
@@ -145,12 +147,18 @@ def compare(
     )
 
 
+def _asked(ask: Ask) -> int:
+    """The tokens of a sequence that a machine is asked to hold: what was named, else a request of usual lengths."""
+    from archcalc.analysis.speed.plan import USUAL
+
+    return ask.context_tokens or 2 * USUAL
+
+
 def _taken(ask: Ask, wanted: Wanted, alone: bool, judged: Sequence[report.FitReport | ArchcalcError]) -> str:
     """What the answers on a machine are of: the same that `fit` says it takes for granted."""
-    from archcalc.analysis.speed.plan import USUAL
     from archcalc.engines.engine import server, servers
 
-    requests = wanted.load(ask.context_tokens or 2 * USUAL, 1)
+    requests = wanted.load(_asked(ask), 1)
     isl, osl = units.format_tokens(requests.isl), units.format_tokens(requests.osl)
     load = f"requests of {isl} prompt and {osl} output tokens (--isl, --osl)"
     if ask.context_tokens is not None and wanted.isl is None and wanted.osl is None:
@@ -162,16 +170,17 @@ def _taken(ask: Ask, wanted: Wanted, alone: bool, judged: Sequence[report.FitRep
     of = dict.fromkeys(fit.engine for fit in judged if isinstance(fit, report.FitReport)) or {ask.engine: None}
     known = servers()
     engines = " or ".join(server(name).title if name in known else name for name in of)
-    return f"on {ask.gpus.named}: {engines}{'' if alone else ' (--engine)'}; {weights}; {load}, {many}"
+    return f"on {ask.gpus.named}: {engines}{'' if alone else ' (--engine)'}; {weights}; {load}, {many}" + (
+        "; --ctx asks for a longer context" if ask.context_tokens is None else ""
+    )
 
 
 def _judged(m: Loaded, ask: Ask, wanted: Wanted, alone: bool) -> report.FitReport | ArchcalcError:
     """The verdict on the machine, for requests of usual lengths where no others are asked for."""
     from archcalc.analysis.choose import steps_of
-    from archcalc.analysis.speed.plan import USUAL
     from archcalc.analysis.verdict import fit_report
 
-    context = ask.context_tokens or min(2 * USUAL, m.architecture.longest or 2 * USUAL)
+    context = min(_asked(ask), m.architecture.longest or _asked(ask)) if ask.context_tokens is None else ask.context_tokens
     try:
         steps = () if wanted.engine else steps_of(ask.gpus.device, ask.engine, alone=alone)
         unsaid = () if alone else ("--engine",)

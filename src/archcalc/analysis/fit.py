@@ -195,7 +195,9 @@ def budget_of(
         sequences=sequences if engine.runs_alone else taken.sequences, own=ask.own,
     )  # fmt: skip
     # With a command its settings are part of the question; a plan's own is asked for again and again.
-    key = (placement, serving, device.visible_bytes, ask.gpus.count) if ask.own is None and not ask.gpus.others else None
+    # Which GPU is the fullest may depend on the context, where layers and their caches lie apart.
+    fullest = weights.fullest, weights.bytes
+    key = (placement, serving, device.visible_bytes, ask.gpus.count, fullest) if ask.own is None and not ask.gpus.others else None
     made = model.budgets.get(key) if key is not None else None
     if made is None:
         made = budget(device, model.architecture, placement, weights, serving)

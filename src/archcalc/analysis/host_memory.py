@@ -65,6 +65,8 @@ def to_raise_first(best: Fit, ask: Ask) -> Iterator[str]:
             yield f"macOS 15 and older give the GPU {units.format_bytes(older)} of {whole}: there, {limit} first"
         elif could_have_more(best, ask):
             given = units.format_bytes(device.visible_bytes)
+            # As much as --vram says, which takes whole GiB.
+            limit = f"sudo sysctl iogpu.wired_limit_mb={-(-taken // 2**30) << 10}"
             yield f"macOS gives the GPU {given} by default: {limit} raises that until the next start, which {_vram(taken)} plans for"
     elif device.vendor == "amd" and device.category == "edge":
         seen = taken / b.utilization  # an engine takes a share of what it sees

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from archcalc import hardware, report, units
 from archcalc.analysis import advice, kv, roofline
-from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose
+from archcalc.analysis.choose import Held, Own, Step, beside_ram, choose, reader
 from archcalc.analysis.command import start, with_storage
 from archcalc.analysis.fit import Ask, Candidate, Fit, Plans, copies_cache, judge, max_context
 from archcalc.analysis.host_memory import could_have_more, ram_is_shared, ram_unused, to_raise_first
@@ -75,6 +75,7 @@ def fit_report(
     )
     published = choice.formats[0] if choice.formats else choice.best
     found, asked, own = choice.best.found, choice.best.ask, choice.best.own
+    typed = Typed(loaded.architecture, ask.quant is None, "--engine" in unsaid, max_quant is not None)
     found, ask, target = aimed(found, found.asked(asked), wanted)
     found, compared = fastest(found, ask, wanted)
     ask = ask._replace(sequences=found.sequences)
@@ -136,7 +137,11 @@ def fit_report(
         command=started.command if (best.fits or given) and wanted.engine is None else "",
         start=_start(best, ask, longest),
         runners_up=[] if brief else [_alternative(f, found, ask, wanted) for f in found.others],
-        would_fit=[] if brief else _wanting(loaded, ask, found, own) if given is None else _in_its_words(loaded, ask, found, given),
+        would_fit=[]
+        if brief
+        else _wanting(loaded, asked, found, own, typed)
+        if given is None
+        else _in_its_words(loaded, ask, found, given),
         speed=speed.record(rates, goal(target, wanted, rates), whole),
         cost=speed.cost(rates, ask),
         notes=list(
@@ -491,32 +496,57 @@ def _alternative(fit: Fit, found: Plans, ask: Ask, wanted: speed.Wanted) -> repo
     )
 
 
-def _wanting(loaded: Loaded, ask: Ask, found: Plans, own: Own | None) -> list[report.FitChange]:
+class Typed(NamedTuple):
+    """A question without a command, and which of `--quant` and `--engine` it left open: options that are typed behind it are read with
+    those open again, and what is chosen then depends on the machine. `bounded` is whether `--max-quant` was given, which `--quant` takes
+    the place of."""
+
+    architecture: Architecture
+    any_quant: bool
+    any_engine: bool
+    bounded: bool
+
+    def asks(self, what: str, options: str, ask: Ask) -> tuple[str, str]:
+        """What to do and the options that ask what was judged: with the storage named where it was chosen, and the engine where the
+        machine and the storage alone would choose another."""
+        if self.any_quant and ask.quant is not None:
+            options += "" if "--quant " in options else f" --quant {ask.quant}"
+            what += "" if not self.bounded else " --max-quant" if ", without --" in what else ", without --max-quant"
+        usual = reader(self.architecture, ask.gpus.device, ask.quant) if self.any_engine else ask.engine
+        if usual != ask.engine and "--engine " not in options:
+            options += f" --engine {ask.engine}"
+        return what, options
+
+
+def _wanting(loaded: Loaded, ask: Ask, found: Plans, own: Own | None, typed: Typed) -> list[report.FitChange]:
     """What makes it fit; where it does with less than the model's own context, what makes that fit."""
     if not found.best.fits:
-        return _changes(loaded, ask, found)
+        return _changes(loaded, ask, found, typed._replace(any_quant=typed.any_quant and not typed.bounded))
     if own is None or own.fits:
         return []
-    made = _changes(loaded, ask._replace(context_tokens=None, sequences=own.found.sequences), own.found)
+    made = _changes(loaded, ask._replace(context_tokens=None), own.found, typed)
     return [change for change in made if "--ctx " not in change.options]
 
 
-def _changes(loaded: Loaded, ask: Ask, found: Plans) -> list[report.FitChange]:
+def _changes(loaded: Loaded, ask: Ask, found: Plans, typed: Typed) -> list[report.FitChange]:
+    def asked(change: advice.Change) -> Ask:
+        return ask._replace(gpus=change.gpus or ask.gpus, quant=change.values.get("quant", ask.quant))
+
     out = [
         report.FitChange(
-            change.what,
-            change.options,
+            *typed.asks(change.what, change.options, asked(change)),
             change.fit.headroom_bytes,
             units.at_least(change.fit.max_concurrency, 3),
             change.usd_per_hour,
         )
-        for change in advice.would_fit(loaded.architecture, ask, found)
+        # What was chosen to lie in the CPU's memory is chosen anew with each of them.
+        for change in advice.would_fit(loaded.architecture, ask._replace(own=None), found)
     ]
     spilled = [
         report.FitChange(*way, 0, float(ask.concurrency), None) for way in server(ask.engine).spills(found.model, ask, found.best)
     ]
     place = min(2, len(out))
-    out[place:place] = [*spilled, *([] if spilled else _with_ram(loaded, ask))]
+    out[place:place] = [*spilled, *([] if spilled else _with_ram(loaded, ask, typed))]
     return out
 
 
@@ -548,7 +578,7 @@ def _shorter_by_command(best: Fit, told: Told) -> Iterator[advice.Change]:
         yield of(k)
 
 
-def _with_ram(loaded: Loaded, ask: Ask) -> list[report.FitChange]:
+def _with_ram(loaded: Loaded, ask: Ask, typed: Typed) -> list[report.FitChange]:
     """llama.cpp with a part of the model in the CPU's memory, where that was named: as large as it is, or as it would have to be."""
     from archcalc.quant import file_type_of, is_plain
 
@@ -564,7 +594,7 @@ def _with_ram(loaded: Loaded, ask: Ask) -> list[report.FitChange]:
             continue
         best, quant = held.found.best, held.ask.quant
         options = [f"--engine {LOCAL}"] if ask.engine != LOCAL else []
-        options += [f"--quant {quant}"] if quant is not None and quant != ask.quant else []
+        options += [f"--quant {quant}"] if quant is not None and (quant != ask.quant or typed.any_quant) else []
         options += [f"--ctx {best.context_tokens}"] if ask.context_tokens is None else []
         options += [f"--ram {-(-best.ram_bytes >> 30)}GiB"] if best.ram_bytes > ask.ram_bytes else []
         what = f"under llama.cpp in {held.found.model.quant}, {units.format_bytes(best.ram_bytes)} of it in the CPU's memory"

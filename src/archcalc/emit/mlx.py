@@ -1,4 +1,5 @@
-"""Commands of mlx-lm. Source: mlx-lm 0.32.2, mlx_lm/convert.py (`--hf-path`, `-q`, `--q-bits`, `--q-group-size`) and mlx_lm/server.py."""
+"""Commands of mlx-lm. Source: mlx-lm 0.32.2, mlx_lm/convert.py (`--hf-path`, `-q`, `--q-bits`, `--q-group-size`; it
+refuses a folder that exists) and mlx_lm/server.py."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ def write(d: Deployment) -> str:
     wanted = next((word for word in words if re.fullmatch(r"<.*>", word)), None)
     if bits and wanted is not None:
         folder = wanted.strip("<>")
-        lines.append(f"mlx_lm.convert --hf-path {shlex.quote(d.source)} --mlx-path {shlex.quote(folder)} -q --q-bits {bits[1]}")
+        # Made once: the second start finds it.
+        made = f"mlx_lm.convert --hf-path {shlex.quote(d.source)} --mlx-path {shlex.quote(folder)} -q --q-bits {bits[1]}"
+        lines.append(f"[ -e {shlex.quote(folder)} ] || {made}")
         words = [folder if word == wanted else word for word in words]
     port = "" if "--port" in words else f" --port {d.port}"
     lines.append(" ".join(shlex.quote(word) for word in words) + port)

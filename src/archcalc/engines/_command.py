@@ -45,10 +45,18 @@ def not_set(title: str, named: Named) -> tuple[str, ...]:
 
 
 def trusted(folder: str, architecture: Architecture) -> tuple[list[str], tuple[str, ...]]:
-    """The flag that lets a repository's own code run, where a start needs it, and a note that it does."""
+    """The flag that lets a repository's own code run, where a start needs it, and a note that it does.
+
+    An engine may have the class of a config that transformers lacks, and still reads the tokenizer by transformers' Auto class, which has
+    none for that type: where the publisher's config names code beside it, the tokenizer is taken to be there too (vLLM 0.33,
+    tokenizers/hf.py `CachedHfTokenizer.from_pretrained`; transformers 5.24, models/auto/tokenization_auto.py).
+    """
+    held = "class of its config"
     if not needs_code(folder, architecture):
-        return [], ()
-    return [TRUST], (f"{TRUST} lets the repository's own code run, which holds the class of its config: read it first",)
+        if not architecture.coded or not needs_code("transformers", architecture):
+            return [], ()
+        held = "tokenizer, as transformers has none for this type"
+    return [TRUST], (f"{TRUST} lets the repository's own code run, which holds the {held}: read it first",)
 
 
 def everywhere(machines: int) -> tuple[str, str]:

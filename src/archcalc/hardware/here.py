@@ -157,13 +157,20 @@ def with_memory(device: Device, visible_bytes: int, *, said: bool = False) -> De
 
 
 def resized(spec: GpuSpec, size: int, said: str) -> GpuSpec:
-    """A listed machine whose cards have `size` bytes each, as `said`. Raises `UsageError` where that is no other size of the same card."""
+    """A listed machine whose cards have `size` bytes each, as `said`. Raises `UsageError` where that is no other size of the same card, nor
+    of a part of it: the smallest has one of eight slices of the memory (NVIDIA, Multi-Instance GPU User Guide, supported profiles), of
+    which it shows a little less."""
     listed = spec.device
-    if not listed.visible_bytes // 4 <= size <= listed.visible_bytes * 5 // 4:
+    if not listed.visible_bytes // 10 <= size <= listed.visible_bytes * 5 // 4:
         raise UsageError(
             f"--vram {said}: {listed.name} has {format_bytes(listed.visible_bytes)}", "name another card, or leave --gpu out"
         )
-    return spec._replace(device=with_memory(listed, size, said=True))
+    notes = spec.notes
+    if 4 * size < 3 * listed.visible_bytes:
+        notes += (
+            f"speed, bounds and price are of a whole {listed.name}: a part of it (MIG) has its share of the compute and the bandwidth",
+        )
+    return spec._replace(device=with_memory(listed, size, said=True), notes=notes)
 
 
 def _mac(tool: Run) -> GpuSpec:

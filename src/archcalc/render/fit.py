@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TextIO
 
 from archcalc import units
-from archcalc.render.rows import Column, count, markdown_text, text, write_markdown
+from archcalc.render.rows import Column, count, markdown_text, text, told_of, write_markdown
 from archcalc.render.terminal import console, plain_table, write_notes
 
 if TYPE_CHECKING:
@@ -521,11 +521,12 @@ def write_fits(reports: Sequence[FitReport | dict[str, Any]], form: str, out: Te
     """Models and machines as one table, with `more` and what it stands on below; a dictionary is the line of one that was refused."""
     made = [r for r in reports if not isinstance(r, dict)]
     lines = [_shown(r if isinstance(r, dict) else table_row(r)) for r in reports]
-    notes = [*more, *_would_fit(made), *_missed(made), *_table_notes(made)]
     # A list of all machines names its model below it, and what it holds fits.
     same = {"fits"} if all(line["fits"] for line in lines) else set()
     same |= {"source"} if len({line["source"] for line in lines}) == 1 else set()
     columns = told(tuple(column for column in FITS if not (more and column.key in same)), lines)
+    legends = told_of(tuple(_table_notes(made)), [column.head for column in FITS if column not in columns])
+    notes = [*more, *_would_fit(made), *_missed(made), *legends]
     _write(form, columns, lines, ", ".join(dict.fromkeys(str(line["source"]) for line in lines)), notes, out)
 
 
@@ -542,7 +543,7 @@ def _write(
     form: str, columns: Sequence[Column], lines: list[dict[str, Any]], title: str, notes: Sequence[str], out: TextIO
 ) -> None:
     """A table in one of its forms, with what qualifies it below."""
-    from archcalc.render.rows import told_of, write_html, write_latex, write_table
+    from archcalc.render.rows import write_html, write_latex, write_table
 
     if form == "latex":
         write_latex(columns, lines, out, notes)
@@ -720,5 +721,5 @@ def write_list(
         "requests/s: whole requests a second, each begun when another ends" if any(line["several"] for line in lines) else ""
     )
     notes.append("requests: the most at once that keep the target, or as many as were asked for" if aimed else "")
-    notes = [note for note in notes if note]
+    notes = told_of(filter(None, notes), [column.head for column in LIST if column not in columns])
     _write(form, columns, lines, f"What runs on {spec.named}", notes, out)
