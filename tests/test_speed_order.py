@@ -51,7 +51,7 @@ def _as_good(a: Device, b: Device, engine: str) -> bool:
 
 
 def _own(device: Device, engine: str, phase: str) -> bool:
-    made = fitted(engine, device_class(device))
+    made = fitted(engine, device_class(device, engine))
     return made is not None and phase in made.errors
 
 
