@@ -30,10 +30,11 @@ PROMPTS = frozenset(
 ROWS = frozenset({"own_prompt", "prompt_products", "prompt_experts", "prompt_scores"})
 """The terms of a prompt that grow with how many are read at once; the others are of a pass."""
 HOST = 3e-3
-"""What the CPU does for a step, in seconds, roughly: models of 0.5 to 1.2 billion parameters took 2.4 ms a step on an H100 and 3.2 and 4.2 on
-an A100 under vLLM, where their weights are read in 0.5 to 0.7 (`tests/data/speed_rows.jsonl`). How much of it counts is fitted."""
+"""What the CPU does for a step, in seconds, roughly: models of 0.5 to 1.2 billion parameters took 2.4 ms a step on an H100 and 3.2 and 4.2
+on an A100 under vLLM, where their weights are read in 0.5 to 0.7 (`tests/data/speed_rows.jsonl`). How much of it counts is fitted."""
 LAUNCH = 30e-6
-"""What a GPU is busy with a layer beside reading, in seconds, roughly: it and `HOST` say only which steps are so short that the CPU's count."""
+"""What a GPU is busy with a layer beside reading, in seconds, roughly: it and `HOST` say only which steps are so short that the CPU's time
+counts."""
 _LAPTOP_LINK = 16 * 10**9
 _ALONE = 0.85
 """T tokens of a step visit as many experts as T to this would that choose alone: those of one text, and of one language, choose alike. Of
