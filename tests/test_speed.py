@@ -268,7 +268,7 @@ def test_several_sequences_share_the_weights_and_prompts_share_their_steps() -> 
     assert eight.ttft.high > 8 * one.ttft.value
 
 
-@pytest.mark.parametrize(("engine", "gpu"), [("tensorrt-llm", "b200"), ("sglang", "rtx-pro-6000-blackwell-server")])
+@pytest.mark.parametrize(("engine", "gpu"), [("sglang", "a100-sxm4-80gb"), ("sglang", "rtx-pro-6000-blackwell-server")])
 def test_classes_that_were_not_measured_stand_on_others(engine: str, gpu: str) -> None:
     here = _speed("llama-3.1-8b", engine, gpu, "bf16", 1024, 1024, 1)
     there = _speed("llama-3.1-8b", engine, "h200", "bf16", 1024, 1024, 1)
@@ -313,14 +313,14 @@ def test_one_request_under_llama_cpp_on_gpus_with_stacked_memory(model: str) -> 
 )
 def test_a_step_of_a_small_model_takes_what_the_cpu_needs(model: str, engine: str, gpu: str, isl: int, osl: int, ms: float) -> None:
     made = _speed(model, engine, gpu, "bf16", isl, osl, 1)
-    assert made.tpot_ms.low <= ms <= made.tpot_ms.high, made.tpot_ms
+    assert made.tpot.low <= ms / 1000 <= made.tpot.high, made.tpot
 
 
-@pytest.mark.parametrize(("model", "ms"), [("gpt2", 1.0), ("qwen3-0.6b", 3.0)])
+@pytest.mark.parametrize(("model", "ctx", "ms"), [("gpt2", "1k", 1.0), ("qwen3-0.6b", "2k", 3.0)])
 @pytest.mark.parametrize("gpu", ["h100", "a100-sxm4-80gb"])
-def test_a_target_that_the_cpu_does_not_reach_is_not_kept(model: str, ms: float, gpu: str) -> None:
+def test_a_target_that_the_cpu_does_not_reach_is_not_kept(model: str, ctx: str, ms: float, gpu: str, cli: Run) -> None:
     """Llama 3.2 1B took 2.4 ms on an H100 under vLLM, Qwen3-0.6B 4.2 on an A100."""
-    done = cli("fit", model, "--gpu", gpu, "--ctx", "1k", "--tpot", f"{ms:g}ms", "--offline", "--format", "json")
+    done = cli("fit", model, "--gpu", gpu, "--ctx", ctx, "--tpot", f"{ms:g}ms", "--offline", "--format", "json")
     assert json.loads(done.stdout)["speed"]["target"]["met"] is False
 
 
