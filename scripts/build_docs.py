@@ -566,8 +566,8 @@ four) are taken to have one, which is sold apart, where no more exchange than it
 
 Under llama.cpp NVIDIA's data-centre GPUs with stacked memory (V100 to B300) are one class. A single request reaches from a sixth (B300) to
 somewhat over half (V100) of their bandwidth, where cards with graphics memory reach two thirds and more, so that an RTX 4090 is ahead of an
-A100 with most models that fit it. The rows are of two publishers; the one of 2026 measured ten models on 13 machines with one build and script, and each machine counts as
-a source, as those of InferenceX do. Lengths were not stated, and are taken as 64 and 512 tokens.
+A100 with most models that fit it. The rows are of two publishers; the one of 2026 measured ten models on 13 machines with one build and
+script, and each machine counts as a source, as those of InferenceX do. Lengths were not stated, and are taken as 64 and 512 tokens.
 
 An engine that was measured on some of NVIDIA's GPUs is forecast on its others (an A100 under vLLM, a GeForce under SGLang), with the
 errors of classes of devices that were left out of a fit whole. It is forecast there no faster than with the coefficients of each newer

@@ -390,7 +390,7 @@ def measured_on(rows: list[Row], engine: str) -> set[str]:
 
 def stood_in(made: Model, row: Row, measured: set[str]) -> float:
     """A row's time where its class was not measured: as `Fitted.of` takes it."""
-    names, newer = stand_ins(device_class(row.device, row.engine), measured)
+    names, newer = stand_ins(device_class(row.device), measured)
     times = [
         sum(q * made.of(t, row.engine, name) for t, q in row.terms.items()) for name in ([*names, ""] if newer else names or [""])
     ]

@@ -129,7 +129,7 @@ def known(engine: str, device: Device) -> Fitted | None:
             # Coefficients of a class that was measured too little are of no class: its errors alone are its own.
             found = more if found is None else _over(more._replace(terms=found.terms), found)
     found = found if own is None else _over(own, found)
-    return None if found is None else found._replace(beside=_beside(engine, name))
+    return None if found is None else found._replace(beside=_beside(engine, device_class(device)))
 
 
 GENERATIONS = "volta", "ampere", "hopper", "blackwell"
@@ -146,7 +146,7 @@ def stand_ins(device: str, measured: Iterable[str]) -> tuple[list[str], bool]:
     found = [name for name in GENERATIONS if name in known]
     if not found:
         cards = [name for name in CARDS if name in known]
-        return cards[: 1 if device in (*GENERATIONS[:-1], STACKED) else None], False
+        return cards[: None if device not in GENERATIONS[:-1] else 1], False
     age = -1 if device in CARDS else GENERATIONS.index(device) if device in GENERATIONS else len(GENERATIONS)
     newer = [name for name in found if GENERATIONS.index(name) > age]
     return newer or found, bool(newer)
