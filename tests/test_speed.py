@@ -298,7 +298,7 @@ def test_one_request_under_llama_cpp_on_gpus_with_stacked_memory(model: str) -> 
             assert made[a].value > made[b].value, (a, b)
 
 
-# tenstorrent/tt-inference-server#340 (A100), hazyresearch.stanford.edu/blog/2025-05-27-no-bubbles (H100): milliseconds a token, one request.
+# tenstorrent/tt-inference-server#340 (A100), hazyresearch.stanford.edu/blog/2025-05-27-no-bubbles (H100): ms a token, one request.
 @pytest.mark.parametrize(
     ("model", "engine", "gpu", "isl", "osl", "ms"),
     [
