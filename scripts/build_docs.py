@@ -444,6 +444,8 @@ A step is a sum of terms, each a quantity that follows from the model, the plan 
 - layers (a mixer and an FFN; one that stands alone is half of one), layers of experts, layers with a state; messages between ranks, and
   the bytes sent;
 - the products of many sequences over the matrix rate, and the prompts of others that share the step;
+- under servers what is left of 3 ms of the CPU's work a step (choosing requests, sampling, text) where the GPU needs less: models of 0.5 to
+  1.7 billion parameters take 2.4 to 5 ms on an A100 or H100 under vLLM, and hardly fewer the smaller they are;
 - layers again, in as many of the steps as read a prompt: such a step has a size of its own, of which no graph of the whole was captured.
 
 The time to the first token is the passes over the prompt (products, the weights that each pass reads, the layers and layers of experts
@@ -561,6 +563,11 @@ _NEAR = """
 
 Cards that only an NVLink bridge joins (A100 PCIe, H100 PCIe and NVL, A30, A40, RTX A6000, RTX 3090 and others: two of them, H200 NVL up to
 four) are taken to have one, which is sold apart, where no more exchange than it joins; more meet over PCIe.
+
+Under llama.cpp NVIDIA's data-centre GPUs with stacked memory (V100 to B300) are one class. A single request reaches from a sixth (B300) to
+somewhat over half (V100) of their bandwidth, where cards with graphics memory reach two thirds and more, so that an RTX 4090 is ahead of an
+A100 with most models that fit it. The rows are of two publishers; the one of 2026 measured ten models on 13 machines with one build and
+script, and each machine counts as a source, as those of InferenceX do. Lengths were not stated, and are taken as 64 and 512 tokens.
 
 An engine that was measured on some of NVIDIA's GPUs is forecast on its others (an A100 under vLLM, a GeForce under SGLang), with the
 errors of classes of devices that were left out of a fit whole. It is forecast there no faster than with the coefficients of each newer

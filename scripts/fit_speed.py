@@ -26,7 +26,7 @@ from scipy.stats import rankdata
 
 from archcalc.analysis.fit import Ask, candidate
 from archcalc.analysis.speed import terms as t
-from archcalc.analysis.speed.coefficients import CARDS, FEWEST_SOURCES, GENERATIONS, device_class, stand_ins
+from archcalc.analysis.speed.coefficients import CARDS, FEWEST_SOURCES, GENERATIONS, STACKED, device_class, stand_ins
 from archcalc.analysis.speed.forecast import MARGIN
 from archcalc.analysis.speed.work import Work, work
 from archcalc.engines.placement import Placement, rank_weights
@@ -39,7 +39,7 @@ OUT = ROOT / "src" / "archcalc" / "analysis" / "speed" / "coefficients.json"
 ENGINE = {"trtllm": "tensorrt-llm"}
 STORED_AS = {"vllm": "vllm", "sglang": "sglang", "tensorrt-llm": "sglang", "llama.cpp": "llama.cpp", "mlx": "mlx"}
 US = 1e-6
-NVIDIA = *CARDS, *GENERATIONS
+NVIDIA = *CARDS, STACKED, *GENERATIONS
 """Classes of devices that one vendor's libraries serve: where an engine was not measured on one, the others stand in for it."""
 YEAR = {"lhl-strix": [2025], "geerlingguy": [2024, 2026], "mlx-lm": [2025], "mlx-examples#1281": [2025]}
 """Where the rows themselves do not say it."""
@@ -52,7 +52,7 @@ ROUNDS = "InferenceX/", "aic-gap/"
 PRIOR = {
     "weights": (1.25, 0.3, 0.15), "cache": (1.5, 0.5, 0.3), "layer": (15 * US, 0.8, 0.5), "moe_layer": (20 * US, 0.8, 0.5),
     "recurrent_layer": (15 * US, 0.8, 0.5), "latent_layer": (15 * US, 0.8, 0.4), "indexed_layer": (30 * US, 1.0, 0.3),
-    "step": (100 * US, 1.5, 0.3), "mixed_layer": (30 * US, 1.0, 0.4),
+    "step": (100 * US, 1.5, 0.3), "host": (0.7, 0.4, 0.3), "mixed_layer": (30 * US, 1.0, 0.4),
     "message": (6 * US, 0.8, 0.4), "sent": (2.0, 0.7, 0.3),
     "products": (2.0, 0.5, 0.2), "sequence": (5 * US, 1.0, 0.4), "prompts": (2.0, 0.5, 0.3), "prompts_experts": (3.0, 0.5, 0.3),
     "prompt_products": (1.5, 0.5, 0.3), "prompt_experts": (1.5, 0.5, 0.3),
@@ -87,7 +87,7 @@ class Row(NamedTuple):
 
     @property
     def pair(self) -> str:
-        return f"{self.engine}/{device_class(self.device)}"
+        return f"{self.engine}/{device_class(self.device, self.engine)}"
 
 
 def read(paths: list[Path], configs: Path) -> tuple[list[Row], list[tuple[dict[str, Any], str]]]:
@@ -286,15 +286,16 @@ def effects(rows: list[Row], term: str) -> list[str]:
     groups: dict[str, set[str]] = collections.defaultdict(set)
     for row in rows:
         if row.terms.get(term):
-            device = device_class(row.device)
+            device = device_class(row.device, row.engine)
             for effect in ("", row.engine, device, f"{row.engine}/{device}"):
                 groups[effect].add(row.group)
     found = [effect for effect, sources in groups.items() if len(sources) >= FEWEST_SOURCES]
-    devices = {device_class(row.device) for row in rows}
+    devices = {device_class(row.device, row.engine) for row in rows}
     return [effect for effect in found if term not in OF_DEVICE or not effect or effect in devices]
 
 
-def fit(rows: list[Row]) -> Model:
+def fit(rows: list[Row], near: Model | None = None) -> Model:
+    """The coefficients that are nearest to the rows and to PRIOR; `near` is a model of nearly the same rows, to start from."""
     names = tuple((term, effect) for term in PRIOR for effect in effects(rows, term))
     place = {name: i for i, name in enumerate(names)}
     terms = [term for term in PRIOR if (term, "") in place]
@@ -302,7 +303,7 @@ def fit(rows: list[Row]) -> Model:
     # Which rows an effect is of, and which term it multiplies.
     has = np.zeros((len(rows), len(names)))
     for i, row in enumerate(rows):
-        device = device_class(row.device)
+        device = device_class(row.device, row.engine)
         for effect in ("", row.engine, device, f"{row.engine}/{device}"):
             for term in terms:
                 if (term, effect) in place:
@@ -339,23 +340,25 @@ def fit(rows: list[Row]) -> Model:
         inner = (p / total[:, None])[:, of] * has / NOISE
         return np.vstack([(weight * slope)[:, None] * inner, np.diag(1 / spread)])
 
-    return Model(names, least_squares(residuals, mean, jacobian, max_nfev=60).x)
+    known = dict(zip(near.names, near.values, strict=True)) if near else {}
+    start = np.array([known.get(name, m) for name, m in zip(names, mean, strict=True)])
+    return Model(names, least_squares(residuals, start, jacobian, max_nfev=60).x)
 
 
 def forecast(model_: Model, row: Row) -> float:
-    device = device_class(row.device)
+    device = device_class(row.device, row.engine)
     return sum(quantity * model_.of(term, row.engine, device) for term, quantity in row.terms.items())
 
 
-def left_out(rows: list[Row]) -> dict[str, float]:
+def left_out(rows: list[Row], whole: Model) -> dict[str, float]:
     """The logarithm of forecast over measurement for each row, of a fit to all other sources."""
     found: dict[str, float] = {}
     for out in ({group} for group in sorted({row.group for row in rows})):
-        made = fit([row for row in rows if row.group not in out])
+        made = fit([row for row in rows if row.group not in out], whole)
         values = {}
         for row in rows:
             if row.group in out:
-                at = row.engine, device_class(row.device)
+                at = row.engine, device_class(row.device, row.engine)
                 if any(q and (term, "") not in made.names for term, q in row.terms.items()):
                     continue  # Not forecast: the term stands on too few sources.
                 for term in row.terms:
@@ -381,7 +384,7 @@ def measured_on(rows: list[Row], engine: str) -> set[str]:
     sources: dict[str, set[str]] = collections.defaultdict(set)
     for row in rows:
         if row.engine == engine and row.device.vendor == "nvidia":
-            sources[device_class(row.device)].add(row.group)
+            sources[device_class(row.device, row.engine)].add(row.group)
     return {device for device, found in sources.items() if len(found) >= FEWEST_SOURCES}
 
 
@@ -402,7 +405,7 @@ def classes_left_out(rows: list[Row], served: bool, by_engine: bool) -> dict[str
         engine, device = pair.split("/")
         if {row.pair for row in rows if row.engine == engine} == {pair}:
             continue
-        test = {r.raw["id"] for r in rows if (r.pair == pair if by_engine else device_class(r.device) == device)}
+        test = {r.raw["id"] for r in rows if (r.pair == pair if by_engine else device_class(r.device, r.engine) == device)}
         seen = [row for row in rows if row.raw["id"] not in test]
         made, measured = fit(seen), measured_on(seen, engine) if device in NVIDIA else set()
         own = [row for row in rows if row.pair == pair]
@@ -433,7 +436,7 @@ def batched(whole: Model, file: Path, configs: Path) -> dict[str, list[float]]:
         parts = t.decode(w, device, t.Load(r["isl"], r["osl"], r["at_once"]), "llama.cpp")
         # Prompts had been read before.
         parts = [p for p in parts if p.name not in t.PROMPTS]
-        made = sum(p.quantity * whole.of(p.name, "llama.cpp", device_class(device)) for p in parts)
+        made = sum(p.quantity * whole.of(p.name, "llama.cpp", device_class(device, "llama.cpp")) for p in parts)
         found[r["source"]].append(math.log(made * r["tokens_per_s"] / r["at_once"]))
     return found
 
@@ -587,7 +590,8 @@ def main() -> None:
     # Each phase is fitted alone, the time to the first token on what the prompt was found to take.
     for phase in ("decode", "prefill", "ttft"):
         some = [row for row in rows if row.phase == phase]
-        whole, apart = fit(some), left_out(some)
+        whole = fit(some)
+        apart = left_out(some, whole)
         far = {
             (served, way): told(errors)
             for served in (True, False)
@@ -638,7 +642,8 @@ def main() -> None:
                 nvidia = any(row.device.vendor == "nvidia" for row in own_rows)
                 if not nvidia or len({row.group for row in own_rows}) < FEWEST_SOURCES:
                     continue
-                for device in ["nvidia", *sorted({device for _, device in whole.names if device in NVIDIA})]:
+                ours = [device for device in NVIDIA if (device in GENERATIONS) <= served and (device != STACKED or not served)]
+                for device in ["nvidia", *sorted({device for _, device in whole.names if device in ours})]:
                     at = f"{engine}/{device}"
                     if phase in classes.get(at, {}).get("errors", {}):
                         continue

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+from archcalc.analysis.speed.terms import SERVED
 from archcalc.hardware import Device
 from archcalc.records import NamedTuple
 
@@ -73,16 +74,22 @@ class Fitted(NamedTuple):
 
 CARDS = "geforce", "geforce-blackwell"
 """NVIDIA's cards with graphics memory, older and newer."""
+STACKED = "datacenter"
+"""NVIDIA's GPUs with stacked memory, of all generations."""
 
 
-def device_class(device: Device) -> str:
+def device_class(device: Device, engine: str | None = None) -> str:
     """Devices that share coefficients: data-centre GPUs by generation, cards with graphics memory of one vendor together.
 
     NVIDIA's data-centre cards with GDDR are the chips of its GeForce cards, of which those of compute capability 12 are a class apart.
+    Under engines that serve one request its GPUs with stacked memory are one class: such a request keeps too few bytes under way for their
+    bandwidth (ggml-org/llama.cpp#9816: wider loads gained 27 % on an H100 and 1 % with GDDR), on each generation alike.
     """
     if device.vendor == "nvidia":
         if device.category != "datacenter" or device.memory_type.startswith("GDDR"):
             return CARDS[(device.compute or "").startswith("12")]
+        if engine is not None and engine not in SERVED:
+            return STACKED
         return device.architecture.lower().removesuffix(" ultra").replace(" ", "-")
     if device.vendor == "amd":
         return {"datacenter": "cdna", "edge": "strix"}.get(device.category, "radeon")
@@ -111,7 +118,7 @@ def known(engine: str, device: Device) -> Fitted | None:
     whole, and no faster than newer classes that it was measured on (`stand_ins`). Nothing stands in for other vendors': what engines reach
     of their published rates differs by more than an interval of use holds.
     """
-    name = device_class(device)
+    name = device_class(device, engine)
     own = fitted(engine, name)
     if device.vendor != "nvidia":
         return own
@@ -122,7 +129,7 @@ def known(engine: str, device: Device) -> Fitted | None:
             # Coefficients of a class that was measured too little are of no class: its errors alone are its own.
             found = more if found is None else _over(more._replace(terms=found.terms), found)
     found = found if own is None else _over(own, found)
-    return None if found is None else found._replace(stand_ins=_stand_ins(engine, name))
+    return None if found is None else found._replace(stand_ins=_stand_ins(engine, device_class(device)))
 
 
 GENERATIONS = "volta", "ampere", "hopper", "blackwell"

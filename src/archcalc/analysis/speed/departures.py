@@ -111,7 +111,7 @@ def _graphs(given: Mapping[str, str], ask: Ask, fit: Fit, requests: int) -> Depa
     if most is None or each <= most:
         return None
     flag = next((_named(flag, given[flag]) for flag in server(ask.engine).graph_flags if flag in given), "by default")
-    measured = fitted(ask.engine, device_class(ask.gpus.device)) if flag == "by default" else None
+    measured = fitted(ask.engine, device_class(ask.gpus.device, ask.engine)) if flag == "by default" else None
     if measured is not None and each <= measured.batch:
         # The measurements of such batches were run by default too.
         return None

@@ -263,7 +263,7 @@ def forecast(
     if fits is None:
         instead = next((name for name in ENGINES if known(name, device) is not None), None)
         hint = f"; --engine {instead} is forecast there" if instead else ""
-        held = f"no measurements of {engine} on such a device ({device_class(device)}) stand behind a forecast"
+        held = f"no measurements of {engine} on such a device ({device_class(device, engine)}) stand behind a forecast"
         return none._replace(why=held + hint)
     together = load.concurrency > work.placement.dp and engine not in SERVED
     if together and engine not in BATCHED:

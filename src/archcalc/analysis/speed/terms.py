@@ -29,6 +29,12 @@ PROMPTS = frozenset(
 """The terms of a prompt of an engine that reads it alone."""
 ROWS = frozenset({"own_prompt", "prompt_products", "prompt_experts", "prompt_scores"})
 """The terms of a prompt that grow with how many are read at once; the others are of a pass."""
+HOST = 3e-3
+"""What the CPU does for a step, in seconds, roughly: models of 0.5 to 1.2 billion parameters took 2.4 ms a step on an H100 and 3.2 and 4.2
+on an A100 under vLLM, where their weights are read in 0.5 to 0.7 (`tests/data/speed_rows.jsonl`). How much of it counts is fitted."""
+LAUNCH = 30e-6
+"""What a GPU is busy with a layer beside reading, in seconds, roughly: it and `HOST` say only which steps are so short that the CPU's time
+counts."""
 _LAPTOP_LINK = 16 * 10**9
 _ALONE = 0.85
 """T tokens of a step visit as many experts as T to this would that choose alone: those of one text, and of one language, choose alike. Of
@@ -103,6 +109,9 @@ def decode(work: Work, device: Device, load: Load, engine: str) -> list[Term]:
         step = _of_token(work, device, context, engine)
         terms.append(Term("products", each / p.tp * _seconds(step), f"{each / p.tp:g} x ({_said(step)})"))
     if served:
+        # The CPU prepares a step while the GPU runs the one before it, or after it: where that takes longer the GPU waits.
+        busy = (weights + cache) / bandwidth + LAUNCH * (work.layers + work.moe_layers + (2 * work.layers if ranks > 1 else 0))
+        terms.append(Term("host", max(0.0, HOST - busy), f"{HOST:g} s of the CPU less {busy:.3g} s of the GPU"))
         terms.append(Term("sequence", each, f"{each:g} sequences of a replica"))
         if rate is not None:
             prompt = _of_prompt(work, device, load.isl, engine) or []
