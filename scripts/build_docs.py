@@ -569,13 +569,15 @@ somewhat over half (V100) of their bandwidth, where cards with graphics memory r
 A100 with most models that fit it. The rows are of two publishers; the one of 2026 measured ten models on 13 machines with one build and
 script, and each machine counts as a source, as those of InferenceX do. Lengths were not stated, and are taken as 64 and 512 tokens.
 
-An engine that was measured on some of NVIDIA's GPUs is forecast on its others (an A100 under vLLM, a GeForce under SGLang), with the
+An engine that was measured on some of NVIDIA's GPUs is forecast on its others (an A100 or a GeForce under SGLang), with the
 errors of classes of devices that were left out of a fit whole. It is forecast there no faster than with the coefficients of each newer
 class that it was measured on, so that of two GPUs the newer one, if it is as good in every rate, is not the slower one; where none is
 newer the fastest of the older ones stands in, as Hopper does for Blackwell under TensorRT-LLM. Where rows of both say otherwise they
 stand: cards with graphics memory start a layer sooner than Hopper under vLLM, and keep ahead of it with small models. A kind of layer that
 fewer than three sources measured (attention that chooses by an index what it attends to) adds nothing to the forecast, and widens it to
 the interval of kinds that were left out whole. The interval of SGLang and TensorRT-LLM is that of vLLM, made of the same classes.
+A class whose rows are of single requests (an A100 under vLLM) has, for several at once, the wider of its interval and that of classes that
+were left out whole.
 
 Several sequences at once under llama.cpp are one batch of the tokens of all slots (`llama_context::decode`), which reads the weights once,
 each slot's cache in its own stream, and multiplies as many rows; prompts that arrive join the steps of the others (`update_slots`). The

@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "src" / "archcalc" / "zoo"
 FIELDS = (
-    "name", "repo", "aliases", "family", "release", "release_note", "license", "card", "origin", "origin_note", "use", "amend",
+    "name", "repo", "aliases", "family", "release", "release_note", "license", "card", "origin", "origin_note", "use", "task", "amend",
         "amend_note",
 )  # fmt: skip
 

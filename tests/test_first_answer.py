@@ -180,6 +180,20 @@ def test_a_list_names_the_format_in_every_width(width: int, cli: Run) -> None:
         assert max(map(len, lines)) <= width
 
 
+# By their cards: OpenAI's classify text by a policy that is given, DeepSeek's reads documents.
+FOR_ONE_TASK = ("gpt-oss-safeguard-20b", "gpt-oss-safeguard-120b", "deepseek-ocr")
+
+
+def test_what_was_made_for_one_task_is_no_first_answer(cli: Run) -> None:
+    for gpu in ("h100", "t4"):
+        best = json.loads(cli("pick", "--gpu", gpu, "--ctx", "8k", "--format", "json").stdout)["best"]["name"]
+        assert best not in FOR_ONE_TASK
+    rows = [
+        json.loads(line) for line in cli("fit", "--gpu", "h100", "--family", "gpt-oss", "--format", "jsonl").stdout.splitlines()
+    ]
+    assert [r["source"] for r in rows][:2] == ["gpt-oss-120b", "gpt-oss-20b"] and "task" not in rows[0]
+
+
 def test_the_newest_and_largest_that_fit_come_first(cli: Run) -> None:
     rows = json.loads(cli("fit", "--gpu", "4090", "--format", "json").stdout)
 
@@ -187,7 +201,11 @@ def test_the_newest_and_largest_that_fit_come_first(cli: Run) -> None:
         """What is too slow to be used stands behind weights of fewer than four bits, and those behind what nobody knows the speed of."""
         if (r["tokens_per_s"] or r["decode_tokens_per_s_ceiling"] or 99) < 10:
             return 3
-        return 2 if r["quant"].startswith(("q2", "q3", "iq2", "iq3")) else int(r["ram_bytes"] > 0 and r["tokens_per_s"] is None)
+        return (
+            2
+            if r["quant"].startswith(("q2", "q3", "iq2", "iq3"))
+            else int((r["ram_bytes"] > 0 and r["tokens_per_s"] is None) or r["source"] in FOR_ONE_TASK)
+        )
 
     key = [(not r["fits"], rank(r), -zoo.standing(r["params_total"], r["release"])) for r in rows if r["fits"]]
     assert key == sorted(key)

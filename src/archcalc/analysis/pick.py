@@ -70,7 +70,9 @@ def pick(
 
     def standing(p: report.Picked) -> int:
         unrated = p.ram_bytes > 0 and p.tokens_per_s is None and wanted.ram_bytes_per_s is None
-        return rank(not timed and _slow(p, ask.concurrency), unrated, p.engine, p.plan.quant)
+        return rank(not timed and _slow(p, ask.concurrency), unrated or bool(tasks[p.name]), p.engine, p.plan.quant)
+
+    tasks = {entry.name: entry.task for entry in zoo.entries()}
 
     models = [(entry, load(entry.name)) for entry in zoo.entries()]
     if task != "long-context":
@@ -162,14 +164,14 @@ _FEWEST, _FEWEST_PUBLISHED = 2, 1
 NEWEST = "the newest and largest first: each half year that a model is older than the newest counts as half its size"
 SLOW_LAST = (
     f"those of {USABLE_TOKENS_PER_S:g} tokens/s and more for each sequence come first, twice as fast as people read, and of them those of "
-    "four bits and more"
+    "four bits and more that were made for no single task"
 )
 
 
-def rank(slow: bool, unrated: bool, engine: str, quant: str) -> int:
-    """0 for what stands before all else, 1 for what nobody knows the speed of, 2 for weights of fewer than four bits, 3 for what is too
-    slow to be used."""
-    return 3 if slow else 2 if under_four(engine, quant) else int(unrated)
+def rank(slow: bool, behind: bool, engine: str, quant: str) -> int:
+    """0 for what stands before all else, 1 for what nobody knows the speed of and what was made for one task (`behind`), 2 for weights of
+    fewer than four bits, 3 for what is too slow to be used."""
+    return 3 if slow else 2 if under_four(engine, quant) else int(behind)
 
 
 def _rate(p: report.Picked) -> str:

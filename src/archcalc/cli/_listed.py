@@ -26,7 +26,7 @@ def _order(sort: Order, r: dict[str, Any], timed: bool) -> tuple[float, ...]:
 
     slow = is_slow(r["tokens_per_s"], r["decode_tokens_per_s_ceiling"], r["concurrency"])
     first = {
-        Order.best: (float(rank(slow and not timed, r["ram_unrated"], r["engine"], r["quant"])),),
+        Order.best: (float(rank(slow and not timed, r["ram_unrated"] or bool(r["task"]), r["engine"], r["quant"])),),
         Order.size: (-float(r["params_total"]),),
         Order.context: (-float(r["max_context_tokens"]),),
         Order.speed: r["quickest"],
@@ -121,4 +121,6 @@ def write(
 
 def _plain(r: dict[str, Any]) -> dict[str, Any]:
     """A line without what only the words below the table need."""
-    return {key: value for key, value in r.items() if key not in ("lengths", "ram_unrated", "quickest", "ways", "target_why")}
+    return {
+        key: value for key, value in r.items() if key not in ("lengths", "ram_unrated", "task", "quickest", "ways", "target_why")
+    }

@@ -418,6 +418,7 @@ def list_row(r: FitReport, params_total: int, entry: Entry, ram_unrated: bool = 
         "target_why": r.speed.target.why if r.speed.target else None,
         "lengths": (r.speed.isl, r.speed.osl),
         "ram_unrated": ram_unrated,
+        "task": entry.task,
         "quickest": quickest(r.speed, sized, ram_unrated),
     }
 

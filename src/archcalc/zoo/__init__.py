@@ -29,6 +29,7 @@ class Entry(NamedTuple):
     YYYY-MM-DD, or YYYY-MM, and `license` the SPDX id or the publisher's own name for it; each is None where not known for certain.
     `release_note` says where the release is another date's that was at hand. `use` is what the publisher makes of a model whose config
     is a decoder's and that writes no text: its card says so, and no key of the config does.
+    `task` is the one task that a model which writes text was made for, by its card: lists of what to run name it behind those for all.
     `card` says whether `model_cards/` has one of it. `origin` says how the config was had, `origin_note` what else to know about that.
     """
 
@@ -43,6 +44,7 @@ class Entry(NamedTuple):
     card: bool = True
     release_note: str | None = None
     use: Use = ""
+    task: str = ""
 
 
 HALVES_IN_YEARS = 0.5
@@ -198,7 +200,7 @@ def _rows() -> dict[str, dict[str, Any]]:
 def _entry(row: dict[str, Any]) -> Entry:
     return Entry(
         row["name"], row["repo"], tuple(row["aliases"]), row["family"], row["release"], row["license"],
-        row["origin"], row["origin_note"], row.get("card", True), row.get("release_note"), row.get("use", ""),
+        row["origin"], row["origin_note"], row.get("card", True), row.get("release_note"), row.get("use", ""), row.get("task", ""),
     )  # fmt: skip
 
 

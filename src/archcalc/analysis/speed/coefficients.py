@@ -45,7 +45,7 @@ class Fitted(NamedTuple):
     `elsewhere` are the phases that were not measured there: other classes stand in, which their errors count as sources; `few` are the
     rows and sources, fewer than three, of those that were measured too little. `batch` is the most sequences of a replica that one
     measured step had. `stand_ins` are the coefficients of the classes that stand in for one that the engine was not measured on, and
-    whether they are newer than it.
+    whether they are newer than it. `others` are the errors of decoding of classes that were left out whole.
     """
 
     engine: str
@@ -57,6 +57,7 @@ class Fitted(NamedTuple):
     few: Mapping[str, tuple[int, int]] = {}
     batch: int = 0
     stand_ins: tuple[tuple[Mapping[str, Coefficient], ...], bool] = ((), False)
+    others: Errors | None = None
 
     def of(self, phase: str, quantities: Mapping[str, float]) -> Mapping[str, Coefficient]:
         """The coefficients of a phase. Where other classes stand in they are those that give the longest time of newer classes and of any,
@@ -128,8 +129,9 @@ def known(engine: str, device: Device) -> Fitted | None:
             more = _read(raw, engine, name)._replace(elsewhere=frozenset(raw["errors"]), few=raw["few"])
             # Coefficients of a class that was measured too little are of no class: its errors alone are its own.
             found = more if found is None else _over(more._replace(terms=found.terms), found)
+    others = None if found is None else found.errors.get("decode")
     found = found if own is None else _over(own, found)
-    return None if found is None else found._replace(stand_ins=_stand_ins(engine, device_class(device)))
+    return None if found is None else found._replace(stand_ins=_stand_ins(engine, device_class(device)), others=others)
 
 
 GENERATIONS = "volta", "ampere", "hopper", "blackwell"

@@ -300,6 +300,11 @@ def forecast(
             errors = _wider(errors, kinds_left_out(engine in SERVED))
             stands += f"; {', '.join(lacking)} stands on fewer than three sources and is left out, the interval is wider for it"
             lacking = []
+        if phase == "decode" and fits.batch == 1 < load.concurrency and engine in SERVED and fits.others is not None:
+            errors = _wider(errors, fits.others)
+            stands += (
+                "; what was measured there are single requests, and the interval of several is that of classes that were left out"
+            )
         if phase == "decode" and together:
             errors = _wider(errors, at_once := batched())
             stands += f"; several sequences at once on {at_once.rows} rows of {at_once.sources} threads that nothing was fitted to"

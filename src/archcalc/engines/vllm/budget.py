@@ -350,7 +350,6 @@ def _overhead(device: Device, architecture: Architecture, placement: Placement, 
     return terms
 
 
-@lru_cache(maxsize=256)
 def capture_sizes(sequences: int, tokens: int, own: Settings | None = None) -> tuple[int, int]:
     """How many batch sizes are captured piecewise, and how many whole: those asked for, or the usual ones up to the largest.
 
@@ -358,12 +357,19 @@ def capture_sizes(sequences: int, tokens: int, own: Settings | None = None) -> t
     """
     own = own or _USUAL
     each = 1 + own.draft_tokens
-    largest = min(own.largest_capture or min(2 * sequences * each, 512), tokens)
-    sizes = own.capture_sizes or (1, 2, 4, *range(8, 256, 8), *range(256, max(513, largest + 1), 16))
-    pieces, whole = sum(size <= largest for size in sizes), sum(size <= min(largest, sequences * each) for size in sizes)
-    if own.capture_sizes:
-        pieces, whole = (sum(size <= limit for size in sizes) for limit in (tokens, sequences * each))
+    pieces, whole = _capture_sizes(sequences * each, tokens, own.largest_capture, own.capture_sizes)
     return pieces if own.piece_graphs else 0, whole if own.whole_graphs else 0
+
+
+@lru_cache(maxsize=256)
+def _capture_sizes(batch: int, tokens: int, asked: int | None, named: tuple[int, ...] | None) -> tuple[int, int]:
+    largest = min(asked or min(2 * batch, 512), tokens)
+    sizes = named or (1, 2, 4, *range(8, 256, 8), *range(256, max(513, largest + 1), 16))
+    if named:
+        pieces, whole = (sum(size <= limit for size in sizes) for limit in (tokens, batch))
+    else:
+        pieces, whole = (sum(size <= limit for size in sizes) for limit in (largest, min(largest, batch)))
+    return pieces, whole
 
 
 def largest_whole(device: Device, version: str | None, sequences: int, tokens: int, own: Settings | None) -> int:
@@ -387,7 +393,7 @@ def graphs_bytes(architecture: Architecture, placement: Placement, sequences: in
 
 def _graphs(architecture: Architecture, placement: Placement, sequences: int, tokens: int, own: Settings) -> Term:
     """Each captured graph keeps a little for each layer; layers with a state run more kernels."""
-    pieces, whole = capture_sizes(sequences, tokens, None if own is _USUAL else own)
+    pieces, whole = capture_sizes(sequences, tokens, own)
     if pools(architecture, own):
         # config/vllm.py: "Pooling models do not support full cudagraphs".
         whole = 0
