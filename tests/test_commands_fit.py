@@ -374,6 +374,25 @@ EAGLE = {
 }
 
 
+def test_a_draft_may_be_quantized(cli: Run, tmp_path: Any) -> None:
+    """A config with a quantization is no key of a table: graphs were kept by the whole of the settings, and this ended in an error."""
+    stored = {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": False, "sym": True}
+    config = {
+        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192,
+        "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64, "vocab_size": 128256,
+        "max_position_embeddings": 131072, "tie_word_embeddings": True, "torch_dtype": "bfloat16", "rope_theta": 500000.0,
+    }  # fmt: skip
+    taken = []
+    for name, more in (("bf16", {}), ("gptq", {"quantization_config": stored})):
+        (tmp_path / f"{name}.json").write_text(json.dumps(config | more))
+        speculation = json.dumps({"method": "draft_model", "model": f"{name}.json", "num_speculative_tokens": 3})
+        words = ("vllm", "serve", "llama-3.1-8b", "--max-model-len", "8k", "--speculative-config", speculation)
+        taken.append(fit(cli, "--gpu", "h100", "--", *words)["per_gpu"]["weights_bytes"])
+    # Seven matrices of a layer in half a byte a weight, with a scale and a zero point for 128 of them, instead of two bytes.
+    matrices = 16 * (2048 * 2048 * 2 + 2 * 2048 * 512 + 3 * 2048 * 8192)
+    assert taken[0] - taken[1] == pytest.approx(matrices * (2 - 0.5 - 2.5 / 128), rel=0.02)
+
+
 def test_a_draft_model_takes_its_weights_and_a_layer_of_cache(cli: Run, tmp_path: Any) -> None:
     (tmp_path / "draft.json").write_text(json.dumps(EAGLE))
     speculation = json.dumps({"method": "eagle3", "model": "draft.json", "num_speculative_tokens": 3})
