@@ -193,7 +193,8 @@ def test_the_advice_is_no_larger_than_what_is_loaded(run: Run) -> None:
     done = run("fit", "qwen3-30b-a3b", "--gpu", "1x4090", "--engine", "transformers", "--ctx", "2k", "--format", "json")
     answer = json.loads(done.stdout)
     assert not answer["fits"]
-    assert not [change for change in answer["would_fit"] if "--quant" in change["options"]]
+    # Of other machines the storage is named that they were judged in; on this one it is no way out.
+    assert not [c for c in answer["would_fit"] if "--quant" in c["options"] and "--gpu" not in c["options"]]
 
 
 def test_t5_of_every_kind_spares_its_output_projection() -> None:
