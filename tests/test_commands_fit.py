@@ -393,6 +393,23 @@ def test_a_draft_may_be_quantized(cli: Run, tmp_path: Any) -> None:
     assert taken[0] - taken[1] == pytest.approx(matrices * (2 - 0.5 - 2.5 / 128), rel=0.02)
 
 
+def test_what_a_draft_takes_otherwise_than_published_is_told(cli: Run) -> None:
+    """vLLM 0.33, config/speculative.py `SpeculativeConfig`: a storage of the draft's own, and its ranks (`_verify_and_get_draft_tp`)."""
+
+    def asked(**keys: Any) -> Any:
+        speculation = json.dumps({"method": "draft_model", "model": "llama-3.2-1b", "num_speculative_tokens": 4} | keys)
+        words = ("vllm", "serve", "llama-3.1-8b", "-tp", "2", "--max-model-len", "8k", "--speculative-config", speculation)
+        return cli("fit", "--offline", "--format", "json", "--gpu", "2xh100", "--", *words)
+
+    plain, stored = json.loads(asked().stdout), json.loads(asked(quantization="fp8").stdout)
+    assert plain["options"]["unmodelled"] == [] and stored["options"]["unmodelled"] == ["--speculative-config.quantization"]
+    assert "--speculative-config.quantization" in stored["verdict"]
+    assert asked(draft_tensor_parallel_size=2).returncode == 0 and asked(draft_tensor_parallel_size=1).returncode == 0
+    for key, value in (("draft_tensor_parallel_size", 3), ("tensor_parallel_size", 2)):
+        refused = asked(**{key: value})
+        assert refused.returncode == 2 and key in refused.stderr
+
+
 def test_a_draft_model_takes_its_weights_and_a_layer_of_cache(cli: Run, tmp_path: Any) -> None:
     (tmp_path / "draft.json").write_text(json.dumps(EAGLE))
     speculation = json.dumps({"method": "eagle3", "model": "draft.json", "num_speculative_tokens": 3})

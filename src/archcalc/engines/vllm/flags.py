@@ -34,6 +34,8 @@ _MODEL_FLAG = (0, 11, 1)
 _LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 # v1/executor/abstract.py `Executor.get_class`, which takes anything else for the path of a class.
 _EXECUTORS = ("mp", "ray", "uni", "external_launcher")
+# What a draft takes otherwise than its config says: config/speculative.py `SpeculativeConfig`.
+_OF_DRAFTS = "quantization", "draft_lm_head_quantization", "kv_cache_dtype", "max_model_len"
 _DRAFTLESS = frozenset({"ngram", "[ngram]", "ngram_gpu", "suffix"})
 # config/speculative.py: without a draft model too, and with what is theirs alone.
 _OTHERWISE = frozenset({"extract_hidden_states", "custom_class"})
@@ -367,6 +369,16 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
         drafted, draft = speculation, None
         own["draft_tokens"] = drafted.get("num_speculative_tokens", 0)
         method = str(drafted.get("method") or ("ngram" if drafted.get("model") in ("ngram", "[ngram]") else ""))
+        # config/speculative.py `_verify_and_get_draft_tp`: one rank, or those of the target.
+        if "tensor_parallel_size" in drafted:
+            raise UsageError(
+                "--speculative-config: vLLM takes no tensor_parallel_size there", "draft_tensor_parallel_size is the draft's"
+            )
+        ranks, tp = drafted.get("draft_tensor_parallel_size"), _ranks(read, "--tensor-parallel-size")
+        if ranks is not None and ranks not in (1, tp):
+            raise UsageError(f"draft_tensor_parallel_size {ranks}: vLLM takes 1, or the {tp} of the target", "leave the key out")
+        # It is taken as its config has it.
+        unmodelled += [f"--speculative-config.{key}" for key in _OF_DRAFTS if drafted.get(key) not in (None, "auto")]
         if method in _MTP or (not method and not drafted.get("model")):
             own["mtp"] = True
         elif method in _OTHERWISE:
