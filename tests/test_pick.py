@@ -54,32 +54,34 @@ def test_requirements_hold_for_all_that_is_named(run: Run) -> None:
 def test_what_a_machine_can_run_is_the_same_in_fit_and_pick(run: Run) -> None:
     """Newest and largest first, in the format that fits; `--all` leaves nothing out."""
     for gpu in ("4090", "m4-max-36gb"):
-        got = picked(run, "--gpu", gpu, "--all")
-        listed = [r for r in json.loads(run("fit", "--gpu", gpu, "--format", "json").stdout) if r["fits"]]
+        words = ("--gpu", gpu, "--family", "qwen3")
+        got = picked(run, *words, "--all")
+        listed = [r for r in json.loads(run("fit", *words, "--format", "json").stdout) if r["fits"]]
         both = [got["best"], *got["runners_up"]]  # type: ignore[misc]
         assert {(p["name"], p["plan"]["quant"], p["context_tokens"]) for p in both} == {
             (r["source"], r["quant"], r["context_tokens"]) for r in listed
         }
-        assert len(picked(run, "--gpu", gpu)["runners_up"]) < len(both) - 1  # type: ignore[arg-type]
+        assert len(picked(run, *words)["runners_up"]) < len(both) - 1  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("gpu", ["m3-max-128gb", "m4-pro", "m3-pro-36gb"])
-def test_what_is_too_slow_to_be_used_comes_last(gpu: str, run: Run) -> None:
-    """A dense model of 70 B and more fits such a machine, and makes a few tokens a second; one of 30 B is fast enough in fewer bits."""
-    got = picked(run, "--gpu", gpu, "--all")
+@pytest.mark.parametrize(("gpu", "family"), [("m3-max-128gb", "qwen2"), ("m4-pro", "llama"), ("m3-pro-36gb", "qwen3")])
+def test_what_is_too_slow_to_be_used_comes_last(gpu: str, family: str, run: Run) -> None:
+    """A dense model of 70 B, or of 32 B, fits such a machine, and makes a few tokens a second."""
+    words = ("--gpu", gpu, "--family", family)
+    got = picked(run, *words, "--all")
     both = [got["best"], *got["runners_up"]]  # type: ignore[misc]
     slow = [(p["tokens_per_s"] or 99) < 10 for p in both]
     assert slow == sorted(slow)
     assert not slow[0]
     assert any(slow)
-    listed = [r for r in json.loads(run("fit", "--gpu", gpu, "--format", "json").stdout) if r["fits"]]
+    listed = [r for r in json.loads(run("fit", *words, "--format", "json").stdout) if r["fits"]]
     assert [r["source"] for r in listed] == [p["name"] for p in both]
     # The first that is slow is so in four bits too, not only as published, or does not fit in them.
     late = both[slow.index(True)]
     again = json.loads(run("fit", late["name"], "--gpu", gpu, "--quant", "q4_k_m", "--format", "json").stdout)
     assert (again["speed"]["decode_tokens_per_s"] or 0) < 10
     # Who names the time has said what is fast enough.
-    timed = picked(run, "--gpu", gpu, "--max-tpot", "2s")
+    timed = picked(run, *words, "--max-tpot", "2s")
     assert timed["best"]["params_total"] >= both[0]["params_total"]  # type: ignore[index]
 
 
@@ -97,7 +99,7 @@ def test_every_bundled_model_is_accounted_for(run: Run) -> None:
         (["--ctx", "1m"], "shorter --ctx"),
         (["--ctx", "100m"], "shorter --ctx"),
         (["--license", "proprietary"], "Apache-2.0"),
-        (["--max-tpot", "0.001ms"], "--max-tpot"),
+        (["--max-tpot", "0.001ms", "--family", "gpt-oss"], "--max-tpot"),
     ],
 )
 def test_nothing_meets_it_and_what_to_ask_for_instead(arguments: list[str], remedy: str, run: Run) -> None:

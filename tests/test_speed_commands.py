@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from archcalc.analysis.speed import beside
+from archcalc.analysis.speed import departures
 from archcalc.commands import effects, speeds
 from archcalc.commands.flags import TABLED, table
 from archcalc.commands.words import Engine
@@ -304,6 +304,6 @@ def test_no_list_of_flags_has_a_second_spelling_alone() -> None:
     """A command's flags are read by their full names: a list that has another spelling of one alone never finds it."""
     for engine in TABLED:
         newest = table(engine).at(None)
-        for named in (set(beside._POOLS) | set(beside._APART), set(effects._USED[engine].split())):
+        for named in (set(departures._POOLS) | set(departures._APART), set(effects._USED[engine].split())):
             for flag in named & set(newest):
                 assert newest[flag][1] or newest[flag][0].name in named, flag

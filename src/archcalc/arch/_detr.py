@@ -138,12 +138,12 @@ class DetrSchema(AloneSchema):
         dim = divided(h, heads, "d_model", "attention_heads")
         return GroupedQueryAttention(h, heads, heads, dim, bias=True, output_bias=True, rope=False, names=self.names)
 
-    def layer(self, heads: int, inner_width: int, *, decodes: bool) -> Layer:
+    def layer(self, heads: int, width: int, *, decodes: bool) -> Layer:
         h = self.d_model
         norms = [*layer_norm("self_attn_layer_norm", h), *layer_norm("final_layer_norm", h)]
         if decodes:
             norms += (*prefixed("encoder_attn", self.cross()), *layer_norm("encoder_attn_layer_norm", h))
-        ffn = FeedForward(h, inner_width, self.activation_function)
+        ffn = FeedForward(h, width, self.activation_function)
         layer = encoder_layer(self.attention(heads), ffn, norms, ffn_name=self.ffn_name)
         return layer._replace(tensors=(*(t for t in layer.tensors if not self.replaced(t, decodes)), *self.instead(decodes)))
 
