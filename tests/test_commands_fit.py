@@ -410,6 +410,25 @@ def test_what_a_draft_takes_otherwise_than_published_is_told(cli: Run) -> None:
         assert refused.returncode == 2 and key in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("draft", "version", "keys", "starts"),
+    [
+        # Llama 3 has 128,256 tokens, Qwen3 151,936: config/speculative.py `verify_equal_vocab_size_if_draft_model`, from 0.16 on.
+        ("qwen3-0.6b", "0.33.0", {}, False),
+        ("qwen3-0.6b", "0.18.0", {}, False),
+        ("qwen3-0.6b", "0.33.0", {"use_heterogeneous_vocab": True}, True),
+        ("llama-3.2-1b", "0.33.0", {}, True),
+        ("qwen3-0.6b", "0.9.2", {}, True),
+    ],
+)
+def test_a_draft_has_the_vocabulary_of_its_model(draft: str, version: str, keys: dict[str, Any], starts: bool, cli: Run) -> None:
+    speculation = json.dumps({"model": draft, "num_speculative_tokens": 4} | keys)
+    words = ("vllm", "serve", "llama-3.1-8b", "--max-model-len", "8192", "--speculative-config", speculation)
+    done = cli("fit", "--offline", "--format", "json", "--gpu", "h100", "--engine-version", version, "--", *words)
+    assert done.returncode == (0 if starts else 1), done.stdout[:400] + done.stderr
+    assert starts or "128,256" in json.loads(done.stdout)["verdict"]
+
+
 def test_a_draft_model_takes_its_weights_and_a_layer_of_cache(cli: Run, tmp_path: Any) -> None:
     (tmp_path / "draft.json").write_text(json.dumps(EAGLE))
     speculation = json.dumps({"method": "eagle3", "model": "draft.json", "num_speculative_tokens": 3})

@@ -212,6 +212,8 @@ class Vllm(Server):
             return start.NO_MTP
         if own is not None and (why := start.no_draft_model(own, ask.version)):
             return why
+        if own is not None and (why := start.other_vocabulary(own, architecture, ask.version)):
+            return why
         if own is not None and (why := start.for_experts(ask, architecture.facts.moe is not None)):
             return why
         if own is not None and (why := attention.unfit(architecture, ask.version, own.attention, cuda, expanded=own.expanded)):

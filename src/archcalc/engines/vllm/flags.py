@@ -377,6 +377,7 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
         ranks, tp = drafted.get("draft_tensor_parallel_size"), _ranks(read, "--tensor-parallel-size")
         if ranks is not None and ranks not in (1, tp):
             raise UsageError(f"draft_tensor_parallel_size {ranks}: vLLM takes 1, or the {tp} of the target", "leave the key out")
+        own["vocabularies_differ"] = bool(drafted.get("use_heterogeneous_vocab"))
         # It is taken as its config has it.
         unmodelled += [f"--speculative-config.{key}" for key in _OF_DRAFTS if drafted.get(key) not in (None, "auto")]
         if method in _MTP or (not method and not drafted.get("model")):

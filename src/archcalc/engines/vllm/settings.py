@@ -31,7 +31,8 @@ class Settings(NamedTuple):
     `--nnodes`, `replicas_here` `--data-parallel-size-local`, `launched` whether Ray, or a launcher that starts each rank, says where
     ranks run, `processes` whether the command names those of one host (`--distributed-executor-backend mp`),
     `attention` `--attention-backend`, `spreads_experts` `--enable-expert-parallel`, `ranked` is whether
-    `--data-parallel-rank` is given, `expanded` `VLLM_MLA_DISABLE`, `pools` what `--runner`, `--task` and `--convert` say.
+    `--data-parallel-rank` is given, `vocabularies_differ` `use_heterogeneous_vocab` of a draft, `expanded` `VLLM_MLA_DISABLE`, `pools`
+    what `--runner`, `--task` and `--convert` say.
     """
 
     sequences: int | None = None
@@ -79,6 +80,7 @@ class Settings(NamedTuple):
     attention: str = ""
     spreads_experts: bool = False
     ranked: bool = False
+    vocabularies_differ: bool = False
     expanded: bool = False
     pools: bool | None = None
     prompt_step: int | None = None

@@ -47,6 +47,18 @@ def no_draft_model(own: Settings, version: str | None) -> str | None:
     )
 
 
+def other_vocabulary(own: Settings, target: Architecture, version: str | None) -> str | None:
+    """Why a draft model of its own is not taken beside this one: 0.16.0 to 0.33.0, config/speculative.py
+    `verify_equal_vocab_size_if_draft_model`, which `use_heterogeneous_vocab` (since 0.25) turns off."""
+    if own.draft is None or own.vocabularies_differ or not drafts_alone(own.draft) or not at_least(version, 0, 15):
+        return None
+    here, there = target.facts.vocab_size, own.draft.facts.vocab_size
+    if here == there:
+        return None
+    lifts = "; use_heterogeneous_vocab in --speculative-config lifts that" if at_least(version, 0, 25) else ""
+    return f"the draft has {there:,} tokens in its vocabulary and the model {here:,}, and vLLM raises for it{lifts}"
+
+
 def state_sequences(version: str | None, sequences: int, blocks: int, wanted: int) -> tuple[int, str]:
     """How many sequences to start vLLM with, where each needs a block of recurrent state, and why; as many as now and "" where all is well.
 
