@@ -658,7 +658,7 @@ def test_the_reason_of_a_plan_is_true_of_it(arguments: str, said: str, unsaid: s
 
 
 def test_gpus_of_several_machines_share_none() -> None:
-    from archcalc.analysis.verdict import why
+    from archcalc.analysis.reasons import why
 
     ask = Ask(hardware.parse_spec("4xgh200"), context_tokens=8192)
     found = plans(architecture("llama-3.1-8b"), ask)

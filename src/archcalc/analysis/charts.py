@@ -188,7 +188,7 @@ def points(m: Loaded, ask: Ask, wanted: Wanted) -> tuple[list[Point], str]:
 
     made: list[Point] = []
     curves: list[tuple[Callable[[int], tuple[Point | None, str]], list[Point]]] = []
-    why = "no plan fits"
+    why = "no plan fits" + ("" if ask.quant else " with weights as stored: --quant names another storage")
     try:
         found = plans(m.architecture, ask, alternatives=0)
     except ArchcalcError as error:

@@ -58,6 +58,7 @@ def pick(
     said: dict[str, list[str]] = {}
     longest_of_all = 0
     left_out: dict[str, int] = {}
+    tasks = {entry.name: entry.task for entry in zoo.entries()}
 
     def fine(fit: report.FitReport) -> bool:
         if wanted.ttft is not None and fit.speed.ttft_ms is None and fit.speed.prefill_ms_floor is None:
@@ -71,8 +72,6 @@ def pick(
     def standing(p: report.Picked) -> int:
         unrated = p.ram_bytes > 0 and p.tokens_per_s is None and wanted.ram_bytes_per_s is None
         return rank(not timed and _slow(p, ask.concurrency), unrated or bool(tasks[p.name]), p.engine, p.plan.quant)
-
-    tasks = {entry.name: entry.task for entry in zoo.entries()}
 
     models = [(entry, load(entry.name)) for entry in zoo.entries()]
     if task != "long-context":

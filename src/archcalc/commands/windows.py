@@ -7,6 +7,7 @@ Names of variables are alike in any case there, so they are written in capitals.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from archcalc.errors import FormatError
 
@@ -311,14 +312,9 @@ class _Power:
         return end if stop < 0 else stop
 
     def _statement_end(self, at: int, end: int) -> int:
-        depth, quote = 0, ""
-        for i in range(at, end):
-            c = self.text[i]
-            if quote:
-                quote = "" if c == quote else quote
-            elif c in "'\"":
-                quote = c
-            elif c in "([{":
+        depth = 0
+        for i, c in _unquoted(self.text, at, end):
+            if c in "([{":
                 depth += 1
             elif c in ")]}":
                 if not depth:
@@ -329,14 +325,9 @@ class _Power:
         return end
 
     def _closed(self, at: int, opens: str, closes: str) -> int:
-        depth, quote = 1, ""
-        for i in range(at, len(self.text)):
-            c = self.text[i]
-            if quote:
-                quote = "" if c == quote else quote
-            elif c in "'\"":
-                quote = c
-            elif c == opens:
+        depth = 1
+        for i, c in _unquoted(self.text, at, len(self.text)):
+            if c == opens:
                 depth += 1
             elif c == closes:
                 depth -= 1
@@ -345,15 +336,24 @@ class _Power:
         raise FormatError(f"{opens} is not closed with {closes}", "close it, or give the engine's command alone")
 
 
-def _split(text: str, sign: str) -> list[str]:
-    """The parts between signs that stand in no quotes and no brackets, and lines, which part the items of an array too."""
-    parts, start, depth, quote = list[str](), 0, 0, ""
-    for i, c in enumerate(text):
+def _unquoted(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:
+    """Places and characters that stand in no quotes."""
+    quote = ""
+    for i in range(start, end):
+        c = text[i]
         if quote:
             quote = "" if c == quote else quote
         elif c in "'\"":
             quote = c
-        elif c in "([{":
+        else:
+            yield i, c
+
+
+def _split(text: str, sign: str) -> list[str]:
+    """The parts between signs that stand in no quotes and no brackets, and lines, which part the items of an array too."""
+    parts, start, depth = list[str](), 0, 0
+    for i, c in _unquoted(text, 0, len(text)):
+        if c in "([{":
             depth += 1
         elif c in ")]}":
             depth -= 1

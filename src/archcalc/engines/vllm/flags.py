@@ -54,7 +54,7 @@ def asked(read: Read) -> Asked:
         raise UsageError(f"--data-parallel-size-local {here}: --data-parallel-size is {dp}", "as many at most")
     nodes = _ranks(read, "--nnodes")
     _ranked(read, dp, nodes)
-    _launched(read, dp, nodes)
+    _check_launch(read, dp, nodes)
     if not 1 <= nodes <= tp * pp * dp or tp * pp * dp % nodes:
         raise UsageError(
             f"--nnodes {nodes}: {tp * pp * dp} GPUs do not lie evenly on {nodes} machines", "name as many as share them"
@@ -85,7 +85,7 @@ def asked(read: Read) -> Asked:
     if quant := _quantization(read):
         values["quant"] = quant
     own, draft = _settings(read, program, unmodelled, notes)
-    own, passed_over = _environment(read, own._replace(nodes=nodes, replicas_here=here, launched=_by_others(read)))
+    own, passed_over = _environment(read, own._replace(nodes=nodes, replicas_here=here, launched=_launched(read)))
     if draft is not None:
         unmodelled.append("--speculative-model" if read.get("--speculative-model") else "--speculative-config")
         notes.append(f"the draft model {draft} is not counted: its weights and its layers' cache come on top")
@@ -207,7 +207,7 @@ def _ranked(read: Read, dp: int, nodes: int) -> None:
         raise UsageError("--enable-eplb: vLLM balances experts with expert parallelism alone", "add --enable-expert-parallel")
 
 
-def _launched(read: Read, dp: int, nodes: int) -> None:
+def _check_launch(read: Read, dp: int, nodes: int) -> None:
     """What vLLM refuses of several processes and machines: 0.33, config/parallel.py `__post_init__` (so since 0.11.1), engine/arg_utils.py
     `create_engine_config` (0.12.0 by an assertion), entrypoints/cli/serve.py `cmd` and `run_headless` (0.9.2 and newer)."""
     executor, servers = str(read.get("--distributed-executor-backend") or "mp"), read.get("--api-server-count")
@@ -237,7 +237,7 @@ def _launched(read: Read, dp: int, nodes: int) -> None:
         raise UsageError(f"--headless --api-server-count {servers}: no server answers of a headless one", "leave the count out")
 
 
-def _by_others(read: Read) -> bool:
+def _launched(read: Read) -> bool:
     """Whether something else than the processes of one host says where ranks run: Ray, a launcher, or a class of the user's own."""
     executor = str(read.get("--distributed-executor-backend") or "mp")
     return executor not in ("mp", "uni") or read.get("--data-parallel-backend") == "ray" or bool(read.get("--worker-use-ray"))
