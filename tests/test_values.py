@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import sys
 from pathlib import Path
@@ -40,6 +41,34 @@ NVFP4 = {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16}
 def test_impossible_numbers_are_refused(model: str, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse({**zoo.config(model), **change})
+
+
+@pytest.mark.parametrize(
+    ("type_", "path", "value", "message"),
+    [
+        ("sam2_", "vision_config.backbone_config.blocks_per_stage", [2**28, 2, 7, 2], "blocks_per_stage is 268,435,456: no model"),
+        ("vibevoice", "diffusion_head_config.head_ffn_ratio", float("inf"), "head_ffn_ratio is inf: a finite number"),
+    ],
+)
+def test_impossible_numbers_of_parts_are_refused(type_: str, path: str, value: object, message: str) -> None:
+    config = next(c for name, c in _bases() if name.startswith(type_) and _holds(c, path))
+    *parents, key = path.split(".")
+    config = copy.deepcopy(config)
+    node = config
+    for parent in parents:
+        node = node[parent]
+    node[key] = value
+    with pytest.raises(ConfigError, match=message):
+        parse(config)
+
+
+def _holds(config: dict[str, Any], path: str) -> bool:
+    node: Any = config
+    for key in path.split("."):
+        if not isinstance(node, dict) or key not in node:
+            return False
+        node = node[key]
+    return True
 
 
 def test_an_unknown_key_of_a_nested_object_is_named() -> None:

@@ -13,7 +13,7 @@ MOST_ELEMENTS = 2**63
 MOST_LAYERS = 10_000
 _MOST_DEEP = 64
 # Keys that count layers: each is built, one by one. Some name a place, or are a list.
-_LAYERS = r"(^|_)(layers?|depths?|blocks|mtp_modules)$|^(num|n)_.*(layers|blocks)"
+_LAYERS = r"(^|_)(layers?|depths?|blocks|mtp_modules)(_per_[a-z]+)?$|^(num|n)_.*(layers|blocks)"
 _SIZES = (
     r"(^|_)(size|dim|dims|heads|head|rank|channels|layers|experts|embd|embeddings|positions|per_tok|per_token|groups|stride|width|depth"
     r"|length)$"

@@ -3,7 +3,10 @@
 Source: transformers, src/transformers/models/vibevoice/convert_vibevoice_to_hf.py (`process_tokenizer_config`, `convert_checkpoint`).
 """
 
+from math import isfinite
 from typing import Any
+
+from archcalc.errors import ConfigError
 
 _OLD_TOKENIZER = {"encoder_n_filters": "num_filters", "encoder_depths": "depths", "vae_dim": "hidden_size"}
 # What the first form tells of a tokenizer's decoder where it is not the encoder's mirror image, and of parts that have one form only.
@@ -28,6 +31,9 @@ def restated(config: dict[str, Any]) -> dict[str, Any]:
     old = config.get("diffusion_head_config")
     head = dict(old) if isinstance(old, dict) else {}
     if isinstance(ratio := head.pop("head_ffn_ratio", None), (int, float)) and isinstance(width := head.get("hidden_size"), int):
+        if not isfinite(ratio):
+            path = "diffusion_head_config.head_ffn_ratio"
+            raise ConfigError(f"{path} is {ratio}: a finite number was expected", f"correct {path}", path)
         head["intermediate_size"] = int(ratio * width)
     if (layers := head.pop("head_layers", None)) is not None:
         head["num_hidden_layers"] = layers
