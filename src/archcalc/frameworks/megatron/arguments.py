@@ -266,10 +266,33 @@ def frequencies(a: Arguments, layers: int) -> list[bool]:
     return out
 
 
+def pattern_of(a: Arguments) -> str:
+    """The layers of a hybrid, those of multi-token prediction behind slashes; empty for other models (training/arguments.py
+    `validate_args`)."""
+    pattern = a.text("hybrid-layer-pattern") or a.text("hybrid-override-pattern")
+    ahead = a.text("mtp-hybrid-override-pattern")
+    if pattern and ahead and "/" not in pattern:
+        pattern += f"/{ahead}" * a.int("mtp-num-layers", 0, 0, 64)
+    return pattern
+
+
 def layout(a: Arguments, pp: int) -> list[str] | None:
     """The chunks of `--pipeline-model-parallel-layout` as strings of E, t, m and L
-    (core/transformer/pipeline_parallel_layer_layout.py)."""
+    (core/transformer/pipeline_parallel_layer_layout.py), or those that bars divide a hybrid's pattern into
+    (core/models/hybrid/hybrid_layer_allocation.py `select_pipeline_segment`)."""
     text = a.text("pipeline-model-parallel-layout").replace(" ", "").replace(",", "")
+    segments = pattern_of(a).partition("/")[0].split("|")
+    if len(segments) > 1:
+        for name in (
+            "pipeline-model-parallel-layout", "num-layers-per-virtual-pipeline-stage", "num-virtual-stages-per-pipeline-rank",
+            "decoder-first-pipeline-num-layers", "decoder-last-pipeline-num-layers", "account-for-embedding-in-pipeline-split",
+            "account-for-loss-in-pipeline-split",
+        ):  # fmt: skip
+            if a.given(name) is not None:
+                raise UsageError(f"{a.path}: --{name} does not go with bars in --hybrid-layer-pattern", "leave one of them out")
+        if len(segments) % pp:
+            raise UsageError(f"{a.path}: --hybrid-layer-pattern has {len(segments)} stages, which {pp} ranks do not share evenly")
+        return ["t" * len(segment) for segment in segments]
     if not text:
         return None
     for _ in range(3):

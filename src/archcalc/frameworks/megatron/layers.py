@@ -113,7 +113,7 @@ def norm(
     if own_input:
         kept.append(Kept("norm", f"{name}: input", HALF * width * tokens))
     kept.append(Kept("norm", f"{name}: output", HALF * width * tokens, read, shared, spared))
-    return Block((Weight(r.norms * width),), tuple(kept))
+    return Block((Weight(width, copies=r.norms),), tuple(kept))
 
 
 def linear(r: Rank, rows: int, columns: int, *, split: str, bias: bool) -> tuple[Weight, ...]:
@@ -164,7 +164,7 @@ def attention(
     weights += linear(r, (heads + 2 * groups) * head_dim, r.hidden, split="out", bias=bias)
     kept = [Kept("attention", "queries, keys and values", HALF * (width + 2 * kv) * r.tokens)]
     if qk_norm:
-        weights += [Weight(r.norms * head_dim), Weight(r.norms * head_dim)]
+        weights += [Weight(head_dim, copies=r.norms), Weight(head_dim, copies=r.norms)]
         # Their input is the projection above; queries and keys are new tensors.
         kept.append(Kept("attention", "normalized queries and keys", HALF * (width + kv) * r.tokens))
         kept.append(Kept("attention", "statistics of their norms", r.stats * (width + kv) // head_dim * r.tokens))
@@ -213,14 +213,14 @@ def latent_attention(r: Rank, heads: int, x: Latent, *, qk_norm: bool) -> Block:
         weights += [Weight(x.q_rank * r.hidden, matrix=True), *linear(r, heads * each, x.q_rank, split="out", bias=False)]
         kept.append(Kept("attention", "latent of queries", (HALF * x.q_rank + r.stats) * r.local))
         kept.append(Kept("attention", "latent of queries, normalized", HALF * x.q_rank * r.local, 1))
-        weights += [Weight(r.norms * x.q_rank)] if qk_norm else []
+        weights += [Weight(x.q_rank, copies=r.norms)] if qk_norm else []
     else:
         weights += linear(r, heads * each, r.hidden, split="out", bias=False)
     weights += [
         Weight((x.kv_rank + x.rope) * r.hidden, matrix=True),
         *linear(r, heads * (x.qk + x.v), x.kv_rank, split="out", bias=False),
     ]
-    weights += [Weight(r.norms * x.kv_rank)] if qk_norm else []
+    weights += [Weight(x.kv_rank, copies=r.norms)] if qk_norm else []
     weights += linear(r, r.hidden, heads * x.v, split="in", bias=r.bias)
     kept.append(Kept("attention", "latent of keys and values", (HALF * (x.kv_rank + x.rope) + r.stats) * r.local))
     kept.append(Kept("attention", "latent of keys and values, normalized", HALF * x.kv_rank * r.local, 1))

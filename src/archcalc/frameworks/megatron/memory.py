@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.allocator import Allocator
 from archcalc.frameworks.megatron import layers as ml
-from archcalc.frameworks.megatron.arguments import Arguments, frequencies, layout, vocabulary
+from archcalc.frameworks.megatron.arguments import Arguments, frequencies, layout, pattern_of, vocabulary
 from archcalc.frameworks.megatron.fp8 import compute_of, in_fp8, layers_in_fp8, recipe_of, weight_bytes
 from archcalc.frameworks.megatron.fsdp import gathered_bytes, sharded
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
@@ -181,7 +181,7 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     optimizer = "muon" if optimizer == "dist_muon" else optimizer
     recompute = a.text("recompute-granularity", "selective" if a.flag("recompute-activations") else "none")
     modules = tuple(a.text("recompute-modules", "core_attn").replace("[", "").replace("]", "").replace(",", " ").split())
-    pattern = a.text("hybrid-layer-pattern") or a.text("hybrid-override-pattern")
+    pattern = pattern_of(a)
     if len(pattern) > MOST_LAYERS:
         raise UsageError(f"{a.path}: --hybrid-layer-pattern has more than {MOST_LAYERS:,} layers")
     if family == "t5":
@@ -205,7 +205,8 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         recompute, a.text("recompute-method"),
         a.int("recompute-num-layers", 1), modules, padded, not a.flag("untie-embeddings-and-output-weights"),
         longest if position == "learned_absolute" else 0, not a.flag("no-create-attention-mask-in-dataloader"),
-        a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"), a.int("mtp-num-layers", 0, 0, 64),
+        a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"),
+        pattern.count("/") or a.int("mtp-num-layers", 0, 0, 64),
         not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"),
         layer_wise and not laid_out,
         a.int("microbatch-group-size-per-virtual-pipeline-stage", 0, 0),
@@ -229,9 +230,9 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     if fp8:
         blocks, mtp = layers_in_fp8(a, fp8, blocks), in_fp8(mtp, fp8)
     width = head_dim * 2
-    if a.flag("multi-latent-attention"):
+    if a.flag("multi-latent-attention") or "+" in pattern:
         width = a.int("qk-head-dim", 128) + a.int("qk-pos-emb-head-dim", 64) + a.int("v-head-dim", 128)
-    attending = pattern.split("/")[0].count("*") if pattern else number
+    attending = sum(pattern.split("/")[0].count(kind) for kind in "*+") if pattern else number
     model = Model(
         tuple(blocks),
         first,
@@ -310,18 +311,18 @@ def _layers(
     # (core/transformer/moe/experts.py).
     weighted = a.flag("use-fused-weighted-squared-relu") or (gated and fused)
     a.given("no-bias-gelu-fusion"), a.given("no-rope-fusion"), a.given("no-bias-dropout-fusion")
-    if a.flag("multi-latent-attention"):
-        latent = ml.Latent(
+    mixer = ml.attention(r, heads, groups, head_dim, rope=rope, qk_norm=qk_norm, bias=bias)
+    kinds = {"*": mixer}
+    if a.flag("multi-latent-attention") or "+" in pattern:
+        widths = ml.Latent(
             a.int("q-lora-rank", 0, 0),
             a.int("kv-lora-rank", 32),
             a.int("qk-head-dim", 128),
             a.int("qk-pos-emb-head-dim", 64),
             a.int("v-head-dim", 128),
         )
-        mixer = ml.latent_attention(r, heads, latent, qk_norm=qk_norm)
+        mixer = kinds["+"] = ml.latent_attention(r, heads, widths, qk_norm=qk_norm)
         a.given("rope-type")
-    else:
-        mixer = ml.attention(r, heads, groups, head_dim, rope=rope, qk_norm=qk_norm, bias=bias)
     dense = ml.mlp(r, inner, gated=gated, fused=fused)
     routed = ml.NOTHING
     if experts:
@@ -353,13 +354,12 @@ def _layers(
         return [encoder] * a.int("encoder-num-layers", most=MOST_LAYERS) + [decoder] * number, ml.NOTHING
     if pattern:
         a.given("is-hybrid-model"), a.given("spec")
-        if "/" in pattern and not s.mtp:
-            raise UnsupportedError(f"{a.path}: --hybrid-layer-pattern with MTP needs --mtp-num-layers", "")
-        ssm = _ssm(a, s)
-        kinds = {"M": ml.mamba(r, ssm), "*": mixer, "-": dense, "E": routed}
+        kinds |= {"M": ml.mamba(r, _ssm(a, s)), "-": dense, "E": routed}
         unknown = sorted(set(pattern) - {*kinds, "|", "/"})
         if unknown:
-            raise UnsupportedError(f"{a.path}: --hybrid-layer-pattern: layers {unknown[0]!r} are not modelled", "M, *, - and E are")
+            raise UnsupportedError(
+                f"{a.path}: --hybrid-layer-pattern: layers {unknown[0]!r} are not modelled", "M, *, +, - and E are"
+            )
         main, *ahead = ([kinds[c] for c in part.replace("|", "")] for part in pattern.split("/"))
         return main, sum(ahead[0], ml.NOTHING) if ahead else ml.NOTHING
     if not experts:
@@ -400,7 +400,7 @@ def _ends(s: Settings, a: Arguments) -> tuple[Block, Block]:
     first += [Weight(s.learned * r.hidden)] if s.learned else []
     outside = Kept("embedding", "token numbers", 8 * r.tokens)
     kept = [outside, *((Kept("dropout", "embedding: dropout's mask", r.hidden * r.local),) if r.hidden_dropout else ())]
-    last: list[Weight] = [Weight(r.norms * r.hidden)]
+    last: list[Weight] = [Weight(r.hidden, copies=r.norms)]
     behind = [
         Kept("norm", "final norm: input", HALF * r.hidden * r.local), Kept("norm", "final norm: statistics", r.stats * r.local),
         Kept("head", "head: input", HALF * r.hidden * r.local),
@@ -413,7 +413,7 @@ def _ends(s: Settings, a: Arguments) -> tuple[Block, Block]:
         last += [Weight(r.hidden * r.hidden), Weight(r.hidden), Weight(2 * r.hidden + 2)] if binary else []
         behind += [Kept("head", "transform: inputs and outputs", 3 * HALF * r.hidden * r.tokens)]
     if s.family == "t5":
-        last += [Weight(r.norms * r.hidden), Weight(s.vocab // s.tp, split=True)]
+        last += [Weight(r.hidden, copies=r.norms), Weight(s.vocab // s.tp, split=True)]
         target = r._replace(seq=a.int("decoder-seq-length"))
         behind = [Kept(k.block, k.name, k.bytes // r.tokens * target.tokens) for k in behind]
         behind += [Kept("norm", "encoder's final norm", 2 * HALF * r.hidden * r.local)]
@@ -434,7 +434,7 @@ def _mtp(a: Arguments, s: Settings, layer: Block) -> Block:
     depths = 1 if a.flag("mtp-use-repeated-layer") else s.mtp
     projection = Weight(2 * r.hidden * r.hidden // s.tp, matrix=True, split=True)
     own = Block(
-        (projection, *(Weight(r.norms * r.hidden) for _ in range(3))),
+        (projection, *(Weight(r.hidden, copies=r.norms) for _ in range(3))),
         (
             Kept("mtp", "norms: inputs", 2 * HALF * r.hidden * r.local),
             Kept("mtp", "projection: input", 2 * HALF * r.hidden * r.tokens, 1),
@@ -539,7 +539,7 @@ def in_flight(s: Settings, stage: int, sizes: Sequence[int]) -> list[int]:
     return most
 
 
-def work_space(s: Settings, device: Device | None, env: Mapping[str, str]) -> int:
+def work_space(s: Settings, device: Device | None, env: Mapping[str, str], *, routed: bool) -> int:
     """cuBLAS's and Transformer Engine's work spaces.
 
     PyTorch keeps one for each thread's handle: the forward pass and the backward pass each have one (aten/src/ATen/cuda/
@@ -556,7 +556,8 @@ def work_space(s: Settings, device: Device | None, env: Mapping[str, str]) -> in
     each = each or (32 * MIB if 9 <= major < 10 else 8_519_680)
     engine = (32 if major >= 9 else 4) * MIB
     total = 2 * each
-    if not s.local:
+    # Without its modules the router is multiplied by it (core/transformer/moe/moe_utils.py `RouterGatingLinearFunction`).
+    if not s.local or routed:
         total += engine * (4 if s.userbuffers else 1) + (4 * engine if s.grouped else 0)
     return total
 
@@ -640,22 +641,21 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
     between = 0
     if s.gradient == HALF and s.precision != "fp32" and s.copied:
         between = sum(FP32 * w.total // (expert_ways if w.expert else ways) for w in held)
-    work = work_space(s, device, env)
+    work = work_space(s, device, env, routed=bool(experts))
     boundary = HALF * r.hidden * r.local
     buffers = 0
     if s.pp > 1:
         # The last input and its gradient of each chunk, which the schedule still names. (PyTorch kept what an exchange that nobody waits
         # for sends; since, core/pipeline_parallel/schedules.py waits: `send_next_wait_handle`.)
         buffers += 2 * s.virtual * boundary
-    if _unfused(r) and (s.local or r.attention == "local"):
-        # core/transformer/dot_product_attention.py: the scores go into a buffer that is kept (`GlobalMemoryBuffer`).
-        heads = _scores(model, r)
-        buffers += heads
-    gathered = r.tokens if r.sp else 0  # For the head's matrix (core/tensor_parallel/layers.py).
+    gathered = HALF * r.hidden * r.tokens if r.sp else 0  # For the head's matrix (core/tensor_parallel/layers.py).
     if s.dispatcher == "allgather" and experts:
         # core/transformer/moe/token_dispatcher.py `MoEAllGatherTokenDispatcher`: tokens of all ranks of tensor and expert parallelism.
-        gathered = max(gathered, r.local * s.tp * s.ep)
-    buffers += HALF * r.hidden * gathered  # One buffer for both, kept (core/utils.py `GlobalMemoryBuffer`).
+        gathered = max(gathered, HALF * r.hidden * r.local * s.tp * s.ep)
+    if _unfused(r) and (s.local or r.attention == "local"):
+        # The scores go into it too (core/transformer/dot_product_attention.py).
+        gathered = max(gathered, _scores(model, r))
+    buffers += gathered  # One buffer for all of them, kept (core/utils.py `GlobalMemoryBuffer`: one for each name and type).
     if s.grad_fusion:
         # A gradient that is added where it is computed leaves an empty one behind, one for each shape
         # (transformer_engine/pytorch/module/

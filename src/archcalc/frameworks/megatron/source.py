@@ -153,7 +153,7 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
     first = Block(
         (word, *((Weight(learned * f.hidden_size),) if learned else ())), (Kept("embedding", "token numbers", 8 * rank.tokens),)
     )
-    last = [Weight(rank.norms * f.hidden_size)]
+    last = [Weight(f.hidden_size, copies=rank.norms)]
     if run.pp > 1 or not f.tied_embeddings:
         last.append(word._replace(matrix=True, head=True))
     behind = (
