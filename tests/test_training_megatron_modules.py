@@ -87,7 +87,7 @@ def _stage(**more: object) -> mm.Stage:
     a = Arguments("run.yaml", values, {})
     a.refuse()
     s, model = mm.read(a, 8)
-    return mm.stage_of(s, model, s.pp - 1, mm.chunks(a, s, 2)[-1], hardware.parse_spec("h100").device, {})
+    return mm.stage_of(s, model, s.pp - 1, mm.chunks(a, s, len(model.layers))[-1], hardware.parse_spec("h100").device, {})
 
 
 @pytest.mark.parametrize(
@@ -170,11 +170,90 @@ def test_a_plan_of_megatron_spreads_experts_before_it_splits_tensors() -> None:
     assert (chosen.tp, chosen.pp, chosen.zero, chosen.ep) == (1, 1, 1, 16)
 
 
+@pytest.mark.parametrize(("size", "bytes_each"), [(0, 12), (4, 10), (2, 6), (1, 4)])
+def test_moments_of_options_are_those_of_the_precision_aware_optimizer(size: int, bytes_each: int) -> None:
+    # As the argument's table above: two moments, and the 16 bits that bf16 weights do not have.
+    planner = _planner()
+    run = Run(TOKENS, implementation="megatron", dp=8, zero=1, ep=8, moment_size=size)
+    m = planner.memory(run)
+    terms = {t.name: t.bytes for t in m.terms}
+    # 12 B a parameter without it, experts of one rank each and the rest over eight.
+    usual = {t.name: t.bytes for t in planner.memory(run._replace(moment_size=0)).terms}
+    assert terms["optimizer"] / usual["optimizer"] == pytest.approx(bytes_each / 12, rel=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"zero": 0}, {"optimizer": "sgd"}, {"precision": "fp32"}])
+def test_moments_that_no_optimizer_keeps_are_refused(changes: dict[str, Any]) -> None:
+    run = Run(TOKENS, implementation="megatron", dp=8, zero=1, moment_size=2)._replace(**changes)
+    with pytest.raises(UsageError, match="--moment-dtype"):
+        _planner().check(run)
+
+
+_HYBRID = {"mamba_head_dim": 64, "num_layers": None, "pipeline_model_parallel_size": 2, "position_embedding_type": "rope"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stages"),
+    [
+        # core/models/hybrid/hybrid_layer_allocation.py `select_pipeline_segment`: ranks take the segments in turns.
+        ("M-M*|M-", [["M-M*"], ["M-"]]),
+        ("M-|M*|-|MM*", [["M-", "-"], ["M*", "MM*"]]),
+        ("M-M*M-", [["M-M"], ["*M-"]]),
+    ],
+)
+def test_bars_divide_a_hybrid_s_pattern(pattern: str, stages: list[list[str]]) -> None:
+    values = {**_DENSE, **{k.replace("_", "-"): v for k, v in _HYBRID.items()}, "hybrid-layer-pattern": pattern}
+    a = Arguments("run.yaml", values, {})
+    s, model = mm.read(a, 8)
+    flat = pattern.replace("|", "")
+    found = [["".join(flat[i] for i in chunk) for chunk in rank] for rank in mm.chunks(a, s, len(model.layers))]
+    assert found == stages and s.virtual == len(stages[0])
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"hybrid_layer_pattern": "M-|M*|M-"}, "3 stages"),
+        ({"hybrid_layer_pattern": "M-|M*", "num_virtual_stages_per_pipeline_rank": 2}, "--num-virtual-stages-per-pipeline-rank"),
+        ({"hybrid_layer_pattern": "MGM*"}, "'G'"),
+    ],
+)
+def test_patterns_that_megatron_does_not_take_are_named(more: dict[str, object], named: str) -> None:
+    with pytest.raises((UsageError, UnsupportedError), match=named):
+        _stage(**{**_HYBRID, **more})
+
+
+def test_layers_ahead_of_a_hybrid_may_stand_apart() -> None:
+    # training/arguments.py: --mtp-hybrid-override-pattern is appended once for each depth.
+    one, other = (
+        mm.read(Arguments("run.yaml", {**_DENSE, "num-layers": None, "position-embedding-type": "rope", **more}, {}), 8)
+        for more in (
+            {"hybrid-layer-pattern": "M-M*/*-/*-"},
+            {"hybrid-override-pattern": "M-M*", "mtp-hybrid-override-pattern": "*-", "mtp-num-layers": 2},
+        )
+    )
+    assert one == other and one[0].mtp == 2
+
+
+def test_a_hybrid_s_latent_attention_has_a_letter_of_its_own() -> None:
+    widths = {"q_lora_rank": 64, "kv_lora_rank": 32, "qk_head_dim": 32, "qk_pos_emb_head_dim": 16, "v_head_dim": 32}
+    both = {"num_layers": None, "hybrid_layer_pattern": "+-", "position_embedding_type": "rope"}
+    plain = {"multi_latent_attention": True, "position_embedding_type": "rope", "num_layers": 1}
+    assert _stage(**{**widths, **both}).params == _stage(**{**widths, **plain}).params
+
+
+@pytest.mark.parametrize(("env", "found"), [({}, ":4096:8"), ({"CUBLAS_WORKSPACE_CONFIG": ":16:8"}, ":16:8")])
+def test_deterministic_runs_set_the_work_space(env: dict[str, str], found: str) -> None:
+    # training/determinism.py `apply_determinism_env`: what the launcher set stays.
+    assert Arguments("run.yaml", {"deterministic-mode": True}, env).environment()["CUBLAS_WORKSPACE_CONFIG"] == found
+    assert Arguments("run.yaml", {}, env).environment() == env
+
+
 DATA = Path(__file__).parent / "data"
 
 
 @pytest.mark.parametrize("row", [json.loads(line) for line in (DATA / "megatron_more.jsonl").open()], ids=lambda row: row["id"])
-def test_recorded_runs_in_fp8_under_megatron_fsdp_and_interleaved(row: dict[str, Any]) -> None:
+def test_recorded_runs_of_megatron_s_functional_tests(row: dict[str, Any]) -> None:
     # What the last rank of Megatron-LM's functional tests logged, with its own arguments.
     a = Arguments(row["id"], {k[2:]: v for k, v in row["args"].items()}, {k: str(v) for k, v in row["env"].items()})
     s, model = mm.read(a, row["n_gpus"])

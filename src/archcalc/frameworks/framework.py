@@ -302,11 +302,12 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     elif not name:
         notes = [*notes, *_said(loaded.architecture, run, taken)]
     planner = planner_of(loaded.architecture, run, ask.gpus)
-    if run.modules and planner is None:
-        raise UnsupportedError(
-            "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
-            "--implementation megatron without adapters and FSDP, or leave it out",
-        )
+    for option, asked_of in (("--recompute-modules", run.modules), ("--moment-dtype", run.moment_size)):
+        if asked_of and planner is None:
+            raise UnsupportedError(
+                f"{option}: this model or run is not counted by Megatron-LM's modules, which alone have it",
+                "--implementation megatron without adapters and FSDP, or leave it out",
+            )
     open_ = not name and planner is None and (ask.method is None or ask.method.method == "sft")
     r = train_report(
         loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner, means=_tried(name),

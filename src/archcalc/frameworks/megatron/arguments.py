@@ -166,6 +166,11 @@ class Arguments:
                 key=name,
             )
 
+    def environment(self) -> Mapping[str, str]:
+        """The variables of the run: those given, and what `--deterministic-mode` sets where they are not (training/determinism.py
+        `apply_determinism_env`)."""
+        return {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", **self.env} if self.flag("deterministic-mode") else self.env
+
     def refuse(self) -> None:
         """Raises `UnsupportedError` for the arguments that change memory and are not modelled."""
         found = [f"--{name}" for name in sorted(REFUSED) if self.values.get(name) not in (None, False)]

@@ -689,9 +689,16 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
                 again = max(again, made)
             held_by[-1].append((kept, 1))
     sizes = [int(sum(times * sum(k.bytes for k in kept) for kept, times in rows)) for rows in held_by]
+    ahead: Sequence[Kept] = model.mtp.kept if last else ()
+    if ahead and s.recompute == "selective":
+        ahead, made = _selective(ahead, s.modules)
+        again = max(again, made)
+    elif ahead and s.recompute == "full" and s.recompute_method != "block":
+        # core/transformer/multi_token_prediction.py `MultiTokenPredictionLayer._checkpointed_forward`: projection and layer, by `uniform`.
+        ahead = [k for k in ahead if k.block == "mtp" and not k.name.startswith("projection")]
     if last:
         logits = _logits(s)
-        sizes[-1] += logits + sum(k.bytes for k in (*model.last.kept, *model.mtp.kept))
+        sizes[-1] += logits + sum(k.bytes for k in (*model.last.kept, *ahead))
     flying = in_flight(s, stage, sizes)
     for rows, number in zip(held_by, flying, strict=True):
         for kept, times in rows:
@@ -706,7 +713,7 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
         gathered = gathered_bytes(s.gradient, s.prefetched, [model.layers[i] for i in layers], outside, logits, again)
     if logits:
         add(model.last.kept, 1)
-        add(model.mtp.kept, 1)
+        add(ahead, 1)
         # A layer is made again after the logits are gone.
         again = max(0, again - logits)
     return Stage(

@@ -73,7 +73,7 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
     s, model = mm.read(a, gpus.count)
     refuse_gpu(a.path, s.fp8, gpus.device)
     chunks = mm.chunks(a, s, len(model.layers)) if s.family != "t5" else [[list(range(len(model.layers)))]]
-    stages = [mm.stage_of(s, model, i, layers, gpus.device, dict(a.env)) for i, layers in enumerate(chunks)]
+    stages = [mm.stage_of(s, model, i, layers, gpus.device, a.environment()) for i, layers in enumerate(chunks)]
     fullest = max(range(len(stages)), key=lambda i: stages[i].total)
     f = stages[fullest]
     used, inert, unmodelled = a.sorted()
