@@ -465,3 +465,32 @@ def test_logs_of_torchtitan() -> None:
     """All but the largest, whose pipeline's schedule is not stated, and one whose compiler made less of it."""
     errors = {row["id"]: error for row, _, _, error in logs() if row["engine"] == "torchtitan"}
     assert sum(abs(error) <= 0.1 for error in errors.values()) >= 13, errors
+
+
+TITAN = {"attention": "flash", "recompute": "selective", "head_in_chunks": True, "optimizer": "adamw-fused", "ends_apart": True}
+
+
+@pytest.mark.parametrize(("changes", "of_head"), [({"fsdp": 8}, 6), ({"precision": "amp"}, 4), ({"precision": "pure"}, 2)])
+@pytest.mark.parametrize("chunks", [4, 8])
+def test_a_head_in_chunks_holds_one_of_them(changes: dict[str, Any], of_head: int, chunks: int) -> None:
+    # torchtitan, components/loss.py `ChunkedLossWrapper`: logits of a chunk and their gradient in bf16; gradients of the head's input in
+    # fp32, and of the head (FSDP2: an fp32 sum beside the one that is added).
+    tokens, vocab, hidden = 4096, 128256, 4096  # Llama 3.1 8B's config.json.
+    planner = Planner(parse(zoo.config("llama-3.1-8b")))
+    run = Run(tokens, **{**TITAN, **changes}, loss="chunked", chunks=chunks)
+    found = planner.memory(run._replace(recompute="none")).logits
+    assert found == 4 * tokens * vocab // chunks + 4 * tokens * hidden + of_head * vocab * hidden + 8 * (tokens + 1) + 4
+
+
+@pytest.mark.parametrize(
+    ("words", "loss"),
+    [
+        ("--framework torchtitan", "compiled"),
+        ("--framework torchtitan --framework-version 0.2.2", "compiled"),
+        ("--framework torchtitan --framework-version 0.3", "chunked"),
+        ("--framework torchtitan --framework-version 0.3 --loss full", "full"),
+    ],
+)
+def test_torchtitan_s_loss_follows_its_release(run: Run_, words: str, loss: str) -> None:
+    done = run("train", "llama-3.1-8b", "--seq", "4k", "--gpu", "8xH100", "--fsdp", "8", *words.split(), "--format", "json")
+    assert json.loads(done.stdout)["plan"]["loss"] == loss

@@ -277,9 +277,11 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         else usual(ask.changes, ask.gpus.count if ask.gpus else 1, plain=ask.method is None or ask.method.method == "sft")
     )
     changes = {**taken, **ask.changes}
-    if ask.version is not None and name != "transformers":
+    if ask.version is not None and name not in ("transformers", "torchtitan"):
         whose = f"{name}'s rules are those of one release" if name else "no framework is named"
-        raise UsageError(f"--framework-version changes nothing here: {whose}", "leave it out, or give --framework transformers")
+        raise UsageError(
+            f"--framework-version changes nothing here: {whose}", "leave it out, or give --framework transformers or torchtitan"
+        )
     if name:
         _can(name, ask.changes, changes, ask.gpus.count if ask.gpus else 1)
     if changes.get("attention") == "flash" and "attention" in ask.changes and changes.get("precision") == "fp32":

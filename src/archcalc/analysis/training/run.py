@@ -47,7 +47,8 @@ class Run(NamedTuple):
     logits are there, with its logits and what is no saved tensor; `shifted` says what a full loss shifts by one token: `labels`, or
     a copy of the `logits`, which with `fp32-logits` an output in fp32 stands beside; with `output_freed` the model's output is gone
     before the backward pass, with `gathered_logits` tensor-parallel ranks have whole ones; `fp32_logits` casts whole logits before a
-    chunked loss. Without `reshard` gathered weights stay whole from the forward to the backward pass, `buffers` are bytes of
+    chunked loss, `head_in_chunks` has the head multiply and run backwards chunk by chunk too.
+    Without `reshard` gathered weights stay whole from the forward to the backward pass, `buffers` are bytes of
     communication; `no_sync` sums whole gradients on every rank over
     micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
     fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty;
@@ -105,6 +106,7 @@ class Run(NamedTuple):
     untied: bool = False
     pass_before: bool = False
     fp32_logits: bool = False
+    head_in_chunks: bool = False
     output_freed: bool = False
     gathered_logits: bool = False
     shifted: Literal["labels", "logits", "fp32-logits"] = "labels"

@@ -25,13 +25,8 @@ def terms_of(s: Settings, f: Stage) -> list[Row]:
     )
     if s.states:
         states = f"its moments, {s.states} B in all,"
-    master = (
-        ""
-        if s.precision == "fp32"
-        else "16 bits of its fp32 copy and "
-        if s.states and not s.copied and not s.fsdp
-        else "the fp32 copy and "
-    )
+    precise = s.states and not s.copied and not s.fsdp
+    master = "" if s.precision == "fp32" else "16 bits of the fp32 copy and " if precise else "the fp32 copy and "
     shared = f", shared by {s.dp} ranks (experts by {s.expert_dp})" if s.distributed else ""
     by = f", shared by {s.dp} ranks (experts by {s.expert_dp})"
     if s.fsdp == "optim_grads_params":
