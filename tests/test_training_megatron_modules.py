@@ -138,6 +138,8 @@ def test_overlapped_tensor_parallelism_has_three_more_work_spaces() -> None:
     [
         ({"hierarchical_context_parallel_sizes": [2, 2]}, {"context_parallel_size": 4, "attention_backend": "flash"}),
         ({"use_mup": True, "mup_base_hidden_size": 256}, {}),
+        ({"cuda_graph_impl": "none", "cuda_graph_warmup_steps": 3}, {}),
+        ({"window_size": [128, 0], "window_attn_skip_freq": 2}, {"attention_backend": "flash"}),
     ],
 )
 def test_arguments_that_change_no_memory(more: dict[str, object], plain: dict[str, object]) -> None:
@@ -187,6 +189,43 @@ def test_moments_that_no_optimizer_keeps_are_refused(changes: dict[str, Any]) ->
     run = Run(TOKENS, implementation="megatron", dp=8, zero=1, moment_size=2)._replace(**changes)
     with pytest.raises(UsageError, match="--moment-dtype"):
         _planner().check(run)
+
+
+@pytest.mark.parametrize("share", [None, 0.25, 1.0])
+def test_optimizers_on_the_cpu_leave_their_share(share: float | None) -> None:
+    # core/optimizer/cpu_offloading/hybrid_optimizer.py: weights, two moments and gradients in fp32, of what the threshold leaves on the
+    # GPU; all are on the CPU unless --optimizer-offload-fraction says otherwise (training/arguments.py).
+    more = {} if share is None else {"optimizer_offload_fraction": share}
+    stage = _stage(use_precision_aware_optimizer=True, exp_avg_dtype="bf16", optimizer_cpu_offload=True, **more)
+    whole = stage.params * 16 / 8
+    assert stage.on_cpu == pytest.approx(whole * (1 if share is None else share), rel=1e-6)
+    assert stage.on_cpu + stage.optimizer == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize(("tp", "spread"), [(2, False), (2, True), (4, True)])
+def test_inputs_of_checkpoints_are_spread_over_ranks(tp: int, spread: bool) -> None:
+    # core/tensor_parallel/random.py `CheckpointFunction.forward`: `split_tensor_into_1d_equal_chunks`.
+    more = {"recompute_granularity": "full", "recompute_method": "uniform", "hidden_dropout": 0.0}
+    stage = _stage(tensor_model_parallel_size=tp, distribute_saved_activations=spread, **more)
+    last = 2 * 512 * 1024 + 8 * 1024  # The final norm's input and its statistics.
+    assert stage.activations["norm"] == 2 * (2 * 512 * 1024 // (tp if spread else 1)) + last
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"optimizer_cpu_offload": True}, "--use-precision-aware-optimizer"),
+        ({"optimizer_cpu_offload": True, "optimizer_offload_fraction": 2}, "--optimizer-offload-fraction 2"),
+        ({"distribute_saved_activations": True}, "--distribute-saved-activations"),
+        ({"distribute_saved_activations": True, "tensor_model_parallel_size": 2}, "--recompute-granularity full"),
+        ({"window_size": [128, 0], "attention_backend": "unfused"}, "--window-size"),
+        ({"cuda_graph_impl": "local"}, "--cuda-graph-impl"),
+        ({"cuda_graph_impl": "transformer_engine", "cuda_graph_modules": ["attn"]}, "--cuda-graph-impl, --cuda-graph-modules"),
+    ],
+)
+def test_what_does_not_go_together_is_named(more: dict[str, object], named: str) -> None:
+    with pytest.raises((UsageError, UnsupportedError), match=named):
+        _stage(**more)
 
 
 _HYBRID = {"mamba_head_dim": 64, "num_layers": None, "pipeline_model_parallel_size": 2, "position_embedding_type": "rope"}

@@ -65,6 +65,7 @@ INERT = frozenset(
     record-memory-history memory-snapshot-path moe-permute-fusion-into-hybridep apply-layernorm-1p attention-softmax-in-fp32
     moe-router-force-biased null-tokenizer-eod-id pretrained-checkpoint dataloader-seq-length bert-load load-main-params-from-ckpt
     inprocess-restart calc-ft-timeouts no-weight-decay-cond-type empty-unused-memory-level defer-embedding-wgrad-compute
+    overlap-cpu-optimizer-d2h-h2d use-torch-optimizer-for-cpu-offload no-pin-cpu-grads no-pin-cpu-params softmax-type
     """.split()
 )
 
@@ -73,7 +74,7 @@ REFUSED = frozenset(
     deepspeed deepspeed_config deepspeed-config zero-stage
     cpu-offloading cpu-offloading-num-layers ckpt-load-teacher cuda-graph-impl cuda-graph-modules cuda-graph-scope
     cuda-graph-warmup-steps
-    dataset-provider distribute-saved-activations enable-cuda-graph enable-mhc-connections
+    dataset-provider enable-cuda-graph enable-mhc-connections
     enable-hyper-connections experimental-attention-variant export-kd-cfg export-kd-teacher-load export-te-mcore-model
     external-cuda-graph
     fine-grained-activation-offloading flextron fp32-residual-connection fp4-format fp4-param-gather fp8-dot-product-attention
@@ -84,13 +85,13 @@ REFUSED = frozenset(
     language-model-checkpoint linear-attention-freq logits-load-dir mamba-training-ssm-states-dtype mlp-chunks-for-training
     model-provider
     moe-expert-rank-capacity-factor moe-paged-stash moe-use-upcycling
-    optimizer-cpu-offload optimizer-cuda-graph perform-rl-step moe-use-legacy-grouped-gemm
+    optimizer-cuda-graph perform-rl-step moe-use-legacy-grouped-gemm
     torch-fsdp2-no-reshard-after-forward use-kitchen use-nccl-ub use-torch-fsdp2 megatron-fsdp-enable-fine-grained-param-gather
     megatron-fsdp-max-pool-double-buffer nccl-ub keep-fp8-transpose-cache-when-using-custom-fsdp use-custom-fsdp
     vision-pretraining
-    window-size window-attn-skip-freq yaml-cfg moe-layer-recompute mamba-mixer-variant sft moe-apply-probs-on-input
+    yaml-cfg moe-layer-recompute mamba-mixer-variant sft moe-apply-probs-on-input
     tensor-parallel-num-weight-shards num-classes perform-initialization-on-meta moe-shared-expert-gate attention-output-gate
-    nvidia-megatron-fsdp optimizer-offload-fraction overlap-moe-expert-parallel-comm-with-recompute bert-embedder-type
+    nvidia-megatron-fsdp overlap-moe-expert-parallel-comm-with-recompute bert-embedder-type
     """.split()
 )
 
@@ -173,7 +174,12 @@ class Arguments:
 
     def refuse(self) -> None:
         """Raises `UnsupportedError` for the arguments that change memory and are not modelled."""
-        found = [f"--{name}" for name in sorted(REFUSED) if self.values.get(name) not in (None, False)]
+        graphs = self.values.get("cuda-graph-impl") == "none"
+        found = [
+            f"--{name}"
+            for name in sorted(REFUSED)
+            if self.values.get(name) not in (None, False) and not (graphs and name.startswith("cuda-graph-"))
+        ]
         if found:
             raise UnsupportedError(
                 f"{self.path}: {', '.join(found)}: not modelled, and memory depends on it",

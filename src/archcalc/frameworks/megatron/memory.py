@@ -68,6 +68,8 @@ class Settings(NamedTuple):
     fp8_gathered: bool = False
     fsdp: str = ""
     prefetched: int = 0
+    offloaded: float = 0.0
+    spread_inputs: bool = False
 
     @property
     def dp(self) -> int:
@@ -95,6 +97,7 @@ class Stage(NamedTuple):
     expert_params: int
     fp8_params: int = 0
     gathered: int = 0
+    on_cpu: int = 0
 
     @property
     def static(self) -> int:
@@ -213,6 +216,7 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
         a.flag("overlap-moe-expert-parallel-comm"), a.flag("tp-comm-overlap"), fsdp.states if fsdp else precise,
         not precise and not fsdp, fp8, a.flag("fp8-param-gather"), fsdp.strategy if fsdp else "", fsdp.prefetched if fsdp else 0,
+        _offloaded(a, precise, fp8), _spread_inputs(a, rank, recompute),
     )  # fmt: skip
     for name in (
         "moe-token-dispatcher-type",
@@ -243,6 +247,9 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         (experts, a.int("moe-router-topk", 2) if experts else 0),
         attending * heads * width,
     )
+    windows = a.given("window-size"), a.given("window-attn-skip-freq")
+    if windows[0] is not None and _unfused(rank):
+        raise UnsupportedError(f"{a.path}: --window-size goes with fused attention alone", "leave --attention-backend out")
     if settings.cp > 1 and _unfused(rank):
         raise UnsupportedError(
             f"{a.path}: --context-parallel-size {cp} goes with fused attention alone", "leave --attention-backend out"
@@ -281,6 +288,36 @@ def _precise(a: Arguments, optimizer: str, *, bf16: bool) -> int:
         )
     remainders = sizes["main-params-dtype"] == FP32 and not a.flag("no-store-param-remainders")
     return (HALF if remainders else sizes["main-params-dtype"]) + sizes["exp-avg-dtype"] + sizes["exp-avg-sq-dtype"]
+
+
+def _offloaded(a: Arguments, precise: int, fp8: str) -> float:
+    """The share of the optimizer's parameters that the CPU's memory holds with their states (core/optimizer/cpu_offloading/
+    hybrid_optimizer.py `_get_sub_optimizer_param_groups`; training/arguments.py: all of them unless told otherwise)."""
+    share = a.rate("optimizer-offload-fraction", 1.0)
+    if not 0 < share <= 1:
+        raise UsageError(f"{a.path}: --optimizer-offload-fraction {share:g}: a share above 0, up to 1, was expected", "such as 0.5")
+    if not a.flag("optimizer-cpu-offload"):
+        return 0.0
+    if not precise or (a.flag("fp8-param-gather") and fp8 != "delayed"):
+        raise UsageError(
+            f"{a.path}: --optimizer-cpu-offload needs --use-precision-aware-optimizer, and weights gathered in fp8 delayed scaling",
+            "add the one, or leave the other out",
+        )
+    return share
+
+
+def _spread_inputs(a: Arguments, r: Rank, recompute: str) -> bool:
+    """Whether each rank of tensor parallelism keeps a part of what checkpoints keep (core/tensor_parallel/random.py
+    `CheckpointFunction`)."""
+    if not a.flag("distribute-saved-activations"):
+        return False
+    if r.tp == 1 or r.sp or recompute != "full":
+        raise UsageError(
+            f"{a.path}: --distribute-saved-activations goes with tensor parallelism and --recompute-granularity full, and not with "
+            "--sequence-parallel",
+            "or leave it out",
+        )
+    return True
 
 
 def _virtual(a: Arguments, number: int, pp: int) -> int:
@@ -618,7 +655,7 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
     if last:
         held += [*model.last.weights, *model.mtp.weights]
     size = FP32 if s.precision == "fp32" else HALF
-    n = sum(w.total for w in held)
+    n, offloaded = sum(w.total for w in held), 0
     experts = sum(w.total for w in held if w.expert)
     ways, expert_ways = (max(1, s.dp // s.instances), max(1, s.expert_dp // s.instances)) if s.distributed else (1, 1)
     weights = size * n
@@ -633,6 +670,12 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
             optimizer = sum(w.elements * _state_bytes(s, w) for w in _dealt(s, held))
     else:
         optimizer = sum(-(-w.total * _state_bytes(s, w) // (expert_ways if w.expert else ways)) for w in held)
+    if s.offloaded:
+        # The rest has fp32 weights and moments whatever their types, and keeps its gradients in fp32 (hybrid_optimizer.py
+        # `_set_sub_optimizer_grads`).
+        optimizer = sum(4 * FP32 * w.total // (expert_ways if w.expert else ways) for w in held)
+        offloaded = int(optimizer * s.offloaded)
+        optimizer -= offloaded
     quantized = [w for w in held if w.fp8]
     transposed = compute_of(device) < 10
     weights += sum(weight_bytes(w, transposed=transposed, gathered=s.fp8_gathered) - HALF * w.total for w in quantized)
@@ -680,7 +723,8 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
             # Of `block` the first layers of each chunk are made again, one by one; `uniform` makes groups of them again.
             group = s.recompute_layers if s.recompute_method == "uniform" else 1
             if s.recompute == "full" and (s.recompute_method != "block" or place < s.recompute_layers):
-                held_by[-1].append(((Kept("norm", "layer's input", HALF * r.hidden * r.local),), 1 / group))
+                entered = HALF * r.hidden * r.local // (r.tp if s.spread_inputs else 1)
+                held_by[-1].append(((Kept("norm", "layer's input", entered),), 1 / group))
                 again = max(again, group * sum(k.bytes for k in kept))
                 continue
             if s.recompute == "selective":
@@ -718,7 +762,7 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
         again = max(0, again - logits)
     return Stage(
         weights, gradients, optimizer, work, buffers, between, blocks, again, logits, n, experts,
-        sum(w.total for w in quantized), gathered,
+        sum(w.total for w in quantized), gathered, offloaded,
     )  # fmt: skip
 
 
