@@ -11,7 +11,7 @@ import pytest
 from archcalc import hardware
 from archcalc.analysis.training import Run
 from archcalc.analysis.training.choose import choose
-from archcalc.errors import UnsupportedError, UsageError
+from archcalc.errors import ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.arguments import Arguments, from_words
 from archcalc.frameworks.megatron.fp8 import refuse_gpu
@@ -219,13 +219,23 @@ def test_inputs_of_checkpoints_are_spread_over_ranks(tp: int, spread: bool) -> N
         ({"distribute_saved_activations": True}, "--distribute-saved-activations"),
         ({"distribute_saved_activations": True, "tensor_model_parallel_size": 2}, "--recompute-granularity full"),
         ({"window_size": [128, 0], "attention_backend": "unfused"}, "--window-size"),
+        ({"step_batch_size_schedule": "0:64"}, "--global-batch-size"),
+        ({"step_batch_size_schedule": "0-64"}, "--step-batch-size-schedule 0-64"),
         ({"cuda_graph_impl": "local"}, "--cuda-graph-impl"),
         ({"cuda_graph_impl": "transformer_engine", "cuda_graph_modules": ["attn"]}, "--cuda-graph-impl, --cuda-graph-modules"),
     ],
 )
 def test_what_does_not_go_together_is_named(more: dict[str, object], named: str) -> None:
-    with pytest.raises((UsageError, UnsupportedError), match=named):
+    with pytest.raises((ConfigError, UsageError, UnsupportedError), match=named):
         _stage(**more)
+
+
+@pytest.mark.parametrize(("schedule", "number"), [("0:384 200B:768 400B:1152", 144), ("0:8", 1), ("0:16", 2)])
+def test_a_schedule_of_batches_says_how_many_are_in_flight(schedule: str, number: int) -> None:
+    # training/config/training_config.py `step_batch_size_schedule`: thresholds and sizes.
+    values = {k: v for k, v in _DENSE.items() if k != "global-batch-size"}
+    s, _ = mm.read(Arguments("run.yaml", {**values, "step-batch-size-schedule": schedule}, {}), 8)
+    assert s.micro_batches == number
 
 
 _HYBRID = {"mamba_head_dim": 64, "num_layers": None, "pipeline_model_parallel_size": 2, "position_embedding_type": "rope"}

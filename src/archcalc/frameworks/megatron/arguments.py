@@ -53,7 +53,7 @@ INERT = frozenset(
     per-dataset-sequences-path profile profile-ranks profile-step-end profile-step-start rampup-batch-size
     reset-attention-mask reset-position-ids rotary-base rotary-percent rotary-scaling-factor rotary-seq-len-interpolation-factor
     sample-rate
-    save save-interval seed short-seq-prob split start-weight-decay step-batch-size-schedule straggler-ctrlr-port
+    save save-interval seed short-seq-prob split start-weight-decay straggler-ctrlr-port
     te-rng-tracker tensorboard-dir tensorboard-log-interval tensorboard-queue-size test-data-path test-mode tiktoken-num-special-tokens
     tiktoken-pattern timing-log-level timing-log-option tokenizer-metadata train-data-path train-iters train-samples
     train-sync-interval trust-remote-code use-checkpoint-args use-checkpoint-opt_param-scheduler use-checkpoint-opt-param-scheduler
@@ -254,6 +254,25 @@ def vocabulary(a: Arguments, family: str) -> Vocabulary:
         )
     size, source = TOKENIZERS[known]
     return Vocabulary(size, f"vocabulary of {size:,}: {source}; --set vocab-size=N for another")
+
+
+def global_batch(a: Arguments, least: int) -> int:
+    """Sequences of a step, `least` where none are given, and the most of a schedule such as `0:384 200B:768` (training/config/
+    training_config.py `step_batch_size_schedule`; training/arguments.py)."""
+    schedule = a.text("step-batch-size-schedule")
+    if not schedule:
+        return a.int("global-batch-size", least)
+    steps = [re.fullmatch(r"\d{1,15}[KMBT]?:(\d{1,9})", step) for step in schedule.replace(",", " ").split()]
+    sizes = [int(m[1]) for m in steps if m]
+    if not sizes or len(sizes) < len(steps) or not min(sizes):
+        raise ConfigError(
+            f"{a.path}: --step-batch-size-schedule {schedule} cannot be read",
+            "such as 0:384 200B:768",
+            key="step-batch-size-schedule",
+        )
+    if a.given("global-batch-size") is not None:
+        raise UsageError(f"{a.path}: --step-batch-size-schedule does not go with --global-batch-size", "leave one of them out")
+    return max(sizes)
 
 
 def frequencies(a: Arguments, layers: int) -> list[bool]:

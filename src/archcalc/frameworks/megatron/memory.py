@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.allocator import Allocator
 from archcalc.frameworks.megatron import layers as ml
-from archcalc.frameworks.megatron.arguments import Arguments, frequencies, layout, pattern_of, vocabulary
+from archcalc.frameworks.megatron.arguments import Arguments, frequencies, global_batch, layout, pattern_of, vocabulary
 from archcalc.frameworks.megatron.fp8 import compute_of, in_fp8, layers_in_fp8, recipe_of, weight_bytes
 from archcalc.frameworks.megatron.fsdp import gathered_bytes, sharded
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
@@ -198,7 +198,7 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     fp8 = recipe_of(a, engine=engine, bf16=bf16)
     fsdp = sharded(a, optimizer, bf16=bf16, fp8=bool(fp8), pp=pp)
     data = gpus // (tp * pp * cp)
-    micro_batches = max(1, a.int("global-batch-size", batch * data) // (batch * data))
+    micro_batches = max(1, global_batch(a, batch * data) // (batch * data))
     experts = a.int("num-experts", 0, 0, MOST_EXPERTS)
     settings = Settings(
         family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches,
