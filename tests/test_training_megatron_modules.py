@@ -222,6 +222,8 @@ def test_inputs_of_checkpoints_are_spread_over_ranks(tp: int, spread: bool) -> N
         ({"step_batch_size_schedule": "0:64"}, "--global-batch-size"),
         ({"step_batch_size_schedule": "0-64"}, "--step-batch-size-schedule 0-64"),
         ({"cuda_graph_impl": "local"}, "--cuda-graph-impl"),
+        ({"expert_tensor_parallel_num_weight_shards": 4}, "--expert-tensor-parallel-num-weight-shards"),
+        ({"te_precision_config_file": "precision.yaml"}, "--te-precision-config-file"),
         ({"cuda_graph_impl": "transformer_engine", "cuda_graph_modules": ["attn"]}, "--cuda-graph-impl, --cuda-graph-modules"),
     ],
 )
@@ -282,6 +284,13 @@ def test_layers_ahead_of_a_hybrid_may_stand_apart() -> None:
         )
     )
     assert one == other and one[0].mtp == 2
+
+
+def test_a_number_of_layers_ahead_beside_their_pattern_is_read() -> None:
+    values = {**_DENSE, "num-layers": None, "position-embedding-type": "rope", "hybrid-layer-pattern": "M-M*/*-/*-"}
+    a = Arguments("run.yaml", {**values, "mtp-num-layers": 2}, {})
+    mm.read(a, 8)
+    assert a.sorted()[2] == []
 
 
 def test_a_hybrid_s_latent_attention_has_a_letter_of_its_own() -> None:

@@ -90,6 +90,7 @@ REFUSED = frozenset(
     megatron-fsdp-max-pool-double-buffer nccl-ub keep-fp8-transpose-cache-when-using-custom-fsdp use-custom-fsdp
     vision-pretraining
     yaml-cfg moe-layer-recompute mamba-mixer-variant sft moe-apply-probs-on-input
+    expert-tensor-parallel-num-weight-shards te-precision-config-file quant-recipe
     tensor-parallel-num-weight-shards num-classes perform-initialization-on-meta moe-shared-expert-gate attention-output-gate
     nvidia-megatron-fsdp overlap-moe-expert-parallel-comm-with-recompute bert-embedder-type
     """.split()
@@ -300,9 +301,9 @@ def pattern_of(a: Arguments) -> str:
     """The layers of a hybrid, those of multi-token prediction behind slashes; empty for other models (training/arguments.py
     `validate_args`)."""
     pattern = a.text("hybrid-layer-pattern") or a.text("hybrid-override-pattern")
-    ahead = a.text("mtp-hybrid-override-pattern")
+    ahead, depths = a.text("mtp-hybrid-override-pattern"), a.int("mtp-num-layers", 0, 0, 64)
     if pattern and ahead and "/" not in pattern:
-        pattern += f"/{ahead}" * a.int("mtp-num-layers", 0, 0, 64)
+        pattern += f"/{ahead}" * depths
     return pattern
 
 
