@@ -158,6 +158,28 @@ def test_room_of_experts_is_padded_or_dropped(factor: float, padded: bool, share
     assert (found - router) / (even - router) == pytest.approx(share)
 
 
+def test_a_gate_of_shared_experts_keeps_what_it_weighs() -> None:
+    # core/transformer/moe/shared_experts.py: a vector of the hidden width; the output, and a number for each token.
+    routed = {"num_experts": 8, "moe_shared_expert_intermediate_size": 512}
+    plain, gated = _stage(**routed), _stage(**routed, moe_shared_expert_gate=True)
+    assert gated.params - plain.params == 2 * 512
+    assert gated.activations["mlp"] - plain.activations["mlp"] == 2 * 1024 * 2 * (512 + 1)
+
+
+def test_a_gate_on_the_attention_s_output_is_as_wide_as_it() -> None:
+    # core/transformer/attention.py `get_query_key_value_tensors` with `output_gate`, `_apply_output_gate`.
+    plain, gated = _stage(attention_backend="flash"), _stage(attention_backend="flash", attention_output_gate=True)
+    assert gated.params - plain.params == 2 * (512 * 512 + 512)
+    assert gated.activations["attention"] - plain.activations["attention"] == 2 * 2 * 2 * 512 * 1024
+
+
+def test_the_old_name_of_recomputed_experts_is_their_module() -> None:
+    # core/transformer/transformer_config.py: "--moe-layer-recompute is deprecated".
+    routed = {"num_experts": 8}
+    both = {"recompute_granularity": "selective", "recompute_modules": ["core_attn", "moe"]}
+    assert _stage(**routed, moe_layer_recompute=True) == _stage(**routed, **both)
+
+
 def test_padding_without_a_room_is_refused() -> None:
     with pytest.raises(UsageError, match="--moe-expert-capacity-factor"):
         _stage(num_experts=8, moe_pad_expert_input_to_capacity=True)

@@ -89,9 +89,9 @@ REFUSED = frozenset(
     torch-fsdp2-no-reshard-after-forward use-kitchen use-nccl-ub use-torch-fsdp2 megatron-fsdp-enable-fine-grained-param-gather
     megatron-fsdp-max-pool-double-buffer nccl-ub keep-fp8-transpose-cache-when-using-custom-fsdp use-custom-fsdp
     vision-pretraining
-    yaml-cfg moe-layer-recompute mamba-mixer-variant sft moe-apply-probs-on-input
+    yaml-cfg mamba-mixer-variant sft moe-apply-probs-on-input
     expert-tensor-parallel-num-weight-shards te-precision-config-file quant-recipe
-    tensor-parallel-num-weight-shards num-classes perform-initialization-on-meta moe-shared-expert-gate attention-output-gate
+    tensor-parallel-num-weight-shards num-classes perform-initialization-on-meta
     nvidia-megatron-fsdp overlap-moe-expert-parallel-comm-with-recompute bert-embedder-type
     """.split()
 )

@@ -184,6 +184,10 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     optimizer = "muon" if optimizer == "dist_muon" else optimizer
     recompute = a.text("recompute-granularity", "selective" if a.flag("recompute-activations") else "none")
     modules = tuple(a.text("recompute-modules", "core_attn").replace("[", "").replace("]", "").replace(",", " ").split())
+    if a.flag("moe-layer-recompute"):  # core/transformer/transformer_config.py: the experts' module beside the others.
+        if recompute == "full":
+            raise UsageError(f"{a.path}: --moe-layer-recompute does not go with --recompute-granularity full", "leave it out")
+        recompute, modules = "selective", tuple(dict.fromkeys((*modules, "moe")))
     pattern = pattern_of(a)
     if len(pattern) > MOST_LAYERS:
         raise UsageError(f"{a.path}: --hybrid-layer-pattern has more than {MOST_LAYERS:,} layers")
@@ -348,7 +352,8 @@ def _layers(
     # (core/transformer/moe/experts.py).
     weighted = a.flag("use-fused-weighted-squared-relu") or (gated and fused)
     a.given("no-bias-gelu-fusion"), a.given("no-rope-fusion"), a.given("no-bias-dropout-fusion")
-    mixer = ml.attention(r, heads, groups, head_dim, rope=rope, qk_norm=qk_norm, bias=bias)
+    gate = a.flag("attention-output-gate")
+    mixer = ml.attention(r, heads, groups, head_dim, rope=rope, qk_norm=qk_norm, bias=bias, gate=gate)
     kinds = {"*": mixer}
     if a.flag("multi-latent-attention") or "+" in pattern:
         widths = ml.Latent(
@@ -369,7 +374,7 @@ def _layers(
             experts, a.int("moe-router-topk", 2), a.int("moe-ffn-hidden-size", inner), a.int("moe-shared-expert-intermediate-size", 0, 0),
             s.grouped, a.text("moe-token-dispatcher-type", "allgather"), a.flag("moe-router-enable-expert-bias"),
             FP32 if a.text("moe-router-dtype") in ("fp32", "fp64") else HALF,
-            latent=a.int("moe-latent-size", 0, 0), capacity=_capacity(a),
+            latent=a.int("moe-latent-size", 0, 0), capacity=_capacity(a), gate=a.flag("moe-shared-expert-gate"),
         )  # fmt: skip
         a.given("moe-shared-expert-overlap")
         routed = ml.moe(r, x, gated=gated, fused=fused, weighted=weighted)
