@@ -308,6 +308,12 @@ def test_layers_ahead_of_a_hybrid_may_stand_apart() -> None:
     assert one == other and one[0].mtp == 2
 
 
+def test_graphs_that_are_off_are_read() -> None:
+    a = Arguments("run.yaml", {**_DENSE, "cuda-graph-impl": "none", "cuda-graph-modules": ["attn"]}, {})
+    mm.read(a, 8)
+    assert a.sorted()[2] == [] and a.used["--cuda-graph-modules"] == "attn"
+
+
 def test_a_number_of_layers_ahead_beside_their_pattern_is_read() -> None:
     values = {**_DENSE, "num-layers": None, "position-embedding-type": "rope", "hybrid-layer-pattern": "M-M*/*-/*-"}
     a = Arguments("run.yaml", {**values, "mtp-num-layers": 2}, {})

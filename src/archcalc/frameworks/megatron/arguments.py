@@ -175,12 +175,9 @@ class Arguments:
 
     def refuse(self) -> None:
         """Raises `UnsupportedError` for the arguments that change memory and are not modelled."""
-        graphs = self.values.get("cuda-graph-impl") == "none"
-        found = [
-            f"--{name}"
-            for name in sorted(REFUSED)
-            if self.values.get(name) not in (None, False) and not (graphs and name.startswith("cuda-graph-"))
-        ]
+        off = self.values.get("cuda-graph-impl") == "none"  # And so nothing that is said of graphs counts.
+        graphs = {name for name in self.values if off and name.startswith("cuda-graph-") and self.given(name)}
+        found = [f"--{name}" for name in sorted(REFUSED - graphs) if self.values.get(name) not in (None, False)]
         if found:
             raise UnsupportedError(
                 f"{self.path}: {', '.join(found)}: not modelled, and memory depends on it",
