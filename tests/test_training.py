@@ -391,6 +391,7 @@ def test_formats(run: Run_, form: str) -> None:
     (["--seq", "1k", "--moment-dtype", "int8"], "--moment-dtype int8"),
     (["--seq", "1k", "--moment-dtype", "bf16"], "--moment-dtype"),
     (["--seq", "1k", "--moment-dtype", "bf16", "--implementation", "megatron", "--zero", "0", "--gpu", "8xH100"], "--zero 1"),
+    (["--seq", "1k", "--moment-dtype", "bf16", "--implementation", "megatron", "--optimizer", "sgd"], "--optimizer adamw"),
     (["--seq", "1k", "--gpu", "8xH100", "--tp", "5"], "does not divide the 12"),
     (["--seq", "1k", "--gpu", "8xH100", "--fsdp", "6"], "their product must be"),
     (["--seq", "1k", "--optimizer", "adam"], "is not one of"),
@@ -465,6 +466,13 @@ def test_logs_of_torchtitan() -> None:
     """All but the largest, whose pipeline's schedule is not stated, and one whose compiler made less of it."""
     errors = {row["id"]: error for row, _, _, error in logs() if row["engine"] == "torchtitan"}
     assert sum(abs(error) <= 0.1 for error in errors.values()) >= 13, errors
+
+
+@pytest.mark.parametrize("gpu", [[], ["--gpu", "8xH100"]])
+def test_moments_choose_the_optimizer_that_has_them(run: Run_, gpu: list[str]) -> None:
+    words = ["--seq", "1k", "--implementation", "megatron", "--moment-dtype", "bf16", *gpu, "--format", "json"]
+    found = json.loads(run("train", "gpt2", *words).stdout)
+    assert found["plan"]["zero"] == 1 and "6 B in all" in next(t["formula"] for t in found["terms"] if t["name"] == "optimizer")
 
 
 TITAN = {"attention": "flash", "recompute": "selective", "head_in_chunks": True, "optimizer": "adamw-fused", "ends_apart": True}

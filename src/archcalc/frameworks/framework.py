@@ -297,6 +297,8 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     given = frozenset(changes)
     if "micro_batches" not in changes:
         changes["micro_batches"] = changes.get("pp", 1)
+    if changes.get("moment_size"):
+        changes.setdefault("zero", 1)  # The precision-aware optimizer is a distributed one; what is not given is still chosen.
     run, notes = with_method(Run(**changes), ask.method or Asked())
     notes = [*assumed, *notes]
     if known:
