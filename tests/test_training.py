@@ -388,6 +388,10 @@ def test_formats(run: Run_, form: str) -> None:
     (["--seq", "1k", "--mfu", "2"], "--mfu 2"),
     (["--seq", "1k", "--freeze", "middle"], "no part or role"),
     (["--seq", "1k", "--grad-dtype", "fp8"], "--grad-dtype fp8"),
+    (["--seq", "1k", "--moment-dtype", "int8"], "--moment-dtype int8"),
+    (["--seq", "1k", "--moment-dtype", "bf16"], "--moment-dtype"),
+    (["--seq", "1k", "--moment-dtype", "bf16", "--implementation", "megatron", "--zero", "0", "--gpu", "8xH100"], "--zero 1"),
+    (["--seq", "1k", "--moment-dtype", "bf16", "--implementation", "megatron", "--optimizer", "sgd"], "--optimizer adamw"),
     (["--seq", "1k", "--gpu", "8xH100", "--tp", "5"], "does not divide the 12"),
     (["--seq", "1k", "--gpu", "8xH100", "--fsdp", "6"], "their product must be"),
     (["--seq", "1k", "--optimizer", "adam"], "is not one of"),
@@ -462,3 +466,39 @@ def test_logs_of_torchtitan() -> None:
     """All but the largest, whose pipeline's schedule is not stated, and one whose compiler made less of it."""
     errors = {row["id"]: error for row, _, _, error in logs() if row["engine"] == "torchtitan"}
     assert sum(abs(error) <= 0.1 for error in errors.values()) >= 13, errors
+
+
+@pytest.mark.parametrize("gpu", [[], ["--gpu", "8xH100"]])
+def test_moments_choose_the_optimizer_that_has_them(run: Run_, gpu: list[str]) -> None:
+    words = ["--seq", "1k", "--implementation", "megatron", "--moment-dtype", "bf16", *gpu, "--format", "json"]
+    found = json.loads(run("train", "gpt2", *words).stdout)
+    assert found["plan"]["zero"] == 1 and "6 B in all" in next(t["formula"] for t in found["terms"] if t["name"] == "optimizer")
+
+
+TITAN = {"attention": "flash", "recompute": "selective", "head_in_chunks": True, "optimizer": "adamw-fused", "ends_apart": True}
+
+
+@pytest.mark.parametrize(("changes", "of_head"), [({"fsdp": 8}, 6), ({"precision": "amp"}, 4), ({"precision": "pure"}, 2)])
+@pytest.mark.parametrize("chunks", [4, 8])
+def test_a_head_in_chunks_holds_one_of_them(changes: dict[str, Any], of_head: int, chunks: int) -> None:
+    # torchtitan, components/loss.py `ChunkedLossWrapper`: logits of a chunk and their gradient in bf16; gradients of the head's input in
+    # fp32, and of the head (FSDP2: an fp32 sum beside the one that is added).
+    tokens, vocab, hidden = 4096, 128256, 4096  # Llama 3.1 8B's config.json.
+    planner = Planner(parse(zoo.config("llama-3.1-8b")))
+    run = Run(tokens, **{**TITAN, **changes}, loss="chunked", chunks=chunks)
+    found = planner.memory(run._replace(recompute="none")).logits
+    assert found == 4 * tokens * vocab // chunks + 4 * tokens * hidden + of_head * vocab * hidden + 8 * (tokens + 1) + 4
+
+
+@pytest.mark.parametrize(
+    ("words", "loss"),
+    [
+        ("--framework torchtitan", "compiled"),
+        ("--framework torchtitan --framework-version 0.2.2", "compiled"),
+        ("--framework torchtitan --framework-version 0.3", "chunked"),
+        ("--framework torchtitan --framework-version 0.3 --loss full", "full"),
+    ],
+)
+def test_torchtitan_s_loss_follows_its_release(run: Run_, words: str, loss: str) -> None:
+    done = run("train", "llama-3.1-8b", "--seq", "4k", "--gpu", "8xH100", "--fsdp", "8", *words.split(), "--format", "json")
+    assert json.loads(done.stdout)["plan"]["loss"] == loss

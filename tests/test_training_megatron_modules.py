@@ -11,7 +11,7 @@ import pytest
 from archcalc import hardware
 from archcalc.analysis.training import Run
 from archcalc.analysis.training.choose import choose
-from archcalc.errors import UnsupportedError, UsageError
+from archcalc.errors import ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.arguments import Arguments, from_words
 from archcalc.frameworks.megatron.fp8 import refuse_gpu
@@ -87,7 +87,7 @@ def _stage(**more: object) -> mm.Stage:
     a = Arguments("run.yaml", values, {})
     a.refuse()
     s, model = mm.read(a, 8)
-    return mm.stage_of(s, model, s.pp - 1, mm.chunks(a, s, 2)[-1], hardware.parse_spec("h100").device, {})
+    return mm.stage_of(s, model, s.pp - 1, mm.chunks(a, s, len(model.layers))[-1], hardware.parse_spec("h100").device, {})
 
 
 @pytest.mark.parametrize(
@@ -138,6 +138,8 @@ def test_overlapped_tensor_parallelism_has_three_more_work_spaces() -> None:
     [
         ({"hierarchical_context_parallel_sizes": [2, 2]}, {"context_parallel_size": 4, "attention_backend": "flash"}),
         ({"use_mup": True, "mup_base_hidden_size": 256}, {}),
+        ({"cuda_graph_impl": "none", "cuda_graph_warmup_steps": 3}, {}),
+        ({"window_size": [128, 0], "window_attn_skip_freq": 2}, {"attention_backend": "flash"}),
     ],
 )
 def test_arguments_that_change_no_memory(more: dict[str, object], plain: dict[str, object]) -> None:
@@ -156,6 +158,28 @@ def test_room_of_experts_is_padded_or_dropped(factor: float, padded: bool, share
     assert (found - router) / (even - router) == pytest.approx(share)
 
 
+def test_a_gate_of_shared_experts_keeps_what_it_weighs() -> None:
+    # core/transformer/moe/shared_experts.py: a vector of the hidden width; the output, and a number for each token.
+    routed = {"num_experts": 8, "moe_shared_expert_intermediate_size": 512}
+    plain, gated = _stage(**routed), _stage(**routed, moe_shared_expert_gate=True)
+    assert gated.params - plain.params == 2 * 512
+    assert gated.activations["mlp"] - plain.activations["mlp"] == 2 * 1024 * 2 * (512 + 1)
+
+
+def test_a_gate_on_the_attention_s_output_is_as_wide_as_it() -> None:
+    # core/transformer/attention.py `get_query_key_value_tensors` with `output_gate`, `_apply_output_gate`.
+    plain, gated = _stage(attention_backend="flash"), _stage(attention_backend="flash", attention_output_gate=True)
+    assert gated.params - plain.params == 2 * (512 * 512 + 512)
+    assert gated.activations["attention"] - plain.activations["attention"] == 2 * 2 * 2 * 512 * 1024
+
+
+def test_the_old_name_of_recomputed_experts_is_their_module() -> None:
+    # core/transformer/transformer_config.py: "--moe-layer-recompute is deprecated".
+    routed = {"num_experts": 8}
+    both = {"recompute_granularity": "selective", "recompute_modules": ["core_attn", "moe"]}
+    assert _stage(**routed, moe_layer_recompute=True) == _stage(**routed, **both)
+
+
 def test_padding_without_a_room_is_refused() -> None:
     with pytest.raises(UsageError, match="--moe-expert-capacity-factor"):
         _stage(num_experts=8, moe_pad_expert_input_to_capacity=True)
@@ -170,11 +194,152 @@ def test_a_plan_of_megatron_spreads_experts_before_it_splits_tensors() -> None:
     assert (chosen.tp, chosen.pp, chosen.zero, chosen.ep) == (1, 1, 1, 16)
 
 
+@pytest.mark.parametrize(("size", "bytes_each"), [(0, 12), (4, 10), (2, 6), (1, 4)])
+def test_moments_of_options_are_those_of_the_precision_aware_optimizer(size: int, bytes_each: int) -> None:
+    # As the argument's table above: two moments, and the 16 bits that bf16 weights do not have.
+    planner = _planner()
+    run = Run(TOKENS, implementation="megatron", dp=8, zero=1, ep=8, moment_size=size)
+    m = planner.memory(run)
+    terms = {t.name: t.bytes for t in m.terms}
+    # 12 B a parameter without it, experts of one rank each and the rest over eight.
+    usual = {t.name: t.bytes for t in planner.memory(run._replace(moment_size=0)).terms}
+    assert terms["optimizer"] / usual["optimizer"] == pytest.approx(bytes_each / 12, rel=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"zero": 0}, {"optimizer": "sgd"}, {"precision": "fp32"}])
+def test_moments_that_no_optimizer_keeps_are_refused(changes: dict[str, Any]) -> None:
+    run = Run(TOKENS, implementation="megatron", dp=8, zero=1, moment_size=2)._replace(**changes)
+    with pytest.raises(UsageError, match="--moment-dtype"):
+        _planner().check(run)
+
+
+@pytest.mark.parametrize("share", [None, 0.25, 1.0])
+def test_optimizers_on_the_cpu_leave_their_share(share: float | None) -> None:
+    # core/optimizer/cpu_offloading/hybrid_optimizer.py: weights, two moments and gradients in fp32, of what the threshold leaves on the
+    # GPU; all are on the CPU unless --optimizer-offload-fraction says otherwise (training/arguments.py).
+    more = {} if share is None else {"optimizer_offload_fraction": share}
+    stage = _stage(use_precision_aware_optimizer=True, exp_avg_dtype="bf16", optimizer_cpu_offload=True, **more)
+    whole = stage.params * 16 / 8
+    assert stage.on_cpu == pytest.approx(whole * (1 if share is None else share), rel=1e-6)
+    assert stage.on_cpu + stage.optimizer == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize(("tp", "spread"), [(2, False), (2, True), (4, True)])
+def test_inputs_of_checkpoints_are_spread_over_ranks(tp: int, spread: bool) -> None:
+    # core/tensor_parallel/random.py `CheckpointFunction.forward`: `split_tensor_into_1d_equal_chunks`.
+    more = {"recompute_granularity": "full", "recompute_method": "uniform", "hidden_dropout": 0.0}
+    stage = _stage(tensor_model_parallel_size=tp, distribute_saved_activations=spread, **more)
+    last = 2 * 512 * 1024 + 8 * 1024  # The final norm's input and its statistics.
+    assert stage.activations["norm"] == 2 * (2 * 512 * 1024 // (tp if spread else 1)) + last
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"optimizer_cpu_offload": True}, "--use-precision-aware-optimizer"),
+        ({"optimizer_cpu_offload": True, "optimizer_offload_fraction": 2}, "--optimizer-offload-fraction 2"),
+        ({"distribute_saved_activations": True}, "--distribute-saved-activations"),
+        ({"distribute_saved_activations": True, "tensor_model_parallel_size": 2}, "--recompute-granularity full"),
+        ({"window_size": [128, 0], "attention_backend": "unfused"}, "--window-size"),
+        ({"step_batch_size_schedule": "0:64"}, "--global-batch-size"),
+        ({"step_batch_size_schedule": "0-64"}, "--step-batch-size-schedule 0-64"),
+        ({"cuda_graph_impl": "local"}, "--cuda-graph-impl"),
+        ({"expert_tensor_parallel_num_weight_shards": 4}, "--expert-tensor-parallel-num-weight-shards"),
+        ({"te_precision_config_file": "precision.yaml"}, "--te-precision-config-file"),
+        ({"cuda_graph_impl": "transformer_engine", "cuda_graph_modules": ["attn"]}, "--cuda-graph-impl, --cuda-graph-modules"),
+    ],
+)
+def test_what_does_not_go_together_is_named(more: dict[str, object], named: str) -> None:
+    with pytest.raises((ConfigError, UsageError, UnsupportedError), match=named):
+        _stage(**more)
+
+
+@pytest.mark.parametrize(("schedule", "number"), [("0:384 200B:768 400B:1152", 144), ("0:8", 1), ("0:16", 2)])
+def test_a_schedule_of_batches_says_how_many_are_in_flight(schedule: str, number: int) -> None:
+    # training/config/training_config.py `step_batch_size_schedule`: thresholds and sizes.
+    values = {k: v for k, v in _DENSE.items() if k != "global-batch-size"}
+    s, _ = mm.read(Arguments("run.yaml", {**values, "step-batch-size-schedule": schedule}, {}), 8)
+    assert s.micro_batches == number
+
+
+_HYBRID = {"mamba_head_dim": 64, "num_layers": None, "pipeline_model_parallel_size": 2, "position_embedding_type": "rope"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "stages"),
+    [
+        # core/models/hybrid/hybrid_layer_allocation.py `select_pipeline_segment`: ranks take the segments in turns.
+        ("M-M*|M-", [["M-M*"], ["M-"]]),
+        ("M-|M*|-|MM*", [["M-", "-"], ["M*", "MM*"]]),
+        ("M-M*M-", [["M-M"], ["*M-"]]),
+    ],
+)
+def test_bars_divide_a_hybrid_s_pattern(pattern: str, stages: list[list[str]]) -> None:
+    values = {**_DENSE, **{k.replace("_", "-"): v for k, v in _HYBRID.items()}, "hybrid-layer-pattern": pattern}
+    a = Arguments("run.yaml", values, {})
+    s, model = mm.read(a, 8)
+    flat = pattern.replace("|", "")
+    found = [["".join(flat[i] for i in chunk) for chunk in rank] for rank in mm.chunks(a, s, len(model.layers))]
+    assert found == stages and s.virtual == len(stages[0])
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"hybrid_layer_pattern": "M-|M*|M-"}, "3 stages"),
+        ({"hybrid_layer_pattern": "M-|M*", "num_virtual_stages_per_pipeline_rank": 2}, "--num-virtual-stages-per-pipeline-rank"),
+        ({"hybrid_layer_pattern": "MGM*"}, "'G'"),
+    ],
+)
+def test_patterns_that_megatron_does_not_take_are_named(more: dict[str, object], named: str) -> None:
+    with pytest.raises((UsageError, UnsupportedError), match=named):
+        _stage(**{**_HYBRID, **more})
+
+
+def test_layers_ahead_of_a_hybrid_may_stand_apart() -> None:
+    # training/arguments.py: --mtp-hybrid-override-pattern is appended once for each depth.
+    one, other = (
+        mm.read(Arguments("run.yaml", {**_DENSE, "num-layers": None, "position-embedding-type": "rope", **more}, {}), 8)
+        for more in (
+            {"hybrid-layer-pattern": "M-M*/*-/*-"},
+            {"hybrid-override-pattern": "M-M*", "mtp-hybrid-override-pattern": "*-", "mtp-num-layers": 2},
+        )
+    )
+    assert one == other and one[0].mtp == 2
+
+
+def test_graphs_that_are_off_are_read() -> None:
+    a = Arguments("run.yaml", {**_DENSE, "cuda-graph-impl": "none", "cuda-graph-modules": ["attn"]}, {})
+    mm.read(a, 8)
+    assert a.sorted()[2] == [] and a.used["--cuda-graph-modules"] == "attn"
+
+
+def test_a_number_of_layers_ahead_beside_their_pattern_is_read() -> None:
+    values = {**_DENSE, "num-layers": None, "position-embedding-type": "rope", "hybrid-layer-pattern": "M-M*/*-/*-"}
+    a = Arguments("run.yaml", {**values, "mtp-num-layers": 2}, {})
+    mm.read(a, 8)
+    assert a.sorted()[2] == []
+
+
+def test_a_hybrid_s_latent_attention_has_a_letter_of_its_own() -> None:
+    widths = {"q_lora_rank": 64, "kv_lora_rank": 32, "qk_head_dim": 32, "qk_pos_emb_head_dim": 16, "v_head_dim": 32}
+    both = {"num_layers": None, "hybrid_layer_pattern": "+-", "position_embedding_type": "rope"}
+    plain = {"multi_latent_attention": True, "position_embedding_type": "rope", "num_layers": 1}
+    assert _stage(**{**widths, **both}).params == _stage(**{**widths, **plain}).params
+
+
+@pytest.mark.parametrize(("env", "found"), [({}, ":4096:8"), ({"CUBLAS_WORKSPACE_CONFIG": ":16:8"}, ":16:8")])
+def test_deterministic_runs_set_the_work_space(env: dict[str, str], found: str) -> None:
+    # training/determinism.py `apply_determinism_env`: what the launcher set stays.
+    assert Arguments("run.yaml", {"deterministic-mode": True}, env).environment()["CUBLAS_WORKSPACE_CONFIG"] == found
+    assert Arguments("run.yaml", {}, env).environment() == env
+
+
 DATA = Path(__file__).parent / "data"
 
 
 @pytest.mark.parametrize("row", [json.loads(line) for line in (DATA / "megatron_more.jsonl").open()], ids=lambda row: row["id"])
-def test_recorded_runs_in_fp8_under_megatron_fsdp_and_interleaved(row: dict[str, Any]) -> None:
+def test_recorded_runs_of_megatron_s_functional_tests(row: dict[str, Any]) -> None:
     # What the last rank of Megatron-LM's functional tests logged, with its own arguments.
     a = Arguments(row["id"], {k[2:]: v for k, v in row["args"].items()}, {k: str(v) for k, v in row["env"].items()})
     s, model = mm.read(a, row["n_gpus"])

@@ -42,7 +42,7 @@ REFUSED = [
     # Flash attention takes fp16 and bf16 alone (transformers 5.24, modeling_utils.py, "only supports torch.float16 and torch.bfloat16").
     ("qwen3-8b --attention flash --precision fp32", "half precision"),
     ("qwen3-8b --framework torchtune --pp 8", "torchtune"),
-    ("qwen3-8b --framework torchtitan --framework-version 99", "changes nothing"),
+    ("qwen3-8b --framework torchtune --framework-version 99", "changes nothing"),
     ("qwen3-8b --modules-to-save lm_head", "changes nothing"),
     ("qwen3-8b --framework torchtune --lora 16 --int8", "torchtune"),
     ("qwen3-8b --framework litgpt --lora 16 --modules-to-save lm_head", "litgpt"),

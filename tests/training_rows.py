@@ -34,8 +34,7 @@ _WHY: tuple[tuple[str, str], ...] = (
         "reserved; length and checkpointing are not stated; torchtitan up to 0.2.2 kept no exchanged rows for Qwen3, from 0.2.1 what "
         "compiled code gives",
     ),
-    ("bridge-nemotron", "gradients in bf16, 10.7 GiB less; what its modules keep of Mamba-2 beside is a formula"),
-    ("bridge-", "optimizer states and gradients in bf16, and CUDA graphs"),
+    ("bridge-", "CUDA graphs, and the experts' exchange hidden"),
     (
         "mcore-mixtral_8x7b_tp2pp4ep4",
         "the row's configuration has 256,000 words, and its static bytes are those of 32,000: its own recipe is counted at 24.7",
@@ -65,15 +64,19 @@ def rows() -> Iterator[tuple[dict[str, Any], float, float]]:
     with tempfile.TemporaryDirectory() as folder:
         for line in (DATA / "training_rows.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            source = row["config"]
-            if source in configs:
-                source = os.path.join(folder, source)
-                Path(source).write_text(json.dumps(configs[row["config"]]), encoding="utf-8")
+            if "recipe" in row:  # Its own arguments, in a file as the framework reads them.
+                Path(folder, "recipe.yaml").write_text(json.dumps(row["recipe"]), encoding="utf-8")
+                run = ["--recipe", os.path.join(folder, "recipe.yaml"), "--gpu", row["gpu"]]
+            else:
+                source = row["config"]
+                if source in configs:
+                    source = os.path.join(folder, source)
+                    Path(source).write_text(json.dumps(configs[row["config"]]), encoding="utf-8")
+                run = [source, *row["args"]]
             words = [
                 "archcalc",
                 "train",
-                source,
-                *row["args"],
+                *run,
                 *(["--framework", row["flag"]] if "flag" in row else []),
                 *(["--framework-version", row["version"]] if "version" in row else []),
                 "--format",

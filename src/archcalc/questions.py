@@ -167,6 +167,7 @@ def train(
     loss: str | None = None,
     loss_chunks: int | None = None,
     grad_dtype: str | None = None,
+    moment_dtype: str | None = None,
     ema: bool = False,
     offload: str | None = None,
     capacity: Number | None = None,

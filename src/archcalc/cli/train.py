@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -173,6 +173,15 @@ class Computed(NamedTuple):
     loss_chunks: Annotated[int | None, _number("--loss-chunks", 1, 4096, "Chunks of the chunked loss: 8.", COMPUTE)] = None
     grad_dtype: Annotated[
         str | None, typer.Option("--grad-dtype", metavar="DTYPE", help="Gradients in fp32 or bf16.", rich_help_panel=COMPUTE)
+    ] = None
+    moment_dtype: Annotated[
+        str | None,
+        typer.Option(
+            "--moment-dtype",
+            metavar="DTYPE",
+            help="Megatron's precision-aware Adam: moments in bf16, fp16, fp8.",
+            rich_help_panel=COMPUTE,
+        ),
     ] = None
     ema: Annotated[bool, typer.Option("--ema", help="An fp32 average of the weights beside them.", rich_help_panel=COMPUTE)] = False
     offload: Annotated[
@@ -475,7 +484,8 @@ def _changes(computed: Computed, split: Split, trained: Trained, *, alone: bool,
         "modules": _modules(computed.recompute_modules),
         "loss": loss and loss.value,
         "chunks": computed.loss_chunks,
-        "grad_size": _gradient(computed.grad_dtype),
+        "grad_size": _size("--grad-dtype", computed.grad_dtype, "gradients are", {"fp32": 4, "bf16": 2, "fp16": 2}),
+        "moment_size": _size("--moment-dtype", computed.moment_dtype, "moments are", {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1}),
         "ema": computed.ema or None,
         "capacity": None if computed.capacity is None else _capacity(computed.capacity),
         "dropout": computed.dropout,
@@ -504,15 +514,14 @@ def _modules(text: str | None) -> tuple[str, ...] | None:
     return names
 
 
-def _gradient(text: str | None) -> int | None:
+def _size(option: str, text: str | None, what: str, sizes: Mapping[str, int]) -> int | None:
     from archcalc import units
 
     if text is None:
         return None
-    sizes = {"fp32": 4, "bf16": 2, "fp16": 2}
     name = units.parse_dtype(text)
     if name not in sizes:
-        raise UsageError(f"--grad-dtype {text}: gradients are kept in {', '.join(sizes)}")
+        raise UsageError(f"{option} {text}: {what} kept in {', '.join(sizes)}")
     return sizes[name]
 
 

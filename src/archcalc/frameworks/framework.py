@@ -277,9 +277,11 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         else usual(ask.changes, ask.gpus.count if ask.gpus else 1, plain=ask.method is None or ask.method.method == "sft")
     )
     changes = {**taken, **ask.changes}
-    if ask.version is not None and name != "transformers":
+    if ask.version is not None and name not in ("transformers", "torchtitan"):
         whose = f"{name}'s rules are those of one release" if name else "no framework is named"
-        raise UsageError(f"--framework-version changes nothing here: {whose}", "leave it out, or give --framework transformers")
+        raise UsageError(
+            f"--framework-version changes nothing here: {whose}", "leave it out, or give --framework transformers or torchtitan"
+        )
     if name:
         _can(name, ask.changes, changes, ask.gpus.count if ask.gpus else 1)
     if changes.get("attention") == "flash" and "attention" in ask.changes and changes.get("precision") == "fp32":
@@ -295,6 +297,8 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     given = frozenset(changes)
     if "micro_batches" not in changes:
         changes["micro_batches"] = changes.get("pp", 1)
+    if changes.get("moment_size"):
+        changes.setdefault("zero", 1)  # The precision-aware optimizer is a distributed one; what is not given is still chosen.
     run, notes = with_method(Run(**changes), ask.method or Asked())
     notes = [*assumed, *notes]
     if known:
@@ -302,11 +306,12 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     elif not name:
         notes = [*notes, *_said(loaded.architecture, run, taken)]
     planner = planner_of(loaded.architecture, run, ask.gpus)
-    if run.modules and planner is None:
-        raise UnsupportedError(
-            "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
-            "--implementation megatron without adapters and FSDP, or leave it out",
-        )
+    for option, asked_of in (("--recompute-modules", run.modules), ("--moment-dtype", run.moment_size)):
+        if asked_of and planner is None:
+            raise UnsupportedError(
+                f"{option}: this model or run is not counted by Megatron-LM's modules, which alone have it",
+                "--implementation megatron without adapters and FSDP, or leave it out",
+            )
     open_ = not name and planner is None and (ask.method is None or ask.method.method == "sft")
     r = train_report(
         loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner, means=_tried(name),

@@ -20,7 +20,10 @@ class _Other(NamedTuple):
 
 
 _ADAPTERS = "SOURCE and options: --lora 16 --qlora --checkpointing full --loss fused --framework transformers"
-_MODULES = "its Megatron-LM arguments in a YAML file under MODEL_ARGS, or SOURCE with --implementation megatron --tp, --pp, --ep"
+_MODULES = (
+    "its Megatron-LM arguments in a YAML file under MODEL_ARGS, or SOURCE with --implementation megatron --tp, --pp, --ep, and "
+    "--grad-dtype and --moment-dtype as it has them"
+)
 _ROLLOUTS = "SOURCE and options: --method grpo --completion, --fsdp, --rollout-share"
 _OTHERS = (
     # NeMo 1's YAML (examples/nlp/language_modeling/conf) and NeMo 2's recipes, which are Python; Megatron-Bridge's are too.

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report, zoo
+from archcalc.engines._version import at_least
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
@@ -36,7 +37,13 @@ class Torchtitan:
         return file.kind == "toml" and isinstance(file.data.get("training"), dict) and isinstance(file.data.get("model"), dict)
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        return {"attention": "flash", "recompute": "selective", "loss": "compiled", "optimizer": "adamw-fused", "ends_apart": True}
+        version = given.get("version")
+        # components/loss.py `ChunkedLossWrapper` is what configurations have since they are Python (after 0.2.2).
+        loss = "chunked" if version is not None and at_least(version, 0, 3) else "compiled"
+        return {
+            "attention": "flash", "recompute": "selective", "loss": loss, "head_in_chunks": True, "optimizer": "adamw-fused",
+            "ends_apart": True,
+        }  # fmt: skip
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)

@@ -458,6 +458,16 @@ def _logits(a: Architecture, run: Run, head: int = 0) -> tuple[int, int, int]:
             max(8 * n, 4 * n + share(4 * n, run.chunks)) + targets,
             FP32 * n,
         )
+    if run.loss == "chunked" and run.head_in_chunks:
+        # torchtitan, main of 2026-08, components/loss.py `ChunkedLossWrapper.__call__`: for each chunk logits and their gradient, while the
+        # gradient of the head's input is gathered in fp32, and that of the head, in fp32 beside a chunk's where FSDP sums it
+        # (PyTorch 2.13, distributed/fsdp/_fully_shard/_fsdp_param.py `to_accumulated_grad_if_needed`).
+        inputs = local * a.facts.hidden_size
+        return (
+            2 * c * share(n, run.chunks) + FP32 * inputs + _head_gradient(a, run) * vocab * a.facts.hidden_size + targets,
+            (FP32 + c) * inputs + targets,
+            c * inputs,
+        )
     if run.loss == "chunked":
         # A chunk at a time; logits and their gradients stay in the computing type (torchtune,
         # modules/loss/ce_chunked_output_loss.py).
@@ -486,12 +496,21 @@ def _trains_head(a: Architecture, run: Run) -> bool:
     return not run.lora or any(name.startswith(f"{SAVED}head.") for name in (targeted(a, (), run.saved) if run.saved else ()))
 
 
+def _head_gradient(a: Architecture, run: Run) -> int:
+    """Bytes of each element of the head's whole gradient while chunks add to it."""
+    if not _trains_head(a, run):
+        return 0
+    return FP32 + run.size if run.fsdp > 1 else run.grad_size or (FP32 if run.precision in ("amp", "fp32") else run.size)
+
+
 def _tokens_words(run: Run) -> str:
     return f"{run.micro_batch} x {-(-min(run.seq, run.scored or run.seq) // run.cp):,}"
 
 
 def _held_logits(a: Architecture, run: Run) -> str:
-    """The logits that the model's output still holds while layers run backwards."""
+    """The logits that the model's output still holds while layers run backwards, or the gradient that enters these."""
+    if run.loss == "chunked" and run.head_in_chunks:
+        return f"{run.size} B x {_tokens_words(run)} x {a.facts.hidden_size:,} (gradient of the head's input)"
     ways = _splits_logits(run)
     return f"{run.size} B x {_tokens_words(run)} x {_scores(a):,}" + (f" / tp {ways}" if ways > 1 else "")
 
@@ -515,6 +534,12 @@ def _logits_formula(a: Architecture, run: Run, late: bool) -> str:
             if late
             else f"(4 of the pass before + {run.size} + 4) B x {size}, or the dequantized head"
         )
+    if run.loss == "chunked" and run.head_in_chunks:
+        hidden = a.facts.hidden_size
+        if late:
+            return f"(4 + {run.size}) B x {tokens} x {hidden:,} (gradient of the head's input)"
+        of_head = f" + {_head_gradient(a, run)} B x {_scores(a):,} x {hidden:,} of the head"
+        return f"{2 * run.size} / {run.chunks} B x {size} + 4 B x {tokens} x {hidden:,} (gradient of the head's input){of_head}"
     if run.loss == "chunked":
         chunk = f"8 / {run.chunks} for a chunk in fp32"
         return (

@@ -47,10 +47,12 @@ class Run(NamedTuple):
     logits are there, with its logits and what is no saved tensor; `shifted` says what a full loss shifts by one token: `labels`, or
     a copy of the `logits`, which with `fp32-logits` an output in fp32 stands beside; with `output_freed` the model's output is gone
     before the backward pass, with `gathered_logits` tensor-parallel ranks have whole ones; `fp32_logits` casts whole logits before a
-    chunked loss. Without `reshard` gathered weights stay whole from the forward to the backward pass, `buffers` are bytes of
+    chunked loss, `head_in_chunks` has the head multiply and run backwards chunk by chunk too.
+    Without `reshard` gathered weights stay whole from the forward to the backward pass, `buffers` are bytes of
     communication; `no_sync` sums whole gradients on every rank over
     micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
-    fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
+    fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty;
+    `moment_size` are the bytes of each moment of its precision-aware optimizer, 0 without it.
     Full checkpointing makes groups of `every` layers again, or one layer in `one_in`, beside which the others keep all that they need.
     `compiled` says that the model is compiled as a whole, `all_forward` that a pipeline runs all micro-batches forward
     first, `frozen_size` in how many bytes an element the `frozen_models` stand beside it, `headed` that a head of one number stands beside
@@ -86,6 +88,7 @@ class Run(NamedTuple):
     etp: int = 0
     ema: bool = False
     grad_size: int | None = None
+    moment_size: int = 0
     lora: int = 0
     targets: tuple[str, ...] = ("all-linear",)
     saved: tuple[str, ...] = ()
@@ -103,6 +106,7 @@ class Run(NamedTuple):
     untied: bool = False
     pass_before: bool = False
     fp32_logits: bool = False
+    head_in_chunks: bool = False
     output_freed: bool = False
     gathered_logits: bool = False
     shifted: Literal["labels", "logits", "fp32-logits"] = "labels"

@@ -53,7 +53,7 @@ INERT = frozenset(
     per-dataset-sequences-path profile profile-ranks profile-step-end profile-step-start rampup-batch-size
     reset-attention-mask reset-position-ids rotary-base rotary-percent rotary-scaling-factor rotary-seq-len-interpolation-factor
     sample-rate
-    save save-interval seed short-seq-prob split start-weight-decay step-batch-size-schedule straggler-ctrlr-port
+    save save-interval seed short-seq-prob split start-weight-decay straggler-ctrlr-port
     te-rng-tracker tensorboard-dir tensorboard-log-interval tensorboard-queue-size test-data-path test-mode tiktoken-num-special-tokens
     tiktoken-pattern timing-log-level timing-log-option tokenizer-metadata train-data-path train-iters train-samples
     train-sync-interval trust-remote-code use-checkpoint-args use-checkpoint-opt_param-scheduler use-checkpoint-opt-param-scheduler
@@ -65,6 +65,7 @@ INERT = frozenset(
     record-memory-history memory-snapshot-path moe-permute-fusion-into-hybridep apply-layernorm-1p attention-softmax-in-fp32
     moe-router-force-biased null-tokenizer-eod-id pretrained-checkpoint dataloader-seq-length bert-load load-main-params-from-ckpt
     inprocess-restart calc-ft-timeouts no-weight-decay-cond-type empty-unused-memory-level defer-embedding-wgrad-compute
+    overlap-cpu-optimizer-d2h-h2d use-torch-optimizer-for-cpu-offload no-pin-cpu-grads no-pin-cpu-params softmax-type
     """.split()
 )
 
@@ -73,7 +74,7 @@ REFUSED = frozenset(
     deepspeed deepspeed_config deepspeed-config zero-stage
     cpu-offloading cpu-offloading-num-layers ckpt-load-teacher cuda-graph-impl cuda-graph-modules cuda-graph-scope
     cuda-graph-warmup-steps
-    dataset-provider distribute-saved-activations enable-cuda-graph enable-mhc-connections
+    dataset-provider enable-cuda-graph enable-mhc-connections
     enable-hyper-connections experimental-attention-variant export-kd-cfg export-kd-teacher-load export-te-mcore-model
     external-cuda-graph
     fine-grained-activation-offloading flextron fp32-residual-connection fp4-format fp4-param-gather fp8-dot-product-attention
@@ -84,13 +85,14 @@ REFUSED = frozenset(
     language-model-checkpoint linear-attention-freq logits-load-dir mamba-training-ssm-states-dtype mlp-chunks-for-training
     model-provider
     moe-expert-rank-capacity-factor moe-paged-stash moe-use-upcycling
-    optimizer-cpu-offload optimizer-cuda-graph perform-rl-step moe-use-legacy-grouped-gemm
+    optimizer-cuda-graph perform-rl-step moe-use-legacy-grouped-gemm
     torch-fsdp2-no-reshard-after-forward use-kitchen use-nccl-ub use-torch-fsdp2 megatron-fsdp-enable-fine-grained-param-gather
     megatron-fsdp-max-pool-double-buffer nccl-ub keep-fp8-transpose-cache-when-using-custom-fsdp use-custom-fsdp
     vision-pretraining
-    window-size window-attn-skip-freq yaml-cfg moe-layer-recompute mamba-mixer-variant sft moe-apply-probs-on-input
-    tensor-parallel-num-weight-shards num-classes perform-initialization-on-meta moe-shared-expert-gate attention-output-gate
-    nvidia-megatron-fsdp optimizer-offload-fraction overlap-moe-expert-parallel-comm-with-recompute bert-embedder-type
+    yaml-cfg mamba-mixer-variant sft moe-apply-probs-on-input
+    expert-tensor-parallel-num-weight-shards te-precision-config-file quant-recipe
+    tensor-parallel-num-weight-shards num-classes perform-initialization-on-meta
+    nvidia-megatron-fsdp overlap-moe-expert-parallel-comm-with-recompute bert-embedder-type
     """.split()
 )
 
@@ -166,9 +168,16 @@ class Arguments:
                 key=name,
             )
 
+    def environment(self) -> Mapping[str, str]:
+        """The variables of the run: those given, and what `--deterministic-mode` sets where they are not (training/determinism.py
+        `apply_determinism_env`)."""
+        return {"CUBLAS_WORKSPACE_CONFIG": ":4096:8", **self.env} if self.flag("deterministic-mode") else self.env
+
     def refuse(self) -> None:
         """Raises `UnsupportedError` for the arguments that change memory and are not modelled."""
-        found = [f"--{name}" for name in sorted(REFUSED) if self.values.get(name) not in (None, False)]
+        off = self.values.get("cuda-graph-impl") == "none"  # And so nothing that is said of graphs counts.
+        graphs = {name for name in self.values if off and name.startswith("cuda-graph-") and self.given(name)}
+        found = [f"--{name}" for name in sorted(REFUSED - graphs) if self.values.get(name) not in (None, False)]
         if found:
             raise UnsupportedError(
                 f"{self.path}: {', '.join(found)}: not modelled, and memory depends on it",
@@ -245,6 +254,25 @@ def vocabulary(a: Arguments, family: str) -> Vocabulary:
     return Vocabulary(size, f"vocabulary of {size:,}: {source}; --set vocab-size=N for another")
 
 
+def global_batch(a: Arguments, least: int) -> int:
+    """Sequences of a step, `least` where none are given, and the most of a schedule such as `0:384 200B:768` (training/config/
+    training_config.py `step_batch_size_schedule`; training/arguments.py)."""
+    schedule = a.text("step-batch-size-schedule")
+    if not schedule:
+        return a.int("global-batch-size", least)
+    steps = [re.fullmatch(r"\d{1,15}[KMBT]?:(\d{1,9})", step) for step in schedule.replace(",", " ").split()]
+    sizes = [int(m[1]) for m in steps if m]
+    if not sizes or len(sizes) < len(steps) or not min(sizes):
+        raise ConfigError(
+            f"{a.path}: --step-batch-size-schedule {schedule} cannot be read",
+            "such as 0:384 200B:768",
+            key="step-batch-size-schedule",
+        )
+    if a.given("global-batch-size") is not None:
+        raise UsageError(f"{a.path}: --step-batch-size-schedule does not go with --global-batch-size", "leave one of them out")
+    return max(sizes)
+
+
 def frequencies(a: Arguments, layers: int) -> list[bool]:
     """Which layers are routed: `--moe-layer-freq` is every N-th layer, or a list such as `([0]*1+[1]*15)`."""
     text = a.text("moe-layer-freq", "1").replace(" ", "")
@@ -266,10 +294,33 @@ def frequencies(a: Arguments, layers: int) -> list[bool]:
     return out
 
 
+def pattern_of(a: Arguments) -> str:
+    """The layers of a hybrid, those of multi-token prediction behind slashes; empty for other models (training/arguments.py
+    `validate_args`)."""
+    pattern = a.text("hybrid-layer-pattern") or a.text("hybrid-override-pattern")
+    ahead, depths = a.text("mtp-hybrid-override-pattern"), a.int("mtp-num-layers", 0, 0, 64)
+    if pattern and ahead and "/" not in pattern:
+        pattern += f"/{ahead}" * depths
+    return pattern
+
+
 def layout(a: Arguments, pp: int) -> list[str] | None:
     """The chunks of `--pipeline-model-parallel-layout` as strings of E, t, m and L
-    (core/transformer/pipeline_parallel_layer_layout.py)."""
+    (core/transformer/pipeline_parallel_layer_layout.py), or those that bars divide a hybrid's pattern into
+    (core/models/hybrid/hybrid_layer_allocation.py `select_pipeline_segment`)."""
     text = a.text("pipeline-model-parallel-layout").replace(" ", "").replace(",", "")
+    segments = pattern_of(a).partition("/")[0].split("|")
+    if len(segments) > 1:
+        for name in (
+            "pipeline-model-parallel-layout", "num-layers-per-virtual-pipeline-stage", "num-virtual-stages-per-pipeline-rank",
+            "decoder-first-pipeline-num-layers", "decoder-last-pipeline-num-layers", "account-for-embedding-in-pipeline-split",
+            "account-for-loss-in-pipeline-split",
+        ):  # fmt: skip
+            if a.given(name) is not None:
+                raise UsageError(f"{a.path}: --{name} does not go with bars in --hybrid-layer-pattern", "leave one of them out")
+        if len(segments) % pp:
+            raise UsageError(f"{a.path}: --hybrid-layer-pattern has {len(segments)} stages, which {pp} ranks do not share evenly")
+        return ["t" * len(segment) for segment in segments]
     if not text:
         return None
     for _ in range(3):

@@ -113,7 +113,7 @@ def norm(
     if own_input:
         kept.append(Kept("norm", f"{name}: input", HALF * width * tokens))
     kept.append(Kept("norm", f"{name}: output", HALF * width * tokens, read, shared, spared))
-    return Block((Weight(r.norms * width),), tuple(kept))
+    return Block((Weight(width, copies=r.norms),), tuple(kept))
 
 
 def linear(r: Rank, rows: int, columns: int, *, split: str, bias: bool) -> tuple[Weight, ...]:
@@ -155,16 +155,19 @@ def core_attention(
 
 
 def attention(
-    r: Rank, heads: int, groups: int, head_dim: int, *, rope: bool, qk_norm: bool, bias: bool, norm_outside: bool = False
+    r: Rank, heads: int, groups: int, head_dim: int, *, rope: bool, qk_norm: bool, bias: bool, gate: bool = False
 ) -> Block:
-    """Self-attention of `heads` queries and `groups` keys and values (of all ranks)."""
+    """Self-attention of `heads` queries and `groups` keys and values (of all ranks), whose output a `gate` of its width may be on."""
     tp = r.tp
     width, kv = heads * head_dim // tp, max(groups // tp, 1) * head_dim
     weights = list(linear(r, r.hidden, heads * head_dim, split="in", bias=r.bias))
-    weights += linear(r, (heads + 2 * groups) * head_dim, r.hidden, split="out", bias=bias)
-    kept = [Kept("attention", "queries, keys and values", HALF * (width + 2 * kv) * r.tokens)]
+    weights += linear(r, ((1 + gate) * heads + 2 * groups) * head_dim, r.hidden, split="out", bias=bias)
+    kept = [Kept("attention", "queries, keys and values", HALF * ((1 + gate) * width + 2 * kv) * r.tokens)]
+    if gate:
+        # core/transformer/attention.py `_apply_output_gate`, compiled: its input and the gate, which is part of the projection.
+        kept.append(Kept("attention", "output before its gate", HALF * width * r.tokens))
     if qk_norm:
-        weights += [Weight(r.norms * head_dim), Weight(r.norms * head_dim)]
+        weights += [Weight(head_dim, copies=r.norms), Weight(head_dim, copies=r.norms)]
         # Their input is the projection above; queries and keys are new tensors.
         kept.append(Kept("attention", "normalized queries and keys", HALF * (width + kv) * r.tokens))
         kept.append(Kept("attention", "statistics of their norms", r.stats * (width + kv) // head_dim * r.tokens))
@@ -213,14 +216,14 @@ def latent_attention(r: Rank, heads: int, x: Latent, *, qk_norm: bool) -> Block:
         weights += [Weight(x.q_rank * r.hidden, matrix=True), *linear(r, heads * each, x.q_rank, split="out", bias=False)]
         kept.append(Kept("attention", "latent of queries", (HALF * x.q_rank + r.stats) * r.local))
         kept.append(Kept("attention", "latent of queries, normalized", HALF * x.q_rank * r.local, 1))
-        weights += [Weight(r.norms * x.q_rank)] if qk_norm else []
+        weights += [Weight(x.q_rank, copies=r.norms)] if qk_norm else []
     else:
         weights += linear(r, heads * each, r.hidden, split="out", bias=False)
     weights += [
         Weight((x.kv_rank + x.rope) * r.hidden, matrix=True),
         *linear(r, heads * (x.qk + x.v), x.kv_rank, split="out", bias=False),
     ]
-    weights += [Weight(r.norms * x.kv_rank)] if qk_norm else []
+    weights += [Weight(x.kv_rank, copies=r.norms)] if qk_norm else []
     weights += linear(r, r.hidden, heads * x.v, split="in", bias=r.bias)
     kept.append(Kept("attention", "latent of keys and values", (HALF * (x.kv_rank + x.rope) + r.stats) * r.local))
     kept.append(Kept("attention", "latent of keys and values, normalized", HALF * x.kv_rank * r.local, 1))
@@ -258,7 +261,8 @@ def mlp(r: Rank, inner: int, *, gated: bool, fused: bool = True, normed: bool = 
 
 class Experts(NamedTuple):
     """Routed experts: `total` of which a token visits `active`, each `inner` wide; `shared` is the width of those all tokens visit,
-    `latent` the width that rows are projected to before they are sent, `capacity` the room of each in percent of an even spread."""
+    `latent` the width that rows are projected to before they are sent, `capacity` the room of each in percent of an even spread; with
+    `gate` a number for each token weighs what the shared ones give."""
 
     total: int
     active: int
@@ -270,6 +274,7 @@ class Experts(NamedTuple):
     router_size: int = HALF
     latent: int = 0
     capacity: int = 100
+    gate: bool = False
 
 
 def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool = False) -> Block:
@@ -304,6 +309,10 @@ def moe(r: Rank, x: Experts, *, gated: bool, fused: bool = True, weighted: bool 
     block = first + Block(tuple(weights), tuple(kept))
     if x.shared:
         block += mlp(r, x.shared, gated=gated, fused=fused, normed=False, name="shared expert")
+        if x.gate:
+            # core/transformer/moe/shared_experts.py `SharedExpertMLP.forward`: the output and the sigmoid that it is multiplied by.
+            gate = Kept("mlp", "shared expert: output and gate", (HALF * r.hidden + HALF) * r.local)
+            block += Block((Weight(r.hidden),), (gate,))
     return block + Block((), _dropped(r, "experts"))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.allocator import Allocator
 from archcalc.frameworks.megatron import layers as ml
-from archcalc.frameworks.megatron.arguments import Arguments, frequencies, layout, vocabulary
+from archcalc.frameworks.megatron.arguments import Arguments, frequencies, global_batch, layout, pattern_of, vocabulary
 from archcalc.frameworks.megatron.fp8 import compute_of, in_fp8, layers_in_fp8, recipe_of, weight_bytes
 from archcalc.frameworks.megatron.fsdp import gathered_bytes, sharded
 from archcalc.frameworks.megatron.layers import FP32, HALF, Block, Kept, Rank, Weight
@@ -68,6 +68,8 @@ class Settings(NamedTuple):
     fp8_gathered: bool = False
     fsdp: str = ""
     prefetched: int = 0
+    offloaded: float = 0.0
+    spread_inputs: bool = False
 
     @property
     def dp(self) -> int:
@@ -95,6 +97,7 @@ class Stage(NamedTuple):
     expert_params: int
     fp8_params: int = 0
     gathered: int = 0
+    on_cpu: int = 0
 
     @property
     def static(self) -> int:
@@ -181,7 +184,11 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     optimizer = "muon" if optimizer == "dist_muon" else optimizer
     recompute = a.text("recompute-granularity", "selective" if a.flag("recompute-activations") else "none")
     modules = tuple(a.text("recompute-modules", "core_attn").replace("[", "").replace("]", "").replace(",", " ").split())
-    pattern = a.text("hybrid-layer-pattern") or a.text("hybrid-override-pattern")
+    if a.flag("moe-layer-recompute"):  # core/transformer/transformer_config.py: the experts' module beside the others.
+        if recompute == "full":
+            raise UsageError(f"{a.path}: --moe-layer-recompute does not go with --recompute-granularity full", "leave it out")
+        recompute, modules = "selective", tuple(dict.fromkeys((*modules, "moe")))
+    pattern = pattern_of(a)
     if len(pattern) > MOST_LAYERS:
         raise UsageError(f"{a.path}: --hybrid-layer-pattern has more than {MOST_LAYERS:,} layers")
     if family == "t5":
@@ -195,7 +202,7 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     fp8 = recipe_of(a, engine=engine, bf16=bf16)
     fsdp = sharded(a, optimizer, bf16=bf16, fp8=bool(fp8), pp=pp)
     data = gpus // (tp * pp * cp)
-    micro_batches = max(1, a.int("global-batch-size", batch * data) // (batch * data))
+    micro_batches = max(1, global_batch(a, batch * data) // (batch * data))
     experts = a.int("num-experts", 0, 0, MOST_EXPERTS)
     settings = Settings(
         family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches,
@@ -205,13 +212,15 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         recompute, a.text("recompute-method"),
         a.int("recompute-num-layers", 1), modules, padded, not a.flag("untie-embeddings-and-output-weights"),
         longest if position == "learned_absolute" else 0, not a.flag("no-create-attention-mask-in-dataloader"),
-        a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"), a.int("mtp-num-layers", 0, 0, 64),
+        a.flag("cross-entropy-loss-fusion"), not engine, a.flag("moe-grouped-gemm"),
+        pattern.count("/") or a.int("mtp-num-layers", 0, 0, 64),
         not a.flag("no-gradient-accumulation-fusion"), a.text("moe-token-dispatcher-type", "allgather"),
         layer_wise and not laid_out,
         a.int("microbatch-group-size-per-virtual-pipeline-stage", 0, 0),
         (a.int("wgrad-deferral-limit", 0, 0) or micro_batches) if a.flag("defer-embedding-wgrad-compute") else 0,
         a.flag("overlap-moe-expert-parallel-comm"), a.flag("tp-comm-overlap"), fsdp.states if fsdp else precise,
         not precise and not fsdp, fp8, a.flag("fp8-param-gather"), fsdp.strategy if fsdp else "", fsdp.prefetched if fsdp else 0,
+        _offloaded(a, precise, fp8), _spread_inputs(a, rank, recompute),
     )  # fmt: skip
     for name in (
         "moe-token-dispatcher-type",
@@ -229,9 +238,9 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     if fp8:
         blocks, mtp = layers_in_fp8(a, fp8, blocks), in_fp8(mtp, fp8)
     width = head_dim * 2
-    if a.flag("multi-latent-attention"):
+    if a.flag("multi-latent-attention") or "+" in pattern:
         width = a.int("qk-head-dim", 128) + a.int("qk-pos-emb-head-dim", 64) + a.int("v-head-dim", 128)
-    attending = pattern.split("/")[0].count("*") if pattern else number
+    attending = sum(pattern.split("/")[0].count(kind) for kind in "*+") if pattern else number
     model = Model(
         tuple(blocks),
         first,
@@ -242,6 +251,9 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
         (experts, a.int("moe-router-topk", 2) if experts else 0),
         attending * heads * width,
     )
+    windows = a.given("window-size"), a.given("window-attn-skip-freq")
+    if windows[0] is not None and _unfused(rank):
+        raise UnsupportedError(f"{a.path}: --window-size goes with fused attention alone", "leave --attention-backend out")
     if settings.cp > 1 and _unfused(rank):
         raise UnsupportedError(
             f"{a.path}: --context-parallel-size {cp} goes with fused attention alone", "leave --attention-backend out"
@@ -282,6 +294,36 @@ def _precise(a: Arguments, optimizer: str, *, bf16: bool) -> int:
     return (HALF if remainders else sizes["main-params-dtype"]) + sizes["exp-avg-dtype"] + sizes["exp-avg-sq-dtype"]
 
 
+def _offloaded(a: Arguments, precise: int, fp8: str) -> float:
+    """The share of the optimizer's parameters that the CPU's memory holds with their states (core/optimizer/cpu_offloading/
+    hybrid_optimizer.py `_get_sub_optimizer_param_groups`; training/arguments.py: all of them unless told otherwise)."""
+    share = a.rate("optimizer-offload-fraction", 1.0)
+    if not 0 < share <= 1:
+        raise UsageError(f"{a.path}: --optimizer-offload-fraction {share:g}: a share above 0, up to 1, was expected", "such as 0.5")
+    if not a.flag("optimizer-cpu-offload"):
+        return 0.0
+    if not precise or (a.flag("fp8-param-gather") and fp8 != "delayed"):
+        raise UsageError(
+            f"{a.path}: --optimizer-cpu-offload needs --use-precision-aware-optimizer, and weights gathered in fp8 delayed scaling",
+            "add the one, or leave the other out",
+        )
+    return share
+
+
+def _spread_inputs(a: Arguments, r: Rank, recompute: str) -> bool:
+    """Whether each rank of tensor parallelism keeps a part of what checkpoints keep (core/tensor_parallel/random.py
+    `CheckpointFunction`)."""
+    if not a.flag("distribute-saved-activations"):
+        return False
+    if r.tp == 1 or r.sp or recompute != "full":
+        raise UsageError(
+            f"{a.path}: --distribute-saved-activations goes with tensor parallelism and --recompute-granularity full, and not with "
+            "--sequence-parallel",
+            "or leave it out",
+        )
+    return True
+
+
 def _virtual(a: Arguments, number: int, pp: int) -> int:
     each = a.int("num-layers-per-virtual-pipeline-stage", 0, 0)
     chunks = a.int("num-virtual-stages-per-pipeline-rank", 0, 0)
@@ -310,18 +352,19 @@ def _layers(
     # (core/transformer/moe/experts.py).
     weighted = a.flag("use-fused-weighted-squared-relu") or (gated and fused)
     a.given("no-bias-gelu-fusion"), a.given("no-rope-fusion"), a.given("no-bias-dropout-fusion")
-    if a.flag("multi-latent-attention"):
-        latent = ml.Latent(
+    gate = a.flag("attention-output-gate")
+    mixer = ml.attention(r, heads, groups, head_dim, rope=rope, qk_norm=qk_norm, bias=bias, gate=gate)
+    kinds = {"*": mixer}
+    if a.flag("multi-latent-attention") or "+" in pattern:
+        widths = ml.Latent(
             a.int("q-lora-rank", 0, 0),
             a.int("kv-lora-rank", 32),
             a.int("qk-head-dim", 128),
             a.int("qk-pos-emb-head-dim", 64),
             a.int("v-head-dim", 128),
         )
-        mixer = ml.latent_attention(r, heads, latent, qk_norm=qk_norm)
+        mixer = kinds["+"] = ml.latent_attention(r, heads, widths, qk_norm=qk_norm)
         a.given("rope-type")
-    else:
-        mixer = ml.attention(r, heads, groups, head_dim, rope=rope, qk_norm=qk_norm, bias=bias)
     dense = ml.mlp(r, inner, gated=gated, fused=fused)
     routed = ml.NOTHING
     if experts:
@@ -331,7 +374,7 @@ def _layers(
             experts, a.int("moe-router-topk", 2), a.int("moe-ffn-hidden-size", inner), a.int("moe-shared-expert-intermediate-size", 0, 0),
             s.grouped, a.text("moe-token-dispatcher-type", "allgather"), a.flag("moe-router-enable-expert-bias"),
             FP32 if a.text("moe-router-dtype") in ("fp32", "fp64") else HALF,
-            latent=a.int("moe-latent-size", 0, 0), capacity=_capacity(a),
+            latent=a.int("moe-latent-size", 0, 0), capacity=_capacity(a), gate=a.flag("moe-shared-expert-gate"),
         )  # fmt: skip
         a.given("moe-shared-expert-overlap")
         routed = ml.moe(r, x, gated=gated, fused=fused, weighted=weighted)
@@ -353,13 +396,12 @@ def _layers(
         return [encoder] * a.int("encoder-num-layers", most=MOST_LAYERS) + [decoder] * number, ml.NOTHING
     if pattern:
         a.given("is-hybrid-model"), a.given("spec")
-        if "/" in pattern and not s.mtp:
-            raise UnsupportedError(f"{a.path}: --hybrid-layer-pattern with MTP needs --mtp-num-layers", "")
-        ssm = _ssm(a, s)
-        kinds = {"M": ml.mamba(r, ssm), "*": mixer, "-": dense, "E": routed}
+        kinds |= {"M": ml.mamba(r, _ssm(a, s)), "-": dense, "E": routed}
         unknown = sorted(set(pattern) - {*kinds, "|", "/"})
         if unknown:
-            raise UnsupportedError(f"{a.path}: --hybrid-layer-pattern: layers {unknown[0]!r} are not modelled", "M, *, - and E are")
+            raise UnsupportedError(
+                f"{a.path}: --hybrid-layer-pattern: layers {unknown[0]!r} are not modelled", "M, *, +, - and E are"
+            )
         main, *ahead = ([kinds[c] for c in part.replace("|", "")] for part in pattern.split("/"))
         return main, sum(ahead[0], ml.NOTHING) if ahead else ml.NOTHING
     if not experts:
@@ -400,7 +442,7 @@ def _ends(s: Settings, a: Arguments) -> tuple[Block, Block]:
     first += [Weight(s.learned * r.hidden)] if s.learned else []
     outside = Kept("embedding", "token numbers", 8 * r.tokens)
     kept = [outside, *((Kept("dropout", "embedding: dropout's mask", r.hidden * r.local),) if r.hidden_dropout else ())]
-    last: list[Weight] = [Weight(r.norms * r.hidden)]
+    last: list[Weight] = [Weight(r.hidden, copies=r.norms)]
     behind = [
         Kept("norm", "final norm: input", HALF * r.hidden * r.local), Kept("norm", "final norm: statistics", r.stats * r.local),
         Kept("head", "head: input", HALF * r.hidden * r.local),
@@ -413,7 +455,7 @@ def _ends(s: Settings, a: Arguments) -> tuple[Block, Block]:
         last += [Weight(r.hidden * r.hidden), Weight(r.hidden), Weight(2 * r.hidden + 2)] if binary else []
         behind += [Kept("head", "transform: inputs and outputs", 3 * HALF * r.hidden * r.tokens)]
     if s.family == "t5":
-        last += [Weight(r.norms * r.hidden), Weight(s.vocab // s.tp, split=True)]
+        last += [Weight(r.hidden, copies=r.norms), Weight(s.vocab // s.tp, split=True)]
         target = r._replace(seq=a.int("decoder-seq-length"))
         behind = [Kept(k.block, k.name, k.bytes // r.tokens * target.tokens) for k in behind]
         behind += [Kept("norm", "encoder's final norm", 2 * HALF * r.hidden * r.local)]
@@ -434,7 +476,7 @@ def _mtp(a: Arguments, s: Settings, layer: Block) -> Block:
     depths = 1 if a.flag("mtp-use-repeated-layer") else s.mtp
     projection = Weight(2 * r.hidden * r.hidden // s.tp, matrix=True, split=True)
     own = Block(
-        (projection, *(Weight(r.norms * r.hidden) for _ in range(3))),
+        (projection, *(Weight(r.hidden, copies=r.norms) for _ in range(3))),
         (
             Kept("mtp", "norms: inputs", 2 * HALF * r.hidden * r.local),
             Kept("mtp", "projection: input", 2 * HALF * r.hidden * r.tokens, 1),
@@ -539,7 +581,7 @@ def in_flight(s: Settings, stage: int, sizes: Sequence[int]) -> list[int]:
     return most
 
 
-def work_space(s: Settings, device: Device | None, env: Mapping[str, str]) -> int:
+def work_space(s: Settings, device: Device | None, env: Mapping[str, str], *, routed: bool) -> int:
     """cuBLAS's and Transformer Engine's work spaces.
 
     PyTorch keeps one for each thread's handle: the forward pass and the backward pass each have one (aten/src/ATen/cuda/
@@ -556,7 +598,8 @@ def work_space(s: Settings, device: Device | None, env: Mapping[str, str]) -> in
     each = each or (32 * MIB if 9 <= major < 10 else 8_519_680)
     engine = (32 if major >= 9 else 4) * MIB
     total = 2 * each
-    if not s.local:
+    # Without its modules the router is multiplied by it (core/transformer/moe/moe_utils.py `RouterGatingLinearFunction`).
+    if not s.local or routed:
         total += engine * (4 if s.userbuffers else 1) + (4 * engine if s.grouped else 0)
     return total
 
@@ -617,7 +660,7 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
     if last:
         held += [*model.last.weights, *model.mtp.weights]
     size = FP32 if s.precision == "fp32" else HALF
-    n = sum(w.total for w in held)
+    n, offloaded = sum(w.total for w in held), 0
     experts = sum(w.total for w in held if w.expert)
     ways, expert_ways = (max(1, s.dp // s.instances), max(1, s.expert_dp // s.instances)) if s.distributed else (1, 1)
     weights = size * n
@@ -632,6 +675,12 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
             optimizer = sum(w.elements * _state_bytes(s, w) for w in _dealt(s, held))
     else:
         optimizer = sum(-(-w.total * _state_bytes(s, w) // (expert_ways if w.expert else ways)) for w in held)
+    if s.offloaded:
+        # The rest has fp32 weights and moments whatever their types, and keeps its gradients in fp32 (hybrid_optimizer.py
+        # `_set_sub_optimizer_grads`).
+        optimizer = sum(4 * FP32 * w.total // (expert_ways if w.expert else ways) for w in held)
+        offloaded = int(optimizer * s.offloaded)
+        optimizer -= offloaded
     quantized = [w for w in held if w.fp8]
     transposed = compute_of(device) < 10
     weights += sum(weight_bytes(w, transposed=transposed, gathered=s.fp8_gathered) - HALF * w.total for w in quantized)
@@ -640,22 +689,21 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
     between = 0
     if s.gradient == HALF and s.precision != "fp32" and s.copied:
         between = sum(FP32 * w.total // (expert_ways if w.expert else ways) for w in held)
-    work = work_space(s, device, env)
+    work = work_space(s, device, env, routed=bool(experts))
     boundary = HALF * r.hidden * r.local
     buffers = 0
     if s.pp > 1:
         # The last input and its gradient of each chunk, which the schedule still names. (PyTorch kept what an exchange that nobody waits
         # for sends; since, core/pipeline_parallel/schedules.py waits: `send_next_wait_handle`.)
         buffers += 2 * s.virtual * boundary
-    if _unfused(r) and (s.local or r.attention == "local"):
-        # core/transformer/dot_product_attention.py: the scores go into a buffer that is kept (`GlobalMemoryBuffer`).
-        heads = _scores(model, r)
-        buffers += heads
-    gathered = r.tokens if r.sp else 0  # For the head's matrix (core/tensor_parallel/layers.py).
+    gathered = HALF * r.hidden * r.tokens if r.sp else 0  # For the head's matrix (core/tensor_parallel/layers.py).
     if s.dispatcher == "allgather" and experts:
         # core/transformer/moe/token_dispatcher.py `MoEAllGatherTokenDispatcher`: tokens of all ranks of tensor and expert parallelism.
-        gathered = max(gathered, r.local * s.tp * s.ep)
-    buffers += HALF * r.hidden * gathered  # One buffer for both, kept (core/utils.py `GlobalMemoryBuffer`).
+        gathered = max(gathered, HALF * r.hidden * r.local * s.tp * s.ep)
+    if _unfused(r) and (s.local or r.attention == "local"):
+        # The scores go into it too (core/transformer/dot_product_attention.py).
+        gathered = max(gathered, _scores(model, r))
+    buffers += gathered  # One buffer for all of them, kept (core/utils.py `GlobalMemoryBuffer`: one for each name and type).
     if s.grad_fusion:
         # A gradient that is added where it is computed leaves an empty one behind, one for each shape
         # (transformer_engine/pytorch/module/
@@ -680,7 +728,8 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
             # Of `block` the first layers of each chunk are made again, one by one; `uniform` makes groups of them again.
             group = s.recompute_layers if s.recompute_method == "uniform" else 1
             if s.recompute == "full" and (s.recompute_method != "block" or place < s.recompute_layers):
-                held_by[-1].append(((Kept("norm", "layer's input", HALF * r.hidden * r.local),), 1 / group))
+                entered = HALF * r.hidden * r.local // (r.tp if s.spread_inputs else 1)
+                held_by[-1].append(((Kept("norm", "layer's input", entered),), 1 / group))
                 again = max(again, group * sum(k.bytes for k in kept))
                 continue
             if s.recompute == "selective":
@@ -689,9 +738,16 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
                 again = max(again, made)
             held_by[-1].append((kept, 1))
     sizes = [int(sum(times * sum(k.bytes for k in kept) for kept, times in rows)) for rows in held_by]
+    ahead: Sequence[Kept] = model.mtp.kept if last else ()
+    if ahead and s.recompute == "selective":
+        ahead, made = _selective(ahead, s.modules)
+        again = max(again, made)
+    elif ahead and s.recompute == "full" and s.recompute_method != "block":
+        # core/transformer/multi_token_prediction.py `MultiTokenPredictionLayer._checkpointed_forward`: projection and layer, by `uniform`.
+        ahead = [k for k in ahead if k.block == "mtp" and not k.name.startswith("projection")]
     if last:
         logits = _logits(s)
-        sizes[-1] += logits + sum(k.bytes for k in (*model.last.kept, *model.mtp.kept))
+        sizes[-1] += logits + sum(k.bytes for k in (*model.last.kept, *ahead))
     flying = in_flight(s, stage, sizes)
     for rows, number in zip(held_by, flying, strict=True):
         for kept, times in rows:
@@ -706,12 +762,12 @@ def stage_of(s: Settings, model: Model, stage: int, chunks: Chunks, device: Devi
         gathered = gathered_bytes(s.gradient, s.prefetched, [model.layers[i] for i in layers], outside, logits, again)
     if logits:
         add(model.last.kept, 1)
-        add(model.mtp.kept, 1)
+        add(ahead, 1)
         # A layer is made again after the logits are gone.
         again = max(0, again - logits)
     return Stage(
         weights, gradients, optimizer, work, buffers, between, blocks, again, logits, n, experts,
-        sum(w.total for w in quantized), gathered,
+        sum(w.total for w in quantized), gathered, offloaded,
     )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
     s, model = mm.read(a, gpus.count)
     refuse_gpu(a.path, s.fp8, gpus.device)
     chunks = mm.chunks(a, s, len(model.layers)) if s.family != "t5" else [[list(range(len(model.layers)))]]
-    stages = [mm.stage_of(s, model, i, layers, gpus.device, dict(a.env)) for i, layers in enumerate(chunks)]
+    stages = [mm.stage_of(s, model, i, layers, gpus.device, a.environment()) for i, layers in enumerate(chunks)]
     fullest = max(range(len(stages)), key=lambda i: stages[i].total)
     f = stages[fullest]
     used, inert, unmodelled = a.sorted()
@@ -100,7 +100,7 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
         plan=_plan(s),
         per_gpu=report.TrainPerGpu(
             f.weights + f.gathered, f.gradients, f.optimizer, sum(f.activations.values()) + f.again + f.work + f.buffers, f.logits, f.total,
-            taken, OVERHEAD_BYTES, capacity, budget - taken, 0,
+            taken, OVERHEAD_BYTES, capacity, budget - taken, f.on_cpu,
         ),
         fits=taken <= budget,
         verdict=verdict(f.total, taken, budget, gpus),

@@ -35,6 +35,11 @@ class MegatronPlanner(Planner):
                 f"--etp {run.etp}: this model or run is not counted by Megatron-LM's modules, whose experts it splits",
                 "no adapters, FSDP, ZeRO above 1 or offload beside it",
             )
+        if run.moment_size and (run.optimizer not in ("adamw", "adamw-fused") or run.zero != 1 or run.precision != "mixed"):
+            raise UsageError(
+                "--moment-dtype is of Megatron-LM's precision-aware optimizer: Adam in mixed precision, its states shared (ZeRO 1)",
+                "--zero 1 --optimizer adamw with it, or leave it out",
+            )
         for module in run.modules:
             if module not in mm.MADE_AGAIN:
                 raise UsageError(f"--recompute-modules {module} is not modelled", f"one of {', '.join(mm.MADE_AGAIN)}")
@@ -148,12 +153,14 @@ def modules(a: Architecture, run: Run) -> tuple[mm.Settings, mm.Model]:
         {"adamw": "adam", "adamw-fused": "adam"}.get(run.optimizer, run.optimizer), run.recompute, "uniform", run.every,
         run.modules or ("core_attn",), vocab,
         f.tied_embeddings, learned, False, False, False, moe is not None, 0, True, "alltoall", False, 0, 0, False,
+        # Of fp32 weights the optimizer keeps the 16 bits that their bf16 copies do not have (memory.py `_precise`).
+        states=HALF + 2 * run.moment_size if run.moment_size else 0, copied=not run.moment_size,
     )  # fmt: skip
     word = Weight(vocab * f.hidden_size // run.tp, split=True)
     first = Block(
         (word, *((Weight(learned * f.hidden_size),) if learned else ())), (Kept("embedding", "token numbers", 8 * rank.tokens),)
     )
-    last = [Weight(rank.norms * f.hidden_size)]
+    last = [Weight(f.hidden_size, copies=rank.norms)]
     if run.pp > 1 or not f.tied_embeddings:
         last.append(word._replace(matrix=True, head=True))
     behind = (

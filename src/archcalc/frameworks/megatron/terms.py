@@ -25,7 +25,10 @@ def terms_of(s: Settings, f: Stage) -> list[Row]:
     )
     if s.states:
         states = f"its moments, {s.states} B in all,"
-    master = "" if s.precision == "fp32" else "the fp32 copy and "
+    if s.offloaded:
+        states = f"its moments and gradients in fp32, 16 B in all, {s.offloaded:.0%} on the CPU,"
+    precise = s.states and not s.copied and not s.fsdp and not s.offloaded
+    master = "" if s.precision == "fp32" else "16 bits of the fp32 copy and " if precise else "the fp32 copy and "
     shared = f", shared by {s.dp} ranks (experts by {s.expert_dp})" if s.distributed else ""
     by = f", shared by {s.dp} ranks (experts by {s.expert_dp})"
     if s.fsdp == "optim_grads_params":
