@@ -122,8 +122,9 @@ class Fitted(NamedTuple):
 
     `context` is what CUDA keeps of a GPU for a process, more on GPUs with more units; `libraries` what kernels and their libraries load
     later, `libraries_state` where layers keep states, whose kernels are many; `libraries_xpu` and `libraries_xpu_v2` with each model runner
-    on Intel's GPUs (one log each). `host` is what the engine's processes hold of a memory that CPU and GPU share. `collectives` are the buffers of NCCL and custom all-reduces where GPUs reach each
-    other's memory, and `collectives_step` what each doubling of the ranks adds; `collectives_pcie` is NCCL alone.
+    on Intel's GPUs (one log each). `host` is what the engine's processes hold of a memory that CPU and GPU share. `collectives` are the
+    buffers of NCCL and custom all-reduces where GPUs reach each other's memory, and `collectives_step` what each doubling of the ranks
+    adds; `collectives_pcie` is NCCL alone.
     `graph` is a captured piece or whole graph of one layer, `graph_state` a whole one of a layer with a recurrent state.
     """
 

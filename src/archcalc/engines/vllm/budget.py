@@ -346,7 +346,9 @@ def _overhead(device: Device, architecture: Architecture, placement: Placement, 
         terms.append(Term("libraries", size, "fitted", "kernels and handles loaded by the first batch", logs))
     if _counts_host(device):
         # What is free of such a memory is what the system has available (utils/mem_utils.py `MemorySnapshot.measure`).
-        terms.append(Term("host memory", FITTED.host, "fitted", "of the engine's processes, in the memory that CPU and GPU share", logs))
+        terms.append(
+            Term("host memory", FITTED.host, "fitted", "of the engine's processes, in the memory that CPU and GPU share", logs)
+        )
     if ranks > 1:
         # Custom all-reduces are for GPUs of one machine (distributed/device_communicators/custom_all_reduce.py).
         alone = serving.own is not None and serving.own.nodes >= ranks
