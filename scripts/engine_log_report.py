@@ -561,6 +561,7 @@ _BUFFERS: tuple[tuple[str, int, dict[str, Any], str, float], ...] = (
     ("qwen3.5-9b", 8192, {}, "Vulkan, 2026", 498),
     ("llama-3.1-70b", 4096, {"flash_attn": False}, "RPC, 2025", 588.01),
     ("qwen3-8b", 131072, {"flash_attn": False}, "LM Studio, 2025, layers in the CPU's memory", 9240),
+    ("phi-3-mini", 4096, {"flash_attn": False, "n_ubatch": 256}, "text-generation-webui, 2025-07, -b 256", 150),
     ("llama-3.1-8b", 32768, {"wide_masks": False, "n_outputs": 1}, "Ollama, 2026-06", 140),
     ("smollm2-135m", 8192, {"wide_masks": False, "n_outputs": 4, "copies": 4}, "two A40, four slots, 2026", 48.91),
     ("qwen3.5-27b", 32768, {"wide_masks": False, "n_outputs": 4}, "drafts with MTP, 2026", 154.02),

@@ -137,6 +137,32 @@ def test_activations_shrink_with_tensor_parallelism(name: str, device: Device, t
 # Rules
 
 
+# Other memory than weights and activations, in GiB, as logs have it: what GPUs of one machine share over links of their own, over a bridge
+# that joins two of the four, and what the engine's processes hold of a memory that is the CPU's too.
+@pytest.mark.parametrize(
+    ("name", "gpu", "tp", "version", "low", "high", "terms"),
+    [
+        # Index no. 34802511869: 0.09 GiB where four A30 are two pairs; no custom all-reduce on "more than two PCIe-only GPUs".
+        ("gpt2", "a30", 4, "0.11.1", 0.09, 0.4, {"libraries", "collectives"}),
+        # Two of them are joined, and so are the H200 of a machine: index no. 69102865712, 1.74 GiB on eight.
+        ("gpt2", "a30", 2, "0.11.1", 0.9, 1.5, {"libraries", "collectives"}),
+        ("glm-5.3-flash", "h200-sxm-141gb", 8, "0.30.0", 0.9, 1.74, {"libraries", "collectives", "penalties"}),
+        # Index nos. 68927088569 and 61222544093: 2.23 and 4.64 GiB; of a card with memory of its own 0.27 (58522340114).
+        ("qwen3-0.6b", "gb10-dgx-spark", 1, "0.27.1", 2.0, 3.0, {"libraries", "penalties", "host memory"}),
+        ("qwen3.5-27b", "gb10-dgx-spark", 1, "0.27.1", 2.0, 4.64, {"libraries", "host memory"}),
+        ("qwen3-8b", "rtx-4090", 1, "0.27.1", 0.2, 0.35, {"libraries", "penalties"}),
+        # AMD's and Intel's are not asked whether they share the memory: index no. 60894101463, 0.56 GiB on a Strix Halo.
+        ("qwen3.5-27b", "ryzen-ai-max-395", 1, "0.28.0", 0.2, 0.6, {"libraries"}),
+    ],
+)
+def test_other_memory_is_that_of_the_machine(
+    name: str, gpu: str, tp: int, version: str, low: float, high: float, terms: set[str]
+) -> None:
+    b = made(SPECS[name], hardware.device(gpu), Serving("vllm", version, eager=True), tp)
+    assert {t.name for t in b.overhead_terms} == terms
+    assert low <= b.overhead_bytes / GIB <= high
+
+
 @pytest.mark.parametrize(
     ("gpu", "version", "found"),
     [

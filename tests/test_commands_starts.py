@@ -242,7 +242,7 @@ def test_fit_moves_nothing_of_weights_in_rows(cli: Run, mode: str, fits: bool) -
     assert (found["fits"], "--split-mode" in found["options"]["unmodelled"]) == (fits, not fits)
 
 
-BARE = [("-fa", "-fa on", "b6327"), ("--flash-attn", "--flash-attn on", "b6327"), ("--log-colors", "--log-colors on", "b6500"),
+BARE = [("-fa", "-fa on", "b6325"), ("--flash-attn", "--flash-attn on", "b6325"), ("--log-colors", "--log-colors on", "b6500"),
         ("--color", "--color on", "b7710"), ("--lora-scaled a.gguf 0.5", "--lora-scaled a.gguf:0.5", "b7710"),
         ("--control-vector-scaled a.gguf 0.5", "--control-vector-scaled a.gguf:0.5", "b7710")]  # fmt: skip
 
@@ -259,6 +259,37 @@ def test_flags_whose_words_changed_with_a_build(cli: Run, old: str, new: str, fi
     assert "builds up to" in refused(cli, "4090", line.format(old), "--engine-version", "b9500")
     assert asked(cli, "4090", line.format(old), "--engine-version", "b6000")["context_tokens"] == 4096
     assert f"builds from {first}" in refused(cli, "4090", line.format(new), "--engine-version", "b6000")
+
+
+BENCH = "llama-bench -m qwen3-8b -p 8192"
+
+
+# Defaults by build. llama-cpp-python 0.3.16's llama.cpp (before #15434), src/llama-model.cpp `llama_model_default_params`: no layers,
+# with Metal 999; tools/llama-bench/llama-bench.cpp `cmd_params_defaults`: 99 layers, `flash_attn` false, until #23714 (release b9437).
+# #16653 (release b7410) brought `--fit`, and with it the trained length.
+@pytest.mark.parametrize(
+    ("build", "gpu", "line", "on_gpu", "tokens"),
+    [
+        ("b6324", "4090", "llama-server -m qwen3-8b", False, 4096),
+        ("b6324", "4090", "llama-server -m qwen3-8b -ngl 99", True, 4096),
+        ("b6324", "m3-max", "llama-server -m qwen3-8b", True, 4096),
+        ("b6325", "4090", "llama-server -m qwen3-8b", True, 4096),
+        ("b7409", "4090", "llama-server -m qwen3-8b", True, 4096),
+        ("b7410", "4090", "llama-server -m qwen3-8b", True, 40960),
+        ("b6324", "4090", BENCH, True, 8192),
+    ],
+)
+def test_defaults_of_layers_and_of_context_by_build(cli: Run, build: str, gpu: str, line: str, on_gpu: bool, tokens: int) -> None:
+    found = asked(cli, gpu, line, "--engine-version", build, "--quant", "q4_k_m")
+    assert (found["per_gpu"]["weights_bytes"] > 0, found["context_tokens"]) == (on_gpu, tokens)
+    assert any("without -ngl" in note for note in found["notes"]) != on_gpu
+
+
+def test_llama_bench_decides_on_flash_attention_since_b9437(cli: Run) -> None:
+    scores = 512 * 32 * 8192 * 4
+    for build, written in [("b9436", True), ("b9437", False)]:
+        found = asked(cli, "4090", BENCH, "--engine-version", build, "--quant", "q4_k_m")
+        assert (found["per_gpu"]["activation_bytes"] >= scores) == written
 
 
 # Ollama

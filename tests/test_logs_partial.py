@@ -536,13 +536,13 @@ def test_flash_attention_is_asked_for_as_the_build_takes_it(build: str, flash: o
 @pytest.mark.parametrize(
     ("build", "words", "taken", "scores"),
     [
-        ("b5172", "", True, True), ("b5172", "-fa", True, False), ("b6300", "", True, True), ("b6400", "", True, False),
+        ("b5172", "", True, True), ("b5172", "-fa", True, False), ("b6324", "", True, True), ("b6325", "", True, False),
         ("b6400", "-fa off", True, True), ("b5172", "-ctk q8_0 -ctv q8_0", False, False), ("b5172", "-ctk q8_0", True, True),
         ("b5172", "-fa -ctk q8_0 -ctv q8_0", True, False), ("b6400", "-ctk q8_0 -ctv q8_0", True, False),
     ],
 )  # fmt: skip
 def test_flash_attention_is_off_by_default_in_old_builds(cli: Run, build: str, words: str, taken: bool, scores: bool) -> None:
-    command = ["llama-server", "-m", "Qwen3-14B-Q4_K_M.gguf", "-c", "8192", *words.split()]
+    command = ["llama-server", "-m", "Qwen3-14B-Q4_K_M.gguf", "-c", "8192", "-ngl", "99", *words.split()]
     done = cli("fit", "--offline", "--format", "json", "--engine-version", build, "--gpu", "4090", "--", *command)
     assert (done.returncode == 0) == taken, done.stderr
     if taken:

@@ -177,10 +177,10 @@ def _key(engine: Engine, version: str) -> tuple[tuple[int, ...], int]:
 
 
 # Flags of llama.cpp that once stood alone, or took two words, and take one now: the last build known to read them so, and the first known
-# not to. Between the two both are taken. Sources: pull requests 15434 of 2025-08-30 (sources of b6327 have it), 15792 of 2025-09-05, 17827
+# not to. Between the two both are taken. Sources: pull requests 15434 of 2025-08-30 (release b6325), 15792 of 2025-09-05, 17827
 # of 2025-12-07, 18056 of 2025-12 (ggml-org/llama.cpp, common/arg.cpp).
 _ARITY: dict[str, tuple[int, int]] = {
-    "--flash-attn": (6300, 6327),
+    "--flash-attn": (6324, 6325),
     "--log-colors": (6343, 6500),
     "--color": (7200, 7710),
     "--lora-scaled": (7300, 7710),

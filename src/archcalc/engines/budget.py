@@ -122,8 +122,9 @@ class Fitted(NamedTuple):
 
     `context` is what CUDA keeps of a GPU for a process, more on GPUs with more units; `libraries` what kernels and their libraries load
     later, `libraries_state` where layers keep states, whose kernels are many; `libraries_xpu` and `libraries_xpu_v2` with each model runner
-    on Intel's GPUs (one log each). `collectives` are the buffers of NCCL and custom all-reduces where GPUs reach each
-    other's memory, and `collectives_step` what each doubling of the ranks adds; `collectives_pcie` is NCCL alone.
+    on Intel's GPUs (one log each). `host` is what the engine's processes hold of a memory that CPU and GPU share. `collectives` are the
+    buffers of NCCL and custom all-reduces where GPUs reach each other's memory, and `collectives_step` what each doubling of the ranks
+    adds; `collectives_pcie` is NCCL alone.
     `graph` is a captured piece or whole graph of one layer, `graph_state` a whole one of a layer with a recurrent state.
     """
 
@@ -134,6 +135,7 @@ class Fitted(NamedTuple):
     libraries_v0: int = 60 * MIB
     libraries_xpu: int = 1530 * MIB
     libraries_xpu_v2: int = 850 * MIB
+    host: int = 2048 * MIB
     collectives: int = 640 * MIB
     collectives_step: int = 470 * MIB
     collectives_lean: int = 450 * MIB
@@ -152,7 +154,9 @@ def cuda_context(device: Device) -> int:
 
 def collectives(device: Device, ranks: int, *, v0: bool = False, lean: bool = False) -> Term:
     steps = (ranks - 1).bit_length()
-    reach = (device.category == "datacenter" and bool(device.link_bytes_per_s)) or device.category == "workstation"
+    linked = device.category == "datacenter" and bool(device.link_bytes_per_s)
+    # A bridge joins few cards: of more, most meet over PCIe.
+    reach = (linked and (not device.bridge or ranks <= device.bridge)) or device.category == "workstation"
     base, step = FITTED.collectives, FITTED.collectives_step
     if lean:
         base, step = FITTED.collectives_lean, FITTED.collectives_lean_step

@@ -63,6 +63,10 @@ def fitted(model: Candidate, ask: Ask) -> Ask:
         return ask
     if (taken := cache_of(model.architecture, own)) is not own:
         ask, own = ask._replace(own=taken, kv_dtype=None if taken.type_k == "f16" else taken.type_k), taken
+    if own.asks_layers and ask.gpus.device.vendor != "apple":
+        said = "builds before b6325 keep all layers in the CPU's memory without -ngl"
+        own = own._replace(gpu_layers=0, asks_layers=False, fitted=(*own.fitted, said))
+        ask = ask._replace(own=own)
     ask, own = _of_ollama(ask, own, trained)
     return _allocated(model, _Fit(model, ask, own, trained).run() if own.fits else ask)
 

@@ -23,8 +23,10 @@ from archcalc.errors import UsageError
 
 # The first build that is known to reserve logits of a server's slots alone (Ollama 0.30 was made with it).
 LOGITS_OF_SLOTS = 9452
-FITS_NOT_UP_TO, FITS_FROM = 7300, 7710
-"""Builds of early December 2025 and of January 2026, between which `--fit` came, and with it the trained length where no `-c` is given."""
+FITS_FROM = 7410
+"""The first build with `--fit`, and with it the trained length where no `-c` is given: release b7410 of pull request 16653, 2025-12-15."""
+BENCH_DECIDES = 9437
+"""The first build whose llama-bench lets flash attention and layers be decided: release b9437 of pull request 23714, 2026-05-30."""
 OLD_CONTEXT = 4096
 FIRST_BUILD, NEWEST_BUILD = 1046, 10969
 """The first build that reads GGUF, and the newest that a log is known of."""
@@ -51,11 +53,13 @@ def asked(read: Read) -> Asked:
     server = read.command.program == "llama-server"
     model, quant = _model(read, notes)
     own: dict[str, Any] = {}
+    # 0 where no build is named.
+    build = int(read.version.strip()[1:]) if read.version else 0
     cells = _whole(read, "--ctx-size", 0, least=0)
     if bench:
         cells = _tested(read)
     own["cells"] = cells
-    own |= _fitting(read, bench, notes)
+    own |= _fitting(read, bench, build)
     asked_slots = read.get("--parallel")
     slots = _whole(read, "--parallel", 1, least=-1)
     unified = bool(read.get("--kv-unified"))
@@ -71,6 +75,11 @@ def asked(read: Read) -> Asked:
             own["gpu_layers"] = int(layers) if int(layers) >= 0 else 1 << 20
         else:
             raise UsageError(f"--gpu-layers {layers}: a number of layers was expected", "a number, auto or all")
+    elif bench and build and build < BENCH_DECIDES:
+        own["gpu_layers"] = 99
+    else:
+        # Pull request 15434 brought both defaults; before, `llama_model_default_params` had 999 layers with Metal and none elsewhere.
+        own["asks_layers"] = bool(build and build < FLASH_TAKES[1])
     if (shares := read.get("--tensor-split")) is not None:
         own["shares"] = _shares(str(shares))
     mode = read.get("--split-mode")
@@ -87,9 +96,9 @@ def asked(read: Read) -> Asked:
     own["type_k"] = str(read.get("--cache-type-k") or "f16")
     own["type_v"] = str(read.get("--cache-type-v") or "f16")
     flash = read.get("--flash-attn")
-    build = re.fullmatch(r"b(\d+)", read.version or "")
-    if build and int(build[1]) <= FLASH_TAKES[0]:
-        # Until then it is off where nothing turns it on (common/common.h `common_params`: `flash_attn = false`).
+    if build and build < (BENCH_DECIDES if bench else FLASH_TAKES[1]):
+        # Until then it is off where nothing turns it on (common/common.h `common_params`: `flash_attn = false`; llama-bench.cpp
+        # `cmd_params_defaults`).
         own["flash"] = flash not in (None, False) and str(flash).lower() not in _OFF
     else:
         own["flash"] = not (flash is False or str(flash).lower() in _OFF)
@@ -97,13 +106,10 @@ def asked(read: Read) -> Asked:
     own["batch"] = _whole(read, "--batch-size", 2048, least=1)
     own["ubatch"] = min(_whole(read, "--ubatch-size", 512, least=1), own["batch"])
     own["serves"] = bool(
-        server
-        and build
-        and int(build[1]) >= LOGITS_OF_SLOTS
-        and not read.get("--embedding", "--embeddings", "--rerank", "--reranking")
+        server and build >= LOGITS_OF_SLOTS and not read.get("--embedding", "--embeddings", "--rerank", "--reranking")
     )
-    own["wide_masks"] = not (build and int(build[1]) >= LOGITS_OF_SLOTS)
-    own["unpacks"] = bool(build and int(build[1]) >= UNPACKED_BEFORE)
+    own["wide_masks"] = build < LOGITS_OF_SLOTS
+    own["unpacks"] = build >= UNPACKED_BEFORE
     own["mapped"] = not (read.get("--no-mmap") or read.get("--mmap") is False)
     own["cache_on_cpu"] = bool(read.get("--no-kv-offload")) or read.get("--kv-offload") is False
     own["streams"] = not (read.get("--no-op-offload") or read.get("--op-offload") is False)
@@ -301,12 +307,11 @@ def _positions(read: Read) -> dict[str, Any]:
     return own
 
 
-def _fitting(read: Read, bench: bool, notes: list[str]) -> dict[str, Any]:
+def _fitting(read: Read, bench: bool, build: int) -> dict[str, Any]:
     """What `--fit` adjusts, and what a build without it does.
 
     Sources: common/common.h; ggml-org/llama.cpp#16653 of 2025-12 brought it, #19070 leaves `-c 0` alone."""
     given = read.get("--ctx-size")
-    build = int(read.version[1:]) if read.version else None
     fits = str(read.get("--fit") or "on").lower() not in _OFF
     if bench:
         # tools/llama-bench/llama-bench.cpp: `do_fit`.
@@ -317,10 +322,7 @@ def _fitting(read: Read, bench: bool, notes: list[str]) -> dict[str, Any]:
         "least": _whole(read, "--fit-ctx", 4096, least=0),
     }
     own["keeps_context"] = given == 0
-    if build is None or bench or build >= FITS_FROM:
-        return own
-    if build > FITS_NOT_UP_TO:
-        notes.append(f"--fit came between b{FITS_NOT_UP_TO} and b{FITS_FROM}: that {read.version} has it is taken for granted")
+    if not build or bench or build >= FITS_FROM:
         return own
     return {**own, "fits": False, "unset": None if given == 0 else OLD_CONTEXT}
 

@@ -10,12 +10,13 @@ class Settings(NamedTuple):
     """llama.cpp's settings by their flags.
 
     `cells` is `-c`, 0 for the trained length; `slots` is `-np`, and `slots_flag` what says it. `gpu_layers` is `-ngl`, None for as many as
-    fit. `shares` are `-ts`. `cpu_experts` is how many layers' routed experts stay in the CPU's memory. `overrides` are `-ot`'s patterns
-    and the devices that they send tensors to. `split` is False for one GPU of several; `unspread` is a mode that divides each weight,
-    which is counted as whole layers, and of which `--fit` moves nothing. `serves` is whether slots alone have logits: a server of a build
-    that reserves them so. `wide_masks` is of builds before June 2026. `mapped` is False for `--no-mmap`. `cache_on_cpu` is
-    `--no-kv-offload`. `projector` is what the file of `--mmproj` is stored as, empty where none is loaded, `projector_bytes` its size
-    where it is here, `projector_named` the flag and the file, and `towers` False for `--no-mmproj-offload`.
+    fit, and `asks_layers` whether none is on a GPU without it, but with Metal. `shares` are `-ts`. `cpu_experts` is how many layers' routed
+    experts stay in the CPU's memory. `overrides` are `-ot`'s patterns and the devices that they send tensors to. `split` is False for one
+    GPU of several; `unspread` is a mode that divides each weight, which is counted as whole layers, and of which `--fit` moves nothing.
+    `serves` is whether slots alone have logits: a server of a build that reserves them so. `wide_masks` is of builds before June 2026.
+    `mapped` is False for `--no-mmap`. `cache_on_cpu` is `--no-kv-offload`. `projector` is what the file of `--mmproj` is stored as, empty
+    where none is loaded, `projector_bytes` its size where it is here, `projector_named` the flag and the file, and `towers` False for
+    `--no-mmproj-offload`.
     `streams` is False for `--no-op-offload`: the CPU multiplies with what lies in its memory. `draft` is a draft model
     of its own, with `draft_layers` of it on GPUs, of the file type `draft_quant`, its cache in types of its own; `draft_tokens` are those
     that it drafts at once. `mtp` is whether the file's MTP layers draft, and `rolls_back` whether states are kept for every drafted token.
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
     slots_flag: str = "--parallel"
     unified: bool = False
     gpu_layers: int | None = None
+    asks_layers: bool = False
     shares: tuple[float, ...] | None = None
     split: bool = True
     unspread: str = ""

@@ -97,6 +97,7 @@ def kind(device: Device, architecture: Architecture, version: str | None) -> Has
         _batches(device, batches, False), _batches(device, batches, True),
         device.visible_bytes if any(e.row_bytes for e in architecture.encoders) else None,
         capability(device) >= _FLASHINFER, capability(device)[0] == 10, second_runner(device, architecture, version),
+        _counts_host(device), device.bridge,
     )  # fmt: skip
 
 
@@ -343,11 +344,22 @@ def _overhead(device: Device, architecture: Architecture, placement: Placement, 
         else:
             size = FITTED.libraries_state if keeps_states(architecture) else FITTED.libraries
         terms.append(Term("libraries", size, "fitted", "kernels and handles loaded by the first batch", logs))
+    if _counts_host(device):
+        # What is free of such a memory is what the system has available (utils/mem_utils.py `MemorySnapshot.measure`).
+        terms.append(
+            Term("host memory", FITTED.host, "fitted", "of the engine's processes, in the memory that CPU and GPU share", logs)
+        )
     if ranks > 1:
         # Custom all-reduces are for GPUs of one machine (distributed/device_communicators/custom_all_reduce.py).
         alone = serving.own is not None and serving.own.nodes >= ranks
         terms.append(collectives(device, ranks, v0=v0 or alone, lean=at_least(version, *KEPT)))
     return terms
+
+
+def _counts_host(device: Device) -> bool:
+    """Whether memory of the CPU counts as the GPU's: on NVIDIA's GPUs that share it (vLLM 0.12 to 0.33, platforms/cuda.py
+    `is_integrated_gpu`)."""
+    return device.vendor == "nvidia" and device.shared_memory
 
 
 def capture_sizes(sequences: int, tokens: int, own: Settings | None = None) -> tuple[int, int]:
