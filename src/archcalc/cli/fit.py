@@ -533,6 +533,9 @@ def _of_command(
         loaded, asked, told = resolved(str(text), asked, **options)
         notes = (*found.notes, *told)
         text.loaded = loaded
+        remedies = Remedies(
+            own, version, text.machine, quant, load.concurrency or 1, asked.ram_bytes, asked.host_bytes, counted, options
+        )
         given = Given(
             found.line,
             found.options.used,
@@ -540,9 +543,8 @@ def _of_command(
             found.options.unmodelled,
             notes,
             "" if quant is None or told else str(text),
-            Remedies(
-                own, version, text.machine, quant, load.concurrency or 1, asked.ram_bytes, asked.host_bytes, counted, options
-            ).change,
+            remedies.change,
+            remedies.lifted,
         )
         try:
             return fit_report(loaded, asked, given=given, wanted=wanted._replace(flags=flags._replace(gpus=text.machine.count)))

@@ -89,6 +89,21 @@ def changed(command: Command, changes: Mapping[str, object]) -> str:
     return written(altered(command, changes))
 
 
+def with_words(command: Command, line: str) -> tuple[Command, list[str]]:
+    """The command with the flags of a line, each in place of what it said of the same, and those as its program takes them."""
+    words, said, added = list(command.words), list[str](), shlex.split(line)
+    starts = [at for at, word in enumerate(added) if word.startswith("-")]
+    for at, end in zip(starts, [*starts[1:], len(added)], strict=True):
+        flag, values = added[at], added[at + 1 : end]
+        words = _set(command.engine, words, flag, " ".join(values) or True)
+        if command.program == PYTHON:
+            said.append(f"{flag[2:].replace('-', '_')}={_held(' '.join(values)) if values else True!r}")
+        else:
+            # A placeholder stays one, which no shell would run.
+            said.append(" ".join(word if word.startswith("<") else shlex.quote(word) for word in (flag, *values)))
+    return command._replace(words=tuple(words), unknown=()), said
+
+
 def told(command: Command, changes: Mapping[str, object]) -> list[str] | None:
     """The words that say each change, as the command's program takes them; None where it has none for one of them."""
     out: list[str] = []

@@ -132,7 +132,7 @@ class Candidate(NamedTuple):
     caches: dict[tuple[Placement, str | None, int, int, int], Pooled]
     refused: dict[Placement, str]
     works: dict[tuple[Placement, str], tuple[RankWeights, Any]]
-    lacking: dict[str | None, str | None]
+    lacking: dict[str | None, Start | None]
     budgets: dict[tuple[Any, ...], Budget]
 
 

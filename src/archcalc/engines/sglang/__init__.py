@@ -190,10 +190,10 @@ class Sglang(Server):
             return ""
         return f"SGLang runs on compute capability 7.5 and newer, and {device.name} has {cuda[0]}.{cuda[1]}"
 
-    def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+    def lacks_start(self, ask: Ask, model: Candidate) -> str | Start | None:
         from archcalc.engines.asks import refused
-        from archcalc.engines.plan import capability
-        from archcalc.engines.served import misnamed, untrusted
+        from archcalc.engines.plan import Start, capability
+        from archcalc.engines.served import TRUST, misnamed, untrusted
         from archcalc.engines.sglang import attention, kernels, quantization, settings
         from archcalc.engines.sglang.cache import cache_dtype
         from archcalc.quant import canonical
@@ -211,8 +211,10 @@ class Sglang(Server):
             return why
         if ask.own is None:
             return None
-        if not ask.own.trusts and (why := untrusted("sglang", self.title, model.architecture)):
-            return why
+        if not ask.own.trusts:
+            why = untrusted("sglang", self.title, model.architecture, ask.version, tokens=ask.own.reads_tokens)
+            if why is not None:
+                return Start(False, why, TRUST, refused=True)
         if why := misnamed(registry(), model.architecture, ask.version):
             return why
         settings.check_draft(ask.own, model.architecture)

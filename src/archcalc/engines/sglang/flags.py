@@ -241,6 +241,7 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
     )
     unmodelled += [flag for flag in kinds if read.get(flag) not in (None, False)]
     own["trusts"] = bool(read.get("--trust-remote-code"))
+    own["reads_tokens"] = not (read.get("--skip-tokenizer-init") or read.get("--tokenizer-path"))
     return Settings(**own), draft
 
 

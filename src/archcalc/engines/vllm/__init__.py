@@ -188,10 +188,10 @@ class Vllm(Server):
     def lowers_context(self, ask: Ask) -> bool:
         return ask.own is not None and ask.own.lowers_context
 
-    def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+    def lacks_start(self, ask: Ask, model: Candidate) -> str | Start | None:
         from archcalc.engines.asks import refused
-        from archcalc.engines.plan import capability
-        from archcalc.engines.served import misnamed, untrusted
+        from archcalc.engines.plan import Start, capability
+        from archcalc.engines.served import TRUST, misnamed, untrusted
         from archcalc.engines.vllm import attention, lengths, quantization, start
         from archcalc.engines.vllm.served import REGISTRY
 
@@ -199,8 +199,10 @@ class Vllm(Server):
         cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
         if why := start.not_built(ask.version, cuda):
             return why
-        if own is not None and not own.trusts and (why := untrusted("vllm", self.title, architecture)):
-            return why
+        if own is not None and not own.trusts:
+            why = untrusted("vllm", self.title, architecture, ask.version, tokens=own.reads_tokens)
+            if why is not None:
+                return Start(False, why, TRUST, refused=True)
         if own is not None and own.pools is False and architecture.encodes and not architecture.returned:
             # config/model.py: "Embedding models do not support `--runner generate`".
             return "vLLM runs a model that reads its whole input at once to pool alone, and the command says that it generates"
@@ -242,10 +244,21 @@ class Vllm(Server):
         if why is not None:
             return why
         asked = own.dtype if own is not None else plain(ask.quant)
-        return quantization.dtype_refused(
-            asked or served_dtype(architecture, ask.version, cuda[0] if cuda else None), architecture.quantization, online, cuda,
-            overflows=overflows_in_fp16(architecture, ask.version), chosen=asked is None,
-        )  # fmt: skip
+
+        def refuses(dtype: str) -> str | None:
+            return quantization.dtype_refused(
+                dtype, architecture.quantization, online, cuda, overflows=overflows_in_fp16(architecture, ask.version),
+                chosen=asked is None,
+            )  # fmt: skip
+
+        taken = asked or served_dtype(architecture, ask.version, cuda[0] if cuda else None)
+        if own is not None and asked is None and quantization.asks_for_half(architecture, ask.version, cuda):
+            taken = "bf16"
+        why = refuses(taken)
+        if why is None or own is None:
+            return why
+        other = next((name for dtype, name in quantization.DTYPES.items() if refuses(dtype) is None), None)
+        return Start(False, why, other and f"--dtype {other}", refused=True)
 
     def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
         from archcalc.engines.vllm import served, start

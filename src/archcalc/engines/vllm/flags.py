@@ -309,6 +309,8 @@ def _dtype(read: Read) -> str | None:
 def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str]) -> tuple[Settings, str | None]:
     own: dict[str, Any] = {"offline": program.startswith(("LLM", "vllm bench")), "method": _method(read), "dtype": _dtype(read)}
     own["trusts"] = bool(read.get("--trust-remote-code"))
+    mode = str(read.get("--tokenizer-mode") or "auto")
+    own["reads_tokens"] = not (read.get("--skip-tokenizer-init") or read.get("--tokenizer")) and mode in ("auto", "hf", "slow")
     own["deprecated"] = bool(read.get("--allow-deprecated-quantization"))
     if (sequences := read.get("--max-num-seqs")) is not None:
         own["sequences"] = _positive("--max-num-seqs", sequences)

@@ -218,6 +218,21 @@ _FLOAT32 = frozenset({"torchao", "bitsandbytes", "gguf"})
 compressed-tensors too, whose kernels take half precision alone (0.33, csrc/quantization/marlin/marlin.cu `marlin_gemm`)."""
 
 
+DTYPES = {"fp16": "half", "bf16": "bfloat16", "fp32": "float32"}
+"""What `--dtype` calls each, in the order in which another is offered."""
+_FALLS_BACK = (0, 9)
+"""Since then vLLM takes float16 by itself where a GPU has no bfloat16 (0.9.0, config.py `_get_and_verify_dtype`); up to 0.8.5 it asks for
+`--dtype=half` (v1/worker/gpu_worker.py and worker/worker.py `_check_if_gpu_supports_dtype`)."""
+
+
+def asks_for_half(architecture: Architecture, version: str | None, capability: tuple[int, int] | None) -> bool:
+    """Whether a start on this GPU is refused until `--dtype half` is given, as the checkpoint is in bfloat16."""
+    from archcalc.engines._allocation import default_dtype
+
+    old = capability is not None and capability < (8, 0) and not at_least(version, *_FALLS_BACK)
+    return old and architecture.dtype != "F32" and default_dtype(architecture) == "bf16"
+
+
 def dtype_refused(
     dtype: str,
     stored: Mapping[str, Any] | None,
