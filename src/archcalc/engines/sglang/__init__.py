@@ -144,12 +144,13 @@ class Sglang(Server):
         from archcalc.engines._offload import added, draft_bytes, spared
         from archcalc.engines.placement import rank_weights
         from archcalc.engines.sglang import towers
+        from archcalc.engines.sglang.quantization import ONLINE
         from archcalc.engines.weights import undivided
 
         tensors = model.tensors if not towers.whole(model.architecture, placement, ask) else undivided(model.tensors, "vision")
         found = rank_weights(model.architecture, placement, model.options, tensors)
         if ask.own is not None and ask.own.draft is not None:
-            found = added(found, draft_bytes(ask.own.draft, placement, model.options))
+            found = added(found, draft_bytes(ask.own.draft, placement, model.options, ONLINE.get(ask.own.draft_method)))
         return spared(found, ask.own.offload_bytes) if ask.own is not None and ask.own.offload_bytes else found
 
     def ram(self, ask: Ask, placement: Placement, weights: RankWeights, budget: Budget) -> int:
@@ -220,6 +221,11 @@ class Sglang(Server):
         settings.check_draft(ask.own, model.architecture)
         if any(ask.own.backends) and (why := attention.refused(ask.own.backends, ask.own.cache, ask.gpus.device, ask.version)):
             return why
+        if ask.own.draft is not None and ask.own.draft_method not in (None, ask.own.method):
+            flag = "--speculative-draft-model-quantization"
+            why = quantization.refused(ask.version, ask.own.draft_method, ask.own.draft.quantization, flag)
+            if why is not None:
+                return f"the draft: {why}"
         if ask.own.method is None:
             return None
         return quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
@@ -345,7 +351,7 @@ class Sglang(Server):
         from archcalc.units import format_bytes
 
         reserve = next((term.bytes for term in budget.overhead_terms if term.name == "reserve"), 0)
-        if ask.utilization is not None or not reserve:
+        if (ask.utilization is not None and ask.own is None) or not reserve:
             return ()
         free = reserve / (1 - budget.utilization)
         share = min(_LARGEST_SHARE, int((1 - budget.step_bytes / free) * 100) / 100)

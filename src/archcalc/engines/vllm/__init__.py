@@ -227,6 +227,13 @@ class Vllm(Server):
             )  # fmt: skip
             if why is not None:
                 return why
+        if own is not None and own.draft is not None and own.draft_method:
+            why = quantization.refused(
+                ask.version, own.draft_method, own.draft.quantization, own.draft, moe=own.draft.facts.moe is not None,
+                amd=ask.gpus.device.vendor == "amd", flag=f"quantization {own.draft_method} of --speculative-config",
+            )  # fmt: skip
+            if why is not None:
+                return f"the draft: {why}"
         if why := quantization.off_platform(ask, architecture.quantization, online, cuda):
             return why
         from archcalc.engines.vllm.cache import overflows_in_fp16, served_dtype
@@ -383,17 +390,18 @@ class Vllm(Server):
         return command(named, ask, model, fit)
 
     def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
-        """A larger share of the memory, and smaller steps."""
+        """A larger share of the memory, and smaller steps; of a command in place of those that it says."""
         from archcalc import units
         from archcalc.engines.plan import Setting
 
         found = []
         # Where CPU and GPU share the memory, the share is already all that is free.
-        if ask.utilization is None and ask.gpus.device.free_bytes is None and budget.utilization < _LARGER_SHARE:
+        said = ask.own is not None
+        if (said or ask.utilization is None) and ask.gpus.device.free_bytes is None and budget.utilization < _LARGER_SHARE:
             left = units.format_bytes(budget.memory_bytes - int(budget.memory_bytes * _LARGER_SHARE))
             what = f"a share of {_LARGER_SHARE:g}: {left} stay for all else"
             found.append(Setting(what, f"--utilization {_LARGER_SHARE:g}", {"utilization": _LARGER_SHARE}))
-        if ask.batched_tokens is None and budget.batched_tokens > _SMALLER_STEP:
+        if (said or ask.batched_tokens is None) and budget.batched_tokens > _SMALLER_STEP:
             what = f"steps of {_SMALLER_STEP:,} tokens in place of {budget.batched_tokens:,}: slower prompts"
             found.append(Setting(what, f"--max-num-batched-tokens {_SMALLER_STEP}", {"batched_tokens": _SMALLER_STEP}))
         return found

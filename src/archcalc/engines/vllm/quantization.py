@@ -158,7 +158,7 @@ def _platform(device: Device) -> str:
     return "" if device.architecture.startswith("Gaudi") else device.vendor
 
 
-def online(version: str | None, method: str) -> str | None:
+def online(version: str | None, method: str | None) -> str | None:
     """The storage that a name of the flag quantizes to as weights load, by `quant.quantize_as`; None where it does not."""
     return next((row.quant for row in _ONLINE if row.method == method and at_least(version, *row.since)), None)
 
@@ -180,14 +180,15 @@ def refused(
     *,
     moe: bool,
     amd: bool,
+    flag: str = "",
 ) -> str | None:
-    """Why the release does not start with this `--quantization`; None where it does.
+    """Why the release does not start with this `--quantization`; None where it does. `flag` are the words that say it, where that is another.
 
     `stored` is the quantization of the checkpoint, None where it has none.
     Raises `UnsupportedError` for what is not known."""
     from archcalc.quant import method_of
 
-    flag, release = f"--quantization {method[:40]}", f"vLLM {version or NEWEST}"
+    flag, release = flag or f"--quantization {method[:40]}", f"vLLM {version or NEWEST}"
     plugged = method in _PLUGINS and at_least(version, *_PLUGINS[method])
     if not plugged and not listed(served("vllm").methods.get(method), ENGINE, RELEASES, version):
         return f"{release} has no {method[:40]} among its quantization methods: leave {flag} out"
