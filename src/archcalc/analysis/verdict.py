@@ -462,7 +462,7 @@ def _in_its_words(loaded: Loaded, ask: Ask, found: Plans, given: Given) -> list[
     told, best = given.told, found.best
     if best.fits or told is None:
         return []
-    alone = [advice.Change("the limit of the start lifted", "", best)] if best.start.flag else []
+    alone = [advice.Change("the limit lifted", "", best)] if best.start.flag else []
     if best.start.refused and given.lifted is not None and (lifted := given.lifted()) is not None:
         # What is judged of a change is judged behind that limit.
         ask, found = lifted
@@ -471,7 +471,7 @@ def _in_its_words(loaded: Loaded, ask: Ask, found: Plans, given: Given) -> list[
     if alone and told(alone[0]) is not None:
         # What lacks flags alone needs no other GPUs.
         made = [*alone, *(change for change in made if change.gpus is None)]
-    if not any("context_tokens" in change.values for change in made) and not (best.start.refused or best.fits):
+    elif not any("context_tokens" in change.values for change in made) and not (best.start.refused or best.fits):
         made += _shorter_by_command(best, told)
     spilled = [] if best.fits else server(ask.engine).spills(found.model, ask, best)
     place = min(2, len(made))

@@ -56,6 +56,7 @@ FLAGS: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
         "slots": ("--parallel",),
         "ubatch": ("--ubatch-size",),
         "flash": ("--flash-attn",),
+        "shares": ("--tensor-split",),
     },
 }
 VARIABLES: Mapping[Engine, Mapping[str, str]] = {"ollama": {"context_tokens": "OLLAMA_CONTEXT_LENGTH"}}
@@ -69,11 +70,12 @@ _SHORT = {
     "--parallel": "-np",
     "--ubatch-size": "-ub",
     "--flash-attn": "-fa",
+    "--tensor-split": "-ts",
 }
 
 
 def altered(command: Command, changes: Mapping[str, object]) -> Command:
-    """The command with each change in place of what it said: True writes a flag alone, False takes it out."""
+    """The command with each change in place of what it said: True writes a flag alone, False or None takes it out."""
     flags = FLAGS.get(command.engine, {})
     words = list(command.words)
     for name, value in changes.items():
@@ -118,6 +120,9 @@ def told(command: Command, changes: Mapping[str, object]) -> list[str] | None:
                 out.append(f"{flag[2:].replace('-', '_')}={value!r}")
                 continue
             shown = _SHORT.get(flag, flag) if command.engine == "llama.cpp" else flag
+            if value in (None, False):
+                out.append(f"without {shown}")
+                continue
             out.append(shown if value is True else f"{shown} {value:g}" if isinstance(value, float) else f"{shown} {value}")
     return out
 
@@ -236,7 +241,7 @@ def _set(engine: Engine, words: list[str], flag: str, value: object) -> list[str
             continue
         out.append(words[at])
         at += 1
-    if value is False:
+    if value is False or value is None:
         return out
     made = [_SHORT.get(flag, flag) if engine == "llama.cpp" else flag]
     if value is not True:

@@ -179,7 +179,8 @@ class Fit(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """A setting that leaves more to the cache: what it is, the options of `archcalc fit` that say it, and the same of an `Ask`."""
+    """A setting that leaves more to the cache: what it is, the options of `archcalc fit` that say it, and the same of an `Ask`, or of its
+    `own` settings beside a command, where None takes a flag out."""
 
     what: str
     options: str

@@ -182,7 +182,8 @@ def refused(
     amd: bool,
     flag: str = "",
 ) -> str | None:
-    """Why the release does not start with this `--quantization`; None where it does. `flag` are the words that say it, where that is another.
+    """Why the release does not start with this `--quantization`; None where it does. `flag` are the words that say it, where those are
+    others.
 
     `stored` is the quantization of the checkpoint, None where it has none.
     Raises `UnsupportedError` for what is not known."""
