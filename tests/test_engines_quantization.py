@@ -464,9 +464,12 @@ def test_a_dtype_or_gpu_that_an_engine_refuses_is_no_plan(arguments: str, status
         ("--gpu h100 -- sglang serve --model-path glm-4-9b-chat --context-length 2048", 1, "its tokenizer"),
         ("--gpu h100 -- sglang serve --model-path glm-4-9b-chat --context-length 2048 --skip-tokenizer-init", 0, ""),
         # Releases with transformers 4, which has no minimax_m2 (4.57.6, configuration_auto.py): vLLM 0.18.1, requirements/common.txt
-        # ("transformers >= 4.56.0, < 5"), 0.20.0 (5.5.1 and newer too).
-        ("--gpu 4xh200 --engine-version 0.18.1 -- vllm serve minimax-m2 -tp 4 --max-model-len 2048", 1, "the class of its config"),
-        ("--gpu 4xh200 --engine-version 0.20.0 -- vllm serve minimax-m2 -tp 4 --max-model-len 2048", 0, ""),
+        # ("transformers >= 4.56.0, < 5"), 0.20.0 (5.5.1 and newer too). Whoever has another transformers needs no flag.
+        ("minimax-m2 --gpu 4xh200 --engine vllm --engine-version 0.18.1 --ctx 2k", 0, "--trust-remote-code"),
+        ("minimax-m2 --gpu 4xh200 --engine vllm --engine-version 0.20.0 --ctx 2k", 0, ""),
+        ("--gpu 4xh200 --engine-version 0.18.1 -- vllm serve minimax-m2 -tp 4 --max-model-len 2048", 0, "or another transformers"),
+        # A config of its own since 0.18.0 and not before (transformers_utils/config.py `_CONFIG_REGISTRY`).
+        ("--gpu 8xb200 --engine-version 0.17.1 -- vllm serve kimi-k2 -tp 8 --max-model-len 2048", 1, "the class of its config"),
         # Code beside the checkpoint that nobody needs to run.
         ("deepseek-v2-lite --engine vllm --ctx 2k --gpu h100", 0, ""),
     ],

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from archcalc.engines.plan import Named
-from archcalc.engines.served import TRUST, code_of
+from archcalc.engines.served import TRUST, code_of, needs_newer
 from archcalc.model import Architecture
 
 TORCH = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
@@ -47,6 +47,8 @@ def not_set(title: str, named: Named) -> tuple[str, ...]:
 def trusted(folder: str, title: str, architecture: Architecture, version: str | None) -> tuple[list[str], tuple[str, ...]]:
     """The flag that lets a repository's own code run, where a start needs it, and a note that it does."""
     held = code_of(folder, title, architecture, version)
+    if not held and architecture.coded and needs_newer(folder, architecture, title, version):
+        held = "the class of its config"
     if not held:
         return [], ()
     return [TRUST], (f"{TRUST} lets the repository's own code run, which holds {held.rstrip(',')}: read it first",)

@@ -99,22 +99,36 @@ def _types(folder: str) -> frozenset[str]:
 
 
 def needs_code(folder: str, architecture: Architecture, title: str = "", version: str | None = None) -> bool:
-    """Whether the class of a model's config is code beside the checkpoint: neither the engine's release nor the transformers that it takes
-    has one for the type. Engines run such code only where they are told to. Of transformers 4 and 5 the last release that was read of
-    each is taken.
+    """Whether the class of a model's config is code beside the checkpoint: neither the engine's release nor transformers has one for the
+    type. Engines run such code only where they are told to.
 
-    Source: vLLM 0.6.0 to 0.33, transformers_utils/config.py (`_CONFIG_REGISTRY`, `HFConfigParser.parse`) and requirements; SGLang 0.4.0 to
-    0.5.23, srt/utils/hf_transformers/config.py (srt/hf_transformers_utils.py before), srt/configs and the package's requirements.
+    Source: vLLM 0.6.0 to 0.33, transformers_utils/config.py (`_CONFIG_REGISTRY`, `HFConfigParser.parse`); SGLang 0.4.0 to 0.5.23,
+    srt/utils/hf_transformers/config.py (srt/hf_transformers_utils.py before), srt/configs.
     """
     own = architecture.model_type
     if folder != "transformers":
         rows = configs(folder)
         if listed(rows.types.get(own), title, rows.releases, version):
             return False
-        five = listed(rows.library["transformers 5"], title, rows.releases, version)
-        if not five and own in configs("transformers").types:
-            return True
     return own not in _types("transformers")
+
+
+def needs_newer(folder: str, architecture: Architecture, title: str, version: str | None) -> bool:
+    """Whether the release takes transformers 4, whose last release has no class for the type that 5 has: the code beside the checkpoint
+    runs then, or a transformers that the release was not made for (vLLM up to 0.19.0, requirements; SGLang up to 0.5.9, its package's)."""
+    rows, own = configs(folder), architecture.model_type
+    if listed(rows.types.get(own), title, rows.releases, version) or own not in configs("transformers").types:
+        return False
+    return not listed(rows.library["transformers 5"], title, rows.releases, version)
+
+
+def newer_told(folder: str, title: str, architecture: Architecture, version: str | None, trusts: bool) -> Iterator[str]:
+    """A note for a command of such a release."""
+    if not trusts and needs_newer(folder, architecture, title, version):
+        yield (
+            f"{title} {version} takes transformers 4, which has no class for {architecture.model_type}: it needs {TRUST}, or another"
+            " transformers"
+        )
 
 
 TRUST = "--trust-remote-code"

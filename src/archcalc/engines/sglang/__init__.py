@@ -379,7 +379,11 @@ class Sglang(Server):
         return command(named, ask, model, fit)
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
+        from archcalc.engines.served import newer_told
+
         device = ask.gpus.device
+        if ask.own is not None:
+            yield from newer_told("sglang", self.title, model.architecture, ask.version, ask.own.trusts)
         if device.vendor in ("apple", "google", "aws") or device.architecture.startswith("Gaudi"):
             yield f"sglang keeps to its rules for NVIDIA's GPUs here: those for {device.name} are not known"
 

@@ -407,8 +407,11 @@ class Vllm(Server):
         return found
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
+        from archcalc.engines.served import newer_told
         from archcalc.quant import method_of
 
+        if ask.own is not None:
+            yield from newer_told("vllm", self.title, model.architecture, ask.version, ask.own.trusts)
         device, held = ask.gpus.device, model.architecture.quantization
         if ask.own is not None and held and (needed := self.plugin(ask.version, method_of(held))):
             yield needed
