@@ -66,6 +66,21 @@ def test_a_limit_that_a_flag_lifts_is_lifted_first(line: str, flag: str, never: 
 
 
 @pytest.mark.parametrize(
+    ("line", "flag"),
+    [
+        # vLLM 0.33, config/model.py `_verify_with_expert_parallelism`, model_loader/weight_utils.py `get_quant_config`.
+        ("vllm serve qwen3-8b --enable-expert-parallel", "--enable-expert-parallel"),
+        ("vllm serve qwen3-8b --quantization awq", "--quantization"),
+        ("sglang serve --model-path qwen3-8b --quantization awq", "--quantization"),
+    ],
+)
+def test_a_flag_that_is_too_many_is_left_out(line: str, flag: str, cli: Run) -> None:
+    got = fit(cli, f"--gpu h100 -- {line}")
+    assert not got["fits"] and got["start"]["flag"] == f"without {flag}" and offered(got) == [f"without {flag}"]
+    assert fit(cli, f"--gpu h100 -- {line.partition(f' {flag}')[0]}")["fits"]
+
+
+@pytest.mark.parametrize(
     "line",
     [
         # No chunks are needed where the context is long (0.8.5, engine/arg_utils.py `_set_default_args_v0`), and V1 always makes them.
@@ -141,6 +156,20 @@ def test_a_draft_is_not_stored_in_what_it_is_quantized_to(cli: Run) -> None:
     """vLLM 0.33, config/model.py `_verify_quantization` and model_loader/weight_utils.py `get_quant_config`: no config of AWQ is there."""
     got = fit(cli, "--gpu h100 -- vllm serve qwen3-8b --speculative-config " + DRAFT % ', "quantization": "awq"')
     assert not got["start"]["starts"] and "draft" in got["start"]["limit"] and "awq" in got["start"]["limit"]
+
+
+def test_attention_in_data_parallelism_divides_dense_layers_and_no_towers_of_its_own(cli: Run) -> None:
+    """SGLang 0.5.23: srt/models/qwen3.py has attention of `attn_tp` and Qwen2MLP of all ranks; qwen3_vl.py a tower of `attn_tp`, which
+    `--mm-enable-dp-encoder` leaves whole too."""
+    way = "--tp 8 --dp 8 --enable-dp-attention --context-length 8192"
+    dense = fit(cli, f"--gpu 8xh200 -- sglang serve --model-path qwen3-32b {way}")
+    # Qwen3-32B's config: 64 layers, FFN 5,120 x 25,600 x 3, attention of 64 and 8 heads of 128, 151,936 tokens in, and out by all ranks
+    # (`enable_dp_lm_head` is off).
+    ffn, attention, table = 64 * 3 * 5120 * 25600, 64 * 5120 * 128 * (64 + 8 + 8 + 64), 151936 * 5120
+    assert dense["per_gpu"]["weights_bytes"] == pytest.approx(2 * (ffn / 8 + attention + table + table / 8), rel=0.01)
+    seeing = f"--gpu 8xh200 -- sglang serve --model-path qwen3-vl-235b-a22b {way}"
+    held = [fit(cli, f"{seeing}{more}")["per_gpu"]["weights_bytes"] for more in ("", " --mm-enable-dp-encoder")]
+    assert held[0] == held[1]
 
 
 @pytest.mark.parametrize(

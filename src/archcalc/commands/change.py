@@ -92,7 +92,10 @@ def changed(command: Command, changes: Mapping[str, object]) -> str:
 
 
 def with_words(command: Command, line: str) -> tuple[Command, list[str]]:
-    """The command with the flags of a line, each in place of what it said of the same, and those as its program takes them."""
+    """The command with the flags of a line, each in place of what it said of the same, and those as its program takes them; `without
+    --flag` takes one out."""
+    if line.startswith("without "):
+        return command._replace(words=tuple(_set(command.engine, list(command.words), line[8:], None)), unknown=()), [line]
     words, said, added = list(command.words), list[str](), shlex.split(line)
     starts = [at for at, word in enumerate(added) if word.startswith("-")]
     for at, end in zip(starts, [*starts[1:], len(added)], strict=True):

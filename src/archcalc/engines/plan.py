@@ -50,7 +50,8 @@ class Ask(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Whether the engine starts as the printed command says; if not, the limit that stops it, and the flag that lifts that.
+    """Whether the engine starts as the printed command says; if not, the limit that stops it, and the flag that lifts that, or `without`
+    and the flag that is too many.
 
     `serves` is False of one that starts and then holds no sequence of the context, `refused` true of a limit that no memory lifts.
     """

@@ -133,7 +133,7 @@ class Sglang(Server):
 
     def weight_options(self, own: Any) -> dict[str, Any]:
         # `--dp-size` alone starts whole models apart (srt/managers/data_parallel_controller.py `launch_dp_schedulers`).
-        return {"mtp": own.mtp, "apart": not own.attention_dp}
+        return {"mtp": own.mtp, "apart": not own.attention_dp, "joint": own.attention_dp}
 
     def loads_whole(self, version: str | None, quant: str) -> bool:
         """FP8 is made of weights that lie on the GPU in the model's dtype (SGLang 0.4.1, sglang#2895, to 0.5.23,
@@ -228,7 +228,8 @@ class Sglang(Server):
                 return f"the draft: {why}"
         if ask.own.method is None:
             return None
-        return quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
+        why = quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
+        return Start(False, why, "without --quantization", refused=True) if why else None
 
     def unstaged(self, architecture: Architecture, version: str | None) -> str:
         from archcalc.engines.served import unstaged

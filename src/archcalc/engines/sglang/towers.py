@@ -26,10 +26,19 @@ joined projections, without heads that are added to make them divide, and whethe
 whole on every rank (qwen2_audio.py)."""
 
 
+_BY_ATTENTION = frozenset(
+    f"{name}ForConditionalGeneration" for name in "Qwen3VL Qwen3VLMoe Qwen3_5 Qwen3_5Moe Qwen3OmniMoe KimiVL Glm4v Glm4vMoe".split()
+)
+"""Classes whose tower has the ranks of the attention alone, so that data parallelism of that leaves each rank the whole of it: the group
+`attn_tp` of 0.5.23, srt/models/qwen3_vl.py `_resolve_vision_parallel_group`, glm4v.py `_glm4v_vision_parallel_group` and
+kimi_vl_moonvit.py. In others attention alone follows it (layers/attention/vision.py): feed-forward layers are divided among all ranks."""
+
+
 def whole(architecture: Architecture, placement: Placement, ask: Ask) -> bool:
     """Whether each rank holds the tower for images whole: as the command says, or else a plan where it lifts what refuses the ranks."""
     if ask.own is not None:
-        return bool(ask.own.whole_towers)
+        alone = ask.own.attention_dp and placement.tp == 1 and is_one_of(architecture, _BY_ATTENTION)
+        return bool(ask.own.whole_towers or alone)
     row = _row_of(SEEING, architecture)
     if row is None or not row.whole or placement.tp == 1 or not since(ask.version, *_WHOLE_SINCE):
         return False

@@ -217,7 +217,7 @@ class Vllm(Server):
         if own is not None and (why := start.other_vocabulary(own, architecture, ask.version)):
             return why
         if own is not None and (why := start.for_experts(ask, architecture.facts.moe is not None)):
-            return why
+            return Start(False, why, "without --enable-expert-parallel" if own.spreads_experts else None, refused=True)
         if own is not None and (why := attention.unfit(architecture, ask.version, own.attention, cuda, expanded=own.expanded)):
             return why
         if own is not None and own.method is not None:
@@ -226,7 +226,7 @@ class Vllm(Server):
                 amd=ask.gpus.device.vendor == "amd",
             )  # fmt: skip
             if why is not None:
-                return why
+                return Start(False, why, "without --quantization", refused=True)
         if own is not None and own.draft is not None and own.draft_method:
             why = quantization.refused(
                 ask.version, own.draft_method, own.draft.quantization, own.draft, moe=own.draft.facts.moe is not None,

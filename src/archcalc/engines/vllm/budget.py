@@ -353,7 +353,7 @@ def _overhead(device: Device, architecture: Architecture, placement: Placement, 
         terms.append(Term("libraries", size, "fitted", "kernels and handles loaded by the first batch", logs))
     if ranks > 1:
         # Custom all-reduces are for GPUs of one machine (distributed/device_communicators/custom_all_reduce.py).
-        alone = serving.own is not None and serving.own.nodes >= ranks
+        alone = device.per_host == 1 if serving.own is None else serving.own.nodes >= ranks * placement.dp
         terms.append(collectives(device, ranks, v0=v0 or alone, lean=at_least(version, *KEPT)))
     return terms
 
