@@ -173,6 +173,20 @@ def test_attention_in_data_parallelism_divides_dense_layers_and_no_towers_of_its
 
 
 @pytest.mark.parametrize(
+    ("program", "whole"),
+    [("vllm serve", "--mm-encoder-tp-mode data"), ("sglang serve --model-path", "--mm-enable-dp-encoder")],
+)
+def test_columns_of_a_tower_divide_among_ranks(program: str, whole: str, cli: Run) -> None:
+    """Qwen2.5-VL-3B's tower has 16 heads and 3,420 columns: vLLM 0.33, layers/linear.py `MergedColumnParallelLinear` ("assert
+    all(output_size % self.tp_size == 0 ...)"). With the flag, and in a plan, it starts."""
+    tp = "-tp" if program.startswith("vllm") else "--tp"
+    line = f"--gpu 8xh100 -- {program} qwen2.5-vl-3b {tp} 8"
+    done = cli("fit", "--offline", *line.split())
+    assert done.returncode == 2 and "3,420 columns" in done.stderr and whole.split(maxsplit=1)[0] in done.stderr
+    assert fit(cli, f"{line} {whole}")["fits"]
+
+
+@pytest.mark.parametrize(
     ("gpu", "nodes", "count"), [("8xh100", 2, 16), ("16xh100", 2, 16), ("4xh100", 2, 8), ("h100", 2, 2), ("p5.48xlarge", 2, 16)]
 )
 def test_nodes_are_so_many_of_the_machine(gpu: str, nodes: int, count: int, cli: Run) -> None:

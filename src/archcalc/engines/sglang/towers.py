@@ -6,7 +6,7 @@ from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Ask
 from archcalc.engines.served import is_one_of
 from archcalc.engines.sglang.rules import since
-from archcalc.engines.vllm.towers import Divided, divided, undivided
+from archcalc.engines.vllm.towers import Divided, divided, refused
 from archcalc.model import Architecture
 
 WHOLE = "--mm-enable-dp-encoder"
@@ -42,22 +42,11 @@ def whole(architecture: Architecture, placement: Placement, ask: Ask) -> bool:
     row = _row_of(SEEING, architecture)
     if row is None or not row.whole or placement.tp == 1 or not since(ask.version, *_WHOLE_SINCE):
         return False
-    return bool(_refused(architecture, placement.tp, "vision"))
+    return bool(refused(architecture, placement.tp, "vision"))
 
 
 def _row_of(rows: tuple[Divided, ...], architecture: Architecture) -> Divided | None:
     return next((row for row in rows if is_one_of(architecture, row.classes)), None)
-
-
-def _refused(architecture: Architecture, tp: int, part: str) -> str:
-    """What of a tower does not divide among so many ranks: heads, or the columns of its feed-forward layers."""
-    if heads := undivided(architecture, tp, part):
-        return f"{heads} attention heads"
-    for stack in architecture.stacks:
-        for tensor in (t for layer in stack.kinds for t in layer.tensors) if stack.part == part == "vision" else ():
-            if tensor.role == "mlp" and tensor.shard is not None and tensor.shard.units % tp:
-                return f"{tensor.shard.units:,} columns"
-    return ""
 
 
 def cannot_divide(architecture: Architecture, placement: Placement, ask: Ask) -> str:
@@ -67,7 +56,7 @@ def cannot_divide(architecture: Architecture, placement: Placement, ask: Ask) ->
         return ""
     for rows, part, what in ((SEEING, "vision", "images"), (HEARING, "audio", "audio")):
         row = _row_of(rows, architecture)
-        if row is None or not (of := _refused(architecture, tp, part)) or (row.whole and whole(architecture, placement, ask)):
+        if row is None or not (of := refused(architecture, tp, part)) or (row.whole and whole(architecture, placement, ask)):
             continue
         way = f"; with {WHOLE} each rank holds the tower whole" if row.whole and since(ask.version, *_WHOLE_SINCE) else ""
         return f"tp is {tp}, and the {of} of the tower for {what} do not divide by it{way}"
