@@ -105,12 +105,11 @@ def needs_code(folder: str, architecture: Architecture, title: str = "", version
     Source: vLLM 0.6.0 to 0.33, transformers_utils/config.py (`_CONFIG_REGISTRY`, `HFConfigParser.parse`); SGLang 0.4.0 to 0.5.23,
     srt/utils/hf_transformers/config.py (srt/hf_transformers_utils.py before), srt/configs.
     """
-    own = architecture.model_type
     if folder != "transformers":
-        rows = configs(folder)
+        rows, own = configs(folder), architecture.model_type
         if listed(rows.types.get(own), title, rows.releases, version):
             return False
-    return own not in _types("transformers")
+    return architecture.model_type not in _types("transformers")
 
 
 def needs_newer(folder: str, architecture: Architecture, title: str, version: str | None) -> bool:
