@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,15 @@ def test_a_flag_that_is_too_many_is_left_out(line: str, flag: str, cli: Run) -> 
     got = fit(cli, f"--gpu h100 -- {line}")
     assert not got["fits"] and got["start"]["flag"] == f"without {flag}" and offered(got) == [f"without {flag}"]
     assert fit(cli, f"--gpu h100 -- {line.partition(f' {flag}')[0]}")["fits"]
+
+
+def test_a_program_of_python_is_told_in_its_arguments(cli: Run, tmp_path: Path) -> None:
+    (tmp_path / "serve.py").write_text(
+        'from vllm import LLM\nllm = LLM(model="Qwen/Qwen2.5-3B", dtype="bfloat16", enable_expert_parallel=True)\n',
+        encoding="utf-8",
+    )
+    got = fit(cli, "--gpu t4 --command-file serve.py")
+    assert offered(got) == ["without enable_expert_parallel dtype='half'"]
 
 
 @pytest.mark.parametrize(

@@ -95,8 +95,10 @@ def with_words(command: Command, line: str) -> tuple[Command, list[str]]:
     """The command with the flags of a line, each in place of what it said of the same, and those as its program takes them; `without
     --flag` takes one out."""
     if line.startswith("without "):
-        return command._replace(words=tuple(_set(command.engine, list(command.words), line[8:], None)), unknown=()), [line]
-    words, said, added = list(command.words), list[str](), shlex.split(line)
+        flag = line.removeprefix("without ")
+        said = [f"without {flag[2:].replace('-', '_')}" if command.program == PYTHON else line]
+        return command._replace(words=tuple(_set(command.engine, list(command.words), flag, None)), unknown=()), said
+    words, said, added = list(command.words), [], shlex.split(line)
     starts = [at for at, word in enumerate(added) if word.startswith("-")]
     for at, end in zip(starts, [*starts[1:], len(added)], strict=True):
         flag, values = added[at], added[at + 1 : end]
