@@ -1,6 +1,6 @@
 """What engines serve, read out of their own registries: `src/archcalc/engines/*/served.json`.
 
-usage: build_served.py [--stages] ENGINE FOLDER
+usage: build_served.py [--stages|--configs] ENGINE FOLDER
 
 FOLDER holds unpacked sources, one folder for each release and named by it. Of vLLM vllm/model_executor/models/registry.py (in 0.6 and
 older models/__init__.py) and vllm/model_executor/layers/quantization/__init__.py are read; of SGLang sglang/srt/models/*.py and
@@ -14,12 +14,16 @@ releases that list it, "FIRST" or "FIRST..LAST" among those read, where LAST is 
 --stages writes `stages.json` instead: the classes that a release has and does not run in pipeline stages. Of vLLM all of
 vllm/model_executor/models is read for that, and vllm/config.py of what is older than 0.6.2; of SGLang sglang/srt/models. Fewer releases
 do, as what lies between two is taken for the earlier one.
+
+--configs writes `configs.json`: the types of config that releases of vLLM or SGLang have a class of their own for, and those that take
+transformers 5; of transformers itself, whose folder has the last 4.x and a 5.x, the types that only the latter has.
 """
 
 from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -291,15 +295,20 @@ def transformers(source: Path) -> tuple[dict[str, str], dict[str, list[str]]]:
         for pair in pairs.elts:
             if isinstance(pair, ast.Tuple) and len(both := texts(pair.elts)) == 2:
                 found.setdefault(*both)
+    return dict(sorted(found.items())), {"configs": transformers_configs(source), **_auto_classes(source)}
+
+
+def transformers_configs(source: Path) -> list[str]:
+    """The types of config that it has a class for."""
     folder = source / "transformers" / "models" / "auto"
-    configs = set[str]()
+    found = set[str]()
     for path in (folder / "configuration_auto.py", folder / "auto_mappings.py"):
         for name, value in assigned(tree(path)) if path.exists() else ():
             if name == "CONFIG_MAPPING_NAMES" and isinstance(value, ast.Call):
                 for node in ast.walk(value):
                     if isinstance(node, ast.Tuple) and len(both := texts(node.elts)) == 2:
-                        configs.add(both[0])
-    return dict(sorted(found.items())), {"configs": sorted(configs), **_auto_classes(source)}
+                        found.add(both[0])
+    return sorted(found)
 
 
 # What a command may load a whole model with.
@@ -405,6 +414,41 @@ def stages(engine: str, folder: Path) -> None:
     print(f"{path}: {len(made['unstaged'])} classes of {len(releases)} releases")
 
 
+def configs(engine: str, folder: Path) -> None:
+    """The types of config that each release has a class for."""
+    releases = sorted((path.name for path in folder.iterdir()), key=numbers)
+    if engine == "transformers":
+        first, last = (set(transformers_configs(folder / release)) for release in releases)
+        made: dict[str, Any] = {
+            "source": "transformers, models/auto/configuration_auto.py and auto_mappings.py", "releases": releases,
+            "types": dict.fromkeys(sorted(last - first), releases[1]),
+        }  # fmt: skip
+    else:
+        lists = {r: set({"vllm": vllm_configs, "sglang": sglang_configs}[engine](folder / r)) for r in releases}
+        pins = {r: {"transformers 5"} if takes_five(folder / r) else set() for r in releases}
+        where = (
+            "transformers_utils/config.py and requirements" if engine == "vllm" else "srt/configs and the package's requirements"
+        )
+        made = {
+            "source": f"{engine}, {where}", "releases": releases, "types": spans(releases, lists), "library": spans(releases, pins),
+        }  # fmt: skip
+    path = ROOT / engine / "configs.json"
+    path.write_text(json.dumps(made, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{path}: {len(made['types'])} types of {len(releases)} releases")
+
+
+def takes_five(source: Path) -> bool:
+    """Whether a release runs with transformers 5: those that allow any from some 4.x on came before it, and are taken not to."""
+    files = (*source.glob("requirements*.txt"), *source.glob("requirements/common.txt"), *source.glob("*.dist-info/METADATA"))
+    pins = [
+        line
+        for path in files
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.match(r"(Requires-Dist: )?transformers\b", line)
+    ]
+    return any(re.search(r"[=>]=? *5\.|!= *5\.", line) for line in pins)
+
+
 def main(engine: str, folder: Path) -> None:
     if engine in ("vllm", "sglang"):
         source = {
@@ -428,7 +472,7 @@ def main(engine: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    words = [word for word in sys.argv[1:] if word != "--stages"]
+    words = [word for word in sys.argv[1:] if word not in ("--stages", "--configs")]
     if len(words) != 2:
         sys.exit(__doc__)
-    (stages if "--stages" in sys.argv else main)(words[0], Path(words[1]))
+    (stages if "--stages" in sys.argv else configs if "--configs" in sys.argv else main)(words[0], Path(words[1]))

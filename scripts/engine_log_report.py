@@ -316,6 +316,9 @@ def words_of(row: dict[str, Any]) -> list[str]:
             words += [flag, str(value)]
     if dtype := _KV.get(str(row.get("kv_dtype"))):
         words += ["--kv-cache-dtype", {"bf16": "bfloat16"}.get(dtype, dtype)]
+    if row.get("dtype") == "float16" and row["engine"] == "vllm":
+        # A log says what a model is served in; checkpoints state bfloat16 mostly.
+        words += ["--dtype", "float16"]
     if row.get("prefix_caching") and row["engine"] == "vllm":
         words.append("--enable-prefix-caching")
     if (row.get("ep") or 1) > 1:

@@ -401,9 +401,10 @@ def test_what_a_draft_takes_otherwise_than_published_is_told(cli: Run) -> None:
         words = ("vllm", "serve", "llama-3.1-8b", "-tp", "2", "--max-model-len", "8k", "--speculative-config", speculation)
         return cli("fit", "--offline", "--format", "json", "--gpu", "2xh100", "--", *words)
 
-    plain, stored = json.loads(asked().stdout), json.loads(asked(quantization="fp8").stdout)
-    assert plain["options"]["unmodelled"] == [] and stored["options"]["unmodelled"] == ["--speculative-config.quantization"]
-    assert "--speculative-config.quantization" in stored["verdict"]
+    # A storage that is made as it loads is counted (test_remedies_beside_commands.py).
+    plain, stored = json.loads(asked().stdout), json.loads(asked(kv_cache_dtype="fp8").stdout)
+    assert plain["options"]["unmodelled"] == [] and stored["options"]["unmodelled"] == ["--speculative-config.kv_cache_dtype"]
+    assert "--speculative-config.kv_cache_dtype" in stored["verdict"]
     assert asked(draft_tensor_parallel_size=2).returncode == 0 and asked(draft_tensor_parallel_size=1).returncode == 0
     for key, value in (("draft_tensor_parallel_size", 3), ("tensor_parallel_size", 2)):
         refused = asked(**{key: value})

@@ -452,12 +452,24 @@ def test_a_dtype_or_gpu_that_an_engine_refuses_is_no_plan(arguments: str, status
         ("minicpm-v-2.6 --engine vllm --ctx 2k --gpu h100", 0, "--trust-remote-code"),
         ("deepseek-moe-16b --engine sglang --ctx 2k --gpu h100", 0, "--trust-remote-code"),
         ("phi-3-small --engine transformers --ctx 2k --gpu h100", 0, "trust_remote_code=True"),
-        ("--gpu h100 -- vllm serve openbmb/MiniCPM-V-2_6 --max-model-len 2048", 1, "--trust-remote-code alone"),
+        ("--gpu h100 -- vllm serve openbmb/MiniCPM-V-2_6 --max-model-len 2048", 1, "runs only with --trust-remote-code"),
         ("--gpu h100 -- vllm serve openbmb/MiniCPM-V-2_6 --max-model-len 2048 --trust-remote-code", 0, ""),
         # Types of which the engine has the config and transformers none: the tokenizer is tokenization_kimi.py and tokenization_chatglm.py
         # of the repository, by auto_map in the tokenizer_config.json of moonshotai/Kimi-K2-Instruct and zai-org/glm-4-9b-chat.
         ("kimi-k2 --engine vllm --ctx 2k --gpu 16xh200", 0, "--trust-remote-code"),
         ("glm-4-9b-chat --engine sglang --ctx 2k --gpu h100", 0, "--trust-remote-code"),
+        # A command without it: vLLM 0.33, tokenizers/hf.py ; TikTokenTokenizer is no class of transformers.
+        ("--gpu 16xh200 -- vllm serve moonshotai/Kimi-K2-Instruct -tp 16 --max-model-len 2048 --nnodes 2", 1, "its tokenizer"),
+        ("--gpu h100 -- vllm serve glm-4-9b-chat --max-model-len 2048 --tokenizer THUDM/glm-4-9b-chat-hf", 0, ""),
+        ("--gpu h100 -- sglang serve --model-path glm-4-9b-chat --context-length 2048", 1, "its tokenizer"),
+        ("--gpu h100 -- sglang serve --model-path glm-4-9b-chat --context-length 2048 --skip-tokenizer-init", 0, ""),
+        # Releases with transformers 4, which has no minimax_m2 (4.57.6, configuration_auto.py): vLLM 0.18.1, requirements/common.txt
+        # ("transformers >= 4.56.0, < 5"), 0.20.0 (5.5.1 and newer too). Whoever has another transformers needs no flag.
+        ("minimax-m2 --gpu 4xh200 --engine vllm --engine-version 0.18.1 --ctx 2k", 0, "--trust-remote-code"),
+        ("minimax-m2 --gpu 4xh200 --engine vllm --engine-version 0.20.0 --ctx 2k", 0, ""),
+        ("--gpu 4xh200 --engine-version 0.18.1 -- vllm serve minimax-m2 -tp 4 --max-model-len 2048", 0, "or another transformers"),
+        # A config of its own since 0.18.0 and not before (transformers_utils/config.py `_CONFIG_REGISTRY`).
+        ("--gpu 8xb200 --engine-version 0.17.1 -- vllm serve kimi-k2 -tp 8 --max-model-len 2048", 1, "the class of its config"),
         # Code beside the checkpoint that nobody needs to run.
         ("deepseek-v2-lite --engine vllm --ctx 2k --gpu h100", 0, ""),
     ],

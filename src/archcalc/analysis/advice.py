@@ -56,13 +56,19 @@ def _settings(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Ch
     settings = server(ask.engine).settings(ask, found.best.budget)
     enough = False
     for what, options, values in settings:
-        if fit := _tried(architecture, ask._replace(**values)):
+        if fit := _tried(architecture, _set(ask, values)):
             enough = True
             yield Change(what, options, fit, values=values)
     if len(settings) > 1 and not enough:
         together = {name: value for setting in settings for name, value in setting.values.items()}
-        if fit := _tried(architecture, ask._replace(**together)):
+        if fit := _tried(architecture, _set(ask, together)):
             yield Change("; ".join(s.what for s in settings), " ".join(s.options for s in settings), fit, values=together)
+
+
+def _set(ask: Ask, values: Mapping[str, Any]) -> Ask:
+    own = {name: value for name, value in values.items() if name not in Ask._fields}
+    asked = {name: value for name, value in values.items() if name in Ask._fields}
+    return ask._replace(**asked, **({"own": ask.own._replace(**own)} if own else {}))
 
 
 def _limit(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Change]:
@@ -101,7 +107,8 @@ def _tokens(architecture: Architecture, ask: Ask, found: Plans) -> Iterator[Chan
             short = found
         if short.best.fits:
             tokens = max_context(short.model, short.best, short.asked(ask))
-    if tokens >= SHORTEST:
+    # Of what another limit stops more may fit than a command asks for.
+    if tokens >= SHORTEST and (ask.own is None or tokens < best.context_tokens):
         # Whole k: nobody types the last token.
         tokens = tokens // 1024 * 1024
         if fit := _tried(architecture, ask._replace(context_tokens=tokens)):
@@ -196,8 +203,10 @@ def _on(architecture: Architecture, ask: Ask, gpus: GpuSpec) -> tuple[Fit, str, 
         if not left and (fit := _tried(architecture, wider._replace(tp=tp, ep=ep))):
             return fit, "", {"tp": tp}
         return None
-    if fit := _tried(architecture, wider):
-        return fit, "", {}
+    alone = {"shares": None} if gpus.count != ask.gpus.count and getattr(ask.own, "shares", None) else {}
+    # Shares of some GPUs leave the others empty.
+    if fit := _tried(architecture, _set(wider, alone)):
+        return fit, "", alone
     asked = [name for name in ("tp", "pp", "ep", "dp") if getattr(ask, name)]
     if ask.own is not None or not asked or not (fit := _tried(architecture, wider._replace(tp=None, pp=None, ep=None, dp=None))):
         return None

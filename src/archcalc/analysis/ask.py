@@ -30,6 +30,11 @@ _DRAFTS = frozenset(
     " --spec-draft-hf --hf-repo-draft".split()
 )
 
+# What quantizes a draft as it loads.
+_QUANTIZED = frozenset(
+    "--speculative-config.quantization --speculative-model-quantization --speculative-draft-model-quantization".split()
+)
+
 
 class Understood(NamedTuple):
     """A command with what it asks for, and what to say of its flags. `line` is the command on one line, `visible` how many GPUs its
@@ -217,8 +222,11 @@ def with_draft(found: Understood, *, offline: bool = False, refresh: bool = Fals
     own = asked.own._replace(draft=draft)
     if known and getattr(own, "draft_quant", "") is None:
         own = own._replace(draft_quant=known[1] or None)
-    flags = set(asked.unmodelled) & _DRAFTS
+    flags = set(found.options.unmodelled) & _DRAFTS
     used = {**found.options.used, **dict.fromkeys(flags, asked.draft)}
+    if made := getattr(own, "draft_method", None):
+        quantized = set(found.options.unmodelled) & _QUANTIZED
+        used, flags = {**used, **dict.fromkeys(quantized, made)}, flags | quantized
     options = found.options._replace(used=used, unmodelled=[flag for flag in found.options.unmodelled if flag not in flags])
     notes = tuple(note for note in found.notes if not note.startswith(f"the draft model {asked.draft} "))
     counted = f"the draft model {asked.draft} is counted: its weights, and its layers' cache"

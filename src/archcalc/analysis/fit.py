@@ -277,33 +277,36 @@ def settle(
     if ask.own is not None:
         alone, notes = engine.hosted(ask, model, placement)
         start, further = alone or start, further._replace(notes=(*further.notes, *notes))
-    if lacking := no_kernels(model, ask):
-        start = Start(False, lacking, None, refused=True)
+    start = _refused(model, ask) or start
     return Settled(plan, pooled, start, further)
 
 
 def no_kernels(model: Candidate, ask: Ask) -> str | None:
     """Why the engine cannot run the weights, in this release or on this GPU, where it cannot."""
+    found = _refused(model, ask)
+    return found and found.limit
+
+
+def _refused(model: Candidate, ask: Ask) -> Start | None:
     if ask.own is not None:
-        return _no_kernels(model, ask)
+        return _refusal(model, ask)
     if ask.quant not in model.lacking:
         # A candidate is made for one engine, release and GPU, and nothing else is asked here without a command.
-        model.lacking[ask.quant] = _no_kernels(model, ask)
+        model.lacking[ask.quant] = _refusal(model, ask)
     return model.lacking[ask.quant]
 
 
-def _no_kernels(model: Candidate, ask: Ask) -> str | None:
+def _refusal(model: Candidate, ask: Ask) -> Start | None:
     from archcalc.quant import method_of
 
     quantization, engine = model.architecture.quantization, server(ask.engine)
-    if why := engine.lacks_start(ask, model):
-        return why
-    if not quantization:
-        return None
-    experts = model.architecture.facts.moe is not None
-    return engine.lacks_format(ask.version, quantization, experts=experts) or engine.lacks_kernels(
-        ask.version, method_of(quantization), capability(ask.gpus.device)
-    )
+    why = engine.lacks_start(ask, model)
+    if why is None and quantization:
+        experts = model.architecture.facts.moe is not None
+        why = engine.lacks_format(ask.version, quantization, experts=experts) or engine.lacks_kernels(
+            ask.version, method_of(quantization), capability(ask.gpus.device)
+        )
+    return Start(False, why, None, refused=True) if isinstance(why, str) else why
 
 
 def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concurrency: int) -> Fit:

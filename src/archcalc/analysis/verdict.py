@@ -294,7 +294,7 @@ Told: TypeAlias = Callable[[advice.Change], "advice.Change | None"]
 class Given(NamedTuple):
     """An engine's command on one line, what became of its flags, and what to say of them. `model` is what it names where a storage was
     named beside it. `told` writes a change into the command and reads it back: the change in the command's words, None where it has none
-    or does not fit so."""
+    or does not fit so. `lifted` is the question of the command with the flags that its start asks for, and its plans."""
 
     line: str
     used: dict[str, str]
@@ -303,6 +303,7 @@ class Given(NamedTuple):
     notes: tuple[str, ...] = ()
     model: str = ""
     told: Told | None = None
+    lifted: Callable[[], tuple[Ask, Plans] | None] | None = None
 
 
 def unmodelled(flags: list[str]) -> str:
@@ -340,7 +341,8 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
     if own is not None and own.tokens > fit.context_tokens:
         what = f"not even {what}"
     if fit.start.refused:
-        return f"does not start: {what}; {fit.start.limit}"
+        lacks = f", and {units.format_bytes(-fit.headroom_bytes)} are missing on the fullest GPU" if fit.headroom_bytes < 0 else ""
+        return f"does not start: {what}; {fit.start.limit}{lacks}"
     if fit.headroom_bytes >= 0 and fit.start.starts:
         return f"does not fit: {what}; {fit.start.limit}"
     if fit.headroom_bytes >= 0:
@@ -460,10 +462,18 @@ def _in_its_words(loaded: Loaded, ask: Ask, found: Plans, given: Given) -> list[
     told, best = given.told, found.best
     if best.fits or told is None:
         return []
-    made = list(advice.would_fit(loaded.architecture, ask, found))
-    if not any("context_tokens" in change.values for change in made) and not best.start.refused:
+    alone = [advice.Change("the limit lifted", "", best)] if best.start.flag else []
+    if best.start.refused and given.lifted is not None and (lifted := given.lifted()) is not None:
+        # What is judged of a change is judged behind that limit.
+        ask, found = lifted
+        best = found.best
+    made = [] if best.fits else list(advice.would_fit(loaded.architecture, ask, found))
+    if alone and told(alone[0]) is not None:
+        # What lacks flags alone needs no other GPUs.
+        made = [*alone, *(change for change in made if change.gpus is None)]
+    elif not any("context_tokens" in change.values for change in made) and not (best.start.refused or best.fits):
         made += _shorter_by_command(best, told)
-    spilled = server(ask.engine).spills(found.model, ask, best)
+    spilled = [] if best.fits else server(ask.engine).spills(found.model, ask, best)
     place = min(2, len(made))
     made[place:place] = [advice.Change(what, options, best) for what, options in spilled]
     return [

@@ -11,13 +11,22 @@ if TYPE_CHECKING:
     from archcalc.hardware import GpuSpec
 
 
-def machines_of(gpu: Sequence[str] | None, vram: str | None, *, alone: bool = False, mixed: bool = False) -> list[GpuSpec]:
-    """The machines of `--gpu`, given several times or as a list. Without one it is this machine.
+def machines_of(
+    gpu: Sequence[str] | None, vram: str | None, *, alone: bool = False, mixed: bool = False, nodes: int | None = None
+) -> list[GpuSpec]:
+    """The machines of `--gpu`, given several times or as a list, or so many `nodes` of each. Without one it is this machine.
 
     Where each stands `alone` a list is no list of machines, but of the cards of one, as `mixed` allows; `+` joins such cards too.
     """
     from archcalc import hardware
 
+    if nodes is not None:
+        if not gpu or vram is not None or every(gpu):
+            raise UsageError(
+                f"--nodes {nodes} is of a machine that --gpu names",
+                "such as --gpu 8xH100 --nodes 2; leave --vram and --gpu all out",
+            )
+        gpu = [_several(part, nodes) for text in gpu for part in ([text] if alone else hardware.split_list(text))]
     if every(gpu):
         if alone or vram is not None or len(gpu or ()) > 1:
             raise UsageError(
@@ -40,6 +49,21 @@ def machines_of(gpu: Sequence[str] | None, vram: str | None, *, alone: bool = Fa
         parts = [text.replace("+", ",") if mixed else text] if alone else hardware.split_list(text)
         found += [machine(part, None, mixed) for part in parts]
     return list(dict.fromkeys(found))
+
+
+def _several(text: str, nodes: int) -> str:
+    """So many machines of a name; itself where it names as many already. Raises `UsageError` where it names others."""
+    from archcalc import hardware
+
+    spec = hardware.parse_spec(text)
+    if nodes in (1, spec.nodes) and spec.nodes <= nodes:
+        return text
+    if spec.nodes > 1:
+        raise UsageError(
+            f"--gpu {text} is {spec.nodes} machines, and --nodes {nodes}", "name the GPUs of one machine, or leave --nodes out"
+        )
+    # A number in front of one that is there is of machines.
+    return f"{nodes}x{text if counts(text) and not spec.instance else f'1x{text}' if not spec.instance else text}"
 
 
 def every(gpu: Sequence[str] | None) -> bool:

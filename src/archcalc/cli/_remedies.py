@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,14 @@ from archcalc.units import format_bytes
 if TYPE_CHECKING:
     from archcalc.analysis.fit import Plans
     from archcalc.commands.words import Command
+    from archcalc.engines.plan import Ask
     from archcalc.hardware import GpuSpec
 
 BEHIND = " -- … "
 """Stands between options of archcalc, in front of a command, and flags that are written into it."""
 _OF_LAYERS = re.compile(r"(-ngl|--n-cpu-moe) (\d+) \(llama-server\)")
+_LIMITS = 3
+"""How many limits of the start are lifted, one after the other, before a change is given up."""
 _LAYERS = {"-ngl": "gpu_layers", "--n-cpu-moe": "cpu_experts"}
 
 
@@ -48,7 +52,7 @@ class Remedies(NamedTuple):
         return None
 
     def _told(self, change: Change) -> Change | None:
-        from archcalc.commands.change import altered, told
+        from archcalc.commands.change import altered, told, with_words
 
         values = dict(change.values)
         if layers := _OF_LAYERS.fullmatch(change.options):
@@ -67,17 +71,41 @@ class Remedies(NamedTuple):
             return None
         command = altered(self.command, values)
         gpus = change.gpus or self.gpus
-        command, said = _with(command, said, words)
-        found = self._judged(command, gpus, quant, concurrency, ram)
-        lifts = found.best.start.flag or ""
-        if not found.best.fits and found.best.start.refused and lifts.startswith("--nnodes"):
-            command, said = _with(command, said, tuple(lifts.split()))
-            found = self._judged(command, gpus, quant, concurrency, ram)
-        if not found.best.fits:
+        if words:
+            command, more = with_words(command, shlex.join(words))
+            said += more
+        found, more = self._lifted(command, gpus, quant, concurrency, ram)
+        if not found[1].best.fits:
             return None
+        best, said = found[1].best, [*said, *more]
         options = " ".join(front) + (BEHIND if front and said else "") + " ".join(said)
-        what = re.sub(r"\([^()]* there\)", f"({format_bytes(found.best.ram_bytes)} there)", change.what)
-        return change._replace(what=what, options=options, fit=found.best)
+        what = re.sub(r"\([^()]* there\)", f"({format_bytes(best.ram_bytes)} there)", change.what)
+        return change._replace(what=what, options=options, fit=best)
+
+    def lifted(self) -> tuple[Ask, Plans] | None:
+        """The question and its plans with what lifts the limit of the start, where that is refused whatever the memory; None where the
+        command is refused with it too."""
+        try:
+            ask, found = self._lifted(self.command, self.gpus, self.quant, self.concurrency, self.ram_bytes)[0]
+        except ArchcalcError:
+            return None
+        return None if found.best.start.refused else (ask, found)
+
+    def _lifted(
+        self, command: Command, gpus: GpuSpec, quant: str | None, concurrency: int, ram: int | None
+    ) -> tuple[tuple[Ask, Plans], list[str]]:
+        """What becomes of the command with the flags that its start asks for, and those: behind one limit may stand another."""
+        from archcalc.commands.change import with_words
+
+        made, said = self._judged(command, gpus, quant, concurrency, ram), list[str]()
+        for _ in range(_LIMITS):
+            best = made[1].best
+            if best.fits or best.start.flag is None:
+                break
+            command, more = with_words(command, best.start.flag)
+            said += more
+            made = self._judged(command, gpus, quant, concurrency, ram)
+        return made, said
 
     def _stored(self, quant: str | None) -> tuple[str | None, tuple[str, ...]]:
         """The storage to name in front of the command, or the words with which its engine quantizes so as it loads."""
@@ -104,7 +132,7 @@ class Remedies(NamedTuple):
         if "tp" in values and getattr(own, "attention_dp", False):
             values["tp"] *= asked.values.get("dp") or 1
 
-    def _judged(self, command: Command, gpus: GpuSpec, quant: str | None, concurrency: int, ram: int | None) -> Plans:
+    def _judged(self, command: Command, gpus: GpuSpec, quant: str | None, concurrency: int, ram: int | None) -> tuple[Ask, Plans]:
         """What becomes of the command, read as any other. Raises `ArchcalcError` where it is refused."""
         from archcalc.analysis.ask import resolved, understand, with_draft
         from archcalc.analysis.fit import plans
@@ -114,7 +142,7 @@ class Remedies(NamedTuple):
         found = with_draft(found, offline=reading["offline"], refresh=False)
         ask = question(found, gpus, quant, concurrency, ram, self.counted)._replace(host_bytes=self.host_bytes)
         loaded, ask, _ = resolved(found.asked.model, ask, **{**reading, "refresh": False})
-        return plans(loaded.architecture, ask, alternatives=0)
+        return ask, plans(loaded.architecture, ask, alternatives=0)
 
 
 def _about(change: Change) -> Iterator[Change]:
@@ -127,15 +155,3 @@ def _about(change: Change) -> Iterator[Change]:
             if m >= 0:
                 what = re.sub(rf"\b{n}\b", str(m), change.what, count=1)
                 yield change._replace(what=what, options=f"{flag} {m} (llama-server)")
-
-
-def _with(command: Command, said: list[str], words: tuple[str, ...]) -> tuple[Command, list[str]]:
-    """The command with more words, and those as they are printed."""
-    from archcalc.commands.change import PYTHON
-
-    if not words:
-        return command, said
-    shown = [" ".join(words)]
-    if command.program == PYTHON:
-        shown = [f"{flag[2:].replace('-', '_')}={value!r}" for flag, value in zip(words[::2], words[1::2], strict=True)]
-    return command._replace(words=(*command.words, *words)), [*said, *shown]

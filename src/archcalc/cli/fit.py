@@ -63,6 +63,9 @@ class Machine(NamedTuple):
         ),
     ] = None
     vram: Vram = None
+    nodes: Annotated[
+        int | None, typer.Option("--nodes", min=1, max=1000, help="So many of the machines: --gpu 8xH100 --nodes 2 is 2x8xH100.")
+    ] = None
 
 
 class Load(NamedTuple):
@@ -353,7 +356,7 @@ def _questions(
 ) -> dict[GpuSpec, tuple[Ask, Wanted]]:
     """What is asked of each machine. Of all that are rented those are left out that cannot be split so; of one that is named it is an
     error."""
-    specs = machines_of(machine.gpu, machine.vram)
+    specs = machines_of(machine.gpu, machine.vram, nodes=machine.nodes)
     asks: dict[GpuSpec, tuple[Ask, Wanted]] = {}
     for spec in specs:
         try:
@@ -510,7 +513,8 @@ def _of_command(
 
     offline, refresh = reading.offline, reading.refresh
     # In front of a command a list is the cards of one machine, of several kinds where the engine takes such.
-    specs = machines_of(machine.gpu, machine.vram, alone=True, mixed=server(ENGINES[own.engine]).by_layers)
+    mixed = server(ENGINES[own.engine]).by_layers
+    specs = machines_of(machine.gpu, machine.vram, alone=True, mixed=mixed, nodes=machine.nodes)
     counted = any(map(counts, machine.gpu or ["here"] if machine.vram is None else machine.gpu or []))
     wanted = _wanted(load, host.calibration, None)
     if host.ram_bandwidth is not None:
@@ -533,6 +537,9 @@ def _of_command(
         loaded, asked, told = resolved(str(text), asked, **options)
         notes = (*found.notes, *told)
         text.loaded = loaded
+        remedies = Remedies(
+            own, version, text.machine, quant, load.concurrency or 1, asked.ram_bytes, asked.host_bytes, counted, options
+        )
         given = Given(
             found.line,
             found.options.used,
@@ -540,9 +547,8 @@ def _of_command(
             found.options.unmodelled,
             notes,
             "" if quant is None or told else str(text),
-            Remedies(
-                own, version, text.machine, quant, load.concurrency or 1, asked.ram_bytes, asked.host_bytes, counted, options
-            ).change,
+            remedies.change,
+            remedies.lifted,
         )
         try:
             return fit_report(loaded, asked, given=given, wanted=wanted._replace(flags=flags._replace(gpus=text.machine.count)))

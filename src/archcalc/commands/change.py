@@ -56,6 +56,7 @@ FLAGS: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
         "slots": ("--parallel",),
         "ubatch": ("--ubatch-size",),
         "flash": ("--flash-attn",),
+        "shares": ("--tensor-split",),
     },
 }
 VARIABLES: Mapping[Engine, Mapping[str, str]] = {"ollama": {"context_tokens": "OLLAMA_CONTEXT_LENGTH"}}
@@ -69,11 +70,12 @@ _SHORT = {
     "--parallel": "-np",
     "--ubatch-size": "-ub",
     "--flash-attn": "-fa",
+    "--tensor-split": "-ts",
 }
 
 
 def altered(command: Command, changes: Mapping[str, object]) -> Command:
-    """The command with each change in place of what it said: True writes a flag alone, False takes it out."""
+    """The command with each change in place of what it said: True writes a flag alone, False or None takes it out."""
     flags = FLAGS.get(command.engine, {})
     words = list(command.words)
     for name, value in changes.items():
@@ -87,6 +89,26 @@ def altered(command: Command, changes: Mapping[str, object]) -> Command:
 def changed(command: Command, changes: Mapping[str, object]) -> str:
     """The same on one line."""
     return written(altered(command, changes))
+
+
+def with_words(command: Command, line: str) -> tuple[Command, list[str]]:
+    """The command with the flags of a line, each in place of what it said of the same, and those as its program takes them; `without
+    --flag` takes one out."""
+    if line.startswith("without "):
+        flag = line.removeprefix("without ")
+        said = [f"without {flag[2:].replace('-', '_')}" if command.program == PYTHON else line]
+        return command._replace(words=tuple(_set(command.engine, list(command.words), flag, None)), unknown=()), said
+    words, said, added = list(command.words), [], shlex.split(line)
+    starts = [at for at, word in enumerate(added) if word.startswith("-")]
+    for at, end in zip(starts, [*starts[1:], len(added)], strict=True):
+        flag, values = added[at], added[at + 1 : end]
+        words = _set(command.engine, words, flag, " ".join(values) or True)
+        if command.program == PYTHON:
+            said.append(f"{flag[2:].replace('-', '_')}={_held(' '.join(values)) if values else True!r}")
+        else:
+            # A placeholder stays one, which no shell would run.
+            said.append(" ".join(word if word.startswith("<") else shlex.quote(word) for word in (flag, *values)))
+    return command._replace(words=tuple(words), unknown=()), said
 
 
 def told(command: Command, changes: Mapping[str, object]) -> list[str] | None:
@@ -103,6 +125,9 @@ def told(command: Command, changes: Mapping[str, object]) -> list[str] | None:
                 out.append(f"{flag[2:].replace('-', '_')}={value!r}")
                 continue
             shown = _SHORT.get(flag, flag) if command.engine == "llama.cpp" else flag
+            if value in (None, False):
+                out.append(f"without {shown}")
+                continue
             out.append(shown if value is True else f"{shown} {value:g}" if isinstance(value, float) else f"{shown} {value}")
     return out
 
@@ -221,7 +246,7 @@ def _set(engine: Engine, words: list[str], flag: str, value: object) -> list[str
             continue
         out.append(words[at])
         at += 1
-    if value is False:
+    if value is False or value is None:
         return out
     made = [_SHORT.get(flag, flag) if engine == "llama.cpp" else flag]
     if value is not True:

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from archcalc.engines.plan import Named
-from archcalc.engines.served import TRUST, needs_code
+from archcalc.engines.served import TRUST, code_of, needs_newer
 from archcalc.model import Architecture
 
 TORCH = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
@@ -44,19 +44,14 @@ def not_set(title: str, named: Named) -> tuple[str, ...]:
     return (f"the command loads the model as published: {title} has no flag that sets {keys}",)
 
 
-def trusted(folder: str, architecture: Architecture) -> tuple[list[str], tuple[str, ...]]:
-    """The flag that lets a repository's own code run, where a start needs it, and a note that it does.
-
-    An engine may have the class of a config that transformers lacks, and still reads the tokenizer by transformers' Auto class, which has
-    none for that type: where the publisher's config names code beside it, the tokenizer is taken to be there too (vLLM 0.33,
-    tokenizers/hf.py `CachedHfTokenizer.from_pretrained`; transformers 5.24, models/auto/tokenization_auto.py).
-    """
-    held = "class of its config"
-    if not needs_code(folder, architecture):
-        if not architecture.coded or not needs_code("transformers", architecture):
-            return [], ()
-        held = "tokenizer, as transformers has none for this type"
-    return [TRUST], (f"{TRUST} lets the repository's own code run, which holds the {held}: read it first",)
+def trusted(folder: str, title: str, architecture: Architecture, version: str | None) -> tuple[list[str], tuple[str, ...]]:
+    """The flag that lets a repository's own code run, where a start needs it, and a note that it does."""
+    held = code_of(folder, title, architecture, version)
+    if not held and architecture.coded and needs_newer(folder, architecture, title, version):
+        held = "the class of its config"
+    if not held:
+        return [], ()
+    return [TRUST], (f"{TRUST} lets the repository's own code run, which holds {held.rstrip(',')}: read it first",)
 
 
 def everywhere(machines: int) -> tuple[str, str]:

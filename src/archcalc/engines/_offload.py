@@ -19,9 +19,15 @@ def added(found: RankWeights, size: int) -> RankWeights:
     )
 
 
-def draft_bytes(draft: Architecture, placement: Placement, options: WeightOptions) -> int:
-    """What a draft model takes of the last stage, split over the same ranks."""
-    own = options._replace(mtp=False)
+def draft_bytes(draft: Architecture, placement: Placement, options: WeightOptions, quant: str | None = None) -> int:
+    """What a draft model takes of the last stage, split over the same ranks; `quant` is what its weights are made of as they load, where
+    they are not quantized already."""
+    from archcalc.engines.engine import server
+
+    online = quant is not None and draft.quantization is None and options.device is not None
+    if online and options.device is not None:
+        draft = server(options.engine).load(draft, quant, options.device)[0]
+    own = options._replace(mtp=False, online=online)
     return rank_weights(draft, Placement(tp=placement.tp), own, kept(draft, own)).bytes
 
 

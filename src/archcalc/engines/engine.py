@@ -325,8 +325,9 @@ class Server(Engine):
         """The question with what the engine itself sets to fit the memory where a command leaves it open; the same where nothing."""
         return ask
 
-    def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
-        """Why flags or a dtype stop the start with this checkpoint on this GPU, whatever the memory; None where they do not.
+    def lacks_start(self, ask: Ask, model: Candidate) -> str | Start | None:
+        """Why flags or a dtype stop the start with this checkpoint on this GPU, whatever the memory, with the flag that lifts
+        that where one does; None where they do not.
 
         Raises `UnsupportedError` for flags whose effect is not known."""
         return None

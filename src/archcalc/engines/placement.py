@@ -287,7 +287,7 @@ def rank_weights(
     engine = server(options.engine)
     tp, pp, dp = placement.tp, placement.pp, placement.dp
     moe = any(tensor.experts for tensor in tensors)
-    sharing = dp if moe and not options.apart else 1
+    sharing = dp if (moe or options.joint) and not options.apart else 1
     wide = tp * sharing if engine.dense_over_replicas else tp
     columns = tp * sharing // placement.ep if moe else tp
     bounds = engine.spans(architecture.layers, pp)

@@ -50,7 +50,8 @@ class Ask(NamedTuple):
 
 
 class Start(NamedTuple):
-    """Whether the engine starts as the printed command says; if not, the limit that stops it, and the flag that lifts that.
+    """Whether the engine starts as the printed command says; if not, the limit that stops it, and the flag that lifts that, or `without`
+    and the flag that is too many.
 
     `serves` is False of one that starts and then holds no sequence of the context, `refused` true of a limit that no memory lifts.
     """
@@ -132,7 +133,7 @@ class Candidate(NamedTuple):
     caches: dict[tuple[Placement, str | None, int, int, int], Pooled]
     refused: dict[Placement, str]
     works: dict[tuple[Placement, str], tuple[RankWeights, Any]]
-    lacking: dict[str | None, str | None]
+    lacking: dict[str | None, Start | None]
     budgets: dict[tuple[Any, ...], Budget]
 
 
@@ -179,7 +180,8 @@ class Fit(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """A setting that leaves more to the cache: what it is, the options of `archcalc fit` that say it, and the same of an `Ask`."""
+    """A setting that leaves more to the cache: what it is, the options of `archcalc fit` that say it, and the same of an `Ask`, or of its
+    `own` settings beside a command, where None takes a flag out."""
 
     what: str
     options: str

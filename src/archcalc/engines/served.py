@@ -73,29 +73,86 @@ def built_of(model_type: str) -> str:
     return served("transformers").classes.get(model_type, "")
 
 
+class Configs(NamedTuple):
+    """The types of config that releases have a class of their own for, each with those releases, and as `library` those that take
+    transformers 5; of transformers the types that 5 has and 4 has not.
+
+    `configs.json`, which `scripts/build_served.py --configs` reads out of the source."""
+
+    source: str
+    releases: tuple[str, ...]
+    types: Mapping[str, str]
+    library: Mapping[str, str] = {}
+
+
 @cache
-def _configs(folder: str) -> frozenset[str]:
+def configs(folder: str) -> Configs:
+    """The types of one engine, by its folder's name."""
+    with open(os.path.join(_HERE, folder, "configs.json"), encoding="utf-8") as file:
+        data = json.load(file)
+    return Configs(**{**data, "releases": tuple(data["releases"])})
+
+
+@cache
+def _types(folder: str) -> frozenset[str]:
     return frozenset(served(folder).sets["configs"])
 
 
-def needs_code(folder: str, architecture: Architecture) -> bool:
-    """Whether the class of a model's config is code beside the checkpoint: neither transformers nor the engine has one for the type, as
-    far as their newest releases tell. Engines run such code only where they are told to.
+def needs_code(folder: str, architecture: Architecture, title: str = "", version: str | None = None) -> bool:
+    """Whether the class of a model's config is code beside the checkpoint: neither the engine's release nor transformers has one for the
+    type. Engines run such code only where they are told to.
 
-    Source: vLLM 0.33, transformers_utils/config.py `HFConfigParser.parse`; SGLang 0.5.23, srt/utils/hf_transformers/config.py.
+    Source: vLLM 0.6.0 to 0.33, transformers_utils/config.py (`_CONFIG_REGISTRY`, `HFConfigParser.parse`); SGLang 0.4.0 to 0.5.23,
+    srt/utils/hf_transformers/config.py (srt/hf_transformers_utils.py before), srt/configs.
     """
-    types = _configs("transformers") if folder == "transformers" else _configs("transformers") | _configs(folder)
-    return architecture.model_type not in types
+    if folder != "transformers":
+        rows, own = configs(folder), architecture.model_type
+        if listed(rows.types.get(own), title, rows.releases, version):
+            return False
+    return architecture.model_type not in _types("transformers")
+
+
+def needs_newer(folder: str, architecture: Architecture, title: str, version: str | None) -> bool:
+    """Whether the release takes transformers 4, whose last release has no class for the type that 5 has: the code beside the checkpoint
+    runs then, or a transformers that the release was not made for (vLLM up to 0.19.0, requirements; SGLang up to 0.5.9, its package's)."""
+    rows, own = configs(folder), architecture.model_type
+    if listed(rows.types.get(own), title, rows.releases, version) or own not in configs("transformers").types:
+        return False
+    return not listed(rows.library["transformers 5"], title, rows.releases, version)
+
+
+def newer_told(folder: str, title: str, architecture: Architecture, version: str | None, trusts: bool) -> Iterator[str]:
+    """A note for a command of such a release."""
+    if not trusts and needs_newer(folder, architecture, title, version):
+        yield (
+            f"{title} {version} takes transformers 4, which has no class for {architecture.model_type}: it needs {TRUST}, or another"
+            " transformers"
+        )
 
 
 TRUST = "--trust-remote-code"
 
 
-def untrusted(folder: str, title: str, architecture: Architecture) -> str | None:
+def code_of(folder: str, title: str, architecture: Architecture, version: str | None, *, tokens: bool = True) -> str:
+    """What of a checkpoint is code of its repository that an engine has to be told to run; empty where nothing is. `tokens` is whether the
+    engine reads the tokenizer beside the model.
+
+    An engine may have the class of a config that transformers lacks, and still reads the tokenizer by transformers' Auto class, which has
+    none for that type: where the publisher's config names code beside it, the tokenizer is taken to be there too (vLLM 0.33,
+    tokenizers/hf.py `CachedHfTokenizer.from_pretrained`; SGLang 0.5.23, srt/utils/hf_transformers/tokenizer.py; transformers 5.24,
+    models/auto/tokenization_auto.py).
+    """
+    if needs_code(folder, architecture, title, version):
+        return "the class of its config"
+    if tokens and architecture.coded and needs_code("transformers", architecture):
+        return "its tokenizer, as transformers has none for this type,"
+    return ""
+
+
+def untrusted(folder: str, title: str, architecture: Architecture, version: str | None, *, tokens: bool = True) -> str | None:
     """Why an engine that is not told to run a checkpoint's code does not start; None where it needs none."""
-    if not needs_code(folder, architecture):
-        return None
-    return f"the class of this config is code of its repository, which {title} runs with {TRUST} alone"
+    what = code_of(folder, title, architecture, version, tokens=tokens)
+    return f"{what} is code of its repository, which {title} runs only with {TRUST}" if what else None
 
 
 def is_one_of(architecture: Architecture, classes: Collection[str]) -> bool:

@@ -80,7 +80,8 @@ class WeightOptions(NamedTuple):
     `version` is the engine's, None for the newest known. Without a `device` the kernels are those of a current NVIDIA GPU. `dtype` is what
     weights that are not quantized are converted to ("BF16"); None is the engine's choice. `mtp` loads the MTP layers, `towers` those
     for images and audio. `online`: the engine quantizes the weights as it loads
-    them, `expanded`: it keeps keys and values in place of MLA's latent, `apart`: replicas of data parallelism share no experts.
+    them, `expanded`: it keeps keys and values in place of MLA's latent, `apart`: replicas of data parallelism share no experts,
+    `joint`: those of the attention share dense layers too.
     """
 
     engine: str = DEFAULT
@@ -92,6 +93,7 @@ class WeightOptions(NamedTuple):
     online: bool = False
     expanded: bool = False
     apart: bool = False
+    joint: bool = False
 
 
 def kept(architecture: Architecture, options: WeightOptions) -> list[Kept]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from archcalc.engines.asked import Asked
     from archcalc.engines.budget import Budget, Serving
     from archcalc.engines.placement import Placement, RankWeights
-    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Start, Taken
+    from archcalc.engines.plan import Ask, Candidate, Command, Fit, Length, Named, Pooled, Setting, Start, Taken
     from archcalc.engines.weights import Keep, WeightOptions
     from archcalc.hardware import Device
     from archcalc.model import Architecture
@@ -300,6 +300,14 @@ class LlamaCpp(Server):
         from archcalc.engines.llamacpp.command import command
 
         return command(named, ask, model, fit)
+
+    def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
+        """Layers by what each GPU has free, where a command says its own shares (src/llama-model.cpp `load_tensors`)."""
+        from archcalc.engines.plan import Setting
+
+        if ask.own is None or ask.own.shares is None or ask.gpus.count == 1:
+            return ()
+        return (Setting("layers by what each GPU has free", "", {"shares": None}),)
 
     def spills(self, model: Candidate, ask: Ask, fit: Fit) -> Sequence[tuple[str, str]]:
         """Experts first, of which a token visits few; then whole layers. No more than the RAM, of which a GPU may have its part."""

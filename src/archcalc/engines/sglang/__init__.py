@@ -133,7 +133,7 @@ class Sglang(Server):
 
     def weight_options(self, own: Any) -> dict[str, Any]:
         # `--dp-size` alone starts whole models apart (srt/managers/data_parallel_controller.py `launch_dp_schedulers`).
-        return {"mtp": own.mtp, "apart": not own.attention_dp}
+        return {"mtp": own.mtp, "apart": not own.attention_dp, "joint": own.attention_dp}
 
     def loads_whole(self, version: str | None, quant: str) -> bool:
         """FP8 is made of weights that lie on the GPU in the model's dtype (SGLang 0.4.1, sglang#2895, to 0.5.23,
@@ -144,12 +144,13 @@ class Sglang(Server):
         from archcalc.engines._offload import added, draft_bytes, spared
         from archcalc.engines.placement import rank_weights
         from archcalc.engines.sglang import towers
+        from archcalc.engines.sglang.quantization import ONLINE
         from archcalc.engines.weights import undivided
 
         tensors = model.tensors if not towers.whole(model.architecture, placement, ask) else undivided(model.tensors, "vision")
         found = rank_weights(model.architecture, placement, model.options, tensors)
         if ask.own is not None and ask.own.draft is not None:
-            found = added(found, draft_bytes(ask.own.draft, placement, model.options))
+            found = added(found, draft_bytes(ask.own.draft, placement, model.options, ONLINE.get(ask.own.draft_method)))
         return spared(found, ask.own.offload_bytes) if ask.own is not None and ask.own.offload_bytes else found
 
     def ram(self, ask: Ask, placement: Placement, weights: RankWeights, budget: Budget) -> int:
@@ -190,10 +191,10 @@ class Sglang(Server):
             return ""
         return f"SGLang runs on compute capability 7.5 and newer, and {device.name} has {cuda[0]}.{cuda[1]}"
 
-    def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+    def lacks_start(self, ask: Ask, model: Candidate) -> str | Start | None:
         from archcalc.engines.asks import refused
-        from archcalc.engines.plan import capability
-        from archcalc.engines.served import misnamed, untrusted
+        from archcalc.engines.plan import Start, capability
+        from archcalc.engines.served import TRUST, misnamed, untrusted
         from archcalc.engines.sglang import attention, kernels, quantization, settings
         from archcalc.engines.sglang.cache import cache_dtype
         from archcalc.quant import canonical
@@ -211,16 +212,24 @@ class Sglang(Server):
             return why
         if ask.own is None:
             return None
-        if not ask.own.trusts and (why := untrusted("sglang", self.title, model.architecture)):
-            return why
+        if not ask.own.trusts:
+            why = untrusted("sglang", self.title, model.architecture, ask.version, tokens=ask.own.reads_tokens)
+            if why is not None:
+                return Start(False, why, TRUST, refused=True)
         if why := misnamed(registry(), model.architecture, ask.version):
             return why
         settings.check_draft(ask.own, model.architecture)
         if any(ask.own.backends) and (why := attention.refused(ask.own.backends, ask.own.cache, ask.gpus.device, ask.version)):
             return why
+        if ask.own.draft is not None and ask.own.draft_method not in (None, ask.own.method):
+            flag = "--speculative-draft-model-quantization"
+            why = quantization.refused(ask.version, ask.own.draft_method, ask.own.draft.quantization, flag)
+            if why is not None:
+                return f"the draft: {why}"
         if ask.own.method is None:
             return None
-        return quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
+        why = quantization.refused(ask.version, ask.own.method, None if model.options.online else model.architecture.quantization)
+        return Start(False, why, "without --quantization", refused=True) if why else None
 
     def unstaged(self, architecture: Architecture, version: str | None) -> str:
         from archcalc.engines.served import unstaged
@@ -343,7 +352,7 @@ class Sglang(Server):
         from archcalc.units import format_bytes
 
         reserve = next((term.bytes for term in budget.overhead_terms if term.name == "reserve"), 0)
-        if ask.utilization is not None or not reserve:
+        if (ask.utilization is not None and ask.own is None) or not reserve:
             return ()
         free = reserve / (1 - budget.utilization)
         share = min(_LARGEST_SHARE, int((1 - budget.step_bytes / free) * 100) / 100)
@@ -371,7 +380,11 @@ class Sglang(Server):
         return command(named, ask, model, fit)
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
+        from archcalc.engines.served import newer_told
+
         device = ask.gpus.device
+        if ask.own is not None:
+            yield from newer_told("sglang", self.title, model.architecture, ask.version, ask.own.trusts)
         if device.vendor in ("apple", "google", "aws") or device.architecture.startswith("Gaudi"):
             yield f"sglang keeps to its rules for NVIDIA's GPUs here: those for {device.name} are not known"
 

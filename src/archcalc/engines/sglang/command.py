@@ -31,7 +31,7 @@ EMBEDS = frozenset(
 def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
     from archcalc.engines.sglang import registry
 
-    trust, notes = trusted("sglang", model.architecture)
+    trust, notes = trusted("sglang", "SGLang", model.architecture, ask.version)
     if known := renamed(registry(), model.architecture, ask.version):
         named = named._replace(overrides=(*named.overrides, ("architectures", [known])))
     words = [

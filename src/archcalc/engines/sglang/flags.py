@@ -218,6 +218,9 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
         draft = read.get("--speculative-draft-model-path")
         own["drafted_elsewhere"] = draft is not None
         own["mtp"] = algorithm in _OWN_DRAFTS and draft is None
+        # srt/arg_groups/serving_hook.py `_handle_missing_default_values`: where nothing is said, as the model (0.5.7; before, always so).
+        drafted_in = str(read.get("--speculative-draft-model-quantization") or own["method"] or "unquant").lower()
+        own["draft_method"] = None if drafted_in == "unquant" else drafted_in
     _adapters(read)
     page, chunk = own.get("page"), own.get("chunk")
     if page and chunk and not shared and chunk % page and since(read.version, 0, 4, 9, 4):
@@ -241,6 +244,7 @@ def _settings(read: Read, shared: bool, unmodelled: list[str]) -> tuple[Settings
     )
     unmodelled += [flag for flag in kinds if read.get(flag) not in (None, False)]
     own["trusts"] = bool(read.get("--trust-remote-code"))
+    own["reads_tokens"] = not (read.get("--skip-tokenizer-init") or read.get("--tokenizer-path"))
     return Settings(**own), draft
 
 

@@ -33,13 +33,14 @@ _TAKEN: Mapping[str, frozenset[str]] = {
 }
 
 
-def refused(version: str | None, method: str, stored: Mapping[str, Any] | None) -> str | None:
-    """Why the release does not start with this `--quantization`; None where it does. `stored` is the checkpoint's own quantization.
+def refused(version: str | None, method: str, stored: Mapping[str, Any] | None, named: str = "--quantization") -> str | None:
+    """Why the release does not start with this `--quantization`; None where it does. `stored` is the checkpoint's own quantization, and
+    `named` what the flag is called, which of a draft is another.
 
     Raises `UnsupportedError` for what is not known."""
     from archcalc.quant import method_of
 
-    table, flag = served("sglang"), f"--quantization {method[:40]}"
+    table, flag = served("sglang"), f"{named} {method[:40]}"
     if not listed(table.methods.get(method), "SGLang", table.releases, version):
         return f"SGLang {version or table.releases[-1]} has no {method[:40]} among its quantization methods: leave {flag} out"
     if stored:

@@ -19,7 +19,9 @@ class Settings(NamedTuple):
     `prefill_graphs` whether decoding and prefills are. `state_slots` is `--max-mamba-cache-size`, `state_share`
     `--mamba-full-memory-ratio`, `tracked` whether states are tracked beside the running one. `one_pool` is
     `--disable-hybrid-swa-memory`. `speculation` names the algorithm, `mtp` says that the checkpoint's own MTP layers draft. `draft` is
-    a draft model of its own. `method` is `--quantization`, `trusts` `--trust-remote-code`, `allows_longer`
+    a draft model of its own. `method` is `--quantization`, `draft_method`
+    that of the draft, `trusts` `--trust-remote-code`, `reads_tokens` whether
+    the model's own tokenizer is read, `allows_longer`
     `SGLANG_ALLOW_OVERWRITE_LONGER_CONTEXT_LEN`. `drafted_elsewhere` says that a draft model is named, be it to be had or not.
     `whole_towers` is `--mm-enable-dp-encoder`. `nodes` is `--nnodes`, `launched` whether Ray says where ranks
     run, or nobody knows. `cache` is `--kv-cache-dtype`, and `wide_cache`
@@ -55,8 +57,10 @@ class Settings(NamedTuple):
     host_bytes: int = 0
     symmetric: bool = False
     draft: Architecture | None = None
+    draft_method: str | None = None
     method: str | None = None
     trusts: bool = False
+    reads_tokens: bool = True
     allows_longer: bool | None = None
     wide_cache: bool = False
     cache: str = "auto"

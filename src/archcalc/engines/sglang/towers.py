@@ -6,7 +6,7 @@ from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Ask
 from archcalc.engines.served import is_one_of
 from archcalc.engines.sglang.rules import since
-from archcalc.engines.vllm.towers import Divided, divided, undivided
+from archcalc.engines.vllm.towers import Divided, divided, refused
 from archcalc.model import Architecture
 
 WHOLE = "--mm-enable-dp-encoder"
@@ -26,29 +26,27 @@ joined projections, without heads that are added to make them divide, and whethe
 whole on every rank (qwen2_audio.py)."""
 
 
+_BY_ATTENTION = frozenset(
+    f"{name}ForConditionalGeneration" for name in "Qwen3VL Qwen3VLMoe Qwen3_5 Qwen3_5Moe Qwen3OmniMoe KimiVL Glm4v Glm4vMoe".split()
+)
+"""Classes whose tower has the ranks of the attention alone, so that data parallelism of that leaves each rank the whole of it: the group
+`attn_tp` of 0.5.23, srt/models/qwen3_vl.py `_resolve_vision_parallel_group`, glm4v.py `_glm4v_vision_parallel_group` and
+kimi_vl_moonvit.py. In others attention alone follows it (layers/attention/vision.py): feed-forward layers are divided among all ranks."""
+
+
 def whole(architecture: Architecture, placement: Placement, ask: Ask) -> bool:
     """Whether each rank holds the tower for images whole: as the command says, or else a plan where it lifts what refuses the ranks."""
     if ask.own is not None:
-        return bool(ask.own.whole_towers)
+        alone = ask.own.attention_dp and placement.tp == 1 and is_one_of(architecture, _BY_ATTENTION)
+        return bool(ask.own.whole_towers or alone)
     row = _row_of(SEEING, architecture)
     if row is None or not row.whole or placement.tp == 1 or not since(ask.version, *_WHOLE_SINCE):
         return False
-    return bool(_refused(architecture, placement.tp, "vision"))
+    return bool(refused(architecture, placement.tp, "vision"))
 
 
 def _row_of(rows: tuple[Divided, ...], architecture: Architecture) -> Divided | None:
     return next((row for row in rows if is_one_of(architecture, row.classes)), None)
-
-
-def _refused(architecture: Architecture, tp: int, part: str) -> str:
-    """What of a tower does not divide among so many ranks: heads, or the columns of its feed-forward layers."""
-    if heads := undivided(architecture, tp, part):
-        return f"{heads} attention heads"
-    for stack in architecture.stacks:
-        for tensor in (t for layer in stack.kinds for t in layer.tensors) if stack.part == part == "vision" else ():
-            if tensor.role == "mlp" and tensor.shard is not None and tensor.shard.units % tp:
-                return f"{tensor.shard.units:,} columns"
-    return ""
 
 
 def cannot_divide(architecture: Architecture, placement: Placement, ask: Ask) -> str:
@@ -58,7 +56,7 @@ def cannot_divide(architecture: Architecture, placement: Placement, ask: Ask) ->
         return ""
     for rows, part, what in ((SEEING, "vision", "images"), (HEARING, "audio", "audio")):
         row = _row_of(rows, architecture)
-        if row is None or not (of := _refused(architecture, tp, part)) or (row.whole and whole(architecture, placement, ask)):
+        if row is None or not (of := refused(architecture, tp, part)) or (row.whole and whole(architecture, placement, ask)):
             continue
         way = f"; with {WHOLE} each rank holds the tower whole" if row.whole and since(ask.version, *_WHOLE_SINCE) else ""
         return f"tp is {tp}, and the {of} of the tower for {what} do not divide by it{way}"

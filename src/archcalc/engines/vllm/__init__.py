@@ -188,10 +188,10 @@ class Vllm(Server):
     def lowers_context(self, ask: Ask) -> bool:
         return ask.own is not None and ask.own.lowers_context
 
-    def lacks_start(self, ask: Ask, model: Candidate) -> str | None:
+    def lacks_start(self, ask: Ask, model: Candidate) -> str | Start | None:
         from archcalc.engines.asks import refused
-        from archcalc.engines.plan import capability
-        from archcalc.engines.served import misnamed, untrusted
+        from archcalc.engines.plan import Start, capability
+        from archcalc.engines.served import TRUST, misnamed, untrusted
         from archcalc.engines.vllm import attention, lengths, quantization, start
         from archcalc.engines.vllm.served import REGISTRY
 
@@ -199,8 +199,10 @@ class Vllm(Server):
         cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
         if why := start.not_built(ask.version, cuda):
             return why
-        if own is not None and not own.trusts and (why := untrusted("vllm", self.title, architecture)):
-            return why
+        if own is not None and not own.trusts:
+            why = untrusted("vllm", self.title, architecture, ask.version, tokens=own.reads_tokens)
+            if why is not None:
+                return Start(False, why, TRUST, refused=True)
         if own is not None and own.pools is False and architecture.encodes and not architecture.returned:
             # config/model.py: "Embedding models do not support `--runner generate`".
             return "vLLM runs a model that reads its whole input at once to pool alone, and the command says that it generates"
@@ -215,7 +217,7 @@ class Vllm(Server):
         if own is not None and (why := start.other_vocabulary(own, architecture, ask.version)):
             return why
         if own is not None and (why := start.for_experts(ask, architecture.facts.moe is not None)):
-            return why
+            return Start(False, why, "without --enable-expert-parallel" if own.spreads_experts else None, refused=True)
         if own is not None and (why := attention.unfit(architecture, ask.version, own.attention, cuda, expanded=own.expanded)):
             return why
         if own is not None and own.method is not None:
@@ -224,7 +226,14 @@ class Vllm(Server):
                 amd=ask.gpus.device.vendor == "amd",
             )  # fmt: skip
             if why is not None:
-                return why
+                return Start(False, why, "without --quantization", refused=True)
+        if own is not None and own.draft is not None and own.draft_method:
+            why = quantization.refused(
+                ask.version, own.draft_method, own.draft.quantization, own.draft, moe=own.draft.facts.moe is not None,
+                amd=ask.gpus.device.vendor == "amd", flag=f"quantization {own.draft_method} of --speculative-config",
+            )  # fmt: skip
+            if why is not None:
+                return f"the draft: {why}"
         if why := quantization.off_platform(ask, architecture.quantization, online, cuda):
             return why
         from archcalc.engines.vllm.cache import overflows_in_fp16, served_dtype
@@ -242,10 +251,21 @@ class Vllm(Server):
         if why is not None:
             return why
         asked = own.dtype if own is not None else plain(ask.quant)
-        return quantization.dtype_refused(
-            asked or served_dtype(architecture, ask.version, cuda[0] if cuda else None), architecture.quantization, online, cuda,
-            overflows=overflows_in_fp16(architecture, ask.version), chosen=asked is None,
-        )  # fmt: skip
+
+        def refuses(dtype: str) -> str | None:
+            return quantization.dtype_refused(
+                dtype, architecture.quantization, online, cuda, overflows=overflows_in_fp16(architecture, ask.version),
+                chosen=asked is None,
+            )  # fmt: skip
+
+        taken = asked or served_dtype(architecture, ask.version, cuda[0] if cuda else None)
+        if own is not None and asked is None and quantization.asks_for_half(architecture, ask.version, cuda):
+            taken = "bf16"
+        why = refuses(taken)
+        if why is None or own is None:
+            return why
+        other = next((name for dtype, name in quantization.DTYPES.items() if refuses(dtype) is None), None)
+        return Start(False, why, other and f"--dtype {other}", refused=True)
 
     def lacks_kernels(self, version: str | None, method: str, capability: tuple[int, int] | None) -> str | None:
         from archcalc.engines.vllm import served, start
@@ -370,24 +390,28 @@ class Vllm(Server):
         return command(named, ask, model, fit)
 
     def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
-        """A larger share of the memory, and smaller steps."""
+        """A larger share of the memory, and smaller steps; of a command in place of those that it says."""
         from archcalc import units
         from archcalc.engines.plan import Setting
 
         found = []
         # Where CPU and GPU share the memory, the share is already all that is free.
-        if ask.utilization is None and ask.gpus.device.free_bytes is None and budget.utilization < _LARGER_SHARE:
+        said = ask.own is not None
+        if (said or ask.utilization is None) and ask.gpus.device.free_bytes is None and budget.utilization < _LARGER_SHARE:
             left = units.format_bytes(budget.memory_bytes - int(budget.memory_bytes * _LARGER_SHARE))
             what = f"a share of {_LARGER_SHARE:g}: {left} stay for all else"
             found.append(Setting(what, f"--utilization {_LARGER_SHARE:g}", {"utilization": _LARGER_SHARE}))
-        if ask.batched_tokens is None and budget.batched_tokens > _SMALLER_STEP:
+        if (said or ask.batched_tokens is None) and budget.batched_tokens > _SMALLER_STEP:
             what = f"steps of {_SMALLER_STEP:,} tokens in place of {budget.batched_tokens:,}: slower prompts"
             found.append(Setting(what, f"--max-num-batched-tokens {_SMALLER_STEP}", {"batched_tokens": _SMALLER_STEP}))
         return found
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
+        from archcalc.engines.served import newer_told
         from archcalc.quant import method_of
 
+        if ask.own is not None:
+            yield from newer_told("vllm", self.title, model.architecture, ask.version, ask.own.trusts)
         device, held = ask.gpus.device, model.architecture.quantization
         if ask.own is not None and held and (needed := self.plugin(ask.version, method_of(held))):
             yield needed

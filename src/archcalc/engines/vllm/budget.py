@@ -138,13 +138,13 @@ def batch_defaults(device: Device, architecture: Architecture, serving: Serving)
 _LONG = 32768
 
 
-def _first_engine(device: Device, architecture: Architecture, serving: Serving, context: int) -> int:
-    """The tokens of a batch of the first engine: the longest prompt, or chunks where it is told to or, of long contexts, by itself.
+def first_engine_chunks(device: Device, architecture: Architecture, version: str | None, own: Settings, context: int) -> bool:
+    """Whether the first engine cuts prompts: where it is told to or, of long contexts, by itself. A step of whole prompts holds the
+    longest, or the engine refuses to start.
 
-    Source: vLLM 0.6.0 to 0.8.5, engine/arg_utils.py `create_engine_config` and `_set_default_args_v0`, config.py `SchedulerConfig`; 0.7.3
-    and newer, config.py `use_mla` (chunks are turned off).
+    Source: vLLM 0.6.0 to 0.10.0, engine/arg_utils.py `create_engine_config` and `_set_default_args_v0`, config.py `SchedulerConfig`
+    (`_verify_args`: "max_num_batched_tokens is smaller than max_model_len"); 0.7.3 and newer, config.py `use_mla` (chunks are turned off).
     """
-    version, own = serving.version, serving.own or _USUAL
     caches = {
         cache.kind for stack in architecture.stacks if stack.part == "decoder" for layer in stack.kinds for cache in layer.caches
     }
@@ -159,6 +159,14 @@ def _first_engine(device: Device, architecture: Architecture, serving: Serving, 
             or (not at_least(version, 0, 6, 3) and (own.prefix_caching or "state" in caches))
         )  # fmt: skip
         chunks = context > _LONG and not apart
+    return chunks
+
+
+def _first_engine(device: Device, architecture: Architecture, serving: Serving, context: int) -> int:
+    """The tokens of a batch of the first engine (`first_engine_chunks`): a chunk, or the longest prompt."""
+    version, own = serving.version, serving.own or _USUAL
+    shows, pooled = bool(architecture.encoders), pools(architecture, own)
+    chunks = first_engine_chunks(device, architecture, version, own, context)
     tokens = (2048 if at_least(version, 0, 6, 5) else 512) if chunks else max(context, 2048)
     if pooled:
         tokens = max(tokens, _LONG)
@@ -351,7 +359,7 @@ def _overhead(device: Device, architecture: Architecture, placement: Placement, 
         )
     if ranks > 1:
         # Custom all-reduces are for GPUs of one machine (distributed/device_communicators/custom_all_reduce.py).
-        alone = serving.own is not None and serving.own.nodes >= ranks
+        alone = device.per_host == 1 if serving.own is None else serving.own.nodes >= ranks * placement.dp
         terms.append(collectives(device, ranks, v0=v0 or alone, lean=at_least(version, *KEPT)))
     return terms
 

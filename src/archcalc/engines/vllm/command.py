@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 from archcalc.engines._command import everywhere, overrides, revision, told, trusted, word
 from archcalc.engines.placement import Placement, even
-from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
+from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, capability, machines
 from archcalc.engines.served import classes_of, renamed
 from archcalc.engines.vllm import towers
 from archcalc.engines.vllm.loading import takes_nodes
-from archcalc.engines.vllm.quantization import ALLOW, deprecated
-from archcalc.engines.vllm.rules import at_least
+from archcalc.engines.vllm.quantization import ALLOW, DTYPES, asks_for_half, deprecated
+from archcalc.engines.vllm.rules import ENGINE, at_least
 from archcalc.engines.vllm.served import REGISTRY
 from archcalc.model import Architecture
 
@@ -23,7 +23,7 @@ _CACHES = {"bf16": "bfloat16", "fp16": "float16", "fp32": "auto"}
 
 
 def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
-    trust, notes = trusted("vllm", model.architecture)
+    trust, notes = trusted("vllm", ENGINE, model.architecture, ask.version)
     if known := renamed(REGISTRY, model.architecture, ask.version):
         named = named._replace(overrides=(*named.overrides, ("architectures", [known])))
     words = [
@@ -35,6 +35,8 @@ def command(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Command:
         *overrides("--hf-overrides", named),
         *fit.taken.flags,
     ]
+    if "--dtype" not in words and asks_for_half(model.architecture, ask.version, capability(ask.gpus.device)):
+        words += ["--dtype", DTYPES["fp16"]]
     count = machines(ask.gpus)
     if count == 1:
         return Command(" ".join(words), notes)

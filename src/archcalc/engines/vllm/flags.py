@@ -14,9 +14,10 @@ from archcalc.commands.environment import true
 from archcalc.commands.flags import Read
 from archcalc.engines._version import released
 from archcalc.engines.asked import Asked
+from archcalc.engines.served import listed, served
 from archcalc.engines.vllm.lengths import LIFTS
 from archcalc.engines.vllm.quantization import online
-from archcalc.engines.vllm.rules import RELEASES, at_least, rules
+from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least, rules
 from archcalc.engines.vllm.settings import Settings
 from archcalc.errors import UsageError
 
@@ -298,6 +299,19 @@ def _quantization(read: Read) -> str | None:
     return f"?{dtype}" if dtype else None
 
 
+def _known_method(version: str | None, method: str) -> str:
+    """A draft's quantization: config/speculative.py `quantization`, judged as a model's own (config/model.py `_verify_quantization`)."""
+    lists = served("vllm").methods
+    if not listed(lists.get(method), ENGINE, RELEASES, version):
+        known = [name for name, text in lists.items() if listed(text, ENGINE, RELEASES, version)]
+        raise UsageError(
+            f"--speculative-config: quantization {method[:40]}: vLLM {version or NEWEST} takes {', '.join(known[:12])}"
+            f"{f' and {len(known) - 12} more' if len(known) > 12 else ''}",
+            "name one of them, or leave the key out",
+        )
+    return method
+
+
 def _dtype(read: Read) -> str | None:
     """`--dtype`: what is not quantized is converted to it."""
     dtype = read.get("--dtype")
@@ -309,6 +323,8 @@ def _dtype(read: Read) -> str | None:
 def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str]) -> tuple[Settings, str | None]:
     own: dict[str, Any] = {"offline": program.startswith(("LLM", "vllm bench")), "method": _method(read), "dtype": _dtype(read)}
     own["trusts"] = bool(read.get("--trust-remote-code"))
+    mode = str(read.get("--tokenizer-mode") or "auto")
+    own["reads_tokens"] = not (read.get("--skip-tokenizer-init") or read.get("--tokenizer")) and mode in ("auto", "hf", "slow")
     own["deprecated"] = bool(read.get("--allow-deprecated-quantization"))
     if (sequences := read.get("--max-num-seqs")) is not None:
         own["sequences"] = _positive("--max-num-seqs", sequences)
@@ -378,6 +394,8 @@ def _settings(read: Read, program: str, unmodelled: list[str], notes: list[str])
         if ranks is not None and ranks not in (1, tp):
             raise UsageError(f"draft_tensor_parallel_size {ranks}: vLLM takes 1, or the {tp} of the target", "leave the key out")
         own["vocabularies_differ"] = bool(drafted.get("use_heterogeneous_vocab"))
+        if (made := drafted.get("quantization") or read.get("--speculative-model-quantization")) is not None:
+            own["draft_method"] = _known_method(read.version, str(made))
         # It is taken as its config has it.
         unmodelled += [f"--speculative-config.{key}" for key in _OF_DRAFTS if drafted.get(key) not in (None, "auto")]
         if method in _MTP or (not method and not drafted.get("model")):

@@ -10,6 +10,7 @@ from archcalc.engines.budget import Budget
 from archcalc.engines.placement import Placement
 from archcalc.engines.plan import Ask, Pool, Pooled, capability
 from archcalc.engines.vllm import attention, cache, planner, start
+from archcalc.engines.vllm.budget import first_engine_chunks, runs_v0
 from archcalc.engines.vllm.rules import NEWEST
 from archcalc.engines.vllm.settings import Settings
 from archcalc.errors import UnsupportedError
@@ -85,4 +86,9 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
         smallest = min(spec.block for group in groups for spec in group.specs)
         pool = pool._replace(tokens_per_block=smallest * options.dcp)
     size = own.blocks * each if own is not None and own.blocks is not None else None
-    return Pooled(needed, held, dtype, f"blocks of {each:,} B, vLLM {options.version or NEWEST}", pool, asked_bytes=size)
+    whole = ask.batched_tokens is not None and runs_v0(device, ask.version, own)
+    if whole:
+        context = ask.context_tokens or architecture.longest or 0
+        whole = not first_engine_chunks(device, architecture, ask.version, own or Settings(), context)
+    rule = f"blocks of {each:,} B, vLLM {options.version or NEWEST}"
+    return Pooled(needed, held, dtype, rule, pool, whole=whole, asked_bytes=size)

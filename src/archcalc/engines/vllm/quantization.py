@@ -158,7 +158,7 @@ def _platform(device: Device) -> str:
     return "" if device.architecture.startswith("Gaudi") else device.vendor
 
 
-def online(version: str | None, method: str) -> str | None:
+def online(version: str | None, method: str | None) -> str | None:
     """The storage that a name of the flag quantizes to as weights load, by `quant.quantize_as`; None where it does not."""
     return next((row.quant for row in _ONLINE if row.method == method and at_least(version, *row.since)), None)
 
@@ -180,14 +180,16 @@ def refused(
     *,
     moe: bool,
     amd: bool,
+    flag: str = "",
 ) -> str | None:
-    """Why the release does not start with this `--quantization`; None where it does.
+    """Why the release does not start with this `--quantization`; None where it does. `flag` are the words that say it, where those are
+    others.
 
     `stored` is the quantization of the checkpoint, None where it has none.
     Raises `UnsupportedError` for what is not known."""
     from archcalc.quant import method_of
 
-    flag, release = f"--quantization {method[:40]}", f"vLLM {version or NEWEST}"
+    flag, release = flag or f"--quantization {method[:40]}", f"vLLM {version or NEWEST}"
     plugged = method in _PLUGINS and at_least(version, *_PLUGINS[method])
     if not plugged and not listed(served("vllm").methods.get(method), ENGINE, RELEASES, version):
         return f"{release} has no {method[:40]} among its quantization methods: leave {flag} out"
@@ -216,6 +218,21 @@ def refused(
 _FLOAT32 = frozenset({"torchao", "bitsandbytes", "gguf"})
 """Methods that run with float32 beside the weights: `get_supported_act_dtypes` lists it (vLLM 0.10.1 to 0.33). It does so of
 compressed-tensors too, whose kernels take half precision alone (0.33, csrc/quantization/marlin/marlin.cu `marlin_gemm`)."""
+
+
+DTYPES = {"fp16": "half", "bf16": "bfloat16", "fp32": "float32"}
+"""What `--dtype` calls each, in the order in which another is offered."""
+_FALLS_BACK = (0, 9)
+"""Since then vLLM takes float16 by itself where a GPU has no bfloat16 (0.9.0, config.py `_get_and_verify_dtype`); up to 0.8.5 it asks for
+`--dtype=half` (v1/worker/gpu_worker.py and worker/worker.py `_check_if_gpu_supports_dtype`)."""
+
+
+def asks_for_half(architecture: Architecture, version: str | None, capability: tuple[int, int] | None) -> bool:
+    """Whether a start on this GPU is refused until `--dtype half` is given, as the checkpoint is in bfloat16."""
+    from archcalc.engines._allocation import default_dtype
+
+    old = capability is not None and capability < (8, 0) and not at_least(version, *_FALLS_BACK)
+    return old and architecture.dtype != "F32" and default_dtype(architecture) == "bf16"
 
 
 def dtype_refused(

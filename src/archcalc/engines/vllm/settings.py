@@ -22,7 +22,9 @@ class Settings(NamedTuple):
     `offload_bytes` of each GPU's weights and `offloaded_cache_bytes` of a replica's cache are kept in the CPU's memory.
     `chunked` False is `--no-enable-chunked-prefill`, `dtype` is `--dtype`, `lowers_context` is
     `--max-model-len auto`. `profiles_images` False is `--skip-mm-profiling`. `draft` is
-    a draft model of its own. `method` is `--quantization`, `trusts` `--trust-remote-code`, `deprecated`
+    a draft model of its own. `method` is `--quantization`, `draft_method`
+    that of the draft, `trusts` `--trust-remote-code`, `reads_tokens` whether the model's own
+    tokenizer is read, `deprecated`
     `--allow-deprecated-quantization`.
     `allows_longer` is `VLLM_ALLOW_LONG_MAX_MODEL_LEN`, `caps_to_window`
     `--disable-sliding-window`, `capped_by_backend` an attention backend that does the same to models of two kinds of layers.
@@ -62,8 +64,10 @@ class Settings(NamedTuple):
     loras: int = 0
     lora_rank: int = 16
     draft: Architecture | None = None
+    draft_method: str | None = None
     method: str | None = None
     trusts: bool = False
+    reads_tokens: bool = True
     deprecated: bool = False
     allows_longer: bool = False
     caps_to_window: bool = False

@@ -84,6 +84,18 @@ def undivided(architecture: Architecture, tp: int, part: str) -> int:
     return min((n for n in heads if n % tp), default=0)
 
 
+def refused(architecture: Architecture, tp: int, part: str) -> str:
+    """What of a tower does not divide among so many ranks: heads, or the columns of its feed-forward layers (vLLM 0.33,
+    model_executor/layers/linear.py `MergedColumnParallelLinear`, `divide`; SGLang 0.5.23, srt/layers/linear.py)."""
+    if heads := undivided(architecture, tp, part):
+        return f"{heads} attention heads"
+    for stack in architecture.stacks:
+        for tensor in (t for layer in stack.kinds for t in layer.tensors) if stack.part == part == "vision" else ():
+            if tensor.role == "mlp" and tensor.shard is not None and tensor.shard.units % tp:
+                return f"{tensor.shard.units:,} columns"
+    return ""
+
+
 def whole(architecture: Architecture, placement: Placement, ask: Ask) -> bool:
     """Whether each rank holds the tower for images whole: as the command says, or else a plan where it lifts what refuses the ranks."""
     if ask.own is not None:
@@ -91,7 +103,7 @@ def whole(architecture: Architecture, placement: Placement, ask: Ask) -> bool:
     row = _row_of(DIVIDED, architecture)
     if row is None or placement.tp == 1 or not row.takes_whole(ask.version):
         return False
-    return undivided(architecture, placement.tp, "vision") > 0
+    return bool(refused(architecture, placement.tp, "vision"))
 
 
 def _row_of(rows: tuple[Divided, ...], architecture: Architecture) -> Divided | None:
@@ -99,7 +111,7 @@ def _row_of(rows: tuple[Divided, ...], architecture: Architecture) -> Divided | 
 
 
 def cannot_divide(architecture: Architecture, placement: Placement, ask: Ask) -> str:
-    """Why the heads of a tower do not divide among the ranks, and what starts all the same; empty where they do, or no tower is loaded."""
+    """Why a tower does not divide among the ranks, and what starts all the same; empty where they do, or no tower is loaded."""
     tp, own = placement.tp, ask.own
     if tp == 1 or spares_towers(own, ask.version):
         return ""
@@ -107,10 +119,10 @@ def cannot_divide(architecture: Architecture, placement: Placement, ask: Ask) ->
         row = _row_of(rows, architecture)
         if (
             row is None
-            or not (heads := undivided(architecture, tp, part))
+            or not (of := refused(architecture, tp, part))
             or (row.takes_whole(ask.version) and whole(architecture, placement, ask))
         ):
             continue
         way = f"; with {WHOLE} each rank holds the tower whole" if row.takes_whole(ask.version) else ""
-        return f"tp is {tp}, and the {heads} attention heads of the tower for {what} do not divide by it{way}"
+        return f"tp is {tp}, and the {of} of the tower for {what} do not divide by it{way}"
     return ""

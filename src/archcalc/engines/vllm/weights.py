@@ -147,6 +147,7 @@ def spares_towers(own: Settings | None, version: str | None) -> bool:
 def weigh(model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
     """The fullest rank's weights, with what the command leaves to the CPU, and what it adds for adapters."""
     from archcalc.engines.vllm import towers
+    from archcalc.engines.vllm.quantization import online
 
     own: Settings | None = ask.own
     tensors = model.tensors
@@ -158,7 +159,7 @@ def weigh(model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
     if own is None:
         return found
     if own.draft is not None:
-        found = added(found, draft_bytes(own.draft, placement, model.options))
+        found = added(found, draft_bytes(own.draft, placement, model.options, online(ask.version, own.draft_method)))
     if own.loras:
         found = added(found, lora_bytes(model.architecture, placement, own, ask.version))
     if own.offload_bytes:
