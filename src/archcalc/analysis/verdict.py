@@ -162,6 +162,7 @@ def fit_report(
         ram=report.FitRam(
             ask.ram_bytes,
             best.ram_bytes,
+            best.assumed_ram_bytes if best.fits else 0,
             loaded.architecture.layers + 1,
             *server(ask.engine).offloaded(ask, loaded.architecture.layers),
         ),
@@ -332,11 +333,12 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
     beside = (
         f"; {units.format_bytes(ram)} in the CPU's memory, of {units.format_bytes(ask.ram_bytes)}" if ram and ask.ram_bytes else ""
     )
+    fits = f"fits, with {units.format_bytes(fit.assumed_ram_bytes)} of RAM that is not known here" if fit.assumed_ram_bytes else "fits"
     if fit.fits and own is not None and own.tokens > fit.context_tokens:
         short = f", {units.format_bytes(-own.headroom_bytes)} missing" if own.headroom_bytes < 0 else ""
-        return f"fits up to {what}; the model's own {units.format_tokens(own.tokens)} do not{short}{beside}"
+        return f"{fits} up to {what}; the model's own {units.format_tokens(own.tokens)} do not{short}{beside}"
     if fit.fits:
-        return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU{beside}"
+        return f"{fits}: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU{beside}"
     if own is not None and own.tokens > fit.context_tokens:
         what = f"not even {what}"
     if fit.start.refused:
@@ -345,8 +347,6 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
         return f"does not fit: {what}; {fit.start.limit}"
     if fit.headroom_bytes >= 0:
         return f"does not start: {what}; {fit.start.limit}"
-    if fit.start.starts and (beyond := server(ask.engine).beyond(ask)):
-        return f"does not fit on the GPU{'s' if ask.gpus.count > 1 else ''} alone: {what}; {beyond}"
     if fit.budget.kv_room_bytes < 0:
         over = units.format_bytes(-fit.budget.kv_room_bytes)
         return f"does not fit: {what}; weights and overhead alone are {over} over on the fullest GPU"

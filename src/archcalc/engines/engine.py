@@ -229,7 +229,7 @@ class Server(Engine):
 
     Speed. `graph_flags` are those that say what is captured as graphs.
 
-    Remedies. `context_flag` is what names the context, `smaller_caches` are dtypes to try, `ladder` quantizations, from the gentlest to
+    Remedies. `leaves_by` is what leaves weights in the CPU's memory, `context_flag` is what names the context, `smaller_caches` are dtypes to try, `ladder` quantizations, from the gentlest to
     the most aggressive.
     """
 
@@ -255,6 +255,7 @@ class Server(Engine):
     towers: ClassVar[bool] = True
     one_file: ClassVar[bool] = False
     longer: ClassVar[bool] = False
+    leaves_by: ClassVar[str] = ""
 
     @property
     def layered(self) -> bool:
@@ -501,10 +502,6 @@ class Server(Engine):
     def offloaded(self, ask: Ask, layers: int) -> tuple[int | None, int]:
         """How many layers are on the GPUs, the head counting as one, None for all; and how many lack their experts there."""
         return None, 0
-
-    def beyond(self, ask: Ask) -> str:
-        """What the engine does by itself with what the GPUs do not hold, where that lets it start; else empty."""
-        return ""
 
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         """What qualifies a plan of this engine; `stored` is the quantization that the checkpoint states."""
