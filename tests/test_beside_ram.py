@@ -158,7 +158,10 @@ def test_what_fit_leaves_to_the_cpu_is_one_verdict(cli: Run, words: str) -> None
         ("vllm serve qwen3-8b --max-model-len 8192 --cpu-offload-gb 4", False),
         ("vllm serve qwen3-8b --max-model-len 8192 --kv-offloading-size 8", False),
         ("python -m sglang.launch_server --model-path qwen3-8b --context-length 4096 --cpu-offload-gb 4", False),
-        ("python -m sglang.launch_server --model-path qwen3-8b --context-length 4096 --enable-hierarchical-cache --hicache-ratio 2", False),
+        (
+            "python -m sglang.launch_server --model-path qwen3-8b --context-length 4096 --enable-hierarchical-cache --hicache-ratio 2",
+            False,
+        ),
     ],
 )
 def test_what_lies_in_memory_of_no_known_size_is_told(cli: Run, command: str, tables_alone: bool) -> None:

@@ -3,9 +3,9 @@ values of llm-d's chart whose `modelCommand` is not its own, and those of vLLM's
 
 Sources: kserve/kserve 00397f1e, python/huggingfaceserver/huggingfaceserver/__main__.py (its own arguments, and float16 in place of `auto`
 on a GPU; what vLLM does not serve goes to transformers); kserve/kserve 70e53e8b, config/llmisvcconfig/ (`/mnt/models` is what `model.uri`
-names, `parallelism` and `VLLM_ADDITIONAL_ARGS` as flags; config-sglang-template.yaml); "Multi-node Inference", `workerSpec`; llm-d-incubation/llm-d-modelservice 024c0f2d, charts/
-llm-d-modelservice/templates/_helpers.tpl (`vllmServeModelCommand`, `imageDefaultModelCommand`); vLLM 0.33, examples/online_serving/
-chart-helm/values.yaml (`image.command`).
+names, `parallelism` and `VLLM_ADDITIONAL_ARGS` as flags; config-sglang-template.yaml); "Multi-node Inference", `workerSpec`;
+llm-d-incubation/llm-d-modelservice 024c0f2d, charts/llm-d-modelservice/templates/_helpers.tpl (`vllmServeModelCommand`,
+`imageDefaultModelCommand`); vLLM 0.33, examples/online_serving/chart-helm/values.yaml (`image.command`).
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ def _llm(spec: Mapping[str, Any]) -> Started:
     flags = [w for key, flag in _PARALLEL.items() if isinstance(parallel.get(key), int) for w in (flag, str(parallel[key]))]
     if sglang:
         tensor = ["--tp", str(parallel["tensor"])] if isinstance(parallel.get("tensor"), int) else []
-        return Started({**main, "command": ["python", "-m", "sglang.launch_server", "--model-path", source], "args": tensor + given})
+        return Started(
+            {**main, "command": ["python", "-m", "sglang.launch_server", "--model-path", source], "args": tensor + given}
+        )
     if isinstance(local := parallel.get("dataLocal"), int) and "--data-parallel-size" in flags:
         flags += ["--data-parallel-size-local", str(local)]
     if parallel.get("expert") is True:

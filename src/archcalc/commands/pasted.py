@@ -36,7 +36,9 @@ def meant(text: str) -> Read:
     joined = re.sub(r"\\[ \t]+\n(?=[ \t]*-)", "\\\\\n", text)
     if joined != text:
         text = joined
-        notes.append("a blank stands behind a \\ at the end of a line, where a shell ends the command: the next line is read as part of it")
+        notes.append(
+            "a blank stands behind a \\ at the end of a line, where a shell ends the command: the next line is read as part of it"
+        )
     plain = "\n".join(line if line.lstrip().startswith("#") else straight(line) for line in text.split("\n"))
     if plain != text:
         text = plain

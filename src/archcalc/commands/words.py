@@ -1152,7 +1152,8 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
 
 _SHELLS = frozenset("sh bash zsh dash ssh sbatch qsub bsub".split())
 _SPEAKS = frozenset(
-    "chmod chown scp rsync echo printf grep egrep pgrep pkill killall which type man alias unalias git pip pip3 cd ls cat tail head sed awk rm cp mv mkdir touch"
+    "chmod chown scp rsync"
+    " echo printf grep egrep pgrep pkill killall which type man alias unalias git pip pip3 cd ls cat tail head sed awk rm cp mv mkdir touch"
     " curl wget kill source . trap read sleep log info warn error print say whereis complete logger".split()
 )
 """Commands whose words are no command that runs."""
@@ -1309,6 +1310,12 @@ def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[C
         return
     granted = of_cdi(devices)
     if gpus:
+        if re.fullmatch(r"device=[^\",]+(?:,[^\",=]+)+", gpus.strip()):
+            ids = gpus.strip().partition("=")[2]
+            raise UsageError(
+                f"--gpus {gpus}: Docker takes the comma for the end of device=, and does not start",
+                f"quote it for Docker too: --gpus '\"device={ids}\"'",
+            )
         count = of_docker(gpus)
         granted = None if count is None else (count, f"--gpus {gpus}")
         # What --gpus says stands over the variable (docker/cli 27; moby 27, daemon/nvidia_linux.go).

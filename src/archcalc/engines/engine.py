@@ -229,8 +229,8 @@ class Server(Engine):
 
     Speed. `graph_flags` are those that say what is captured as graphs.
 
-    Remedies. `leaves_by` is what leaves weights in the CPU's memory, `context_flag` is what names the context, `smaller_caches` are dtypes to try, `ladder` quantizations, from the gentlest to
-    the most aggressive.
+    Remedies. `leaves_by` is what leaves weights in the CPU's memory, `context_flag` is what names the context, `smaller_caches` are
+    dtypes to try, `ladder` quantizations, from the gentlest to the most aggressive.
     """
 
     required = (*Engine.required, "axes")
