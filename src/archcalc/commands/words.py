@@ -145,13 +145,34 @@ def of_text(text: str, name: str = "") -> Command:
 _PIN = re.compile(r"(?<![\w./:-])(vllm|sglang|mlx[-_]lm)(?:\[[\w,\s-]*\])?\s*(?:===?|@(?!\s*(?:git|http)))\s*v?(\d+(?:\.\w+)+)")
 
 
+_REQUIRED = re.compile(r"\w[\w.-]*(?:\[[\w,-]*\])?(?:[=<>~!]=?=?[\w.*+]+)?")
+# What installs; and what only speaks of it.
+_INSTALLS = re.compile(
+    r"(?i)\b(?:pip\d?|uv|uvx|pipx|conda|mamba|micromamba|poetry|pixi|pdm|rye)\b|install|--with\b|--from\b|requirements|dependencies"
+)
+_SAYS = re.compile(r"(?i)\s*(?:#|//|@?(?:echo|printf|print|log\w*|rem|write-\w+|grep|if|assert|test|\[)\b)")
+_MOST_INSTALLED = 4096
+"""Characters of a line that installs something."""
+
+
+def _installs(line: str) -> bool:
+    """Whether a line installs something, or is one of requirements alone."""
+    if len(line) > _MOST_INSTALLED or _SAYS.match(line) or "uninstall" in line:
+        return False
+    words = [word for word in re.split(r"[\s\"',()]+", line.strip(" -[]")) if word]
+    return _INSTALLS.search(line) is not None or all(_REQUIRED.fullmatch(word) for word in words)
+
+
 def _pinned(command: Command, text: str) -> Command:
     """The command with the version that what installs its engine names, where one is named, and no image says another."""
     if command.version is not None or command.tag:
         return command
-    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    named = {m[2] for m in _PIN.finditer(lines) if m[1].partition("-")[0].partition("_")[0] == command.engine}
-    return command._replace(version=named.pop(), pinned=True) if len(named) == 1 else command
+    lines = [line for line in re.sub(r"\\[ \t]*\n", " ", text).splitlines() if _installs(line)]
+    named = dict.fromkeys(m[2] for m in _PIN.finditer("\n".join(lines)) if re.split("[-_]", m[1])[0] == command.engine)
+    if len(named) > 1:
+        said = f"{NAMES[command.engine]} is installed as {' and as '.join(named)}: neither is taken, --engine-version says which"
+        return command._replace(notes=(*command.notes, said))
+    return command._replace(version=next(iter(named)), pinned=True) if named else command
 
 
 def _with_server(found: list[Command]) -> list[Command]:
