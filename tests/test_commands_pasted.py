@@ -29,6 +29,7 @@ PASTED = [
     ("a.sh", "vllm serve \u201cqwen3-8b\u201d \u2013-max-model-len 8192 \u2014max-num-seqs 16\n", "typographic"),
     ("a.sh", "vllm serve qwen3-8b \u2212\u2212max-model-len 8192 --max-num-seqs\u00a016\n", "typographic"),
     ("issue.md", "It's what I ran\n```bash\n$ vllm serve qwen3-8b --max-model-len 8192 --max-num-seqs 16\n```\n~~~\nERR (\n~~~\n", ""),
+    ("a.sh", "echo Let\u2019s go\nvllm serve qwen3-8b --max-model-len 8192 --max-num-seqs 16\n", ""),
     ("", "vllm serve qwen3-8b ^\n  --max-model-len 8192 ^\n  --max-num-seqs 16\n", ""),
     ("", "vllm serve qwen3-8b `\n  --max-model-len 8192 `\n  --max-num-seqs 16\n", ""),
 ]  # fmt: skip

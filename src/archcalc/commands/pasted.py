@@ -52,7 +52,10 @@ def straight(text: str) -> str:
     >>> straight("vllm serve “m” –-dtype half —max-num-seqs 8")
     'vllm serve "m" --dtype half --max-num-seqs 8'
     """
-    return _DASHED.sub("--", text.translate(_QUOTES))
+    # An apostrophe within a word is none of a shell's quotes.
+    return _DASHED.sub(
+        "--", "".join(p if p == "\u2019" else p.translate(_QUOTES) for p in re.split(r"(?<=\w)(\u2019)(?=\w)", text))
+    )
 
 
 def plain(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
