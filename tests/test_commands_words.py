@@ -296,7 +296,7 @@ def test_a_config_file_is_read_in_front_of_the_flags(run: Run, tmp_path: Path) -
         # A tag with a size names another model of the family, which the family's first is not.
         ("deepseek-r1:32b", 2, "deepseek-r1-distill-qwen-32b"),
         ("deepseek-coder-v2:16b", 2, "which release of that name and size"),
-        ("deepseek-r1:671b", 0, "deepseek-r1 in q4_k_m"),
+        ("deepseek-r1:671b", 1, "deepseek-r1 in q4_k_m"),
         ("llama3.1", 2, "names no size"),
         ("kimi-k2:1t-cloud", 2, "Ollama's own machines"),
         ("qwen3:8b --num_ctx 8192", 2, "OLLAMA_CONTEXT_LENGTH"),
@@ -324,7 +324,7 @@ def test_a_modelfile_is_started_by_what_reads_it(run: Run, tmp_path: Path) -> No
 def test_devices_drafts_and_lengths_of_llama_server(run: Run) -> None:
     head = ("fit", "--offline", "--gpu", "2x4090", "--format", "json", "--", "llama-server")
     one = json.loads(run(*head, "-m", "Llama-3.3-70B-Instruct-Q4_K_M.gguf", "-c", "8192", "-dev", "CUDA0").stdout)
-    assert one["gpus"] == 1 and one["ram"]["assumed_bytes"] > 16 << 30
+    assert (one["gpus"], one["fits"]) == (1, False)
     drafted = json.loads(run(*head, "-m", "Qwen3-8B-Q4_K_M.gguf", "-c", "8192", "-md", "Qwen3-0.6B-Q8_0.gguf").stdout)
     assert not drafted["options"]["unmodelled"]
     beyond = json.loads(run(*head, "-m", "Qwen3-8B-Q4_K_M.gguf", "-c", "65536", "-np", "1").stdout)

@@ -27,10 +27,11 @@ COMMANDS = [
     ("4xh200", "python -m sglang.launch_server --model-path deepseek-v3 --tp 4 --dp 4 --enable-dp-attention"),
     ("l40s", "python -m sglang.launch_server --model-path qwen3-32b --context-length 8192"),
     ("4090", "llama-server -m qwen3-32b-Q8_0.gguf -c 65536 -ngl 99"),
-    ("4090", "llama-server -m qwen3-8b-Q8_0.gguf -c 163840 -np 4 -ngl 99"),
+    ("4090", "llama-server -m qwen3-8b-Q8_0.gguf -c 163840 -np 4"),
     ("3060", "llama-server -m qwen3-30b-a3b-Q4_K_M.gguf -c 16384 -ngl 99"),
-    ("2x3060", "llama-server -m qwen3-30b-a3b-Q4_K_M.gguf -c 65536 -np 2 -ngl 99"),
+    ("2x3060", "llama-server -m qwen3-30b-a3b-Q4_K_M.gguf -c 65536 -np 2"),
     ("m4-16gb", "llama-server -m qwen3-14b-Q8_0.gguf -c 16384"),
+    ("4090", "ollama run qwen3:32b"),
 ]
 OWN = re.compile(r"--(?:ctx|tp|pp|ep|dp|kv-dtype|utilization|batched-tokens|engine|max-quant)\b(?!-)")
 """Options of `archcalc fit` that are refused beside a command."""

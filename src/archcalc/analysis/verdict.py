@@ -349,6 +349,8 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
         return f"does not fit: {what}; {fit.start.limit}"
     if fit.headroom_bytes >= 0:
         return f"does not start: {what}; {fit.start.limit}"
+    if fit.start.starts and (beyond := server(ask.engine).beyond(ask)):
+        return f"does not fit on the GPU{'s' if ask.gpus.count > 1 else ''} alone: {what}; {beyond}"
     if fit.budget.kv_room_bytes < 0:
         over = units.format_bytes(-fit.budget.kv_room_bytes)
         return f"does not fit: {what}; weights and overhead alone are {over} over on the fullest GPU"

@@ -503,6 +503,10 @@ class Server(Engine):
         """How many layers are on the GPUs, the head counting as one, None for all; and how many lack their experts there."""
         return None, 0
 
+    def beyond(self, ask: Ask) -> str:
+        """What the engine does by itself with what the GPUs do not hold, where that lets it start; else empty."""
+        return ""
+
     def notes(self, ask: Ask, model: Candidate, stored: Mapping[str, Any] | None) -> Iterator[str]:
         """What qualifies a plan of this engine; `stored` is the quantization that the checkpoint states."""
         return iter(())

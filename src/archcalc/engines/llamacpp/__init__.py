@@ -258,6 +258,8 @@ class LlamaCpp(Server):
         room = budget.kv_room_bytes
         if pooled.needed(context, sequences) <= room:
             return Start(), ()
+        if ask.own is not None and ask.own.moved:
+            return Start(), (ask.own.moved,)
         if room < 0:
             return Start(False, "the weights and what the engine needs leave no memory for the cache", None), ()
         return Start(False, f"one sequence of {context:,} tokens needs more memory than is left for the cache", None), ()
@@ -268,6 +270,14 @@ class LlamaCpp(Server):
             return None, 0
         held = None if own.gpu_layers is None or own.gpu_layers > layers else own.gpu_layers
         return held, len(own.experts_on_cpu) or min(own.cpu_experts, layers)
+
+    def beyond(self, ask: Ask) -> str:
+        if ask.own is None or not ask.own.moved:
+            return ""
+        from archcalc import units
+
+        size = units.format_bytes(ask.own.moved_bytes)
+        return f"llama.cpp starts with {size} of it in the CPU's memory: it fits with {size} of RAM that is not known here (--ram)"
 
     def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
         """A server's slots, or as many as the cells that they share have room for (0c1e57098, tools/server/server-context.cpp)."""
@@ -301,6 +311,10 @@ class LlamaCpp(Server):
         shared = device.shared_memory
         if shared and (device.ram_bytes is None or device.ram_bytes <= device.visible_bytes + SYSTEM_LEAST):
             return ()
+        if ask.own is not None and ask.own.moved:
+            size = ask.own.moved_bytes
+            what = f"the command as it stands, where the CPU's memory has room for the {units.format_bytes(size)} that --fit leaves there"
+            return ((what, f"--ram {-(-size >> 30)}GiB"),)
         limit = float("inf") if ask.ram_bytes is None else ask.ram_bytes
         if shared and device.ram_bytes is not None:
             # Of one memory, what the system does not let the GPU have.

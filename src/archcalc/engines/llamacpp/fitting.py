@@ -129,6 +129,10 @@ class _Fit:
             # Where a placement is asked for, it is not touched, and no margin is kept.
             return self.made(self.own._replace(margin_bytes=0), notes)
         own = self.settings(self.filled())
+        budgeted = self.ask.ram_bytes is not None or self.ask.gpus.device.shared_memory
+        if not budgeted and (not self.auto or self.own.keeps_context):
+            # The GPUs are the budget, and what is asked for is more than they hold; the engine starts all the same.
+            return self.made(self.own._replace(moved=self.told(own), moved_bytes=self.in_ram(own)), notes)
         return self.made(own, [*notes, self.told(own)])
 
     def told(self, own: Settings) -> str:
@@ -148,7 +152,7 @@ class _Fit:
 
     def made(self, own: Settings, notes: list[str]) -> Ask:
         tokens = self.cells // self.streams
-        if own.margin_bytes and (short := min(self.heads(own, self.cells))) < 0:
+        if own.margin_bytes and not own.moved and (short := min(self.heads(own, self.cells))) < 0:
             # It does not measure again: what the straight line missed comes out of the margin.
             own = own._replace(margin_bytes=max(0, own.margin_bytes + short))
         return self.ask._replace(context_tokens=tokens, own=own._replace(fits=False, fitted=(*own.fitted, *notes)))

@@ -23,7 +23,8 @@ class Settings(NamedTuple):
     `fits` is whether `--fit` adjusts what is not set, `targets` what it leaves free of each GPU, the last of all others, and `least`
     the context that it keeps. `keeps_context` is `-c 0`, which it does not lower. `unset` is the context where none is given and
     nothing adjusts it, None for the trained length of each slot. `experts_on_cpu` are layers whose routed experts it put into the CPU's
-    memory, and `fitted` what it changed, in words.
+    memory, and `fitted` what it changed, in words. `moved` tells of layers that it moves where what is asked for exceeds the GPUs and the
+    CPU's memory is no budget, and `moved_bytes` are all that lies there then.
 
     `tiers` are Ollama's contexts where none is asked for, each with the memory of all GPUs below which it holds; the last holds from
     there on. `clamps`: no more than the trained length is served. `batch_by_context`: the batch grows with the context.
@@ -74,6 +75,8 @@ class Settings(NamedTuple):
     unset: int | None = None
     experts_on_cpu: frozenset[int] = frozenset()
     fitted: tuple[str, ...] = ()
+    moved: str = ""
+    moved_bytes: int = 0
     tiers: tuple[tuple[int, int], ...] = ()
     clamps: bool = False
     batch_by_context: bool = False
