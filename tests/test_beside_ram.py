@@ -136,9 +136,47 @@ def test_what_fit_leaves_to_the_cpu_is_one_verdict(cli: Run, words: str) -> None
         1, int(words.split("-c ")[1].split(maxsplit=1)[0]) or 131072
     )
     assert not small["fits"] and "the CPU's memory is too small" in small["verdict"]
-    assert not alone["fits"] and "llama.cpp starts with" in alone["verdict"] and "--ram" in alone["verdict"]
+    assert not alone["fits"] and "of RAM that is not known here (--ram)" in alone["verdict"]
     (way,) = [each["options"] for each in alone["would_fit"] if each["options"].startswith("--ram")]
     assert asked(*way.split())["fits"]
+
+
+@pytest.mark.parametrize(
+    ("command", "tables_alone"),
+    [
+        ("llama-server -m qwen3-8b -c 8192 -ngl 99", True),
+        ("llama-server -m qwen3-8b -c 8192 -ngl 20", False),
+        ("llama-server -m qwen3-8b -c 8192 -ngl 99 -nkvo", False),
+        ("llama-server -m qwen3-8b -c 8192 -ngl 99 --mlock", True),
+        ("llama-server -m qwen3-30b-a3b -c 8192 -ngl 99 --cpu-moe", False),
+        ("llama-server -m qwen3-30b-a3b -c 8192 -ngl 99 --n-cpu-moe 40 --no-mmap", False),
+        ("llama-server -m qwen3-30b-a3b -c 8192 -ngl 99 -ot exps=CPU", False),
+        ("vllm serve qwen3-8b --max-model-len 8192", True),
+        ("vllm serve qwen3-8b --max-model-len 8192 --cpu-offload-gb 4", False),
+        ("vllm serve qwen3-8b --max-model-len 8192 --kv-offloading-size 8", False),
+        ("python -m sglang.launch_server --model-path qwen3-8b --context-length 4096 --cpu-offload-gb 4", False),
+        (
+            "python -m sglang.launch_server --model-path qwen3-8b --context-length 4096 --enable-hierarchical-cache --hicache-ratio 2",
+            False,
+        ),
+    ],
+)
+def test_what_lies_in_memory_of_no_known_size_is_told(cli: Run, command: str, tables_alone: bool) -> None:
+    """One verdict in every engine: it fits with so much RAM, and with that much named it fits without a word of what is not known."""
+
+    def asked(*options: str) -> dict[str, Any]:
+        done = cli("fit", "--gpu", "4090", *options, "--offline", "-f", "json", "--", *command.split())
+        made: dict[str, Any] = json.loads(done.stdout)
+        assert (done.returncode == 0) == made["fits"]
+        return made
+
+    found = asked()
+    used, assumed = found["ram"]["used_bytes"], found["ram"]["assumed_bytes"]
+    assert found["fits"] and assumed == (0 if tables_alone else used)
+    assert ("of RAM that is not known here" in found["verdict"]) is not tables_alone
+    named = asked("--ram", f"{-(-max(used, 1) >> 30)}GiB")
+    assert named["fits"] and named["ram"]["assumed_bytes"] == 0 and "not known" not in named["verdict"]
+    assert named["per_gpu"] == found["per_gpu"]
 
 
 @pytest.mark.parametrize("flags", [[], ["-c", "0"], ["-np", "2"], ["-np", "3", "-kvu"], ["--fit", "off"]])

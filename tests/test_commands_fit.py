@@ -221,7 +221,7 @@ def test_mixed_cards(cli: Run) -> None:
     words = shlex.split("llama-server -m qwen3-30b-a3b -c 8192")
     found = fit(cli, "--gpu", "1x5090,1x3090", "--quant", "q4_k_m", "--", *words)
     assert (found["gpu"], found["gpus"]) == ("rtx-5090+rtx-3090", 2)
-    done = cli("fit", "--gpu", "1x5090,1x3090", "--", "vllm", "serve", "llama-3.1-8b")
+    done = cli("fit", "--gpu", "1x5090+1x3090", "--", "vllm", "serve", "llama-3.1-8b")
     assert done.returncode == 2 and "groups of GPUs" in done.stderr
 
 

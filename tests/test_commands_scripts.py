@@ -119,6 +119,12 @@ def test_what_a_command_is_wrapped_in(line: str) -> None:
         (f"pip install 'vllm>=0.9.2'\n{SERVE}", "", None),
         (f"# vllm==0.8.0 was slow\n{SERVE}", "", None),
         (f"pip install vllm==0.9.2\npip install vllm==0.10.0\n{SERVE}", "", None),
+        # What only speaks of a release installs none.
+        (f"echo tested with vllm==0.8.0\n{SERVE}", "", None),
+        (f"if pip list | grep vllm==0.8.0; then echo old; fi\n{SERVE}", "", None),
+        (f"NOTE='vllm==0.8.0 was slow'\n{SERVE}", "", None),
+        (f"pip uninstall -y vllm==0.8.0\npip install \\\n  'vllm==0.9.2'\n{SERVE}", "", "0.9.2"),
+        (f"cat > requirements.txt <<EOF\ntorch==2.7.0\nvllm==0.9.2\nEOF\n{SERVE}", "", "0.9.2"),
         (f"apptainer exec --nv docker://vllm/vllm-openai:v0.9.2 {SERVE}", "", "0.9.2"),
         ("singularity run --nv docker://vllm/vllm-openai:v0.9.2 --model a/b --max-model-len 8192", "", "0.9.2"),
         (f"apptainer exec --nv --bind /x:/x images/vllm-openai_v0.9.2.sif {SERVE}", "", "0.9.2"),

@@ -535,3 +535,11 @@ def test_mlx_s_script_starts_a_second_time(cli: Run, tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", ["compose", "k8s", "slurm", "modelfile", "lmstudio"])
+@pytest.mark.parametrize("flags", ["-m qwen3-8b", "--model Qwen/Qwen3-8B"])
+def test_a_bundled_name_that_llama_server_was_given_is_written_as_a_file(cli: Run, kind: str, flags: str) -> None:
+    words = f"fit --offline --gpu 4090 --quant q4_k_m --emit {kind} -- llama-server {flags} -c 8192 -np 1"
+    text = cli(*words.split()).stdout
+    assert "Qwen3-8B-Q4_K_M" in text and not re.search(r"(-m|--model|hf\.co/)[ \n-]*(qwen3-8b|Qwen/Qwen3-8B)\b(?!-)", text)

@@ -424,7 +424,8 @@ class FitOptions(Record):
 
 
 class FitRam(Record):
-    """The CPU's memory: what was given as a budget, and what the plan takes of it.
+    """The CPU's memory: what was given as a budget, and what the plan takes of it. `assumed_bytes` are what `fits` takes for granted where
+    no budget is given and more lies there than tables that are read by row; 0 else.
 
     Where an engine leaves layers there, `gpu_layers` of `layers` are on the GPUs (the head counts as one), and so many of those
     without their experts; `gpu_layers` is null where all are.
@@ -432,6 +433,7 @@ class FitRam(Record):
 
     budget_bytes: int | None
     used_bytes: int
+    assumed_bytes: int
     layers: int
     gpu_layers: int | None
     without_experts: int

@@ -403,7 +403,14 @@ def _is_written_as_path(text: str) -> bool:
 
 
 def _not_found(text: str) -> SourceNotFoundError:
+    from archcalc.commands.words import KNOWN
+
     bare = text.partition("@")[0]
+    if text.split()[:1] and text.split(maxsplit=1)[0] in {each.split()[0] for each in KNOWN.split(", ")}:
+        return SourceNotFoundError(
+            f"{text[:60]!r} is no model: an engine's command stands behind --",
+            "such as: archcalc fit --gpu GPU -- vllm serve MODEL",
+        )
     hint = _repacked(bare) or _did_you_mean(bare)
     if "/" in text:
         message = f"{text}: no such file, and not a Hub repository id (org/name)"

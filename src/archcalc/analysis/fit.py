@@ -336,12 +336,20 @@ def judge(model: Candidate, placement: Placement, ask: Ask, context: int, concur
         start = Start(mapped, said, None, serves=False)
     made = Fit(
         placement, weights, plan, context, concurrency, needed, most * placement.dp, tokens * placement.dp,
-        pooled.dtype, pooled.rule, start, taken, ram,
+        pooled.dtype, pooled.rule, start, taken, ram, _assumed(model, ask, ram),
     )  # fmt: skip
     if made.loads or ask.own is None:
         return made
     lies = f"{format_bytes(weights.loading_bytes)} of weights lie on the GPU before they are quantized"
     return made._replace(start=Start(False, f"{lies}, and it has {format_bytes(made.loadable_bytes)}", None))
+
+
+def _assumed(model: Candidate, ask: Ask, ram: int) -> int:
+    """What the CPU's memory must hold, where its size is not known and more lies there than tables that are read by row."""
+    if not ram or ask.ram_bytes is not None or ask.gpus.device.shared_memory:
+        return 0
+    tables = (t for t in model.tensors if not t.gpu and t.role == "embedding")
+    return ram if ram > sum(sum(p.bytes for p in t.pieces) * (len(t.layers) or t.copies) for t in tables) else 0
 
 
 def _at_once(

@@ -28,7 +28,9 @@ def ram_unused(ask: Ask, best: Fit) -> Iterator[str]:
         yield f"--ram changes nothing: with this plan {title} leaves nothing in the CPU's memory"
     elif ask.engine != LOCAL:
         how = "as this command says" if ask.own is not None else "here"
-        yield f"--ram changes nothing {how}: what the GPUs do not hold is left to the CPU under {server(LOCAL).title} alone"
+        by = server(ask.engine).leaves_by
+        of = f"; {title} leaves it there by {by}" if by else ""
+        yield f"--ram changes nothing {how}: what the GPUs do not hold is planned beside them under {server(LOCAL).title} alone{of}"
 
 
 def could_have_more(best: Fit, ask: Ask) -> bool:

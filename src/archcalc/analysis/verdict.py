@@ -162,6 +162,7 @@ def fit_report(
         ram=report.FitRam(
             ask.ram_bytes,
             best.ram_bytes,
+            best.assumed_ram_bytes if best.fits else 0,
             loaded.architecture.layers + 1,
             *server(ask.engine).offloaded(ask, loaded.architecture.layers),
         ),
@@ -333,11 +334,14 @@ def verdict(fit: Fit, ask: Ask, own: Own | None = None) -> str:
     beside = (
         f"; {units.format_bytes(ram)} in the CPU's memory, of {units.format_bytes(ask.ram_bytes)}" if ram and ask.ram_bytes else ""
     )
+    fits = (
+        f"fits, with {units.format_bytes(fit.assumed_ram_bytes)} of RAM that is not known here" if fit.assumed_ram_bytes else "fits"
+    )
     if fit.fits and own is not None and own.tokens > fit.context_tokens:
         short = f", {units.format_bytes(-own.headroom_bytes)} missing" if own.headroom_bytes < 0 else ""
-        return f"fits up to {what}; the model's own {units.format_tokens(own.tokens)} do not{short}{beside}"
+        return f"{fits} up to {what}; the model's own {units.format_tokens(own.tokens)} do not{short}{beside}"
     if fit.fits:
-        return f"fits: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU{beside}"
+        return f"{fits}: {what}, {units.format_bytes(fit.headroom_bytes)} to spare on the fullest GPU{beside}"
     if own is not None and own.tokens > fit.context_tokens:
         what = f"not even {what}"
     if fit.start.refused:

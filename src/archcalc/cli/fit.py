@@ -512,9 +512,9 @@ def _of_command(
     from archcalc.engines.engine import server
 
     offline, refresh = reading.offline, reading.refresh
-    # In front of a command a list is the cards of one machine, of several kinds where the engine takes such.
+    # In front of a command of an engine that takes several kinds of cards, a list is the cards of one machine.
     mixed = server(ENGINES[own.engine]).by_layers
-    specs = machines_of(machine.gpu, machine.vram, alone=True, mixed=mixed, nodes=machine.nodes)
+    specs = machines_of(machine.gpu, machine.vram, alone=mixed, mixed=mixed, nodes=machine.nodes)
     counted = any(map(counts, machine.gpu or ["here"] if machine.vram is None else machine.gpu or []))
     wanted = _wanted(load, host.calibration, None)
     if host.ram_bandwidth is not None:

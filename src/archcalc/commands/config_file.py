@@ -26,7 +26,7 @@ def merged(command: Command, read: Callable[[str], str | None]) -> Command:
     if found is None:
         return command
     at, taken, name = found
-    text = read(name)
+    text = dict(command.written).get(name.rpartition("/")[2]) or read(name)
     words, unknown = list(command.words), list(command.unknown) + [""] * (len(command.words) - len(command.unknown))
     if text is None:
         return command

@@ -28,12 +28,13 @@ class Word(NamedTuple):
 
 class Simple(NamedTuple):
     """One command: the variables set for it alone or before it, and its words. `notes` say which of them depend on what is not known,
-    `stdin` is the text below that it is given (`<<EOF`)."""
+    `stdin` is the text below that it is given (`<<EOF`), `target` the file that it writes."""
 
     words: tuple[Word, ...]
     environment: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     stdin: str = ""
+    target: str = ""
 
 
 class _Kept(NamedTuple):
@@ -98,6 +99,7 @@ def _cut(value: str, op: str, word: str) -> str | None:
     return one(value) if len(op) == 2 else one(value[:1]) + value[1:]
 
 
+_EXPANDED = re.compile(r"\\([$`\\])|\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))")
 _DRIVE = re.compile(r"[A-Za-z]:(?=\\|$)")
 _OPERATORS = "|&;()<>\n"
 _DEEPEST, _MOST_CALLS, _MOST_ITEMS, _MOST_CUT = 12, 500, 4096, 512
@@ -161,7 +163,8 @@ class _Reader:
         self.missing: dict[str, str] = {}
         self.set: dict[str, str] = {}
         self.arrays: dict[str, list[Word]] = {}
-        self.heredocs: list[tuple[str, bool]] = []
+        self.heredocs: list[tuple[str, bool, bool]] = []
+        self.target = ""
         self.frames: list[_Frame] = []
         self.joined, self.status = "", Status(True, True, False)
         self.so_far: Status | None = None
@@ -194,7 +197,7 @@ class _Reader:
                 elif not self._dead():
                     of_environment = [note for name, notes in self.unsettled.items() if _READ.match(name) for note in notes]
                     notes = tuple(dict.fromkeys((*self.used, *of_environment)))
-                    found.append(Simple(tuple(words), (*self.set.items(), *local), notes))
+                    found.append(Simple(tuple(words), (*self.set.items(), *local), notes, "", self.target))
                     self._looped(words)
                     self._stop(words, operator)
                 status = judged(words, guessed=self.guessed)
@@ -205,7 +208,7 @@ class _Reader:
             if status is not None and operator != "|":
                 self._follow(status._replace(holds=status.holds != self.negated), operator)
                 self.negated = False
-            words, local, lacking, fresh = [], [], {}, True
+            words, local, lacking, fresh, self.target = [], [], {}, True, ""
             self.used, self.guessed = {}, False
 
         def assign(name: str, value: str) -> None:
@@ -534,13 +537,16 @@ class _Reader:
             start = self.at
             while self.at < len(self.text) and self.text[self.at] not in " \t\n;|&<>":
                 self.at += 1
-            self.heredocs.append((self.text[start : self.at].strip("'\"\\"), indented))
+            said = self.text[start : self.at]
+            self.heredocs.append((said.strip("'\"\\"), indented, said[:1] not in ("'", '"', "\\")))
             return
         while self.at < len(self.text) and self.text[self.at] in (c, "&", "|"):
             self.at += 1
         self._blanks()
         if self.at < len(self.text) and self.text[self.at] not in _OPERATORS:
-            self._word()
+            made = self._word()
+            if c == ">" and made:
+                self.target = made[0].text
 
     def _blanks(self) -> None:
         while self.at < len(self.text) and self.text[self.at] in " \t":
@@ -549,7 +555,7 @@ class _Reader:
     def _heredoc(self) -> str:
         """The texts below a command that it is given, behind which the script goes on."""
         held: list[str] = []
-        for delimiter, indented in self.heredocs:
+        for delimiter, indented, expands in self.heredocs:
             while self.at < len(self.text):
                 end = self.text.find("\n", self.at)
                 end = len(self.text) if end < 0 else end
@@ -558,9 +564,16 @@ class _Reader:
                 line = line.lstrip("\t") if indented else line
                 if line == delimiter:
                     break
-                held.append(line)
+                held.append(_EXPANDED.sub(self._in_heredoc, line) if expands else line)
         self.heredocs = []
         return "\n".join(held)
+
+    def _in_heredoc(self, found: re.Match[str]) -> str:
+        """What a variable stands for there; one that is not known stays as it is written."""
+        name = found[2] or found[3]
+        if found[1]:
+            return found[1]
+        return self.variables[name] if name in self.variables and name not in self.missing else found[0]
 
     def _array(self) -> list[Word]:
         out: list[Word] = []

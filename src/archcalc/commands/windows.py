@@ -269,7 +269,9 @@ class _Power:
             self.out.append(f"{name}{given['more']}=({items})")
         elif given["more"] and name in self.arrays:
             self.out.append(f"{name}+=({' '.join(self._words(item.strip()) for item in _split(value, ','))})")
-        elif re.match(r"[@({\[]|\w+-\w+\b", value):
+        elif (made := _sum(value)) is not None:
+            self.out.append(f"{name}={self._words(made)}")
+        elif re.match(r"(?i)[@({\[]|\w+-\w+\b|(?:if|switch|foreach|for|while)\b", value) or _joins(value):
             # What an expression gives is known to PowerShell alone.
             self.out.append(f'{name}="$({" ".join(value.split())[:60].replace(chr(34), "")})"')
         else:
@@ -295,6 +297,7 @@ class _Power:
 
     def _words(self, text: str) -> str:
         """Words of PowerShell as a shell has them."""
+        text = _expressions(text)
         text = re.sub(r"""('[^'\n]*')|\\(?!")""", lambda m: m[1] or "\\\\", text).replace('`"', '\\"').replace("`$", "\0")
         text = re.sub(r"(?i)\$psscriptroot\b", ".", text)
         text = re.sub(r"(?i)\$(true|false)\b", lambda m: m[1].lower(), text)
@@ -334,6 +337,45 @@ class _Power:
                 if not depth:
                     return i
         raise FormatError(f"{opens} is not closed with {closes}", "close it, or give the engine's command alone")
+
+
+_SUM = re.compile(r"(?i)(?:\$(?:env:)?\w+|\$\{(?:env:)?\w+\}|\d+[kmg]b|\d+|\[u?int(?:32|64)?\]|[-+*/%()\s])+")
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def _sum(text: str) -> str | None:
+    """An expression of whole numbers as a shell's arithmetic; None of any other (about_Arithmetic_Operators, about_Numeric_Literals)."""
+    if not _SUM.fullmatch(text) or not re.search(r"[+*/%()\]-]|\d[kmg]b", text.lower()):
+        return None
+    text = re.sub(r"(?i)\[u?int(?:32|64)?\]", "", text)
+    text = re.sub(r"(?i)\b(\d+)([kmg])b\b", lambda m: f"({m[1]}*{_UNITS[m[2].lower()]})", text)
+    return f"$(({' '.join(text.split())}))"
+
+
+def _joins(text: str) -> bool:
+    """Whether a value is made of others by a sign that stands in no quotes."""
+    bare = "".join(c for _, c in _unquoted(text, 0, len(text)))
+    return re.search(r"\s[+*/%-]\s|\s-(?:f|join|split|replace)\s", bare) is not None
+
+
+def _expressions(text: str) -> str:
+    """A command's words with what stands in parentheses, or in `$(...)`, as one word each: a sum, or what PowerShell alone knows."""
+    out, at, depth, start = list[str](), 0, 0, 0
+    for i, c in _unquoted(text, 0, len(text)):
+        if c == "(":
+            if not depth:
+                start = i
+            depth += 1
+        elif c == ")" and depth:
+            depth -= 1
+            opened = start - text[:start].endswith("$")
+            if depth or (opened == start and start and not text[start - 1].isspace()):
+                continue
+            inner = text[start + 1 : i].strip()
+            made = _sum(f"({inner})")
+            out += [text[at:opened], made or f'"$({inner[:60].replace(chr(34), "").replace("$", "")})"']
+            at = i + 1
+    return "".join([*out, text[at:]])
 
 
 def _unquoted(text: str, start: int, end: int) -> Iterator[tuple[int, str]]:

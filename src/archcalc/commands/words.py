@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from archcalc.commands import deployed, helm, pasted
 from archcalc.commands.containers import Granted, of_cdi, of_compose, of_docker, of_kubernetes, shared
 from archcalc.commands.shell import MOST_BYTES, Simple, Word, simple_commands
 from archcalc.errors import FormatError, UsageError
@@ -27,6 +28,7 @@ class Command(NamedTuple):
     program in Python that the command stands for. `files` are the files
     of variables that its container is given, as the flag or key and the name, which `filled` reads; `unread` what of variables is
     elsewhere. `notes` say what of it depends on a branch of its script. `pinned` is whether what installs the engine names the version.
+    `written` are the files that its script itself writes, by their names.
     """
 
     engine: Engine
@@ -44,6 +46,7 @@ class Command(NamedTuple):
     unread: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     pinned: bool = False
+    written: tuple[tuple[str, str], ...] = ()
 
     def refuse_unknown(self, at: int) -> None:
         """Raises `UsageError` if the word's value is not known."""
@@ -98,11 +101,19 @@ _TAG = re.compile(r"(?:^|[^0-9.])v?(\d+\.\d+(?:\.\d+)?(?:\.?(?:post|rc|dev)\d*)?
 
 def of_arguments(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Command:
     """The command that stands in arguments, which a shell has already read. Raises `UsageError` if no engine's does."""
-    words = [Word(a, tuple(_written(a))) for a in arguments]
+    plain, notes = pasted.plain(arguments)
+    words = [Word(a, tuple(_written(a))) for a in plain]
     found = list(_of_simple(Simple(tuple(words), tuple((environment or {}).items())), {}))
+    if not found and len(arguments) == 1 and re.search(r"\s", arguments[0].strip()):
+        # A whole command in quotes.
+        try:
+            return of_text(arguments[0])
+        except (UsageError, FormatError) as error:
+            if "starts no engine" not in error.message:
+                raise
     if not found:
         raise _unknown(arguments)
-    return _pinned(found[0], " ".join(arguments))
+    return _pinned(found[0]._replace(notes=(*found[0].notes, *notes)), " ".join(arguments))
 
 
 def of_text(text: str, name: str = "") -> Command:
@@ -134,13 +145,34 @@ def of_text(text: str, name: str = "") -> Command:
 _PIN = re.compile(r"(?<![\w./:-])(vllm|sglang|mlx[-_]lm)(?:\[[\w,\s-]*\])?\s*(?:===?|@(?!\s*(?:git|http)))\s*v?(\d+(?:\.\w+)+)")
 
 
+_REQUIRED = re.compile(r"\w[\w.-]*(?:\[[\w,-]*\])?(?:[=<>~!]=?=?[\w.*+]+)?")
+# What installs; and what only speaks of it.
+_INSTALLS = re.compile(
+    r"(?i)\b(?:pip\d?|uv|uvx|pipx|conda|mamba|micromamba|poetry|pixi|pdm|rye)\b|install|--with\b|--from\b|requirements|dependencies"
+)
+_SAYS = re.compile(r"(?i)\s*(?:#|//|@?(?:echo|printf|print|log\w*|rem|write-\w+|grep|if|assert|test|\[)\b)")
+_MOST_INSTALLED = 4096
+"""Characters of a line that installs something."""
+
+
+def _installs(line: str) -> bool:
+    """Whether a line installs something, or is one of requirements alone."""
+    if len(line) > _MOST_INSTALLED or _SAYS.match(line) or "uninstall" in line:
+        return False
+    words = [word for word in re.split(r"[\s\"',()]+", line.strip(" -[]")) if word]
+    return _INSTALLS.search(line) is not None or all(_REQUIRED.fullmatch(word) for word in words)
+
+
 def _pinned(command: Command, text: str) -> Command:
     """The command with the version that what installs its engine names, where one is named, and no image says another."""
     if command.version is not None or command.tag:
         return command
-    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-    named = {m[2] for m in _PIN.finditer(lines) if m[1].partition("-")[0].partition("_")[0] == command.engine}
-    return command._replace(version=named.pop(), pinned=True) if len(named) == 1 else command
+    lines = [line for line in re.sub(r"\\[ \t]*\n", " ", text).splitlines() if _installs(line)]
+    named = dict.fromkeys(m[2] for m in _PIN.finditer("\n".join(lines)) if re.split("[-_]", m[1])[0] == command.engine)
+    if len(named) > 1:
+        said = f"{NAMES[command.engine]} is installed as {' and as '.join(named)}: neither is taken, --engine-version says which"
+        return command._replace(notes=(*command.notes, said))
+    return command._replace(version=next(iter(named)), pinned=True) if named else command
 
 
 def _with_server(found: list[Command]) -> list[Command]:
@@ -178,7 +210,7 @@ def filled(command: Command, read: Callable[[str], str | None]) -> Command:
     values: dict[str, str] = {}
     unread = list(command.unread)
     for kind, name in command.files:
-        text = read(name)
+        text = dict(command.written).get(_last(name)) or read(name)
         if text is None:
             unread.append(f"{kind} {name}")
             continue
@@ -278,24 +310,98 @@ def _by_format(text: str, name: str) -> Iterator[Command]:
     ):
         yield from _python(text)
         return
+    if not base.endswith(tuple(_SCRIPTS)) and len(blocks := pasted.fenced(text)) and not re.search(r"<<-?\s*['\"]?\w", text):
+        for block in blocks:
+            try:
+                yield from list(_by_format(block, ""))
+            except FormatError:
+                # Of a page, most blocks are no commands.
+                continue
+        return
     if re.fullmatch(r"(gnu)?makefile|.*\.mk", base):
         text = _makefile(text)
-    if base.endswith((".bat", ".cmd", ".ps1")):
+    power, batch = base.endswith(".ps1"), base.endswith((".bat", ".cmd"))
+    if not base.endswith(tuple(_SCRIPTS)):
+        # Lines of Windows are continued otherwise.
+        power, batch = re.search(r"`[ \t]*\n[ \t]*-", text) is not None, re.search(r"\^[ \t]*\n[ \t]*-", text) is not None
+    notes: tuple[str, ...] = ()
+    if power or batch:
         from archcalc.commands.windows import shell_of
 
-        text = shell_of(text, power=base.endswith(".ps1"))
+        text = shell_of(text, power=power)
+    else:
+        text, notes = pasted.meant(text)
     found: list[Command] = []
-    for simple in simple_commands(text):
+    written: dict[str, str] = {}
+    for simple in simple_commands(text, pasted.allocation(text)):
+        if simple.stdin and (name := _writes(simple)):
+            written[name] = simple.stdin
+            continue
         first = simple.words[0].text if simple.words else ""
         if found and re.match(r"--?[A-Za-z]", first):
             said = " ".join(word.text for word in simple.words[:2])
             note = f"{said} stands on a line of its own, which a comment or a missing \\ parts from the command above: it is no part of it"
             found[-1] = found[-1]._replace(notes=(*found[-1].notes, note))
-        found += _noted(simple, {})
+        found += _with_written(simple, written)
     if not found:
         # Of a file that others take functions from none is called in it.
         found = [command for simple in simple_commands(text, uncalled=True) for command in _noted(simple, {})]
-    yield from found
+    if not found:
+        found = [command for name, held in written.items() for command in _by_format(held, name)]
+    for command in found:
+        yield command._replace(notes=(*notes, *command.notes), written=(*command.written, *written.items()))
+
+
+_SCRIPTS = (".sh", ".bash", ".zsh", ".ksh", ".sbatch", ".slurm", ".bat", ".cmd", ".ps1", ".env")
+_COMPOSE = re.compile(r"(?:docker-)?compose(?:\.[\w-]+)?\.ya?ml")
+_STARTS = frozenset("apply create up install replace deploy launch submit".split())
+
+
+def _last(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+def _writes(simple: Simple) -> str:
+    """The file that `cat` or `tee` writes what stands below it into; empty where there is none."""
+    texts = [word.text for word in simple.words]
+    program = next((_base(text) for text in texts if text not in ("sudo", "command")), "")
+    if program == "tee":
+        named = [text for text in texts[texts.index("tee") + 1 :] if not text.startswith("-")] if "tee" in texts else []
+        return _last(named[0]) if named else ""
+    return _last(simple.target) if program == "cat" and not simple.target.startswith("/dev/") else ""
+
+
+def _with_written(simple: Simple, written: Mapping[str, str]) -> Iterator[Command]:
+    """What a command starts, by a file that the script has written before where it runs one."""
+    texts = [word.text for word in simple.words]
+    first = _base(texts[0]) if texts else ""
+    starts = bool({*texts[:4]} & _STARTS)
+    if first in ("kubectl", "oc") and starts and simple.stdin:
+        yield from _by_format(simple.stdin, "stdin.yaml")
+        return
+    for at, text in enumerate(texts):
+        name = _last(text)
+        if name not in written or (first in _SPEAKS and first not in ("source", ".")):
+            continue
+        if re.search(r"(?i)\.(?:ya?ml|json)$|^modelfile", name) or name.endswith(".py"):
+            if starts or name.endswith(".py"):
+                for command in _by_format(written[name], name):
+                    yield command._replace(environment=(*simple.environment, *command.environment))
+                return
+            continue
+        begin = at
+        while begin and texts[begin - 1].startswith("-"):
+            begin -= 1
+        begin = begin - 1 if begin and (_base(texts[begin - 1]) in _SHELLS or texts[begin - 1] in ("source", ".")) else at
+        words = (*simple.words[:begin], Word("bash"), Word("-c"), Word(written[name]), *simple.words[at + 1 :])
+        yield from _noted(simple._replace(words=words, stdin=""), {})
+        return
+    if starts and any(_base(text) in ("compose", "docker-compose") for text in texts[:2]):
+        for name in written:
+            if _COMPOSE.fullmatch(name):
+                yield from _by_format(written[name], name)
+                return
+    yield from _noted(simple, {})
 
 
 def _makefile(text: str) -> str:
@@ -418,6 +524,11 @@ def _manifest(document: Any, maps: _Maps, depth: int = 0, pods: int = 1) -> Iter
         pods = group["size"]
         # The leader's is the command that serves; its workers' are the same with ranks of their own.
         document = {"leader": group.get("leaderTemplate") or group.get("workerTemplate")}
+    if (service := deployed.started(document)) is not None:
+        named = str((document.get("metadata") or {}).get("name") or "") if isinstance(document.get("metadata"), dict) else ""
+        for command in _container(named, service.container, maps, compose=False):
+            yield command._replace(notes=(*command.notes, *service.notes))
+        return
     services = document.get("services")
     if isinstance(services, dict):
         for name, service in services.items():
@@ -634,7 +745,7 @@ def _words_of(value: Any, environment: Mapping[str, str], compose: bool) -> list
             # A list item that holds a flag and its value reaches the engine as one word; everybody means two.
             out += [Word(w.text, w.unknown) for s in simple_commands(text, environment) for w in s.words]
         elif "\n" in text or "$" not in text:
-            out.append(Word(text))
+            out.append(Word(text.replace("$$", "$") if compose else text))
         else:
             out += _expanded(text, {} if compose else environment)
     return out
@@ -1013,10 +1124,13 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
             yield from _apptainer(words[i + 1 :], environment)
             return
         if base in ("kubectl", "oc") and "run" in texts[i + 1 : i + 4] and "--" in texts:
-            image = next((t.partition("=")[2] for t in texts if t.startswith("--image=")), "")
-            inside = dict(t[6:].partition("=")[::2] for t in texts if t.startswith("--env="))
+            image = next(_valued(texts, "--image"), "")
+            inside = dict(each.partition("=")[::2] for each in _valued(texts, "--env"))
             rest = words[texts.index("--") + 1 :]
             yield from _in_image(image, rest if "--command" in texts else [], [] if "--command" in texts else rest, inside)
+            return
+        if base == "helm" and not i and (document := helm.values(texts[1:])) is not None:
+            yield from _manifest(document, {})
             return
         if base in ("docker", "podman", "nerdctl") and "run" in texts[i + 1 : i + 3]:
             yield from _docker(words[texts.index("run", i) + 1 :], environment)
@@ -1026,7 +1140,7 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
             if j is not None and any(re.fullmatch(r"-[a-z]*c[a-z]*", t) for t in texts[i + 1 : j]):
                 inner = words[j]
                 nested = dict(environment)
-                for each in simple_commands(inner.text, environment):
+                for each in simple_commands(inner.text, {**pasted.allocation(inner.text), **environment}):
                     yield from _noted(each, nested)
                 return
         found = _program(texts, i)
@@ -1042,7 +1156,7 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
             made = _made(engine, program, words[i + skip :], environment, version)
             yield made if base == "vllm" else _model_first(made)
             return
-        if re.match(r"[A-Za-z_]\w*=", text):
+        if re.match(r"[A-Za-z_]\w*=(?!=)", text):
             key, _, value = text.partition("=")
             environment[key] = value
     if texts and _base(texts[0]) == "ollama":
@@ -1052,13 +1166,15 @@ def _of_simple(simple: Simple, outer: dict[str, str]) -> Iterator[Command]:
         for word in words:
             if " " in word.text.strip():
                 nested = dict(environment)
-                for each in simple_commands(word.text, environment):
+                # `screen -X stuff` writes the end of a line so.
+                for each in simple_commands(word.text.removesuffix("\\n"), environment):
                     yield from _noted(each, nested)
 
 
 _SHELLS = frozenset("sh bash zsh dash ssh sbatch qsub bsub".split())
 _SPEAKS = frozenset(
-    "echo printf grep egrep pgrep pkill killall which type man alias unalias git pip pip3 cd ls cat tail head sed awk rm cp mv mkdir touch"
+    "chmod chown scp rsync"
+    " echo printf grep egrep pgrep pkill killall which type man alias unalias git pip pip3 cd ls cat tail head sed awk rm cp mv mkdir touch"
     " curl wget kill source . trap read sleep log info warn error print say whereis complete logger".split()
 )
 """Commands whose words are no command that runs."""
@@ -1095,7 +1211,8 @@ def _apptainer(words: Sequence[Word], environment: Mapping[str, str]) -> Iterato
             i += 1
             value = words[i].text if i < len(words) else ""
         if flag == "--env":
-            inside |= dict(each.partition("=")[::2] for each in value.split(","))
+            # pflag 1.0, string_to_string.go: commas part pairs where there is more than one.
+            inside |= dict(each.partition("=")[::2] for each in (value.split(",") if value.count("=") > 1 else [value]))
         elif flag == "--env-file":
             files.append((flag, value))
         i += 1
@@ -1214,6 +1331,12 @@ def _docker(words: Sequence[Word], environment: Mapping[str, str]) -> Iterator[C
         return
     granted = of_cdi(devices)
     if gpus:
+        if re.fullmatch(r"device=[^\",]+(?:,[^\",=]+)+", gpus.strip()):
+            ids = gpus.strip().partition("=")[2]
+            raise UsageError(
+                f"--gpus {gpus}: Docker takes the comma for the end of device=, and does not start",
+                f"quote it for Docker too: --gpus '\"device={ids}\"'",
+            )
         count = of_docker(gpus)
         granted = None if count is None else (count, f"--gpus {gpus}")
         # What --gpus says stands over the variable (docker/cli 27; moby 27, daemon/nvidia_linux.go).

@@ -274,6 +274,7 @@ def deployment(
 ) -> Deployment:
     """A plan as all files have it."""
     from archcalc.commands.change import VISIBLE
+    from archcalc.engines.engine import server
     from archcalc.render.fit import plan_text
 
     words = shlex.split(r.command)
@@ -308,7 +309,7 @@ def deployment(
         stated = words[words.index("--port") + 1] if "--port" in words[:-1] else ""
         port = int(stated) if stated.isdecimal() else port
         words = [*words, *(known.listens if "--host" not in words else ()), *(() if stated else ("--port", str(port)))]
-    words = _of_the_hub(words)
+    words = _as_files(words, r.plan.quant) if server(r.engine).one_file else _of_the_hub(words)
     model = _model(words)
     path = os.path.abspath(os.path.expanduser(model)) if _local(model) else None
     if path is not None:
@@ -400,6 +401,18 @@ def _of_the_hub(words: list[str]) -> list[str]:
             out[i] = f"{flag}={_repository(value)}"
         elif word.startswith("{") and i and words[i - 1] == "--speculative-config":
             out[i] = re.sub(r'("model"\s*:\s*")([^"]+)"', lambda m: f'{m[1]}{_repository(m[2])}"', word)
+    return out
+
+
+def _as_files(words: list[str], quant: str) -> list[str]:
+    """The words of an engine that loads one file, with such a file's name in place of a bundled one, as a plan of its own names it."""
+    from archcalc import zoo
+
+    out = list(words)
+    for i, word in enumerate(words[1:], 1):
+        flag = words[i - 1]
+        if flag in ("-m", "--model", "-md", "--model-draft", "--spec-draft-model") and not _local(word) and zoo.find(word):
+            out[i] = f"{_repository(word).rpartition('/')[2]}-{quant.upper().replace('-', '_')}.gguf"
     return out
 
 

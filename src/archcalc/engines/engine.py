@@ -229,8 +229,8 @@ class Server(Engine):
 
     Speed. `graph_flags` are those that say what is captured as graphs.
 
-    Remedies. `context_flag` is what names the context, `smaller_caches` are dtypes to try, `ladder` quantizations, from the gentlest to
-    the most aggressive.
+    Remedies. `leaves_by` is what leaves weights in the CPU's memory, `context_flag` is what names the context, `smaller_caches` are
+    dtypes to try, `ladder` quantizations, from the gentlest to the most aggressive.
     """
 
     required = (*Engine.required, "axes")
@@ -255,6 +255,7 @@ class Server(Engine):
     towers: ClassVar[bool] = True
     one_file: ClassVar[bool] = False
     longer: ClassVar[bool] = False
+    leaves_by: ClassVar[str] = ""
 
     @property
     def layered(self) -> bool:

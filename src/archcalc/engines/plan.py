@@ -143,7 +143,8 @@ class Fit(NamedTuple):
     `kv_needed_bytes` is what `concurrency` sequences of the context take; `headroom_bytes` what is left beside them (negative: missing).
     `max_concurrency` is how many sequences of the context the room holds, `kv_tokens` the tokens that the engine reports for it. `start`
     is whether the engine starts, `taken` what the plan sets for that, `ram_bytes` what one machine's CPU keeps
-    of weights and cache.
+    of weights and cache, and `assumed_ram_bytes` the same where nobody says how much it has, 0 where it does or keeps nothing but tables
+    that are read by row, as every such machine can.
     """
 
     placement: Placement
@@ -159,6 +160,7 @@ class Fit(NamedTuple):
     start: Start = Start()
     taken: Taken = Taken()
     ram_bytes: int = 0
+    assumed_ram_bytes: int = 0
 
     @property
     def headroom_bytes(self) -> int:

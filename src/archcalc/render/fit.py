@@ -106,7 +106,7 @@ def write_page(r: FitReport, out: TextIO, explain: bool = False) -> None:
         given = (
             f"of {units.format_bytes(r.ram.budget_bytes)} that the CPU has"
             if r.ram.budget_bytes
-            else "in the CPU's memory, of one machine"
+            else "in the CPU's memory, of one machine" + (", whose size --ram says" if r.ram.assumed_bytes else "")
         )
         table.add_row("", "RAM", units.format_bytes(r.ram.used_bytes), given)
     page.print(table)

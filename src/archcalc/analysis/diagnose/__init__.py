@@ -69,6 +69,9 @@ def diagnose(
     if kind is not None and log.failure is None and not log.said:
         outcome = "unknown"
     cause = _cause(log, kind, predicted) if not log.started or kind else ""
+    if outcome == "unknown" and kind is not None:
+        # Of the log's own end nothing is known.
+        cause = f"predicted: {cause}"
     if not log.started and kind is None and log.term("weights") is not None:
         notes.append("the log ends once the weights are loaded: nothing in it stopped the engine so far")
     if difference := _difference(terms):

@@ -276,7 +276,8 @@ class LlamaCpp(Server):
             return ""
         from archcalc import units
 
-        return f"llama.cpp starts with {units.format_bytes(ask.own.moved_bytes)} of it in the CPU's memory, whose size --ram says"
+        size = units.format_bytes(ask.own.moved_bytes)
+        return f"llama.cpp starts with {size} of it in the CPU's memory: it fits with {size} of RAM that is not known here (--ram)"
 
     def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
         """A server's slots, or as many as the cells that they share have room for (0c1e57098, tools/server/server-context.cpp)."""

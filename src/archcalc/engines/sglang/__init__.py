@@ -74,6 +74,7 @@ class Sglang(Server):
     takes = frozenset({"engine_version"})
     keeps_rotary = True
     whole_blocks = True
+    leaves_by = "--cpu-offload-gb"
     graph_flags = (
         "--disable-cuda-graph", "--disable-decode-cuda-graph", "--cuda-graph-max-bs", "--cuda-graph-max-bs-decode", "--cuda-graph-bs",
         "--cuda-graph-bs-decode",

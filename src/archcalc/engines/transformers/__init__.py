@@ -39,6 +39,7 @@ class Transformers(Server):
     recurrences = frozenset({"", "mamba1", "mamba2", "gated-delta", "kda", "lightning", "rg-lru", "short-conv", "rwkv", "xlstm"})
     axes = frozenset({"pp"})
     runs_alone = True
+    leaves_by = 'device_map="auto"'
     takes = frozenset({"max_num_batched_tokens"})
     ladder = ("bnb-int8", "nf4")
 

@@ -56,6 +56,7 @@ class Vllm(Server):
     even_vocabulary = True
     takes = frozenset({"engine_version", "max_num_batched_tokens"})
     reads_free = False
+    leaves_by = "--cpu-offload-gb"
     # 256 is the default on smaller GPUs, and below 32 little is won, as the sampler's tensors of a vocabulary of 256k tokens are 112 MiB
     # then.
     one_share = True
