@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -10,8 +11,8 @@ from functools import cache, lru_cache
 from archcalc import report
 from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, signs, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
-from archcalc.cards.findings import Finding, Named, types_above
-from archcalc.cards.judge import Judgement, Rules, judge_all, relate
+from archcalc.cards.findings import Bands, Finding, Named, types_above
+from archcalc.cards.judge import Judgement, Rules, judge_all, relate, settled, within
 from archcalc.cards.labels import UNKNOWABLE, Label
 from archcalc.cards.layout import Slot
 from archcalc.cards.readers import each
@@ -141,9 +142,11 @@ class _Owner:
         self.scope = (lambda text: names.members_named(text, self.who)) if resolved.several else None
         self.read: dict[tuple[int, str], tuple[Label, Sequence[Claim]]] = {}
         self.judged: dict[tuple[int, bool], tuple[Claim, Judgement]] = {}
-        self.rules: Rules | None = None
-        self.nearly: dict[int, bool] = {}
         """By the identity of the label or claim, which the one beside it keeps: to hash one takes as long as to judge it."""
+        self.alike: dict[tuple[str, int, int, bool], tuple[Claim, Judgement, Bands]] = {}
+        """What numbers of one style are judged to be, and between which digits they may be judged otherwise."""
+        self.rules: Rules | None = None
+        self.bands: dict[tuple[str, int, int, int], tuple[Claim, Bands]] = {}
 
 
 class _Checker:
@@ -497,15 +500,26 @@ class _Checker:
             if not other.groups:
                 return Judgement("unverifiable", why=other.problem)
             return relate(resolved.groups[0][0], other.groups[0][0], claim)
-        judged = owner.judged.get((id(claim), strict))
-        if judged is None:
-            rules = owner.rules
-            if rules is None or rules.strict != strict:
-                rules = owner.rules = Rules(
-                    strict, self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed
-                )
-            judged = owner.judged[id(claim), strict] = claim, judge_all(resolved.groups, claim, rules)
-        return judged[1]
+        if (judged := owner.judged.get((id(claim), strict))) is not None:
+            return judged[1]
+        number = claim.number
+        mantissa = number.mantissa if number is not None else 0
+        alike = claim.field, id(claim.quals), id(number.style if number is not None else None), strict
+        known = owner.alike.get(alike) if claim.form == "number" and claim.product is None else None
+        if known is not None and not within(known[2], mantissa):
+            return known[1]
+        rules = owner.rules
+        if rules is None or rules.strict != strict:
+            rules = owner.rules = Rules(
+                strict, self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed
+            )
+        found = judge_all(resolved.groups, claim, rules)
+        owner.judged[id(claim), strict] = claim, found
+        if known is None and found.verdict != "ok" and len(owner.models) == 1:
+            bands = settled(owner.models[0], claim, rules)
+            if bands is not None and not within(bands, mantissa):
+                owner.alike[alike] = claim, found, bands
+        return found
 
     def _edit(self, f: Finding, fix: str) -> Iterator[Edit]:
         start, end, cell, number = f.claim.start, f.claim.end, f.slot.cell, f.claim.number
@@ -531,13 +545,18 @@ class _Checker:
         """The labels of a table or list."""
         if id(table) not in self._labels:
             heads = [cell.text for row in table.rows[: table.heads] for cell in row] if table.kind == "table" else []
-            self._labels[id(table)] = " | ".join([*heads, *(row[0].text for row in table.rows if row)])
+            self._labels[id(table)] = " | ".join(dict.fromkeys((*heads, *(row[0].text for row in table.rows if row))))
         return self._labels[id(table)]
 
     def named(self, slot: Slot, resolved: Resolved) -> Named:
         """Whether a name says which one model is meant: with the size where the bundled name has one, and not short for a longer
         one that the page says elsewhere."""
         name, size = (slot.subject.text, slot.subject.size) if slot.subject is not None else (resolved.named, "")
+        key = name, "", id(resolved)
+        if key not in self._named:
+            self._named[key] = self._named_so(name, "", resolved)
+        if self._named[key] != "loosely" or not size:
+            return self._named[key]
         key = name, size, id(resolved)
         if key not in self._named:
             self._named[key] = self._named_so(name, size, resolved)
@@ -564,7 +583,16 @@ class _Checker:
         """The results: without settings of runs, and what nothing confirms doubted; and how what is wrong could be mended."""
         self._forget()
         fields = confirm.block_fields(self.findings)
-        kept = [f for f in self.findings if not signs.is_setting(f, fields[f.table])]
+        settings: dict[tuple[object, ...], bool] = {}
+        kept = []
+        for f in self.findings:
+            if f.claim.field in signs.ASKED:
+                key = f.table, f.heading, f.claim.field, f.verdict
+                if (of_run := settings.get(key)) is None:
+                    of_run = settings[key] = signs.is_setting(f, fields[f.table])
+                if of_run:
+                    continue
+            kept.append(f)
         doubts = confirm.doubts(kept)
         edits: list[Edit] = []
         results = []
@@ -648,10 +676,7 @@ def summarize(checked: Iterable[Checked], errors: list[report.CheckError]) -> re
         files += 1
         results += one.results
         errors = errors + one.errors
-    count = {
-        verdict: sum(r.verdict == verdict for r in results)
-        for verdict in ("ok", "wrong", "doubtful", "unverifiable", "unknown-model")
-    }
+    count = Counter(r.verdict for r in results)
     return report.CheckReport(
         report.SCHEMA_VERSION,
         files,

@@ -157,7 +157,7 @@ def _counts(text: str, label: str, known: bool) -> tuple[Mention, ...]:
             continue
         also = tuple(other for other in fields if other != field and NUMERIC[other] == NUMERIC[field])
         plainly = field == "total_params" and not says("embedding", f"{label} {text}")
-        out.append(Mention(field, start, end, "", also, Quals(embedding="whole") if plainly else Quals()))
+        out.append(Mention(field, start, end, "", also, _WHOLE if plainly else _PLAIN))
     for match in _SHARED_HEADS.finditer(text):
         out += Mention("heads", *match.span(1)), Mention("kv_heads", *match.span(2))
     for match in _SIZES.finditer(text):
@@ -165,6 +165,7 @@ def _counts(text: str, label: str, known: bool) -> tuple[Mention, ...]:
     return tuple(out)
 
 
+_PLAIN, _WHOLE = Quals(), Quals(embedding="whole")
 _SHARED_HEADS = re.compile(r"(?i)\b(?:gqa|mqa|mha)\b\W{0,3}(\d+)\s*/\s*(\d+)\b")
 """GQA 32/4: query heads and those of keys and values."""
 _SIZES = re.compile(r"(?<![\w-])(\d+(?:\.\d+)?B)[- ]A(\d+(?:\.\d+)?B)\b")
