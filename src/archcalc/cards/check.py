@@ -13,12 +13,13 @@ from archcalc.cards import confirm, document, layout, mentions, names, pages, re
 from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.findings import Bands, Finding, Named, types_above
 from archcalc.cards.judge import Judgement, Rules, judge_all, relate, settled, within
-from archcalc.cards.labels import UNKNOWABLE, Label
+from archcalc.cards.labels import UNKNOWABLE, Label, Quals
 from archcalc.cards.layout import Slot
 from archcalc.cards.readers import each
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
+from archcalc.cards.text import EMPTY, Cell
 from archcalc.errors import ArchcalcError
 from archcalc.records import NamedTuple
 
@@ -162,6 +163,7 @@ class _Checker:
         self._by_line: dict[int, list[Finding]] = {}
         self._failed: set[str] = set()
         self._labels: dict[int, str] = {}
+        self._mentioned: tuple[Cell, tuple[int, int, str], tuple[Slot, list[Claim]]] = EMPTY, (0, 0, ""), (_NOWHERE, [])
         self._named: dict[tuple[str, str, int], Named] = {}
         self._owners: dict[int, _Owner] = {}
         self._alike: dict[Resolved, _Owner] = {}
@@ -346,11 +348,19 @@ class _Checker:
                 self.claim(slot, claim, owner, table, number)
 
     def _read_mention(self, field: str, text: layout.Text, mention: mentions.Mention) -> tuple[Slot, list[Claim]]:
-        """A figure or word said without a label, as what a column of that field would hold."""
+        """A figure or word said without a label, as what a column of that field would hold. The last one is kept: it may be asked for
+        another model too."""
+        cell, key, found = self._mentioned
+        if cell is not text.cell or key != (mention.start, mention.end, field):
+            found = self._as_column(field, text, mention)
+            self._mentioned = text.cell, (mention.start, mention.end, field), found
+        return found
+
+    def _as_column(self, field: str, text: layout.Text, mention: mentions.Mention) -> tuple[Slot, list[Claim]]:
         cell = document.located(self.document.lines, text.cell.part(mention.start, mention.end))
         # What stands before a window says of what it is: "a sliding window of 4096 tokens".
         heading = text.cell.text[max(0, mention.start - _BEFORE) : mention.start] if field == "window" else field
-        slot = Slot(text.subject, Label((field,), mention.quals), cell, heading, False)
+        slot = Slot(text.subject, _label(field, mention.quals), cell, heading, False)
         return slot, [c for c in reading.read(slot.label, cell) if c.field == field and c.form in ("number", "word")]
 
     def _whose(self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table) -> Resolved | None:
@@ -593,7 +603,8 @@ class _Checker:
                 if of_run:
                     continue
             kept.append(f)
-        doubts = confirm.doubts(kept)
+        places = confirm.Places()
+        doubts = confirm.doubts(kept, places)
         edits: list[Edit] = []
         results = []
         for f in kept:
@@ -602,7 +613,7 @@ class _Checker:
             if resolved.note and resolved.tuned and verdict != "ok" and f.claim.form not in ("unread", "unknowable"):
                 why = f"{why}; {resolved.note}"
             if f.verdict == "said" and verdict == "wrong":
-                if confirm.of_another(f):
+                if places.of_another(f):
                     continue
                 verdict, why = "doubtful", f"{why}; not an alarm, as a sentence may speak of something else"
             elif doubted := doubts.get(id(f), ""):
@@ -622,6 +633,13 @@ class _Checker:
         return results, edits
 
 
+@lru_cache(maxsize=1024)
+def _label(field: str, quals: Quals) -> Label:
+    """The label that stands for words around figures, one for all that are alike."""
+    return Label((field,), quals)
+
+
+_NOWHERE = Slot(None, Label(()), EMPTY, "")
 _BEFORE = 48
 """Characters."""
 _YES_NO = (

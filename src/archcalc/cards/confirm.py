@@ -79,28 +79,44 @@ def _case(f: Finding, near: Near, place: _Place) -> _Case:
     return _Case(weight, tuple(left), tuple(against), why)
 
 
-def doubts(findings: Sequence[Finding]) -> dict[int, str]:
+class Places:
+    """The places of a page's claims: cells under one label of a table are of one place, and a page may hold a hundred thousand."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[object, ...], _Place] = {}
+        self._tables: dict[tuple[object, ...], int] = {}
+        self._numbers: dict[int, int] = {}
+
+    def of(self, f: Finding) -> _Place:
+        """The place of a claim."""
+        number = self._numbers.get(f.table)
+        if number is None:
+            where = f.where
+            corner = where.rows[0][0].text if where.kind == "table" and where.heads and where.rows[0] else ""
+            said = where.kind, f.block, says("part", f.around), "gguf" in f.around.lower(), corner
+            number = self._numbers[f.table] = self._tables.setdefault(said, len(self._tables))
+        key = number, id(f.owner), id(f.slot.label), f.claim.field, f.heading, f.name, f.named
+        if (place := self._places.get(key)) is None:
+            place = self._places[key] = _place(f, len(self._places))
+        return place
+
+    def of_another(self, f: Finding) -> bool:
+        """Whether a sign says that a sentence's figure is of something else, however far off it is: such a figure is not even doubted."""
+        return any(
+            holds or (sign.holds is not None and sign.holds(f, NOTHING))
+            for holds, sign in self.of(f).against
+            if sign.weight < -1 and sign.holds is not far
+        )
+
+
+def doubts(findings: Sequence[Finding], places: Places) -> dict[int, str]:
     """Why alarms are not raised, by the identity of the finding."""
     out: dict[int, str] = {}
-    # Cells under one label of a table are of one place, and repeat: a page may hold a hundred thousand.
-    places: dict[tuple[object, ...], _Place] = {}
     cases: dict[tuple[object, ...], _Case] = {}
-    tables: dict[tuple[object, ...], int] = {}
-    numbers: dict[int, int] = {}
     for f, around in near(findings):
-        where, field = f.where, f.claim.field
-        if where.context.begin:
+        if f.where.context.begin:
             continue
-        number = numbers.get(f.table)
-        if number is None:
-            corner = where.rows[0][0].text if where.kind == "table" and where.heads and where.rows[0] else ""
-            number = numbers[f.table] = tables.setdefault(
-                (where.kind, f.block, says("part", f.around), "gguf" in f.around.lower(), corner), len(tables)
-            )
-        key = number, id(f.owner), id(f.slot.label), field, f.heading, f.name, f.named
-        place = places.get(key)
-        if place is None:
-            place = places[key] = _place(f, len(places))
+        place = places.of(f)
         alike = place.number, around.right, around.wrong, around.column, around.said, around.nearly, around.varied
         case = cases.get(alike)
         if case is None:
@@ -128,16 +144,6 @@ def _doubt(finding: Finding, near: Near, case: _Case) -> str:
     if weight >= THRESHOLD:
         return ""
     return "; ".join(against[:_REASONS]) or "nothing nearby confirms that this model and this figure are meant"
-
-
-def of_another(finding: Finding) -> bool:
-    """Whether a sign says that a sentence's figure is of something else, however far off it is: such a figure is not even doubted."""
-    return any(
-        sign.weight < -1
-        and sign.holds is not far
-        and ((sign.by_place is not None and sign.by_place(finding)) or (sign.holds is not None and sign.holds(finding, NOTHING)))
-        for sign in signs_of(finding.claim.field)[1]
-    )
 
 
 class _Said:
