@@ -38,7 +38,7 @@ _NUMBER = re.compile(
            |\d+,\d{{1,2}}(?=\s?(?:{_WORDS}|[KMGT]i?B)(?![A-Za-z]))|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
-          |\s?(?P<scale>{_WORDS})(?=(?-i:[-+\s,.;:/()\[→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
+          |\s?(?P<scale>{_WORDS})(?=(?-i:[-+\s,.;:/()\[→*)\]|'"–—†‡·&（）、，。；：！？\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
           |\s?(?P<percent>%)
           |\s?(?P<times>[x×])(?![\w\s]*\d)
           |(?P<bits>[- ]?bits?\b)
