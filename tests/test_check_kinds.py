@@ -22,7 +22,8 @@ KINDS = [
      "| KV cache per layer at 8k | 32 MiB | 32 MiB |\n",
      ["layers=36", "layers=32", "kv_per_token=4 KiB", "kv_per_token=8 KiB wrong", "kv_cache=32 MiB", "kv_cache=32 MiB"]),
     # A number may end its sentence in any script.
-    ("# DeepSeek-V3\n\n总参数量为 6710 亿。\n\n上下文长度为 128K。\n\n模型层数为 61。\n", ["total_params=6710 亿", "context=128K", "layers=61"]),
+    ("# DeepSeek-V3\n\n总参数量为 6710 亿。\n\n上下文长度为 128K。\n\n模型层数为 61。\n",
+     ["total_params=6710 亿", "context=128K", "layers=61"]),
     ("# DeepSeek-V3\n\n- 总参数量：671B；激活 37B。\n", ["total_params=671B", "active_params=37B"]),
     # What stands below such a heading is of no decoder.
     *[(f"# Qwen2.5-VL-7B\n\n### {heading}\n\n| Field | Value |\n|---|---|\n| Hidden size | 5120 |\n| Layers | 2 |\n", [])

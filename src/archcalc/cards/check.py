@@ -11,10 +11,11 @@ from functools import cache, lru_cache
 from archcalc import report
 from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, signs, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
-from archcalc.cards.findings import Bands, Finding, Named, types_above
-from archcalc.cards.judge import Judgement, Rules, judge_all, relate, settled, within
+from archcalc.cards.findings import Finding, Named, types_above
+from archcalc.cards.judge import Judgement, relate
 from archcalc.cards.labels import UNKNOWABLE, Label, Quals
 from archcalc.cards.layout import Slot
+from archcalc.cards.owner import Owner
 from archcalc.cards.readers import each
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
@@ -132,24 +133,6 @@ def _printed(claim: Claim) -> tuple[int, int]:
     return (claim.number.mantissa, claim.number.scale) if claim.number is not None else (0, 0)
 
 
-class _Owner:
-    """Those whom claims are about, and what their cells say: cells repeat, and are read and judged once."""
-
-    def __init__(self, resolved: Resolved) -> None:
-        self.resolved = resolved
-        self.label = resolved.label
-        self.models = tuple(model for group in resolved.groups for model in group)
-        self.who = tuple(model.name for model in self.models)
-        self.scope = (lambda text: names.members_named(text, self.who)) if resolved.several else None
-        self.read: dict[tuple[int, str], tuple[Label, Sequence[Claim]]] = {}
-        self.judged: dict[tuple[int, bool], tuple[Claim, Judgement]] = {}
-        """By the identity of the label or claim, which the one beside it keeps: to hash one takes as long as to judge it."""
-        self.alike: dict[tuple[str, int, int, bool], tuple[Claim, Judgement, Bands]] = {}
-        """What numbers of one style are judged to be, and between which digits they may be judged otherwise."""
-        self.rules: Rules | None = None
-        self.bands: dict[tuple[str, int, int, int], tuple[Claim, Bands]] = {}
-
-
 class _Checker:
     def __init__(self, path: str, found: Document, resolver: Resolver, settings: Settings, tolerance: Fraction) -> None:
         self.path = path
@@ -165,8 +148,8 @@ class _Checker:
         self._labels: dict[int, str] = {}
         self._mentioned: tuple[Cell, tuple[int, int, str], tuple[Slot, list[Claim]]] = EMPTY, (0, 0, ""), (_NOWHERE, [])
         self._named: dict[tuple[str, str, int], Named] = {}
-        self._owners: dict[int, _Owner] = {}
-        self._alike: dict[Resolved, _Owner] = {}
+        self._owners: dict[int, Owner] = {}
+        self._alike: dict[Resolved, Owner] = {}
         self._kept: list[Resolved] = []
         self._remembered = 0
         self._nameless: dict[tuple[tuple[Label, str], ...], Resolved | None] = {}
@@ -224,13 +207,13 @@ class _Checker:
             resolved = self.resolver.subject(text.subject, table.context) if text.subject is not None else around()
             self.mentioned(text, resolved, table, number)
 
-    def _owner(self, resolved: Resolved) -> _Owner:
+    def _owner(self, resolved: Resolved) -> Owner:
         owner = self._owners.get(id(resolved))
         if owner is None:
             # The same name in another table is another object, which the list keeps with its identity.
             self._kept.append(resolved)
             if (owner := self._alike.get(resolved)) is None:
-                owner = self._alike[resolved] = _Owner(resolved)
+                owner = self._alike[resolved] = Owner(resolved)
             self._owners[id(resolved)] = owner
         return owner
 
@@ -395,15 +378,15 @@ class _Checker:
                 return True
         return False
 
-    def _right_of(self, claim: Claim, resolved: Resolved, table: Table) -> _Owner | None:
+    def _right_of(self, claim: Claim, resolved: Resolved, table: Table) -> Owner | None:
         """Those of some models of whom a figure is right: the members of a family that have it; whom nobody knows all the same."""
         if resolved.family and len(resolved.groups) == 1:
-            right = [m for m in resolved.groups[0] if self._judge(claim, _Owner(resolved.of((m,))), table).verdict == "ok"]
-            return _Owner(resolved.of(tuple(right))) if right else None
+            right = [m for m in resolved.groups[0] if self._judge(claim, Owner(resolved.of((m,))), table).verdict == "ok"]
+            return Owner(resolved.of(tuple(right))) if right else None
         owner = self._owner(resolved)
         return owner if not resolved.groups or self._judge(claim, owner, table).verdict == "ok" else None
 
-    def _claims(self, slot: Slot, owner: _Owner) -> Sequence[Claim]:
+    def _claims(self, slot: Slot, owner: Owner) -> Sequence[Claim]:
         key = (id(slot.label), slot.cell.text)
         found = owner.read.get(key)
         if found is None:
@@ -440,12 +423,12 @@ class _Checker:
     def _wrong(self, parts: Iterable[tuple[Slot, Resolved]], table: Table) -> bool:
         return any(
             self._judge(claim, owner, table).verdict == "wrong"
-            for slot, owner in ((slot, _Owner(resolved)) for slot, resolved in parts)
+            for slot, owner in ((slot, Owner(resolved)) for slot, resolved in parts)
             for claim in self._claims(slot, owner)
             if claim.form != "unknowable"
         )
 
-    def claim(self, slot: Slot, claim: Claim, owner: _Owner, table: Table, number: int) -> None:
+    def claim(self, slot: Slot, claim: Claim, owner: Owner, table: Table, number: int) -> None:
         """One claim: judged, and noted unless the settings say to leave it alone."""
         resolved, cell = owner.resolved, slot.cell
         if claim.form == "unread" and not resolved.groups:
@@ -485,7 +468,7 @@ class _Checker:
         else:
             found_here.append(finding)
 
-    def _as_typed(self, claim: Claim, judgement: Judgement, owner: _Owner, table: Table) -> tuple[Claim, Judgement]:
+    def _as_typed(self, claim: Claim, judgement: Judgement, owner: Owner, table: Table) -> tuple[Claim, Judgement]:
         """A size of no type of its own under a caption or heading that names some: right if it is so in one of them; where there is one,
         it is of that."""
         types = types_above(table)
@@ -503,33 +486,13 @@ class _Checker:
         models = [model for group in resolved.groups for model in group]
         return len(models) == 1 and self.source_line(line).strip() in map(str.strip, write.section(models[0], "x").splitlines())
 
-    def _judge(self, claim: Claim, owner: _Owner, table: Table) -> Judgement:
-        resolved, strict = owner.resolved, bool(table.context.begin)
+    def _judge(self, claim: Claim, owner: Owner, table: Table) -> Judgement:
         if claim.form == "relation":
             other = self.resolver.subject(layout.Subject(claim.quals.other.split("|", 2)[2]), table.context)
             if not other.groups:
                 return Judgement("unverifiable", why=other.problem)
-            return relate(resolved.groups[0][0], other.groups[0][0], claim)
-        if (judged := owner.judged.get((id(claim), strict))) is not None:
-            return judged[1]
-        number = claim.number
-        mantissa = number.mantissa if number is not None else 0
-        alike = claim.field, id(claim.quals), id(number.style if number is not None else None), strict
-        known = owner.alike.get(alike) if claim.form == "number" and claim.product is None else None
-        if known is not None and not within(known[2], mantissa):
-            return known[1]
-        rules = owner.rules
-        if rules is None or rules.strict != strict:
-            rules = owner.rules = Rules(
-                strict, self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed
-            )
-        found = judge_all(resolved.groups, claim, rules)
-        owner.judged[id(claim), strict] = claim, found
-        if known is None and found.verdict != "ok" and len(owner.models) == 1:
-            bands = settled(owner.models[0], claim, rules)
-            if bands is not None and not within(bands, mantissa):
-                owner.alike[alike] = claim, found, bands
-        return found
+            return relate(owner.resolved.groups[0][0], other.groups[0][0], claim)
+        return owner.judge(claim, bool(table.context.begin), self.tolerance)
 
     def _edit(self, f: Finding, fix: str) -> Iterator[Edit]:
         start, end, cell, number = f.claim.start, f.claim.end, f.slot.cell, f.claim.number
