@@ -11,6 +11,23 @@ from archcalc.cards.check import check_text
 from archcalc.cards.settings import Settings
 
 KINDS = [
+    # A line that is a label and a number, with the model in front of it or in it, as a paragraph or as an item.
+    ("# Caches\n\nLlama 3.1 70B: KV cache per token (bf16): 320 KiB\n\nQwen3-8B: layers: 36\n",
+     ["kv_per_token=320 KiB", "layers=36"]),
+    ("# Caches\n\n- Llama 3.1 70B: KV cache per token (bf16): 160 KiB\n- KV cache of Qwen3-8B at 32k tokens: 4.5 GiB\n",
+     ["kv_per_token=160 KiB wrong", "kv_cache=4.5 GiB"]),
+    ("# Qwen3-8B\n\nKV cache per token (bf16): 144 KiB\n\nContext length:\n32768 tokens were measured.\n", ["kv_per_token=144 KiB"]),
+    # Of a cache, what one layer keeps.
+    ("| | Qwen3-8B | Llama 3.1 8B |\n|---|---|---|\n| Layers | 36 | 32 |\n| KV cache per token per layer | 4 KiB | 8 KiB |\n"
+     "| KV cache per layer at 8k | 32 MiB | 32 MiB |\n",
+     ["layers=36", "layers=32", "kv_per_token=4 KiB", "kv_per_token=8 KiB wrong", "kv_cache=32 MiB", "kv_cache=32 MiB"]),
+    # A number may end its sentence in any script.
+    ("# DeepSeek-V3\n\n总参数量为 6710 亿。\n\n上下文长度为 128K。\n\n模型层数为 61。\n",
+     ["total_params=6710 亿", "context=128K", "layers=61"]),
+    ("# DeepSeek-V3\n\n- 总参数量：671B；激活 37B。\n", ["total_params=671B", "active_params=37B"]),
+    # What stands below such a heading is of no decoder.
+    *[(f"# Qwen2.5-VL-7B\n\n### {heading}\n\n| Field | Value |\n|---|---|\n| Hidden size | 5120 |\n| Layers | 2 |\n", [])
+      for heading in ("Projector", "The multimodal projector", "MLP connector", "Patch merger")],
     # A machine beside a name makes it no other model.
     ("# Memory of Qwen3-8B on one RTX 4090\n\n| Part | Size |\n|---|---|\n| Weights | 16.4 GB |\n| KV cache (8k) | 1.125 GiB |\n",
      ["weights=16.4 GB", "kv_cache=1.125 GiB"]),

@@ -260,6 +260,17 @@ def test_a_baseline_leaves_out_what_stands_and_nothing_else(cli: Run, tmp_path: 
     ]
 
 
+def test_a_strict_baseline_leaves_out_unknown_models_too(cli: Run, tmp_path: Path) -> None:
+    """What fails under --strict is written with it, and no more is."""
+    card = tmp_path / "card.md"
+    card.write_text("# Zyx-9B\n\n- Layers: 36\n- Attention heads: 32\n", encoding="utf-8")
+    for strict, status in (((), 1), (("--strict",), 0)):
+        assert cli("check", "card.md", "--offline", "--write-baseline", "standing.json", *strict).returncode == 0
+        assert cli("check", "card.md", "--offline", "--baseline", "standing.json", "--strict").returncode == status, strict
+    card.write_text(card.read_text(encoding="utf-8") + "- Hidden size: 4096\n", encoding="utf-8")
+    assert cli("check", "card.md", "--offline", "--baseline", "standing.json", "--strict").returncode == 1
+
+
 def test_a_baseline_knows_a_file_however_it_is_spelt_and_tells_what_is_gone(cli: Run, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "ci").mkdir()

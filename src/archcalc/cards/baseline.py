@@ -19,6 +19,7 @@ VERSION = 1
 # Some 100,000 entries: more mismatches than anyone lets stand.
 _MAX_BYTES = 16 * 2**20
 _KEYS = ("file", "model", "field", "claimed")
+_STANDING = ("wrong", "doubtful", "unknown-model")
 Key = tuple[str, ...]
 
 
@@ -32,10 +33,11 @@ def _key(result: report.CheckResult, place: str) -> Key:
     return (place, result.model, result.field, result.claimed)
 
 
-def save(path: str, results: Iterable[report.CheckResult]) -> int:
-    """Write the alarms and doubts to `path`, and say how many."""
+def save(path: str, results: Iterable[report.CheckResult], strict: bool = False) -> int:
+    """Write the alarms and doubts to `path`, `strict` with the claims about unknown models too, and say how many."""
     folder = os.path.dirname(path)
-    found = Counter(_key(r, _places(r.file, folder)[0]) for r in results if r.verdict in ("wrong", "doubtful"))
+    kinds = ("wrong", "doubtful", "unknown-model") if strict else ("wrong", "doubtful")
+    found = Counter(_key(r, _places(r.file, folder)[0]) for r in results if r.verdict in kinds)
     entries = [{**dict(zip(_KEYS, key, strict=True)), "count": n} for key, n in sorted(found.items())]
     write(path, json.dumps({"version": VERSION, "claims": entries}, indent=1, ensure_ascii=False) + "\n")
     return found.total()
@@ -56,7 +58,7 @@ class Baseline:
         self._seen.update(places)
         kept = []
         for result in checked.results:
-            keys = (_key(result, place) for place in places) if result.verdict in ("wrong", "doubtful") else ()
+            keys = (_key(result, place) for place in places) if result.verdict in _STANDING else ()
             if (key := next((key for key in keys if self.known[key] > 0), None)) is not None:
                 self.known[key] -= 1
                 self.left_out += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -11,13 +12,15 @@ from archcalc import report
 from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, signs, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.findings import Finding, Named, types_above
-from archcalc.cards.judge import Judgement, Rules, judge_all, relate
-from archcalc.cards.labels import UNKNOWABLE, Label
+from archcalc.cards.judge import Judgement, relate
+from archcalc.cards.labels import UNKNOWABLE, Label, Quals
 from archcalc.cards.layout import Slot
+from archcalc.cards.owner import Owner
 from archcalc.cards.readers import each
 from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
+from archcalc.cards.text import EMPTY, Cell
 from archcalc.errors import ArchcalcError
 from archcalc.records import NamedTuple
 
@@ -130,22 +133,6 @@ def _printed(claim: Claim) -> tuple[int, int]:
     return (claim.number.mantissa, claim.number.scale) if claim.number is not None else (0, 0)
 
 
-class _Owner:
-    """Those whom claims are about, and what their cells say: cells repeat, and are read and judged once."""
-
-    def __init__(self, resolved: Resolved) -> None:
-        self.resolved = resolved
-        self.label = resolved.label
-        self.models = tuple(model for group in resolved.groups for model in group)
-        self.who = tuple(model.name for model in self.models)
-        self.scope = (lambda text: names.members_named(text, self.who)) if resolved.several else None
-        self.read: dict[tuple[int, str], tuple[Label, Sequence[Claim]]] = {}
-        self.judged: dict[tuple[int, bool], tuple[Claim, Judgement]] = {}
-        self.rules: Rules | None = None
-        self.nearly: dict[int, bool] = {}
-        """By the identity of the label or claim, which the one beside it keeps: to hash one takes as long as to judge it."""
-
-
 class _Checker:
     def __init__(self, path: str, found: Document, resolver: Resolver, settings: Settings, tolerance: Fraction) -> None:
         self.path = path
@@ -159,9 +146,10 @@ class _Checker:
         self._by_line: dict[int, list[Finding]] = {}
         self._failed: set[str] = set()
         self._labels: dict[int, str] = {}
+        self._mentioned: tuple[Cell, tuple[int, int, str], tuple[Slot, list[Claim]]] = EMPTY, (0, 0, ""), (_NOWHERE, [])
         self._named: dict[tuple[str, str, int], Named] = {}
-        self._owners: dict[int, _Owner] = {}
-        self._alike: dict[Resolved, _Owner] = {}
+        self._owners: dict[int, Owner] = {}
+        self._alike: dict[Resolved, Owner] = {}
         self._kept: list[Resolved] = []
         self._remembered = 0
         self._nameless: dict[tuple[tuple[Label, str], ...], Resolved | None] = {}
@@ -219,13 +207,13 @@ class _Checker:
             resolved = self.resolver.subject(text.subject, table.context) if text.subject is not None else around()
             self.mentioned(text, resolved, table, number)
 
-    def _owner(self, resolved: Resolved) -> _Owner:
+    def _owner(self, resolved: Resolved) -> Owner:
         owner = self._owners.get(id(resolved))
         if owner is None:
             # The same name in another table is another object, which the list keeps with its identity.
             self._kept.append(resolved)
             if (owner := self._alike.get(resolved)) is None:
-                owner = self._alike[resolved] = _Owner(resolved)
+                owner = self._alike[resolved] = Owner(resolved)
             self._owners[id(resolved)] = owner
         return owner
 
@@ -343,11 +331,19 @@ class _Checker:
                 self.claim(slot, claim, owner, table, number)
 
     def _read_mention(self, field: str, text: layout.Text, mention: mentions.Mention) -> tuple[Slot, list[Claim]]:
-        """A figure or word said without a label, as what a column of that field would hold."""
+        """A figure or word said without a label, as what a column of that field would hold. The last one is kept: it may be asked for
+        another model too."""
+        cell, key, found = self._mentioned
+        if cell is not text.cell or key != (mention.start, mention.end, field):
+            found = self._as_column(field, text, mention)
+            self._mentioned = text.cell, (mention.start, mention.end, field), found
+        return found
+
+    def _as_column(self, field: str, text: layout.Text, mention: mentions.Mention) -> tuple[Slot, list[Claim]]:
         cell = document.located(self.document.lines, text.cell.part(mention.start, mention.end))
         # What stands before a window says of what it is: "a sliding window of 4096 tokens".
         heading = text.cell.text[max(0, mention.start - _BEFORE) : mention.start] if field == "window" else field
-        slot = Slot(text.subject, Label((field,), mention.quals), cell, heading, False)
+        slot = Slot(text.subject, _label(field, mention.quals), cell, heading, False)
         return slot, [c for c in reading.read(slot.label, cell) if c.field == field and c.form in ("number", "word")]
 
     def _whose(self, text: layout.Text, mention: mentions.Mention, said: Sequence[names.Said], table: Table) -> Resolved | None:
@@ -382,15 +378,15 @@ class _Checker:
                 return True
         return False
 
-    def _right_of(self, claim: Claim, resolved: Resolved, table: Table) -> _Owner | None:
+    def _right_of(self, claim: Claim, resolved: Resolved, table: Table) -> Owner | None:
         """Those of some models of whom a figure is right: the members of a family that have it; whom nobody knows all the same."""
         if resolved.family and len(resolved.groups) == 1:
-            right = [m for m in resolved.groups[0] if self._judge(claim, _Owner(resolved.of((m,))), table).verdict == "ok"]
-            return _Owner(resolved.of(tuple(right))) if right else None
+            right = [m for m in resolved.groups[0] if self._judge(claim, Owner(resolved.of((m,))), table).verdict == "ok"]
+            return Owner(resolved.of(tuple(right))) if right else None
         owner = self._owner(resolved)
         return owner if not resolved.groups or self._judge(claim, owner, table).verdict == "ok" else None
 
-    def _claims(self, slot: Slot, owner: _Owner) -> Sequence[Claim]:
+    def _claims(self, slot: Slot, owner: Owner) -> Sequence[Claim]:
         key = (id(slot.label), slot.cell.text)
         found = owner.read.get(key)
         if found is None:
@@ -427,12 +423,12 @@ class _Checker:
     def _wrong(self, parts: Iterable[tuple[Slot, Resolved]], table: Table) -> bool:
         return any(
             self._judge(claim, owner, table).verdict == "wrong"
-            for slot, owner in ((slot, _Owner(resolved)) for slot, resolved in parts)
+            for slot, owner in ((slot, Owner(resolved)) for slot, resolved in parts)
             for claim in self._claims(slot, owner)
             if claim.form != "unknowable"
         )
 
-    def claim(self, slot: Slot, claim: Claim, owner: _Owner, table: Table, number: int) -> None:
+    def claim(self, slot: Slot, claim: Claim, owner: Owner, table: Table, number: int) -> None:
         """One claim: judged, and noted unless the settings say to leave it alone."""
         resolved, cell = owner.resolved, slot.cell
         if claim.form == "unread" and not resolved.groups:
@@ -472,7 +468,7 @@ class _Checker:
         else:
             found_here.append(finding)
 
-    def _as_typed(self, claim: Claim, judgement: Judgement, owner: _Owner, table: Table) -> tuple[Claim, Judgement]:
+    def _as_typed(self, claim: Claim, judgement: Judgement, owner: Owner, table: Table) -> tuple[Claim, Judgement]:
         """A size of no type of its own under a caption or heading that names some: right if it is so in one of them; where there is one,
         it is of that."""
         types = types_above(table)
@@ -490,22 +486,13 @@ class _Checker:
         models = [model for group in resolved.groups for model in group]
         return len(models) == 1 and self.source_line(line).strip() in map(str.strip, write.section(models[0], "x").splitlines())
 
-    def _judge(self, claim: Claim, owner: _Owner, table: Table) -> Judgement:
-        resolved, strict = owner.resolved, bool(table.context.begin)
+    def _judge(self, claim: Claim, owner: Owner, table: Table) -> Judgement:
         if claim.form == "relation":
             other = self.resolver.subject(layout.Subject(claim.quals.other.split("|", 2)[2]), table.context)
             if not other.groups:
                 return Judgement("unverifiable", why=other.problem)
-            return relate(resolved.groups[0][0], other.groups[0][0], claim)
-        judged = owner.judged.get((id(claim), strict))
-        if judged is None:
-            rules = owner.rules
-            if rules is None or rules.strict != strict:
-                rules = owner.rules = Rules(
-                    strict, self.tolerance, resolved.tuned, resolved.quantized, resolved.family, resolved.closed
-                )
-            judged = owner.judged[id(claim), strict] = claim, judge_all(resolved.groups, claim, rules)
-        return judged[1]
+            return relate(owner.resolved.groups[0][0], other.groups[0][0], claim)
+        return owner.judge(claim, bool(table.context.begin), self.tolerance)
 
     def _edit(self, f: Finding, fix: str) -> Iterator[Edit]:
         start, end, cell, number = f.claim.start, f.claim.end, f.slot.cell, f.claim.number
@@ -531,13 +518,18 @@ class _Checker:
         """The labels of a table or list."""
         if id(table) not in self._labels:
             heads = [cell.text for row in table.rows[: table.heads] for cell in row] if table.kind == "table" else []
-            self._labels[id(table)] = " | ".join([*heads, *(row[0].text for row in table.rows if row)])
+            self._labels[id(table)] = " | ".join(dict.fromkeys((*heads, *(row[0].text for row in table.rows if row))))
         return self._labels[id(table)]
 
     def named(self, slot: Slot, resolved: Resolved) -> Named:
         """Whether a name says which one model is meant: with the size where the bundled name has one, and not short for a longer
         one that the page says elsewhere."""
         name, size = (slot.subject.text, slot.subject.size) if slot.subject is not None else (resolved.named, "")
+        key = name, "", id(resolved)
+        if key not in self._named:
+            self._named[key] = self._named_so(name, "", resolved)
+        if self._named[key] != "loosely" or not size:
+            return self._named[key]
         key = name, size, id(resolved)
         if key not in self._named:
             self._named[key] = self._named_so(name, size, resolved)
@@ -564,8 +556,18 @@ class _Checker:
         """The results: without settings of runs, and what nothing confirms doubted; and how what is wrong could be mended."""
         self._forget()
         fields = confirm.block_fields(self.findings)
-        kept = [f for f in self.findings if not signs.is_setting(f, fields[f.table])]
-        doubts = confirm.doubts(kept)
+        settings: dict[tuple[object, ...], bool] = {}
+        kept = []
+        for f in self.findings:
+            if f.claim.field in signs.ASKED:
+                key = f.table, f.heading, f.claim.field, f.verdict
+                if (of_run := settings.get(key)) is None:
+                    of_run = settings[key] = signs.is_setting(f, fields[f.table])
+                if of_run:
+                    continue
+            kept.append(f)
+        places = confirm.Places()
+        doubts = confirm.doubts(kept, places)
         edits: list[Edit] = []
         results = []
         for f in kept:
@@ -574,7 +576,7 @@ class _Checker:
             if resolved.note and resolved.tuned and verdict != "ok" and f.claim.form not in ("unread", "unknowable"):
                 why = f"{why}; {resolved.note}"
             if f.verdict == "said" and verdict == "wrong":
-                if confirm.of_another(f):
+                if places.of_another(f):
                     continue
                 verdict, why = "doubtful", f"{why}; not an alarm, as a sentence may speak of something else"
             elif doubted := doubts.get(id(f), ""):
@@ -594,6 +596,13 @@ class _Checker:
         return results, edits
 
 
+@lru_cache(maxsize=1024)
+def _label(field: str, quals: Quals) -> Label:
+    """The label that stands for words around figures, one for all that are alike."""
+    return Label((field,), quals)
+
+
+_NOWHERE = Slot(None, Label(()), EMPTY, "")
 _BEFORE = 48
 """Characters."""
 _YES_NO = (
@@ -648,10 +657,7 @@ def summarize(checked: Iterable[Checked], errors: list[report.CheckError]) -> re
         files += 1
         results += one.results
         errors = errors + one.errors
-    count = {
-        verdict: sum(r.verdict == verdict for r in results)
-        for verdict in ("ok", "wrong", "doubtful", "unverifiable", "unknown-model")
-    }
+    count = Counter(r.verdict for r in results)
     return report.CheckReport(
         report.SCHEMA_VERSION,
         files,

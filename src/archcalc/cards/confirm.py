@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import attrgetter
 
 from archcalc.cards.findings import NOTHING, Finding, Near
 from archcalc.cards.readers.claim import Claim
-from archcalc.cards.signs import CACHES, SIZES, Sign, far, signs_of
+from archcalc.cards.signs import Sign, far, signs_of
 from archcalc.cards.vocabulary import says
 from archcalc.records import NamedTuple
 
@@ -24,99 +26,124 @@ _REASONS = 2
 
 
 class _Place(NamedTuple):
-    """What the place of a claim says for an alarm, and the signs that its number, cell, line and neighbours are still to be asked for;
-    of those against one, True with those that hold for the place."""
+    """What the place of a claim says for an alarm, and the signs that are still to be asked for; of those against one, True with those
+    that hold for the place."""
 
+    number: int
     weight: int
     signs_for: tuple[Sign, ...]
     against: tuple[tuple[bool, Sign], ...]
 
 
-def _place(f: Finding) -> _Place:
+class _Case(NamedTuple):
+    """A place and how many neighbours are right and wrong: the same, where signs of the claim itself are left to ask. `why` is the doubt
+    where none of them can change it."""
+
+    weight: int
+    signs_for: tuple[Sign, ...]
+    against: tuple[tuple[bool, Sign], ...]
+    why: str | None
+
+
+def _place(f: Finding, number: int) -> _Place:
     signs_for, signs_against = signs_of(f.claim.field)
     weight, left = 0, []
     for sign in signs_for:
         if sign.by_place is not None and sign.by_place(f):
             weight += sign.weight
-        elif sign.holds is not None:
+        elif sign.holds is not None or sign.by_near is not None:
             left.append(sign)
     against = []
     for sign in signs_against:
         holds = sign.by_place is not None and sign.by_place(f)
+        if holds or sign.holds is not None or sign.by_near is not None:
+            against.append((holds, sign))
+    return _Place(number, weight, tuple(left), tuple(against))
+
+
+def _case(f: Finding, near: Near, place: _Place) -> _Case:
+    weight, left, against = place.weight, [], []
+    for sign in place.signs_for:
+        if sign.holds is not None:
+            left.append(sign)
+        elif sign.by_near is not None and sign.by_near(f, near):
+            weight += sign.weight
+    for by_place, sign in place.against:
+        holds = by_place or (sign.by_near is not None and sign.by_near(f, near))
+        if holds:
+            weight += sign.weight
         if holds or sign.holds is not None:
             against.append((holds, sign))
-    return _Place(weight, tuple(left), tuple(against))
+    settled = weight + sum(sign.weight for sign in left) < THRESHOLD and all(holds for holds, _ in against[:_REASONS])
+    why = "; ".join(sign.says for _, sign in against[:_REASONS]) if settled and len(against) >= _REASONS else None
+    return _Case(weight, tuple(left), tuple(against), why)
 
 
-def doubts(findings: Sequence[Finding]) -> dict[int, str]:
+class Places:
+    """The places of a page's claims: cells under one label of a table are of one place, and a page may hold a hundred thousand."""
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[object, ...], _Place] = {}
+        self._tables: dict[tuple[object, ...], int] = {}
+        self._numbers: dict[int, int] = {}
+
+    def of(self, f: Finding) -> _Place:
+        """The place of a claim."""
+        number = self._numbers.get(f.table)
+        if number is None:
+            where = f.where
+            corner = where.rows[0][0].text if where.kind == "table" and where.heads and where.rows[0] else ""
+            said = where.kind, f.block, says("part", f.around), "gguf" in f.around.lower(), corner
+            number = self._numbers[f.table] = self._tables.setdefault(said, len(self._tables))
+        key = number, id(f.owner), id(f.slot.label), f.claim.field, f.heading, f.name, f.named
+        if (place := self._places.get(key)) is None:
+            place = self._places[key] = _place(f, len(self._places))
+        return place
+
+    def of_another(self, f: Finding) -> bool:
+        """Whether a sign says that a sentence's figure is of something else, however far off it is: such a figure is not even doubted."""
+        return any(
+            holds or (sign.holds is not None and sign.holds(f, NOTHING))
+            for holds, sign in self.of(f).against
+            if sign.weight < -1 and sign.holds is not far
+        )
+
+
+def doubts(findings: Sequence[Finding], places: Places) -> dict[int, str]:
     """Why alarms are not raised, by the identity of the finding."""
     out: dict[int, str] = {}
-    # Cells under one label of a table are of one place, and repeat: a page may hold a hundred thousand.
-    places: dict[tuple[object, ...], tuple[int, _Place]] = {}
-    tables: dict[tuple[object, ...], int] = {}
-    numbers: dict[int, int] = {}
-    known: dict[tuple[object, ...], str] = {}
+    cases: dict[tuple[object, ...], _Case] = {}
     for f, around in near(findings):
-        where, field = f.where, f.claim.field
-        if where.context.begin:
+        if f.where.context.begin:
             continue
-        number = numbers.get(f.table)
-        if number is None:
-            corner = where.rows[0][0].text if where.kind == "table" and where.heads and where.rows[0] else ""
-            number = numbers[f.table] = tables.setdefault(
-                (where.kind, f.block, says("part", f.around), "gguf" in f.around.lower(), corner), len(tables)
-            )
-        key = number, id(f.owner), id(f.slot.label), field, f.heading, f.name, f.named
-        place = places.get(key)
-        if place is None:
-            place = places[key] = len(places), _place(f)
-        line: object = field in SIZES and says("quantized", f.line_text)
-        if where.kind == "list" or field in CACHES:
-            line = f.line_text, f.around
-        said = (
-            place[0],
-            id(f.claim),
-            line,
-            around.wrong,
-            around.column,
-            around.said,
-            around.nearly,
-            around.varied,
-            *map(id, around.claims),
-        )
-        why = known.get(said)
-        if why is None:
-            why = known[said] = _doubt(f, around, place[1])
+        place = places.of(f)
+        alike = place.number, around.right, around.wrong, around.column, around.said, around.nearly, around.varied
+        case = cases.get(alike)
+        if case is None:
+            case = cases[alike] = _case(f, around, place)
+        why = _doubt(f, around, case) if case.why is None else case.why
         if why:
             out[id(f)] = why
     return out
 
 
-def _doubt(finding: Finding, near: Near, place: _Place) -> str:
-    weight = place.weight
-    for sign in place.signs_for:
+def _doubt(finding: Finding, near: Near, case: _Case) -> str:
+    weight = case.weight
+    for sign in case.signs_for:
         if sign.holds is not None and sign.holds(finding, near):
             weight += sign.weight
     against: list[str] = []
-    for holds, sign in place.against:
-        if holds or (sign.holds is not None and sign.holds(finding, near)):
+    for holds, sign in case.against:
+        if holds:
+            against.append(sign.says)
+        elif sign.holds is not None and sign.holds(finding, near):
             weight += sign.weight
             against.append(sign.says)
-            if weight < THRESHOLD and len(against) >= _REASONS:
-                break  # no later sign changes what is said
+        if weight < THRESHOLD and len(against) >= _REASONS:
+            break  # no later sign changes what is said
     if weight >= THRESHOLD:
         return ""
     return "; ".join(against[:_REASONS]) or "nothing nearby confirms that this model and this figure are meant"
-
-
-def of_another(finding: Finding) -> bool:
-    """Whether a sign says that a sentence's figure is of something else, however far off it is: such a figure is not even doubted."""
-    return any(
-        sign.weight < -1
-        and sign.holds is not far
-        and ((sign.by_place is not None and sign.by_place(finding)) or (sign.holds is not None and sign.holds(finding, NOTHING)))
-        for sign in signs_of(finding.claim.field)[1]
-    )
 
 
 class _Said:
@@ -129,6 +156,18 @@ class _Said:
         self.wrong: set[str] = set()
         self.others: dict[str, tuple[tuple[Claim, ...], int]] = {}
 
+    def add(self, field: str, claim: Claim, right: bool) -> None:
+        """One claim more."""
+        if right:
+            self.right[field] = claim
+        else:
+            self.wrong.add(field)
+
+    def join(self, other: _Said) -> None:
+        """All that another one says."""
+        self.right.update(other.right)
+        self.wrong |= other.wrong
+
     def neighbours(self, field: str) -> tuple[tuple[Claim, ...], int]:
         """The right claims of other fields, and how many others are wrong."""
         found = self.others.get(field)
@@ -138,6 +177,26 @@ class _Said:
         return found
 
 
+class _Block:
+    """What one table or list says: the fields of each model, by the number of its name; fields and the models for whom a column is
+    right, wrong or nearly right; and of lines that state a wrong field rightly too, what they say."""
+
+    __slots__ = ("first", "last", "nearly", "right", "said", "stated", "wrong")
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        lines = [f.line for f in findings]
+        self.first, self.last = min(lines), max(lines)
+        self.said: dict[int, _Said] = {}
+        self.right: dict[str, set[int]] = {}
+        self.wrong: dict[str, set[int]] = {}
+        self.nearly: dict[str, set[int]] = {}
+        self.stated: dict[tuple[int, int, str], list[Finding]] = {}
+
+    def is_inside(self, line: int) -> bool:
+        """Whether no line near a line is of another block."""
+        return self.first <= line - NEAR and line + NEAR <= self.last
+
+
 def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
     """Each wrong finding with what stands around it. In one pass over all of them: a page may hold a hundred thousand."""
     wrong = [f for f in findings if f.verdict == "wrong"]
@@ -145,82 +204,68 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         return
     # Names are told apart by numbers: to hash them for each claim takes longer than all else here.
     numbers: dict[tuple[str, ...], int] = {}
-    known: dict[int, int] = {}
-    for f in findings:
-        if id(f.owner) not in known:
-            known[id(f.owner)] = numbers.setdefault(f.owner.who, len(numbers))
-    wrong_of = {known[id(f.owner)] for f in wrong}
-    wrong_in: dict[tuple[int, str], set[int]] = {}
-    for f in wrong:
-        key = f.table, f.claim.field
-        if (those := wrong_in.get(key)) is None:
-            those = wrong_in[key] = set()
-        those.add(known[id(f.owner)])
-    by_table: dict[tuple[int, int], _Said] = {}
-    by_line: dict[int, dict[int, _Said]] = {}
-    lines: dict[int, list[int]] = {}
-    stated: dict[tuple[int, int, str], set[tuple[str, str]]] = {}
-    columns: dict[tuple[int, str], set[int]] = {}
-    nearly: dict[tuple[int, str], set[int]] = {}
-    for f in findings:
-        verdict = f.verdict
-        if verdict not in ("ok", "wrong"):
+    owners = {id(f.owner): f.owner for f in findings}
+    known = {number: numbers.setdefault(owner.who, len(numbers)) for number, owner in owners.items()}
+    wrong_of = {known[number] for number in {id(f.owner) for f in wrong}}
+    blocks: dict[int, _Block] = {}
+    by_line: dict[int, dict[int, _Said]] = {who: {} for who in wrong_of}
+    for table, group in groupby(findings, _table_of):
+        judged = [f for f in group if f.verdict in ("ok", "wrong")]
+        if not judged:
             continue
-        who, field, table, line = known[id(f.owner)], f.claim.field, f.table, f.line
-        if (those := wrong_in.get((table, field))) is not None:
-            if verdict == "ok":
-                columns.setdefault((table, field), set()).add(who)
-            elif len(those) > _SEVERAL and f.nearly:
-                nearly.setdefault((table, field), set()).add(who)
-        if who not in wrong_of:
-            continue
-        if (of_table := by_table.get((who, table))) is None:
-            of_table = by_table[who, table] = _Said()
-        if (its_lines := by_line.get(who)) is None:
-            its_lines = by_line[who] = {}
-        if (of_line := its_lines.get(line)) is None:
-            of_line = its_lines[line] = _Said()
-        if (extent := lines.get(table)) is None:
-            lines[table] = [line, line]
-        elif line < extent[0]:
-            extent[0] = line
-        elif line > extent[1]:
-            extent[1] = line
-        if verdict == "ok":
-            of_table.right[field] = of_line.right[field] = f.claim
-            stated.setdefault((who, line, field), set()).add((f.cell, f.heading))
-        else:
-            of_table.wrong.add(field)
-            of_line.wrong.add(field)
-    in_order = {who: sorted(its_lines) for who, its_lines in by_line.items()}
+        block = blocks[table] = _Block(judged)
+        for f in judged:
+            if f.verdict == "wrong":
+                block.wrong.setdefault(f.claim.field, set()).add(known[id(f.owner)])
+        for f in judged:
+            who, field, line, right = known[id(f.owner)], f.claim.field, f.line, f.verdict == "ok"
+            if (those := block.wrong.get(field)) is not None:
+                if right:
+                    block.right.setdefault(field, set()).add(who)
+                    block.stated.setdefault((who, line, field), []).append(f)
+                elif len(those) > _SEVERAL and f.nearly:
+                    block.nearly.setdefault(field, set()).add(who)
+            if who not in wrong_of:
+                continue
+            if (said := block.said.get(who)) is None:
+                said = block.said[who] = _Said()
+            said.add(field, f.claim, right)
+            if not block.is_inside(line):
+                lines = by_line[who]
+                if (said := lines.get(line)) is None:
+                    said = lines[line] = _Said()
+                said.add(field, f.claim, right)
+    in_order = {who: sorted(lines) for who, lines in by_line.items()}
     varied = _varied(findings)
     together: dict[tuple[int, int, int], _Said] = {}
+    alike: dict[tuple[object, ...], Near] = {}
     for f in wrong:
-        who, field, table, line = known[id(f.owner)], f.claim.field, f.table, f.line
-        first, last = lines[table]
-        if first <= line - NEAR and line + NEAR <= last and not f.listed:
-            near_by = by_table[who, table]  # no line near it is of another table
-        elif (found := together.get((who, table, line))) is not None:
-            near_by = found
+        who, field, line, block = known[id(f.owner)], f.claim.field, f.line, blocks[f.table]
+        if block.is_inside(line):
+            said = block.said[who]
+        elif (found := together.get((who, f.table, line))) is not None:
+            said = found
         else:
-            near_by = together[who, table, line] = _Said()
-            near_by.right.update(by_table[who, table].right)
-            near_by.wrong |= by_table[who, table].wrong
+            said = together[who, f.table, line] = _Said()
+            said.join(block.said[who])
             at = in_order[who]
             for other in at[bisect_left(at, line - NEAR) : bisect_right(at, line + NEAR)]:
-                one = by_line[who][other]
-                near_by.right.update(one.right)
-                near_by.wrong |= one.wrong
-        rightly = (who, line, field) in stated and any(
-            f.claim.form == "number" if cell == f.cell else heading != f.heading for cell, heading in stated[who, line, field]
+                said.join(by_line[who][other])
+        rightly = (who, line, field) in block.stated and any(
+            f.claim.form == "number" if other.cell == f.cell else other.heading != f.heading
+            for other in block.stated[who, line, field]
         )
-        right_for = columns.get((table, field), ())
+        right_for = block.right.get(field, ())
         column = not f.listed and len(right_for) > (who in right_for)
-        beside = len(nearly[table, field] - {who}) if (table, field) in nearly and f.nearly else 0
-        others, wrongly = near_by.neighbours(field)
-        yield f, Near(len(others), wrongly, column, rightly, beside, others, (table, f.heading) in varied)
+        beside = len(block.nearly[field] - {who}) if field in block.nearly and f.nearly else 0
+        others, wrongly = said.neighbours(field)
+        key = id(others), wrongly, column, rightly, beside, (f.table, f.heading) in varied
+        if (around := alike.get(key)) is None:
+            around = alike[key] = Near(len(others), wrongly, column, rightly, beside, others, key[-1])
+        yield f, around
 
 
+_table_of = attrgetter("table")
 _SEVERAL = 2
 """So many models whose figures in a column are off by little are no sign; more are."""
 

@@ -11,7 +11,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-from archcalc.cards import labels
+from archcalc.cards import labels, names
 from archcalc.cards.text import EMPTY, MAX_INLINE, Cell, Lines, has_markup, plain_cell
 from archcalc.cards.vocabulary import mark
 from archcalc.records import NamedTuple
@@ -500,7 +500,8 @@ class _Reader:
         self.tables.append(Table("list", rows[0][0].line, tuple(rows), self.context(), 0, tuple(() for _ in rows)))
 
     def _pairs_of_lines(self, cell: Cell) -> list[tuple[Cell, ...]]:
-        """The labels and values of a paragraph that holds nothing else: "Layers: 36 | Hidden size: 4096 | Heads: 32"."""
+        """The labels and values of a paragraph that holds nothing else: "Layers: 36 | Hidden size: 4096 | Heads: 32", or a line for each:
+        "KV cache per token (bf16): 144 KiB", "Qwen3-8B: KV cache per token: 144 KiB"."""
         found: list[tuple[Cell, ...]] = []
         for line in _split_lines(cell):
             cuts = [match.span() for match in _BETWEEN_PAIRS.finditer(line.text)]
@@ -511,7 +512,12 @@ class _Reader:
                     return []
                 found.append(pair)
             if not cuts:
-                return []
+                pair = split(self.lines, line)
+                if pair is None or not (
+                    _is_figure(pair) or (names.match(pair[0].text).kind in ("exact", "tuned") and labelled(pair[1]))
+                ):
+                    return []
+                found.append(pair)
         return found
 
     def _unruled(self, inline: Token) -> bool:
@@ -555,6 +561,23 @@ def split(lines: Lines, cell: Cell) -> tuple[Cell, Cell] | None:
     if not label.text or re.search(r"https?$", label.text):
         return None
     return located(lines, label), located(lines, value)
+
+
+_FIGURE = re.compile(r"[~≈]?\s?\d[\d.,]*\s?[A-Za-z%亿万/]{0,12}(?: (?:tokens?|per token|parameters))?\W?")
+"""A value that is one number."""
+
+
+def _is_figure(pair: tuple[Cell, Cell]) -> bool:
+    """Whether a line is a known label and one number."""
+    label = labels.parse(pair[0].text) if _FIGURE.fullmatch(pair[1].text.strip()) else None
+    return label is not None and bool(label.fields)
+
+
+def labelled(cell: Cell) -> tuple[labels.Label, int] | None:
+    """What a cell that is a known label and one number asks for, and where its label ends."""
+    found = _LABEL_END.search(cell.text)
+    label = labels.parse(cell.text[: found.start()]) if found and _FIGURE.fullmatch(cell.text[found.end() :].strip()) else None
+    return (label, found.start()) if found and label is not None and label.fields else None
 
 
 def located(lines: Lines, cell: Cell) -> Cell:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from functools import lru_cache
 from math import ceil, floor
 from typing import Literal, Protocol
 
 from archcalc.cards import truth
 from archcalc.cards.document import Table
-from archcalc.cards.judge import Judgement
+from archcalc.cards.judge import Judgement, within
 from archcalc.cards.labels import Label, Quals, dtypes_in
 from archcalc.cards.layout import Slot
 from archcalc.cards.models import Model
+from archcalc.cards.quantity import Number
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.resolve import Resolved
 from archcalc.records import NamedTuple
 from archcalc.report import Verdict
 
+Bands = tuple[tuple[int, int], ...]
 Named = Literal["pinned", "outright", "loosely", "around"]
 
 
@@ -28,8 +29,9 @@ class Owner(Protocol):
     label: str
     models: tuple[Model, ...]
     who: tuple[str, ...]
-    nearly: dict[int, bool]
-    """Whether numbers are off by little, by the identity of the claim."""
+    bands: dict[tuple[str, int, int, int], tuple[Claim, Bands]]
+    """Between which digits numbers are off by little, by their field, the identity of what says how they are counted (which the claim
+    keeps), their decimals and their scale."""
 
 
 class Page(Protocol):
@@ -138,22 +140,18 @@ class Finding:
     @property
     def nearly(self) -> bool:
         """Whether the number is off by little."""
-        found = self.owner.nearly.get(id(self.claim))
-        if found is None:
-            found = self.owner.nearly[id(self.claim)] = self._is_near()
-        return found
+        claim, number = self.claim, self.claim.number
+        if number is None or len(self.owner.models) != 1:
+            return False
+        key = claim.field, id(claim.quals), number.decimals, number.scale
+        if (found := self.owner.bands.get(key)) is None:
+            found = self.owner.bands[key] = claim, _bands(self.owner.models[0], claim, number)
+        return within(found[1], number.mantissa)
 
     def values(self, field: str = "", quals: Quals | None = None) -> list[int | Fraction]:
         """What is right of its field, or of another, for any of its models."""
         asked = field or self.claim.field, self.claim.quals if quals is None else quals
         return [value.value for model in self.models for value in truth.safely(model, *asked)]
-
-    def _is_near(self) -> bool:
-        number = self.claim.number
-        if number is None or len(self.models) != 1:
-            return False
-        bands = _bands(self.models[0], self.claim.field, self.claim.quals, number.decimals, number.scale)
-        return any(low < number.mantissa < high for low, high in bands)
 
 
 def types_above(table: Table) -> tuple[str, ...]:
@@ -161,15 +159,14 @@ def types_above(table: Table) -> tuple[str, ...]:
     return dtypes_in(table.context.caption) or dtypes_in(" ".join(table.context.headings[-1:]))
 
 
-@lru_cache(maxsize=4096)
-def _bands(model: Model, field: str, quals: Quals, decimals: int, scale: int) -> tuple[tuple[int, int], ...]:
+def _bands(model: Model, claim: Claim, number: Number) -> Bands:
     """Between which digits of numbers of one style those are that are off by little."""
     found = [
-        Fraction(value.value * 10**decimals, 10**scale * unit)
-        for value in truth.safely(model, field, quals)
+        Fraction(value.value * 10**number.decimals, 10**number.scale * unit)
+        for value in truth.safely(model, claim.field, claim.quals)
         for unit in (1, 1000, 10**6, 10**9)
     ]
-    return tuple((floor(one - one / _NEARLY), ceil(one + one / _NEARLY)) for one in found if one > Fraction(1, 2))
+    return tuple((floor(one - one / _NEARLY) + 1, ceil(one + one / _NEARLY) - 1) for one in found if one > Fraction(1, 2))
 
 
 class Near(NamedTuple):

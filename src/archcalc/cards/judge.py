@@ -125,6 +125,29 @@ def _judge(model: Model, claim: Claim, rules: Rules) -> Judgement:
 # Numbers
 
 
+def settled(model: Model, claim: Claim, rules: Rules) -> tuple[tuple[int, int], ...] | None:
+    """Between which digits a number in the style of one that was just judged may be judged otherwise; None where all of them may."""
+    number, quals = claim.number, claim.quals
+    if claim.form != "number" or number is None or claim.product is not None or rules.tolerance or quals.tp != 1:
+        return None
+    known: _Wrong | None = model.wrongs.get(_style(claim, number, rules))
+    return known.near if known is not None else None
+
+
+def within(bands: Iterable[tuple[int, int]], digits: int) -> bool:
+    """Whether digits lie in one of some bands."""
+    for low, high in bands:  # noqa: SIM110  `any` takes three times as long, and this is asked of every number
+        if low <= digits <= high:
+            return True
+    return False
+
+
+def _style(claim: Claim, number: Number, rules: Rules) -> tuple[object, ...]:
+    """What numbers have in common that are mended alike, whatever their digits say."""
+    shape = number.text.translate(NOUGHTS), number.decimals, number.scale, number.unit, number.suffix
+    return claim.field, claim.quals, rules.strict, shape
+
+
 class _Wrong(NamedTuple):
     """What is said of wrong numbers of one style, and between which digits one may be right or nearly so, for each value that is right."""
 
@@ -133,21 +156,30 @@ class _Wrong(NamedTuple):
 
 
 _ANY = ((0, 10**MAX_DIGITS),)
+_LAST = 12
+"""More than `compare` allows: half of ten of the last digit."""
+_UNPADDED = Fraction(985, 1000)
+"""The rows of an embedding without its padding."""
 
 
-def _near(number: Number, values: Sequence[Value], readings: Sequence[tuple[int, str]]) -> tuple[tuple[int, int], ...]:
-    """What digits in the style of a number may stand for each value: in no convention does one read as another more than an eighth off."""
+def _near(number: Number, field: str, values: Sequence[Value], readings: Sequence[tuple[int, str]]) -> tuple[tuple[int, int], ...]:
+    """What digits in the style of a number may stand for each value. Of plain counts only the value itself, or a vocabulary without its
+    padding; numbers with decimals read as none that is more than some of their last digits off, others as none more than an eighth off."""
+    if _least(field) < _DIGITS_COUNT:
+        return _ANY
     digits = [value.value * 10**number.decimals / Fraction(unit) for value in values for unit, _ in readings]
+    if NUMERIC[field] == "int" and not number.scale:
+        return tuple((int(one * _UNPADDED) - 2 if field == "vocab" else int(one) - 2, int(one) + 2) for one in digits)
+    if number.decimals:
+        return tuple((int(one) - _LAST, int(one) + _LAST) for one in digits)
     return tuple((int(one * 7 / 8) - 2, int(one * 9 / 8) + 2) for one in digits)
 
 
 def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgement:
     kind = NUMERIC[claim.field]
-    # Numbers of one style are mended alike, whatever their digits say.
-    shape = number.text.translate(NOUGHTS), number.decimals, number.scale, number.unit, number.suffix
-    style = claim.field, claim.quals, rules.strict, shape
+    style = _style(claim, number, rules)
     known: _Wrong | None = model.wrongs.get(style)
-    if known is not None and not rules.tolerance and not any(low <= number.mantissa <= high for low, high in known.near):
+    if known is not None and not rules.tolerance and not within(known.near, number.mantissa):
         return known.judgement
     quals = claim.quals._replace(key="") if rules.strict else claim.quals
     values = _allowed(truth.safely(model, claim.field, quals), claim, rules)
@@ -178,7 +210,7 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
         found_wrong = Judgement("wrong", written + _behind(number), why, written)
         if claim.field == "window" and not best.value:
             found_wrong = Judgement("wrong", "none", best.basis)
-        near = _near(number, (*values, *namesakes), readings) if _least(claim.field) > 1 else _ANY
+        near = _near(number, claim.field, (*values, *namesakes), readings)
         known = model.wrongs[style] = _Wrong(found_wrong, near)
     found_wrong = known.judgement
     if claim.field == "window" and not best.value:
@@ -330,7 +362,10 @@ def is_right(model: Model, claim: Claim) -> bool:
 
 def _least(field: str) -> int:
     """How many digits of a number count at least. Vision towers go by one (MoonViT-400M has 417 M)."""
-    return 1 if field == "vision_params" else 2
+    return 1 if field == "vision_params" else _DIGITS_COUNT
+
+
+_DIGITS_COUNT = 2
 
 
 def _allowed(values: Sequence[Value], claim: Claim, rules: Rules) -> list[Value]:
@@ -377,7 +412,7 @@ def _padded(number: Number, rows: int | Fraction, readings: Sequence[int]) -> bo
     for unit in readings:
         claimed = number.printed * unit
         slack = Fraction(unit, 2 * 10**number.decimals)
-        if claimed + slack >= Fraction(985, 1000) * rows and claimed - slack <= rows:
+        if claimed + slack >= _UNPADDED * rows and claimed - slack <= rows:
             return True
     return False
 

@@ -183,6 +183,12 @@ def parse(text: str, group: str = "") -> Label | None:
         context = int(tokens.printed) * (1024 if tokens.scale == 3 else 1) if tokens else 0
         return Label(("fit",), quals._replace(context=context, other=machine["machine"].strip()))
     fields = _fields(text, main, inside) or _by_keys(text) or _composed(main)
+    each = _EACH.search(text)
+    if each is not None and _ONE.get((each[1] or "").lower()):
+        if fields is None and (whole := parse(_EACH.sub(" ", text), group)) is not None and _is_size(whole.fields):
+            return whole._replace(quals=whole.quals._replace(each=_ONE[each[1].lower()]))  # KV cache per token per layer
+        if fields is not None and fields[1:] == ("layers",) and _is_size(fields):
+            fields = fields[:1]  # KV per token/layer
     if fields is not None and len(set(fields)) == 1:
         fields = fields[:1]
     if fields is None:
@@ -199,9 +205,14 @@ def parse(text: str, group: str = "") -> Label | None:
         clean = tuple(field.partition("!")[0] for field in clean)
     if quals.part in ("", "text"):
         quals = quals._replace(key=key_of(text))
-    if NUMERIC.get(clean[0]) in ("count", "bytes", "flops") and (one := _EACH.search(text)):
-        quals = quals._replace(each=_ONE.get((one[1] or "").lower(), "other"))
+    if each is not None and _is_size(clean):
+        quals = quals._replace(each=_ONE.get((each[1] or "").lower(), "other"))
     return Label(tuple(_in_part(field, quals.part) for field in clean), quals, weak=weak)
+
+
+def _is_size(fields: tuple[str, ...]) -> bool:
+    """Whether a label asks for something that layers and experts have a part of."""
+    return bool(fields) and NUMERIC.get(fields[0].rstrip("?")) in ("count", "bytes", "flops")
 
 
 EACH = frozenset({"apiece", "average", "avg", "on average"})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from archcalc.cards import labels, names
+from archcalc.cards import document, labels, names
 from archcalc.cards.document import Context, Table
 from archcalc.cards.labels import Label
 from archcalc.cards.readers.claim import EMPTY as NOTHING
@@ -651,11 +651,15 @@ def _pairs(table: Table) -> Iterator[Slot]:
             continue
         label = labels.parse(row[0].text, group)
         if label is not None and label.fields:
-            owner = owner_of(groups)
+            owner = owner_of(groups) or _said_once(row[0].text)
             yield Slot(Subject(owner) if owner else None, label, row[1], row[0].text)
         elif (start := row[1].text.find("(")) > 0 and names.match(row[1].text[:start]).kind in ("exact", "tuned"):
             # Base model: Kimi-K2 (1T params, 32B active)
             yield from _counts(Subject(row[1].text[:start].strip()), row[1], start)
+        elif names.match(row[0].text).kind in ("exact", "tuned") and (inner := document.labelled(row[1])) is not None:
+            # Qwen3-8B: KV cache per token: 144 KiB
+            label, start = inner
+            yield Slot(Subject(row[0].text), label, row[1].part(start + 1, len(row[1].text)), row[1].text[:start])
         elif (label is None or not label.role) and len(row[1].text) <= _ITEM and not mark("no-model").search(row[0].text):
             is_name = names.match(row[0].text).kind in ("exact", "tuned", "family")
             yield from _counts(Subject(row[0].text) if is_name else None, row[1])

@@ -157,7 +157,7 @@ def _counts(text: str, label: str, known: bool) -> tuple[Mention, ...]:
             continue
         also = tuple(other for other in fields if other != field and NUMERIC[other] == NUMERIC[field])
         plainly = field == "total_params" and not says("embedding", f"{label} {text}")
-        out.append(Mention(field, start, end, "", also, Quals(embedding="whole") if plainly else Quals()))
+        out.append(Mention(field, start, end, "", also, _WHOLE if plainly else _PLAIN))
     for match in _SHARED_HEADS.finditer(text):
         out += Mention("heads", *match.span(1)), Mention("kv_heads", *match.span(2))
     for match in _SIZES.finditer(text):
@@ -165,6 +165,7 @@ def _counts(text: str, label: str, known: bool) -> tuple[Mention, ...]:
     return tuple(out)
 
 
+_PLAIN, _WHOLE = Quals(), Quals(embedding="whole")
 _SHARED_HEADS = re.compile(r"(?i)\b(?:gqa|mqa|mha)\b\W{0,3}(\d+)\s*/\s*(\d+)\b")
 """GQA 32/4: query heads and those of keys and values."""
 _SIZES = re.compile(r"(?<![\w-])(\d+(?:\.\d+)?B)[- ]A(\d+(?:\.\d+)?B)\b")
@@ -206,46 +207,54 @@ _BYTES = re.compile(r"(?i)\d\s?[kmgt]i?b")
 def is_outright(text: str, mention: Mention, said: Sequence[names.Said]) -> bool:
     """Whether a sentence, or its clause around the figure, says it of one model that it names, or of the model spoken of, in so many
     words: "Qwen3-8B has 36 layers", "It has 36 layers"."""
-    if mention.field not in _OUTRIGHT:
-        return False
-    start, end = _clause(text, mention.start, mention.end)
-    if here := [name for name in said if start <= name.start and name.end <= end]:
+    where = tuple((name.start, name.end, name.match.kind) for name in said)
+    return mention.field in _OUTRIGHT and _outright(shape(text), mention.field, mention.start, mention.end, where)
+
+
+@lru_cache(maxsize=4096)
+def _outright(text: str, field: str, first: int, last: int, said: tuple[tuple[int, int, names.Kind], ...]) -> bool:
+    """The same of a text's shape: other digits change nothing."""
+    start, end = _clause(text, first, last)
+    if here := tuple(name for name in said if start <= name[0] and name[1] <= end):
         said, text = here, text[:end]
     elif said:
         start = 0
-    behind = _CLAUSE.split(text[mention.end :], maxsplit=1)[0]
+    behind = _CLAUSE.split(text[last:], maxsplit=1)[0]
     if not said:
         subject = mark("the-model").match(text, start)
-        if subject is None or subject.end() > mention.start:
+        if subject is None or subject.end() > first:
             return False
-        between, has = _after_subject(text, subject.end(), mention)
-    elif len(said) != 1 or said[0].match.kind not in ("exact", "tuned"):
+        between, has = _after_subject(text[subject.end() : first], field)
+    elif len(said) != 1 or said[0][2] not in ("exact", "tuned"):
         return False
-    elif (name := said[0]).end <= mention.start:
-        between, has = _after_subject(text, name.end, mention)
+    elif (name_end := said[0][1]) <= first:
+        between, has = _after_subject(text[name_end:first], field)
     else:
-        between = text[start : mention.start]
-        has = _WITH.match(between) is not None and _BEHIND.fullmatch(text, mention.end, name.start) is not None
-    return has and _said_of_all(between.translate(NOUGHTS), behind.translate(NOUGHTS)) and not says("part", text[start:])
+        between = text[start:first]
+        has = _WITH.match(between) is not None and _BEHIND.fullmatch(text, last, said[0][0]) is not None
+    return has and _said_of_all(between, behind) and not says("part", text[start:])
 
 
-def _after_subject(text: str, end: int, mention: Mention) -> tuple[str, bool]:
+def _after_subject(between: str, field: str) -> tuple[str, bool]:
     """What stands between a subject's verb and a figure, and whether there is such a verb."""
-    between = text[end : mention.start]
-    has = mark("takes" if NUMERIC[mention.field] == "bytes" else "has").match(between)
+    has = mark("takes" if NUMERIC[field] == "bytes" else "has").match(between)
     return between[has.end() :] if has else between, has is not None
 
 
 def is_share(text: str, mention: Mention) -> bool:
     """Whether a sentence says a figure of one of several devices: "needs 40 GB per GPU"."""
-    start, end = _clause(text, mention.start, mention.end)
-    behind = text[mention.end : end]
-    if NUMERIC[mention.field] != "bytes":
-        behind = _SEPARATOR.split(behind, maxsplit=1)[0]  # "36 layers and 8 GPUs, 4 layers per GPU"
-    return any(says("share", beside) for beside in (text[start : mention.start], behind))
+    return _is_share(shape(text), mention.field, mention.start, mention.end)
 
 
 @lru_cache(maxsize=4096)
+def _is_share(text: str, field: str, first: int, last: int) -> bool:
+    start, end = _clause(text, first, last)
+    behind = text[last:end]
+    if NUMERIC[field] != "bytes":
+        behind = _SEPARATOR.split(behind, maxsplit=1)[0]  # "36 layers and 8 GPUs, 4 layers per GPU"
+    return any(says("share", beside) for beside in (text[start:first], behind))
+
+
 def _said_of_all(between: str, behind: str) -> bool:
     """Whether nothing between a name and its figure, nor behind that, makes it one of some layers, of a change or of a second verb."""
     beside = f"{_SEPARATOR.split(between)[-1]} {_SEPARATOR.split(behind, maxsplit=1)[0]}"
@@ -263,7 +272,7 @@ def _clause(text: str, start: int, end: int) -> tuple[int, int]:
     return first, next((cut for cut, _ in cuts if cut >= end), len(text))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=1024)
 def _cuts(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(cut.span() for cut in _CLAUSE.finditer(text))
 

@@ -7,7 +7,7 @@ listed here; any other word means another model, and is never guessed away.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Literal
 
@@ -464,8 +464,12 @@ def _beginnings() -> frozenset[str]:
     return frozenset(word[:n] for word in begun for n in range(1, len(word) + 1))
 
 
-@lru_cache(maxsize=8192)
 def _may_begin(word: str) -> bool:
+    return not word.isdecimal() and _begins(word)
+
+
+@lru_cache(maxsize=8192)
+def _begins(word: str) -> bool:
     begins = _LETTERS.match(word.lower())
     return begins is not None and begins[1] in _beginnings()
 
@@ -477,12 +481,16 @@ def _letters() -> str:
     return "\n".join((*zoo.keys(), *_families(), *_RELEASES, *_VENDORS, *beside))
 
 
-@lru_cache(maxsize=8192)
 def _may_hold(word: str) -> bool:
+    return word.isdecimal() or _holds(word)
+
+
+@lru_cache(maxsize=8192)
+def _holds(word: str) -> bool:
     return all(letters in _letters() for letters in re.findall("[a-z]+", word.lower()))
 
 
-def _candidates(words: list[str]) -> dict[int, int]:
+def _candidates(words: Sequence[str]) -> dict[int, int]:
     """Where a name may begin, and before which word it ends at the latest."""
     last = len(words)
     ends = {}
@@ -494,7 +502,7 @@ def _candidates(words: list[str]) -> dict[int, int]:
     return dict(reversed(ends.items()))
 
 
-def _runs_that_name(words: list[str], ends: dict[int, int]) -> list[tuple[int, int, Match]]:
+def _runs_that_name(words: Sequence[str], ends: dict[int, int]) -> list[tuple[int, int, Match]]:
     """The runs of words that name a bundled model, the longest first; no two overlap."""
     hits: list[tuple[int, int, Match]] = []
     for length in range(min(6, len(words)), 0, -1) if ends else ():
@@ -540,7 +548,7 @@ def in_sentence(text: str) -> tuple[Said, ...]:
     for word in (*_WORD.finditer(text), None):
         # Names do not go over what separates words.
         if run and (word is None or text[run[-1][2] : word.start()].strip()):
-            out += _in_run(text, run)
+            out += reversed(list(_in_run(text, run)))
             run = []
         if word is not None:
             said = word[0].rstrip(".*`_!?'\"")
@@ -549,7 +557,23 @@ def in_sentence(text: str) -> tuple[Said, ...]:
 
 
 def _in_run(text: str, run: list[tuple[str, int, int]]) -> Iterator[Said]:
-    words = [word for word, _, _ in run]
+    last = len(run)
+    while last:
+        # What no name holds parts a run; what is left of it repeats from sentence to sentence.
+        first = last
+        while first and _may_hold(run[first - 1][0]):
+            first -= 1
+        begin = next((i for i in range(first, last) if _may_begin(run[i][0])), last)
+        for a, b, found in _named_in(tuple(word for word, _, _ in run[begin:last])) if begin < last else ():
+            start, end = run[begin + a][1], run[begin + b - 1][1] + len(run[begin + b - 1][0])
+            if not _ANOTHER.match(text, end):
+                yield Said(start, end, clean(text[start:end]), found)
+        last = first - 1 if first else 0
+
+
+@lru_cache(maxsize=4096)
+def _named_in(words: tuple[str, ...]) -> tuple[tuple[int, int, Match], ...]:
+    """The runs of words that name a model or a generation, the last one first."""
     ends = _candidates(words)
     hits = _runs_that_name(words, ends)
     for n in (3, 2, 1) if ends else ():
@@ -557,10 +581,7 @@ def _in_run(text: str, run: list[tuple[str, int, int]]) -> Iterator[Said]:
             said = " ".join(words[i : i + n])
             if i + n <= end and not any(i < b and a < i + n for a, b, _ in hits) and (members := _generation(said)):
                 hits.append((i, i + n, Match("family", members)))
-    for a, b, found in sorted(hits, key=lambda hit: hit[0]):
-        start, end = run[a][1], run[b - 1][1] + len(run[b - 1][0])
-        if not _ANOTHER.match(text, end):
-            yield Said(start, end, clean(text[start:end]), found)
+    return tuple(sorted(hits, key=lambda hit: -hit[0]))
 
 
 @lru_cache(maxsize=8192)

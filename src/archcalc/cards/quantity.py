@@ -38,7 +38,7 @@ _NUMBER = re.compile(
            |\d+,\d{{1,2}}(?=\s?(?:{_WORDS}|[KMGT]i?B)(?![A-Za-z]))|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
-          |\s?(?P<scale>{_WORDS})(?=(?-i:[-+\s,.;:/()\[→*)\]|'"–—†‡·&（）、，\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
+          |\s?(?P<scale>{_WORDS})(?=(?-i:[-+\s,.;:/()\[→*)\]|'"–—†‡·&（）、，。；：！？\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
           |\s?(?P<percent>%)
           |\s?(?P<times>[x×])(?![\w\s]*\d)
           |(?P<bits>[- ]?bits?\b)
@@ -61,7 +61,8 @@ class Number(NamedTuple):
     and where it stands.
 
     `start` and `end` are those of its digits, `after` is behind its unit; `suffix` is the letter of the scale as printed.
-    `bound` is `+` for "at least", `<` for "less than", `>` for "more than".
+    `bound` is `+` for "at least", `<` for "less than", `>` for "more than". `style` is one that all have which are written alike: what
+    does not depend on digits is looked up by it.
     """
 
     mantissa: int
@@ -74,6 +75,7 @@ class Number(NamedTuple):
     text: str
     after: int
     suffix: str = ""
+    style: Number | None = None
 
     @property
     def printed(self) -> Fraction:
@@ -86,9 +88,9 @@ def numbers(text: str, start: int = 0, end: int | None = None) -> Iterator[Numbe
     stop = len(text) if end is None else end
     # Where numbers stand does not depend on their digits: pages say the same of other ones again and again.
     for one in _shaped(shape(text), start, stop):
-        place, decimals, scale, unit, bound, first, last, _, after, suffix = one
+        place, decimals, scale, unit, bound, first, last, _, after, suffix, _ = one
         digits = int("".join(filter(str.isdecimal, text[first:last])))
-        yield Number(digits, decimals, scale, unit, bound, first, last, text[place:after].strip(), after, suffix)
+        yield Number(digits, decimals, scale, unit, bound, first, last, text[place:after].strip(), after, suffix, one)
 
 
 _POWER = re.compile(r"\d\s?[eE]\d")

@@ -42,8 +42,8 @@ def _of_digits(claim: Claim, mantissa: int, text: str) -> Claim:
     """A claim of a cell that is one number, with other digits."""
     if claim.number is None:
         return claim
-    _, decimals, scale, unit, bound, start, end, shown, after, suffix = claim.number
-    number = Number(mantissa, decimals, scale, unit, bound, start, end, text[: len(shown)], after, suffix)
+    _, decimals, scale, unit, bound, start, end, shown, after, suffix, style = claim.number
+    number = Number(mantissa, decimals, scale, unit, bound, start, end, text[: len(shown)], after, suffix, style)
     return Claim(claim.field, claim.form, claim.start, claim.end, claim.quals, number, also=claim.also)
 
 
@@ -58,7 +58,7 @@ def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
     if symbols := _SYMBOLS.match(text):
         text = " " * symbols.end() + text[symbols.end() :]
     # What else a cell says is not what its label's key says.
-    plain = label._replace(quals=label.quals._replace(key="")) if label.quals.key else label
+    plain = label._replace(quals=_keyed(label.quals, "")) if label.quals.key else label
     if _NUMBER.fullmatch(text) and len(label.fields) == 1 and label.fields[0] not in _SAID_BY_NUMBERS:
         found = _plain(plain, text, scope)
     else:
@@ -66,8 +66,14 @@ def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
         if all(claim.form == "unread" for claim in found) and len(label.fields) == 1 and label.fields[0] in NUMERIC:
             found = [product] if (product := each.alone(label.fields[0], text, plain.quals)) else found
     if label.quals.key:
-        found = [c._replace(quals=c.quals._replace(key=label.quals.key)) if c.field in label.fields else c for c in found]
+        found = [c._replace(quals=_keyed(c.quals, label.quals.key)) if c.field in label.fields else c for c in found]
     return tuple(sorted(found, key=lambda claim: claim.start))
+
+
+@lru_cache(maxsize=4096)
+def _keyed(quals: Quals, key: str) -> Quals:
+    """What labels of one kind say, one object for all cells below them, with a key or without one."""
+    return quals._replace(key=key)
 
 
 _ALIKE = re.compile(r"[1-9](?:\d{3,}|\d{0,2}(?:,\d{3})+)(?:\.\d+)?|[1-9]\d*(?:\.\d+)?\s?(?:[KMGT]i?B|[KMBT])")

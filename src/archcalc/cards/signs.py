@@ -24,17 +24,20 @@ from archcalc.records import NamedTuple
 class Sign(NamedTuple):
     """A sign for an alarm (a positive weight) or against one, and what to say of it; of some fields, or of all.
 
-    `holds` asks the claim and what is near it, `by_place` its place alone (`confirm._Place`): each claim of it has what holds there."""
+    `holds` asks the claim and what is near it, `by_place` its place alone (`confirm._Place`): each claim of it has what holds there;
+    `by_near` its place, and how many neighbours are right and wrong."""
 
     weight: int
     says: str
     holds: Callable[[Finding, Near], bool] | None
     fields: frozenset[str] = frozenset()
     by_place: Callable[[Finding], bool] | None = None
+    by_near: Callable[[Finding, Near], bool] | None = None
 
 
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
 _OF_EMBEDDER = frozenset({"hidden_size", "vocab"})
+ASKED = _SET_BY_RUNS | _OF_EMBEDDER
 _HEADS = frozenset({"heads", "kv_heads", "intermediate_size"})
 _ARCHITECTURE = frozenset({"layers", "hidden_size", "intermediate_size", "heads", "kv_heads", "head_dim", "vocab"})
 SIZES = frozenset({"total_params", "weights", "active_params"})
@@ -45,7 +48,7 @@ _COUNTS = frozenset(field for field in NUMERIC if field.endswith("_params"))
 
 def is_setting(finding: Finding, fields: frozenset[str]) -> bool:
     """Whether a claim is a setting of a run: its label may be one, and what stands beside it is. `fields` are those of its block."""
-    if finding.claim.field not in _SET_BY_RUNS | _OF_EMBEDDER or finding.strict or finding.verdict in ("ok", "said"):
+    if finding.claim.field not in ASKED or finding.strict or finding.verdict in ("ok", "said"):
         return False
     if finding.claim.field == "context":
         if "_" in finding.heading and says("stored", finding.around):
@@ -374,17 +377,17 @@ SIGNS: tuple[Sign, ...] = (
     Sign(2, "the model is pinned", None, by_place=lambda f: f.named == "pinned"),
     Sign(1, "the model is named outright", None, by_place=lambda f: f.named == "outright"),
     Sign(-2, "other releases go by that name too", None, by_place=lambda f: f.named == "loosely"),
-    Sign(1, "another figure of the model is right", lambda _f, n: n.right > 0),
-    Sign(1, "several figures of the model are right", lambda _f, n: n.right > 1),
-    Sign(1, "the column is right for other models", lambda _f, n: n.column),
+    Sign(1, "another figure of the model is right", None, by_near=lambda _f, n: n.right > 0),
+    Sign(1, "several figures of the model are right", None, by_near=lambda _f, n: n.right > 1),
+    Sign(1, "the column is right for other models", None, by_near=lambda _f, n: n.column),
     Sign(1, "the label means nothing else", None, by_place=_plain_label),
     Sign(2, "the product in front of it is right", _misworked),
-    Sign(-1, "another figure of the model is not right either", lambda f, n: n.wrong > 0 and f.named != "pinned"),
-    Sign(-2, "most figures here are not this model's", lambda f, n: n.wrong > 1 and n.wrong >= n.right and f.named != "pinned"),
+    Sign(-1, "another figure of the model is not right either", None, by_near=lambda f, n: n.wrong > 0 and f.named != "pinned"),
+    Sign(-2, "most figures here are not this model's", None, by_near=lambda f, n: 1 < n.wrong >= n.right and f.named != "pinned"),
     Sign(-2, "it is another figure of the model", _another_fact, frozenset().union(*_MIXED_UP)),
     Sign(-4, "it is right of another release of that name", _of_sibling),
     Sign(-2, "it is too far off to be of this model", far),
-    Sign(-3, "the same line states it rightly", lambda _f, n: n.said),
+    Sign(-3, "the same line states it rightly", None, by_near=lambda _f, n: n.said),
     Sign(-3, "it is a word of an explanation", _gloss),
     Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text"), SIZES),
     Sign(-4, "it may be the size of a quantization", _as_quantized, _WEIGHTS),
@@ -399,7 +402,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it may be padded", _padded, frozenset({"vocab", "embedding_params"})),
     Sign(-4, "it may be what a service offers", None, _CONTEXT, lambda f: says("priced", f.block)),
     Sign(-4, "a GGUF file states a length of its own", None, _CONTEXT, lambda f: "gguf" in f.around.lower()),
-    Sign(-4, "the table states it several times of one model, as of runs", lambda _f, n: n.varied, _CONTEXT),
+    Sign(-4, "the table states it several times of one model, as of runs", None, _CONTEXT, by_near=lambda _f, n: n.varied),
     Sign(-3, "it may be what fits a machine", None, _CONTEXT, lambda f: not f.listed and says("machine", f.block)),
     Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),

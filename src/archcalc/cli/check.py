@@ -134,7 +134,7 @@ def command(
             _tell(errors)
             complain(f"{write_baseline} was not written: it would leave out what stands in {errors[0].file}", "correct that first")
             leave(1 if done else 2)
-        count = standing.save(write_baseline, (r for one in done for r in one.results))
+        count = standing.save(write_baseline, (r for one in done for r in one.results), strict)
         print(f"archcalc: {count} mismatch{'es' * (count != 1)} written to {write_baseline}", file=sys.stderr)
         return
     result = check.summarize(done, errors)
