@@ -39,11 +39,20 @@ RELEASED = [
     ("vllm", "gemma-2-9b", "0.6.0", False), ("vllm", "gemma-2-9b", "0.6.6", True), ("vllm", "llama-3.1-8b", "0.6.0", True),
     # models/gemma3n.py (0.10.0) and gemma3n_mm.py name no `SupportsPP`.
     ("vllm", "gemma-3n-e4b", "0.11.0", False), ("vllm", "gemma-3n-e4b", None, False),
-    # SGLang 0.4.4, srt/models/llama.py `forward` takes no `pp_proxy_tensors`; 0.4.6 does, and deepseek_v2.py from 0.5.3 on.
-    ("sglang", "llama-3.1-8b", "0.4.4", False), ("sglang", "llama-3.1-8b", "0.4.6", True),
-    ("sglang", "deepseek-v3", "0.4.9", False), ("sglang", "deepseek-v3", "0.5.3", True),
-    # Between two that were read as in the earlier one; 0.5.6, qwen2_5_vl.py.
-    ("sglang", "qwen2.5-vl-7b", "0.5.4", False), ("sglang", "qwen2.5-vl-7b", "0.5.6", True),
+    # 0.6.2, config.py `_PP_SUPPORTED_MODELS`; 0.6.3, models/gemma2.py. 0.20.2, 0.21.0: models/deepseek_v4.py `DeepseekV4ForCausalLM`;
+    # 0.10.1.1, 0.10.2: models/hunyuan_v1.py `HunYuanV1Base`; 0.10.1.1, 0.10.2: models/gpt_oss.py `GptOssForCausalLM`.
+    ("vllm", "gemma-2-9b", "0.6.2", False), ("vllm", "gemma-2-9b", "0.6.3", True),
+    ("vllm", "deepseek-v4-flash", "0.20.2", False), ("vllm", "deepseek-v4-flash", "0.21.0", True),
+    ("vllm", "gpt-oss-20b", "0.10.1", False), ("vllm", "gpt-oss-20b", "0.10.1.1", False), ("vllm", "gpt-oss-20b", "0.10.2", True),
+    # SGLang 0.4.6, srt/models/llama.py `forward` takes no `pp_proxy_tensors`; 0.4.6.post2 does, qwen2.py and qwen3.py (0.4.6.post2,
+    # 0.4.7), deepseek_v2.py (0.4.10, 0.5.1), minimax_m2.py (0.5.9, 0.5.10) and qwen2_5_vl.py (0.5.5, 0.5.6) so.
+    ("sglang", "llama-3.1-8b", "0.4.4", False), ("sglang", "llama-3.1-8b", "0.4.6", False), ("sglang", "llama-3.1-8b", "0.4.6.post1", False),
+    ("sglang", "llama-3.1-8b", "0.4.6.post2", True), ("sglang", "llama-3.1-8b", "0.4.6.post5", True), ("sglang", "llama-3.1-8b", "0.4.7", True),
+    ("sglang", "qwen3-8b", "0.4.6.post2", False), ("sglang", "qwen3-8b", "0.4.7", True),
+    ("sglang", "deepseek-v3", "0.4.10", False), ("sglang", "deepseek-v3", "0.5.1", True),
+    ("sglang", "minimax-m2", "0.5.9", False), ("sglang", "minimax-m2", "0.5.10", True),
+    # Between two that were read as in the earlier one.
+    ("sglang", "qwen2.5-vl-7b", "0.5.5.post3", False), ("sglang", "qwen2.5-vl-7b", "0.5.6", True),
     ("sglang", "gemma-2-9b", "0.4.0", False), ("sglang", "gemma-2-9b", "0.5.20", False),
 ]  # fmt: skip
 

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 
-from archcalc.engines._version import leads_to, parse
+from archcalc.engines._version import leads_to, ordered, parse
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
 from archcalc.records import NamedTuple
@@ -42,8 +42,8 @@ class Span(NamedTuple):
     first: str
     last: str | None
 
-    def holds(self, numbers: tuple[int, ...]) -> bool:
-        return _numbers(self.first) <= numbers and (self.last is None or numbers <= _numbers(self.last))
+    def holds(self, place: tuple[tuple[int, ...], int]) -> bool:
+        return _place(self.first) <= place and (self.last is None or place <= _place(self.last))
 
     def __str__(self) -> str:
         if self.first == self.last:
@@ -154,9 +154,9 @@ def listed(text: str | None, engine: str, releases: Sequence[str], version: str 
         return False
     if version is None:
         return spans(text)[-1].last is None
-    numbers = [_numbers(release) for release in releases]
-    place = bisect_right(numbers, leads_to(parse(engine, version), releases))
-    return any(span.holds(numbers[max(place - 1, 0)]) for span in spans(text))
+    places = [_place(release) for release in releases]
+    after = bisect_right(places, ordered(parse(engine, version), releases))
+    return any(span.holds(places[max(after - 1, 0)]) for span in spans(text))
 
 
 class Platforms(NamedTuple):
@@ -349,6 +349,10 @@ def _other_release(registry: Registry, name: str, found: str, version: str | Non
     if planned and version is not None and parse(registry.title, version).numbers < _numbers(runs[0].first):
         return (f"{said}. What is shown is how its planner would lay the model out",)
     raise UnsupportedError(said, hint if registry.asks_version else registry.hint)
+
+
+def _place(release: str) -> tuple[tuple[int, ...], int]:
+    return ordered(parse("the engine", release))
 
 
 def _numbers(release: str) -> tuple[int, ...]:
