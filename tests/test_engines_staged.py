@@ -84,3 +84,23 @@ def test_no_plan_has_stages_of_other_classes(engine: str, model: str, gpus: str,
         assert got["plan"]["pp"] == 1 and all(other["plan"]["pp"] == 1 for other in got["runners_up"])
     asked = run(*words, "--pp", "3")
     assert asked.returncode == 2 and "has no pipeline stages of" in asked.stderr
+
+
+# vLLM, `embedding_modules` of the class that models/registry.py names: 0.14.1, "MistralForCausalLM": ("llama", "LlamaForCausalLM"), 0.16.0,
+# mistral.py `embedding_modules: dict[str, str] = {}`; qwen3.py (0.14.1 none, 0.16.0), qwen3_5.py (0.28.0 none, 0.29.0), commandr.py (0.14.1,
+# `{"embed_tokens": "input_embeddings"}` alone), olmo2.py (0.30.0) and transformers/base.py (0.31.0). lora/utils.py
+# `get_supported_lora_modules`: `model.embedding_modules` in 0.9.2, of each of `model.named_modules()` in 0.10.0.
+@pytest.mark.parametrize(
+    ("model", "version", "ends"),
+    [
+        ("llama-3.1-8b", "0.6.0", 2), ("llama-3.1-8b", None, 2), ("mistral-7b-v0.3", "0.14.1", 2), ("mistral-7b-v0.3", "0.16.0", 0),
+        ("mistral-7b-v0.3", None, 0), ("qwen3-8b", "0.14.1", 0), ("qwen3-8b", "0.16.0", 2), ("qwen3.5-9b", "0.28.0", 0),
+        ("qwen3.5-9b", "0.29.0", 2), ("command-r", "0.14.1", 1), ("command-r", None, 1), ("olmo-2-7b", "0.30.0", 0),
+        ("olmo-2-7b", "0.31.0", 1), ("qwen2.5-7b", None, 0), ("gemma-3-12b", None, 0), ("llama-3.2-11b-vision", "0.9.2", 0),
+    ],
+)  # fmt: skip
+def test_ends_that_adapters_change(model: str, version: str | None, ends: int) -> None:
+    from archcalc.engines.vllm.weights import lora_ends
+    from archcalc.loader import load
+
+    assert lora_ends(load(model, offline=True).architecture, version) == ends

@@ -104,13 +104,16 @@ def is_one_of(architecture: Architecture, classes: Collection[str]) -> bool:
 
 
 class Stages(NamedTuple):
-    """The classes that releases have and run in no pipeline stages, each with those releases among the ones that were read.
+    """The classes that releases have and run in no pipeline stages, each with those releases among the ones that were read, and those
+    whose embedding (`embeds`), or embedding and logits (`ends`), have adapters.
 
     `stages.json`, which `scripts/build_served.py --stages` reads out of the engine's source."""
 
     source: str
     releases: tuple[str, ...]
     unstaged: Mapping[str, str]
+    embeds: Mapping[str, str] = {}
+    ends: Mapping[str, str] = {}
 
 
 @cache
@@ -118,7 +121,7 @@ def stages(folder: str) -> Stages:
     """The lists of one engine, by its folder's name."""
     with open(os.path.join(_HERE, folder, "stages.json"), encoding="utf-8") as file:
         data = json.load(file)
-    return Stages(data["source"], tuple(data["releases"]), data["unstaged"])
+    return Stages(data["source"], tuple(data["releases"]), data["unstaged"], data.get("embeds", {}), data.get("ends", {}))
 
 
 def unstaged(folder: str, title: str, architecture: Architecture, version: str | None) -> str:
@@ -351,6 +354,7 @@ def _other_release(registry: Registry, name: str, found: str, version: str | Non
     raise UnsupportedError(said, hint if registry.asks_version else registry.hint)
 
 
+@cache
 def _place(release: str) -> tuple[tuple[int, ...], int]:
     return ordered(parse("the engine", release))
 
