@@ -12,8 +12,8 @@ Nothing is imported: registries are dictionaries and lists that are read from th
 releases that list it, "FIRST" or "FIRST..LAST" among those read, where LAST is left out if the newest still has it.
 
 --stages writes `stages.json` instead: the classes that a release has and does not run in pipeline stages, and of vLLM those whose embedding
-(`embeds`), or embedding and logits (`ends`), have adapters. Of vLLM all of vllm/model_executor/models is read for that, and vllm/config.py of what is older than
-0.6.3; of SGLang sglang/srt/models.
+(`embeds`), or embedding and logits (`ends`), have adapters. Of vLLM all of vllm/model_executor/models is read for that, and
+vllm/config.py of what is older than 0.6.3; of SGLang sglang/srt/models.
 """
 
 from __future__ import annotations
@@ -113,7 +113,6 @@ class Classes:
 def vllm_staged(source: Path) -> list[str]:
     """The classes that run in pipeline stages: they or what they build on names `SupportsPP` (interfaces.py `supports_pp`). Before 0.6.2
     they are listed (config.py `_PP_SUPPORTED_MODELS`)."""
-    models = "model_executor/models"
     for name, value in assigned(tree(source / "config.py")) if (source / "config.py").exists() else ():
         if name == "_PP_SUPPORTED_MODELS" and isinstance(value, ast.List):
             return sorted(texts(value.elts))

@@ -100,7 +100,8 @@ BY_RELEASE: list[tuple[str, str, dict[str, Any], str, bool]] = [
     ("vllm", "llama-3.1-8b", {"hidden_act": "gelu"}, "0.12.0", True), ("sglang", "llama-3.1-8b", {"hidden_act": "gelu"}, "0.4.5", False),
     ("sglang", "llama-3.1-8b", {"hidden_act": "gelu"}, "0.4.6", True), ("sglang", "llama-3.1-8b", {"hidden_act": "gelu"}, "0.5.12", True),
     # qwen2_moe.py `Qwen2MoeSparseMoeBlock`: an MLP, which asks for silu, `if config.shared_expert_intermediate_size > 0` alone.
-    ("vllm", "qwen1.5-moe-a2.7b", {"hidden_act": "gelu"}, "0.8.5", True), ("vllm", "qwen1.5-moe-a2.7b", {"hidden_act": "gelu"}, "0.33.0", True),
+    ("vllm", "qwen1.5-moe-a2.7b", {"hidden_act": "gelu"}, "0.8.5", True),
+    ("vllm", "qwen1.5-moe-a2.7b", {"hidden_act": "gelu"}, "0.33.0", True),
     ("vllm", "qwen1.5-moe-a2.7b", {"hidden_act": "gelu", "shared_expert_intermediate_size": 0}, "0.33.0", False),
     ("sglang", "qwen1.5-moe-a2.7b", {"hidden_act": "gelu"}, "0.4.6", True),
     ("sglang", "qwen1.5-moe-a2.7b", {"hidden_act": "gelu", "shared_expert_intermediate_size": 0}, "0.4.6", False),

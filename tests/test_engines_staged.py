@@ -46,8 +46,10 @@ RELEASED = [
     ("vllm", "gpt-oss-20b", "0.10.1", False), ("vllm", "gpt-oss-20b", "0.10.1.1", False), ("vllm", "gpt-oss-20b", "0.10.2", True),
     # SGLang 0.4.6, srt/models/llama.py `forward` takes no `pp_proxy_tensors`; 0.4.6.post2 does, qwen2.py and qwen3.py (0.4.6.post2,
     # 0.4.7), deepseek_v2.py (0.4.10, 0.5.1), minimax_m2.py (0.5.9, 0.5.10) and qwen2_5_vl.py (0.5.5, 0.5.6) so.
-    ("sglang", "llama-3.1-8b", "0.4.4", False), ("sglang", "llama-3.1-8b", "0.4.6", False), ("sglang", "llama-3.1-8b", "0.4.6.post1", False),
-    ("sglang", "llama-3.1-8b", "0.4.6.post2", True), ("sglang", "llama-3.1-8b", "0.4.6.post5", True), ("sglang", "llama-3.1-8b", "0.4.7", True),
+    ("sglang", "llama-3.1-8b", "0.4.4", False), ("sglang", "llama-3.1-8b", "0.4.6", False),
+    ("sglang", "llama-3.1-8b", "0.4.6.post1", False),
+    ("sglang", "llama-3.1-8b", "0.4.6.post2", True), ("sglang", "llama-3.1-8b", "0.4.6.post5", True),
+    ("sglang", "llama-3.1-8b", "0.4.7", True),
     ("sglang", "qwen3-8b", "0.4.6.post2", False), ("sglang", "qwen3-8b", "0.4.7", True),
     ("sglang", "deepseek-v3", "0.4.10", False), ("sglang", "deepseek-v3", "0.5.1", True),
     ("sglang", "minimax-m2", "0.5.9", False), ("sglang", "minimax-m2", "0.5.10", True),
@@ -87,8 +89,8 @@ def test_no_plan_has_stages_of_other_classes(engine: str, model: str, gpus: str,
 
 
 # vLLM, `embedding_modules` of the class that models/registry.py names: 0.14.1, "MistralForCausalLM": ("llama", "LlamaForCausalLM"), 0.16.0,
-# mistral.py `embedding_modules: dict[str, str] = {}`; qwen3.py (0.14.1 none, 0.16.0), qwen3_5.py (0.28.0 none, 0.29.0), commandr.py (0.14.1,
-# `{"embed_tokens": "input_embeddings"}` alone), olmo2.py (0.30.0) and transformers/base.py (0.31.0). lora/utils.py
+# mistral.py `embedding_modules: dict[str, str] = {}`; qwen3.py (0.14.1 none, 0.16.0), qwen3_5.py (0.28.0 none, 0.29.0), commandr.py
+# (0.14.1, `{"embed_tokens": "input_embeddings"}` alone), olmo2.py (0.30.0) and transformers/base.py (0.31.0). lora/utils.py
 # `get_supported_lora_modules`: `model.embedding_modules` in 0.9.2, of each of `model.named_modules()` in 0.10.0.
 @pytest.mark.parametrize(
     ("model", "version", "ends"),
