@@ -256,6 +256,12 @@ class Reader:
                 rows |= self.wanted(each, env, cls, node, holds=holds)
             return rows
         module = self.known.home[id(cls)]
+        if isinstance(test, ast.Compare) and len(test.ops) > 1 and holds and all(isinstance(op, ast.Eq) for op in test.ops):
+            chained: Rows = {}
+            for left in (test.left, *test.comparators[:-1]):
+                one = ast.Compare(left, [ast.Eq()], [test.comparators[-1]])
+                chained |= self.wanted(one, env, cls, node, holds=True)
+            return chained
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
             left, right, op = test.left, test.comparators[0], test.ops[0]
             ranks, experts = ast.unparse(left).removeprefix("self."), ast.unparse(right)

@@ -105,6 +105,10 @@ BY_RELEASE: list[tuple[str, str, dict[str, Any], str, bool]] = [
     ("vllm", "qwen1.5-moe-a2.7b", {"hidden_act": "gelu", "shared_expert_intermediate_size": 0}, "0.33.0", False),
     ("sglang", "qwen1.5-moe-a2.7b", {"hidden_act": "gelu"}, "0.4.6", True),
     ("sglang", "qwen1.5-moe-a2.7b", {"hidden_act": "gelu", "shared_expert_intermediate_size": 0}, "0.4.6", False),
+    # gemma2.py: `hidden_act == hidden_activation == "gelu_pytorch_tanh"` up to 0.17.1, `hidden_activation` alone since; SGLang both.
+    ("vllm", "gemma-2-9b", {"hidden_act": "gelu"}, "0.17.1", True), ("vllm", "gemma-2-9b", {"hidden_act": "gelu"}, "0.18.0", False),
+    ("vllm", "gemma-2-9b", {"hidden_activation": "gelu"}, "0.17.1", True), ("sglang", "gemma-2-9b", {"hidden_act": "gelu"}, "0.5.23", True),
+    ("sglang", "gemma-2-9b", {"hidden_activation": "gelu"}, "0.4.6", True), ("sglang", "gemma-2-9b", {}, "0.4.6", False),
     # layers/rotary_embedding/__init__.py `get_rope`: 0.19.0 has `elif scaling_type == "proportional"`, 0.18.0 has not.
     ("vllm", "qwen3-8b", PROPORTIONAL, "0.18.0", True), ("vllm", "qwen3-8b", PROPORTIONAL, "0.19.0", False),
 ]  # fmt: skip
