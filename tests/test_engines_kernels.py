@@ -189,6 +189,7 @@ EXPERTS_ALONE = ["lm_head", "re:.*self_attn.*", "re:.*mlp.gate$"]
     ("name", "stored", "ignored", "version", "loads"),
     [
         ("qwen3-8b", "mxfp4-pack-quantized", ["lm_head"], None, False), ("qwen3-8b", "mxfp4-pack-quantized", ["lm_head"], "0.5.22", True),
+        ("qwen3-8b", "mxfp4-pack-quantized", ["lm_head"], "0.5.23", False),
         ("qwen3-30b-a3b", "mxfp4-pack-quantized", ["lm_head"], None, False),
         ("qwen3-30b-a3b", "mxfp4-pack-quantized", EXPERTS_ALONE, None, True),
         ("qwen3-8b", "mxfp8-quantized", ["lm_head"], None, False), ("qwen3-8b", "mxfp8-pack-quantized", ["lm_head"], None, False),

@@ -24,6 +24,7 @@ from archcalc.engines.vllm.rules import NEWEST, RELEASES, rules
 from archcalc.engines.weights import _JOINED
 from archcalc.errors import UnsupportedError
 from archcalc.hardware import device
+from conftest import Run
 
 ENGINES = Path(archcalc.engines.__file__).parent
 
@@ -217,6 +218,7 @@ H100, B200, RTX5090, A100 = "h100-sxm-80gb", "b200-180gb", "rtx-5090", "a100-sxm
         (("", "trtllm_mha", ""), "auto", A100, None, False), (("", "", "trtllm_mha"), "auto", A100, None, False),
         # Prompts on 10.x alone before 0.5.19, and tokens too before 0.5.10.
         (("", "", "trtllm_mha"), "auto", H100, "0.5.18", False), (("", "trtllm_mha", ""), "auto", H100, "0.5.18", True),
+        (("", "", "trtllm_mha"), "auto", H100, "0.5.19", True), (("", "trtllm_mha", ""), "auto", H100, "0.5.10", True),
         (("", "trtllm_mha", ""), "auto", H100, "0.5.9", False), (("trtllm_mha", "", ""), "auto", B200, "0.5.9", True),
         # overrides.py `_mla_kv_cache_dtype_checks`, `_cutedsl_prefill_backend_fill`.
         *((("trtllm_mla", "", ""), cache, B200, None, cache != "fp8_e5m2") for cache in ("auto", "bf16", "fp8_e4m3", "fp8_e5m2")),
@@ -227,6 +229,62 @@ H100, B200, RTX5090, A100 = "h100-sxm-80gb", "b200-180gb", "rtx-5090", "a100-sxm
 )  # fmt: skip
 def test_gpus_of_attention_backends(backends: tuple[str, ...], cache: str, gpu: str, version: str | None, starts: bool) -> None:
     assert (attention.refused(backends, cache, device(gpu), version) is None) is starts
+
+
+# SGLang 0.5.23, srt/configs/model_config.py `is_generation_model`; `is_embedding_gemma` asks for Gemma3TextModel.
+_NOT_GENERATING = """
+    LlamaEmbeddingModel MistralModel LlamaForSequenceClassification LlamaForSequenceClassificationWithNormal_Weights
+    InternLM2ForRewardModel Qwen2ForRewardModel Qwen3ForRewardModel Qwen2ForSequenceClassification Qwen3ForSequenceClassification
+    Qwen3Model CLIPModel BertModel Contriever BertForSequenceClassification XLMRobertaModel XLMRobertaForSequenceClassification
+    Gemma2ForSequenceClassification EmbeddingGemma2Model Lfm2BidirectionalModel
+"""
+
+
+def test_classes_that_sglang_does_not_generate_with() -> None:
+    from archcalc.engines.sglang.command import EMBEDS
+
+    assert set(_NOT_GENERATING.split()) | {"Gemma3TextModel"} == EMBEDS
+
+
+# SGLang 0.5.23, srt/server_args.py: `--dtype` (half, float16, bfloat16, float, float32; model_config.py `_STR_DTYPE_TO_TORCH_DTYPE`) and
+# `--kv-cache-dtype`; what each says is what the cache is then kept in, 32 layers of 8 heads of 128.
+@pytest.mark.parametrize(
+    ("words", "bytes_of_a_number"),
+    [
+        *((f"--dtype {word}", 2) for word in ("half", "float16", "bfloat16")), *((f"--dtype {word}", 4) for word in ("float", "float32")),
+        *((f"--kv-cache-dtype {word}", 2) for word in ("bf16", "bfloat16", "auto")),
+        *((f"--kv-cache-dtype {word}", 1) for word in ("fp8_e4m3", "fp8_e5m2")),
+    ],
+)  # fmt: skip
+def test_what_sglangs_flags_keep_a_cache_in(cli: Run, words: str, bytes_of_a_number: int) -> None:
+    command = f"python -m sglang.launch_server --model-path llama-3.1-8b --context-length 8192 {words}"
+    done = cli("fit", "--offline", "--gpu", "h100", "--format", "json", "--", *command.split())
+    plan = json.loads(done.stdout)["per_gpu"]
+    assert plan["kv_needed_bytes"] == pytest.approx(32 * 2 * 8 * 128 * 8192 * bytes_of_a_number, rel=0.01)
+
+
+# srt/server_args.py of 0.5.23 takes NEXTN for EAGLE.
+def test_sglangs_two_names_of_one_draft(cli: Run) -> None:
+    found = []
+    for name in ("EAGLE", "NEXTN", ""):
+        drafts = "--speculative-num-steps 3 --speculative-eagle-topk 1 --speculative-num-draft-tokens 4"
+        command = f"python -m sglang.launch_server --model-path qwen3.5-9b {f'--speculative-algorithm {name} {drafts}' if name else ''}"
+        done = cli("fit", "--offline", "--gpu", "h100", "--format", "json", "--", *command.split())
+        found.append(json.loads(done.stdout)["per_gpu"])
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--max-running-requests", "--max-total-tokens", "--max-prefill-tokens", "--page-size", "--cuda-graph-max-bs",
+        "--cuda-graph-max-bs-decode", "--cuda-graph-bs", "--cuda-graph-bs-decode",
+    ],
+)  # fmt: skip
+def test_numbers_of_sglangs_flags_are_used(cli: Run, flag: str) -> None:
+    command = f"python -m sglang.launch_server --model-path llama-3.1-8b --context-length 8192 {flag} 64"
+    done = cli("fit", "--offline", "--gpu", "h100", "--format", "json", "--", *command.split())
+    assert flag in json.loads(done.stdout)["options"]["used"], done.stderr
 
 
 def _of(**config: Any) -> Any:
