@@ -372,3 +372,28 @@ def test_projections_that_vllm_keeps_as_one_matrix() -> None:
     assert {frozenset(names) for names in packed} == {
         frozenset(leaf for leaf, into in _JOINED.items() if into == one) for one in set(_JOINED.values())
     }
+
+
+# SGLang: `prefill_only_disable_kv_cache` is set for EmbeddingGemma by itself since 0.5.17 (srt/configs/embedding_model_spec.py), where
+# `is_sm90 or is_sm100` (0.5.23, srt/arg_groups/model_hook.py); 0.5.16 has the flag alone.
+@pytest.mark.parametrize(
+    ("gpu", "version", "skips"),
+    [
+        (H100, None, True), (B200, None, True), (RTX5090, None, False), (A100, None, False), (H100, "0.5.17", True),
+        (B200, "0.5.17", True), (H100, "0.5.16", False),
+    ],
+)  # fmt: skip
+def test_where_sglang_keeps_nothing_of_embeddinggemma(gpu: str, version: str | None, skips: bool) -> None:
+    from types import SimpleNamespace
+
+    from archcalc.arch import parse
+    from archcalc.engines.sglang.pool import skips_pool
+
+    config = {
+        "architectures": ["Gemma3TextModel"], "model_type": "gemma3_text", "hidden_size": 768, "intermediate_size": 1152,
+        "num_hidden_layers": 24, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 256, "vocab_size": 262144,
+        "max_position_embeddings": 2048, "sliding_window": 512, "use_bidirectional_attention": True,
+    }  # fmt: skip
+    ask: Any = SimpleNamespace(gpus=SimpleNamespace(device=device(gpu)), version=version)
+    assert skips_pool(parse(config), ask) is skips
+    assert not skips_pool(parse({**config, "architectures": ["Gemma3ForCausalLM"], "use_bidirectional_attention": False}), ask)
