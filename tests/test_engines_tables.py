@@ -268,7 +268,9 @@ def test_sglangs_two_names_of_one_draft(cli: Run) -> None:
     found = []
     for name in ("EAGLE", "NEXTN", ""):
         drafts = "--speculative-num-steps 3 --speculative-eagle-topk 1 --speculative-num-draft-tokens 4"
-        command = f"python -m sglang.launch_server --model-path qwen3.5-9b {f'--speculative-algorithm {name} {drafts}' if name else ''}"
+        command = (
+            f"python -m sglang.launch_server --model-path qwen3.5-9b {f'--speculative-algorithm {name} {drafts}' if name else ''}"
+        )
         done = cli("fit", "--offline", "--gpu", "h100", "--format", "json", "--", *command.split())
         found.append(json.loads(done.stdout)["per_gpu"])
     assert found[0] == found[1] != found[2]
