@@ -94,6 +94,7 @@ def test_what_vllm_makes_of_its_flag(version: str | None, method: str, stored: d
         ("awq", None, "is not quantized"), ("gguf", None, "is no GGUF file"), ("fp8", None, None), ("bitsandbytes", None, None),
         ("nonsense", None, "no nonsense among"), ("awq", FP8, "does not match"), ("modelopt_fp4", FP8, None), ("fp8", FP8, None),
         ("awq_marlin", AWQ, None), ("w8a8_fp8", PACKED, None), ("awq", PACKED, "does not match"),
+        ("humming", AWQ, None), ("humming", {"quant_method": "mxfp4"}, "does not match"), ("quark_mxfp4", FP8, None),
     ],
 )  # fmt: skip
 def test_what_sglang_makes_of_its_flag(method: str, stored: dict[str, Any] | None, said: str | None) -> None:

@@ -399,3 +399,26 @@ def test_where_sglang_keeps_nothing_of_embeddinggemma(gpu: str, version: str | N
     ask: Any = SimpleNamespace(gpus=SimpleNamespace(device=device(gpu)), version=version)
     assert skips_pool(parse(config), ask) is skips
     assert not skips_pool(parse({**config, "architectures": ["Gemma3ForCausalLM"], "use_bidirectional_attention": False}), ask)
+
+
+# SGLang 0.5.23, srt/arg_groups/speculative_hook.py, srt/managers/tp_worker.py `_init_model_config`: EAGLE and its like draft with the
+# checkpoint's own MTP layers where it has some; EAGLE-3, a standalone draft and DFlash are models of their own; n-grams need none.
+@pytest.mark.parametrize(
+    ("speculation", "alone", "with_layers"),
+    [
+        *((name, False, True) for name in ("EAGLE", "NEXTN", "FROZEN_KV_MTP")),
+        *((name, False, False) for name in ("EAGLE3", "STANDALONE", "DFLASH")), ("NGRAM", True, True), ("", True, True),
+    ],
+)  # fmt: skip
+def test_what_sglang_drafts_with(speculation: str, alone: bool, with_layers: bool) -> None:
+    from archcalc.arch import parse
+    from archcalc.engines.sglang.settings import Settings, check_draft
+    from archcalc.errors import UsageError
+
+    for model, drafts in (("qwen3-8b", alone), ("deepseek-v3", with_layers)):
+        architecture = parse(zoo.config(model) or {})
+        if drafts:
+            check_draft(Settings(speculation=speculation), architecture)
+        else:
+            with pytest.raises(UsageError, match="needs a draft model"):
+                check_draft(Settings(speculation=speculation), architecture)
