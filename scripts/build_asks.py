@@ -8,9 +8,12 @@ vllm/model_executor/layers/{activation,rotary_embedding} are read; of SGLang sgl
 Nothing is imported: from each served class the constructors that it certainly runs are followed through the syntax tree, with the keys of
 the config that their arguments are. What stands under a condition counts where both branches ask it. Written are:
 
-    KEY: A|B     the class raises where KEY is stated as something else (`false` and `true` of what is only asked to be so)
+    KEY: A|B     the class raises where KEY is stated as something else (`false` and `true` of what is only asked to be so); where
+                 a function looks it up, that function's name, and `functions` lists what it knows
     tp           it raises where there are more ranks than routed experts
     rope         it builds rotary embeddings of the config's scaling as it is: `ropes` lists the types that a release knows
+
+A row of KEY may end in a condition on another key: `if OTHER > 0`, `if OTHER stated`, `if OTHER = A|B`, `if OTHER != A|B`.
 
 A row is written with the releases that have it, as in served.json, and with where the newest of them asks.
 """
@@ -21,7 +24,7 @@ import ast
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,11 @@ CONFIG: Value = ("config",)
 ENGINE: Value = ("engine",)
 CONFIGS = ("config", "hf_config", "hf_text_config", "text_config", "llm_config", "language_config")
 MODELS = {"vllm": "model_executor/models", "sglang": "srt/models"}
+
+
+def asked(row: str, rows: Rows) -> bool:
+    """Whether rows ask what one does, on its condition or in any case."""
+    return row in rows or row.partition(" if ")[0] in rows
 
 
 class Reader:
@@ -93,7 +101,12 @@ class Reader:
                             yield str(key.value), cls
 
     def asks(self) -> dict[str, Rows]:
-        return {name: self.build(cls, {}, []) for name, cls in self.served()}
+        made = {name: self.build(cls, {}, []) for name, cls in self.served()}
+        # What is asked in any case is not asked on a condition.
+        return {
+            name: {row: site for row, site in rows.items() if " if " not in row or row.partition(" if ")[0] not in rows}
+            for name, rows in made.items()
+        }
 
     def value(self, node: ast.expr | None, env: Env, module: str) -> Value:
         """What an expression stands for: the engine's settings, the model's config, a key of it, or a class."""
@@ -173,9 +186,20 @@ class Reader:
                     rows |= self.block(node.orelse, env, line, at)
                     continue
                 leaves = isinstance(node.body[-1], ast.Return)
+                module = self.known.home[id(line[at])]
+                conditions = [self.condition(node.test, env, module, holds=holds) for holds in (True, False)]
                 one = self.block(node.body, dict(env) if leaves else env, line, at)
                 other = self.block(node.orelse + (body[place + 1 :] if leaves else []), env, line, at)
-                rows |= {row: site for row, site in (one | other).items() if row in ("tp", "rope") or (row in one and row in other)}
+                rows |= {
+                    row: site
+                    for row, site in (one | other).items()
+                    if row in ("tp", "rope") or (asked(row, one) and asked(row, other))
+                }
+                for condition, side in zip(conditions, (one, other), strict=True):
+                    if condition:
+                        rows |= {
+                            f"{row} if {condition}": site for row, site in side.items() if row not in rows and " if " not in row
+                        }
                 if leaves:
                     return rows
             elif isinstance(node, ast.For | ast.With | ast.Try | ast.While | ast.FunctionDef):
@@ -209,7 +233,7 @@ class Reader:
             return rows | self.row("rope", line[at], node) if stated else rows
         if name in self.acts:
             if self.acts[name] and places and places[0] and places[0][0] == "key":
-                rows |= self.row(f"{places[0][1]}: {self.acts[name]}", line[at], node)
+                rows |= self.row(f"{places[0][1]}: {name}", line[at], node)
             return rows
         if isinstance(node.func, ast.Attribute):
             base = node.func.value
@@ -232,6 +256,12 @@ class Reader:
                 rows |= self.wanted(each, env, cls, node, holds=holds)
             return rows
         module = self.known.home[id(cls)]
+        if isinstance(test, ast.Compare) and len(test.ops) > 1 and holds and all(isinstance(op, ast.Eq) for op in test.ops):
+            chained: Rows = {}
+            for left in (test.left, *test.comparators[:-1]):
+                one = ast.Compare(left, [ast.Eq()], [test.comparators[-1]])
+                chained |= self.wanted(one, env, cls, node, holds=True)
+            return chained
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
             left, right, op = test.left, test.comparators[0], test.ops[0]
             ranks, experts = ast.unparse(left).removeprefix("self."), ast.unparse(right)
@@ -246,18 +276,44 @@ class Reader:
         found = self.value(test, env, module)
         return self.row(f"{found[1]}: {'true' if holds else 'false'}", cls, node) if found and found[0] == "key" else {}
 
+    def condition(self, test: ast.expr, env: Env, module: str, *, holds: bool) -> str:
+        """What one key has to be for a branch to be taken; empty where more is asked, or something else."""
+        if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+            return self.condition(test.operand, env, module, holds=not holds)
+        if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And if holds else ast.Or):
+            parts = [part for part in test.values if getattr(getattr(part, "func", None), "id", "") != "hasattr"]
+            each = [self.condition(part, env, module, holds=holds) for part in parts]
+            return each[-1] if each and all(each) and len({words.split()[0] for words in each}) == 1 else ""
+        # A value by itself is asked to be true.
+        left, op, right = test, ast.Gt(), ast.Constant(0)
+        if isinstance(test, ast.Compare):
+            left, op, right = test.left, test.ops[0], test.comparators[0]
+        found = self.value(left, env, module)
+        if not found or found[0] != "key":
+            return ""
+        words = "|".join(texts(right.elts if isinstance(right, ast.List | ast.Tuple | ast.Set) else [right]))
+        if words and isinstance(op, ast.Eq | ast.In | ast.NotEq | ast.NotIn):
+            return f"{found[1]} {'=' if isinstance(op, ast.Eq | ast.In) is holds else '!='} {words}"
+        number = getattr(right, "value", "")
+        if number == 0 and isinstance(op, ast.Gt if holds else ast.LtE):
+            return f"{found[1]} > 0"
+        return f"{found[1]} stated" if number is None and isinstance(op, ast.IsNot if holds else ast.Is) else ""
+
     def row(self, text: str, cls: ast.ClassDef, node: ast.AST) -> Rows:
         return {text: f"{self.known.home[id(cls)].replace('.', '/')}.py:{getattr(node, 'lineno', 0)}"}
 
 
 def main(engine: str, folder: Path) -> None:
     releases = sorted((path.name for path in folder.iterdir()), key=numbers)
-    lists, ropes, sites = dict[str, set[str]](), dict[str, Iterable[str]](), dict[str, str]()
+    lists, ropes, sites = dict[str, set[str]](), dict[str, set[str]](), dict[str, str]()
+    functions: dict[str, dict[str, set[str]]] = {}
     for release in releases:
         reader = Reader(folder / release / engine, engine)
-        asked = {f"{name} {row}": site for name, rows in reader.asks().items() for row, site in rows.items()}
-        lists[release], ropes[release] = set(asked), reader.ropes()
-        sites |= asked
+        found = {f"{name} {row}": site for name, rows in reader.asks().items() for row, site in rows.items()}
+        lists[release], ropes[release] = set(found), reader.ropes()
+        for function, names in reader.acts.items():
+            functions.setdefault(function, {})[release] = set(names.split("|")) if names else set()
+        sites |= found
     classes: dict[str, dict[str, list[str]]] = {}
     for key, span in spans(releases, lists).items():
         name, _, row = key.partition(" ")
@@ -266,6 +322,7 @@ def main(engine: str, folder: Path) -> None:
         "source": f"{engine}, {MODELS[engine]}, and layers/activation.py and layers/rotary_embedding (`get_rope`)",
         "releases": releases,
         "ropes": spans(releases, ropes),
+        "functions": {name: spans(releases, known) for name, known in functions.items()},
         "classes": classes,
     }
     text = json.dumps(made, indent=0, ensure_ascii=False)

@@ -1,10 +1,10 @@
 """The flags of every release of an engine, as read in its sources, into `src/archcalc/commands/tables/`.
 
-    python scripts/build_flags.py --engine vllm FOLDER          # FOLDER holds one folder a release: FOLDER/0.33.0/engine/arg_utils.py
+    python scripts/build_flags.py --engine vllm FOLDER          # FOLDER holds one folder a release: FOLDER/0.33.0/vllm/engine/arg_utils.py
     python scripts/build_flags.py --engine vllm FOLDER --diff 0.32.0 0.33.0
 
-FOLDER/RELEASE is what a release's archive holds: vLLM's package `vllm`, SGLang's archive, llama.cpp's repository, mlx-lm's archive. Nothing
-is imported or run: Python is read as a syntax tree, C++ by the form of its `common_arg(...)` calls.
+FOLDER/RELEASE is what a release's archive holds, unpacked: of vLLM, SGLang and mlx-lm their packages (of vLLM what is in it will do too),
+of llama.cpp its repository. Nothing is imported or run: Python is read as a syntax tree, C++ by the form of its `common_arg(...)` calls.
 A line of a table is a flag in a span of
 releases: flag, other spellings, kind of value, default (empty where it is computed), the first release that has it, and the first that
 has it no longer. `--diff` lists what appeared or went between two releases, for the tables of what each flag does.
@@ -282,7 +282,13 @@ def _key(name: str) -> tuple[int, ...]:
     return (*map(int, re.findall(r"\d+", name.partition(".post")[0])), int(post[1]) if post else 0)
 
 
+def _inside(engine: str, path: Path) -> Path:
+    """Where the files of a release begin."""
+    return path / "vllm" if engine == "vllm" and (path / "vllm").is_dir() else path
+
+
 def read(engine: str, path: Path) -> dict[str, Flag]:
+    path = _inside(engine, path)
     if engine == "llama.cpp":
         source = path / "common" / "arg.cpp"
         return cpp(source) if source.exists() else {}
@@ -291,6 +297,7 @@ def read(engine: str, path: Path) -> dict[str, Flag]:
 
 def values(engine: str, path: Path) -> dict[str, flag_values.Taken]:
     """The values that a release takes for its flags."""
+    path = _inside(engine, path)
     if engine == "llama.cpp":
         text = (path / "common" / "arg.cpp").read_text(encoding="utf-8", errors="replace")
         starts = [*_CALL.finditer(text)]
@@ -365,6 +372,10 @@ def table(engine: str, found: list[tuple[str, dict[str, Flag]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _said(flag: Flag) -> str:
+    return " ".join([flag.kind, flag.default or "-", *flag.others])
+
+
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("folder", type=Path)
@@ -374,13 +385,16 @@ def main() -> None:
     a = p.parse_args()
     if a.diff:
         old, new = (read(a.engine, a.folder / release) for release in a.diff)
+        for release, flags in zip(a.diff, (old, new), strict=True):
+            if not flags:
+                sys.exit(f"{a.folder / release}: no flags found")
         for name in sorted(old.keys() | new.keys()):
             if name not in old:
                 print(f"+ {name}\t{new[name].kind}\t{new[name].default}")
             elif name not in new:
                 print(f"- {name}")
             elif old[name] != new[name]:
-                print(f"~ {name}\t{old[name].kind} {old[name].default} -> {new[name].kind} {new[name].default}")
+                print(f"~ {name}\t{_said(old[name])} -> {_said(new[name])}")
         return
     found = list(releases(a.engine, a.folder))
     taken = [(release, values(a.engine, a.folder / release)) for release, _ in found]

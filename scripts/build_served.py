@@ -11,9 +11,9 @@ transformers/models/auto/modeling_auto.py, of mlx-lm mlx_lm/models/*.py and mlx_
 Nothing is imported: registries are dictionaries and lists that are read from the syntax tree. A class or a method is written with the
 releases that list it, "FIRST" or "FIRST..LAST" among those read, where LAST is left out if the newest still has it.
 
---stages writes `stages.json` instead: the classes that a release has and does not run in pipeline stages. Of vLLM all of
-vllm/model_executor/models is read for that, and vllm/config.py of what is older than 0.6.2; of SGLang sglang/srt/models. Fewer releases
-do, as what lies between two is taken for the earlier one.
+--stages writes `stages.json` instead: the classes that a release has and does not run in pipeline stages, and of vLLM those whose embedding
+(`embeds`), or embedding and logits (`ends`), have adapters. Of vLLM all of vllm/model_executor/models is read for that, and
+vllm/config.py of what is older than 0.6.3; of SGLang sglang/srt/models.
 
 --configs writes `configs.json`: the types of config that releases of vLLM or SGLang have a class of their own for, and those that take
 transformers 5; of transformers itself, whose folder has the last 4.x and a 5.x, the types that only the latter has.
@@ -117,21 +117,37 @@ class Classes:
 def vllm_staged(source: Path) -> list[str]:
     """The classes that run in pipeline stages: they or what they build on names `SupportsPP` (interfaces.py `supports_pp`). Before 0.6.2
     they are listed (config.py `_PP_SUPPORTED_MODELS`)."""
-    models = "model_executor/models"
     for name, value in assigned(tree(source / "config.py")) if (source / "config.py").exists() else ():
         if name == "_PP_SUPPORTED_MODELS" and isinstance(value, ast.List):
             return sorted(texts(value.elts))
-    known, found = Classes(source, models, "models"), set[str]()
-    for name, value in assigned(tree(source / models / "registry.py")):
+    lines = vllm_lines(source)
+    return sorted(n for n, line in lines.items() if any(getattr(b, "id", "") == "SupportsPP" for each in line for b in each.bases))
+
+
+def vllm_lines(source: Path) -> dict[str, list[ast.ClassDef]]:
+    """The classes of a registry, each with what it builds on."""
+    models = "model_executor/models"
+    known, found = Classes(source, models, "models"), dict[str, list[ast.ClassDef]]()
+    registry = source / models / "registry.py"
+    for name, value in assigned(tree(registry if registry.exists() else source / models / "__init__.py")):
         if isinstance(value, ast.Dict) and name.endswith(("_MODELS", "_MODEL")):
             for key, pair in zip(value.keys, value.values, strict=True):
                 if isinstance(key, ast.Constant) and isinstance(pair, ast.Tuple) and len(both := texts(pair.elts)) == 2:
                     module = both[0].removeprefix("vllm.") if "." in both[0] else f"model_executor.models.{both[0]}"
-                    cls = known.named(module, both[1])
-                    lines = known.lines(cls) if cls is not None else ()
-                    if any(getattr(base, "id", "") == "SupportsPP" for each in lines for base in each.bases):
-                        found.add(str(key.value))
-    return sorted(found)
+                    if (cls := known.named(module, both[1])) is not None:
+                        found[str(key.value)] = list(known.lines(cls))
+    return found
+
+
+def vllm_ends(source: Path) -> dict[str, int]:
+    """The classes that have adapters at their ends: how many of embedding and logits (`embedding_modules`, which lora/utils.py
+    `get_supported_lora_modules` asks for)."""
+    found = {}
+    for name, line in vllm_lines(source).items():
+        stated = next((value for each in line for key, value in assigned(each) if key == "embedding_modules"), None)
+        if isinstance(stated, ast.Dict) and stated.keys:
+            found[name] = len(stated.keys)
+    return found
 
 
 def sglang_staged(source: Path, classes: set[str]) -> list[str]:
@@ -398,17 +414,19 @@ def by_release(read: Callable[[Path], dict[str, Any]], folder: Path) -> dict[str
 def stages(engine: str, folder: Path) -> None:
     """The classes that each release has and runs in no pipeline stages."""
     releases = sorted((path.name for path in folder.iterdir()), key=numbers)
-    lists = dict[str, set[str]]()
+    lists, ends = dict[str, set[str]](), dict[str, dict[str, int]]()
     for release in releases:
         source = folder / release / engine
         if engine == "vllm":
             classes: set[str] = vllm(folder / release)["classes"]
-            lists[release] = classes - set(vllm_staged(source))
+            lists[release], ends[release] = classes - set(vllm_staged(source)), vllm_ends(source)
         else:
             classes = sglang(folder / release)["classes"]
             lists[release] = classes - set(sglang_staged(source, classes))
     where = "model_executor/models (`SupportsPP`)" if engine == "vllm" else "srt/models (`forward` with `pp_proxy_tensors`)"
     made = {"source": f"{engine}, {where}", "releases": releases, "unstaged": spans(releases, lists)}
+    for key, many in (("embeds", 1), ("ends", 2)) if ends else ():
+        made[key] = spans(releases, {r: {name for name, count in ends[r].items() if count == many} for r in releases})
     path = ROOT / engine / "stages.json"
     path.write_text(json.dumps(made, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{path}: {len(made['unstaged'])} classes of {len(releases)} releases")

@@ -440,3 +440,15 @@ def test_ollama_loads_the_towers_that_its_library_has(cli: Run, model: str, coun
     shown = cli("fit", "--offline", "--gpu", "2x3060", "--", "ollama", "run", model).stdout
     assert ("the projector takes" in shown) == counted
     assert "--mmproj" not in shown
+
+
+# Ollama, server/sched.go `defaultParallel`: 4 in 0.2.0 and 0.6.5, 2 in 0.7.0 and 0.9.x, 1 since 0.10.0.
+@pytest.mark.parametrize(
+    ("version", "tried"), [("0.1.20", 1), ("0.2.0", 4), ("0.6.5", 4), ("0.7.0", 2), ("0.9.6", 2), ("0.10.0", 1), ("0.30.0", 1)]
+)
+def test_requests_at_once_that_ollama_makes_room_for_are_told(cli: Run, version: str, tried: int) -> None:
+    command = ("--gpu", "4090", "--offline", "--engine-version", version, "--", "ollama", "run", "llama3.1:8b")
+    done = cli("fit", *command)
+    assert (f"OLLAMA_NUM_PARALLEL={tried}" in " ".join(done.stdout.split())) == (tried > 1)
+    words = (*command[:-3], "env", f"OLLAMA_NUM_PARALLEL={tried}", *command[-3:])
+    assert "makes room for" not in cli("fit", *words).stdout

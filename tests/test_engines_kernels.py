@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from archcalc import zoo
+from archcalc.arch import parse
 from archcalc.engines.sglang import attention as sglang_attention
 from archcalc.engines.sglang import kernels
 from archcalc.engines.vllm import start
@@ -176,3 +177,32 @@ def test_sglang_s_attention_on_older_gpus(
 )  # fmt: skip
 def test_sglang_s_first_builds_for_blackwell(version: str | None, cuda: tuple[int, int] | None, built: bool) -> None:
     assert (kernels.unbuilt(version, cuda) is None) == built
+
+
+GROUP = {"weights": {"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32, "symmetric": True}}
+EXPERTS_ALONE = ["lm_head", "re:.*self_attn.*", "re:.*mlp.gate$"]
+
+
+# SGLang 0.5.23, compressed_tensors/compressed_tensors.py: `is_activation_quantization_format` lists naive-, int-, float-, nvfp4-pack- and
+# pack-quantized, and no scheme is left for other formats; `get_quant_method` hands experts in MXFP4 to `Mxfp4MoEMethod` before that.
+@pytest.mark.parametrize(
+    ("name", "stored", "ignored", "version", "loads"),
+    [
+        ("qwen3-8b", "mxfp4-pack-quantized", ["lm_head"], None, False), ("qwen3-8b", "mxfp4-pack-quantized", ["lm_head"], "0.5.22", True),
+        ("qwen3-8b", "mxfp4-pack-quantized", ["lm_head"], "0.5.23", False),
+        ("qwen3-30b-a3b", "mxfp4-pack-quantized", ["lm_head"], None, False),
+        ("qwen3-30b-a3b", "mxfp4-pack-quantized", EXPERTS_ALONE, None, True),
+        ("qwen3-8b", "mxfp8-quantized", ["lm_head"], None, False), ("qwen3-8b", "mxfp8-pack-quantized", ["lm_head"], None, False),
+        ("qwen3-8b", "float-quantized", ["lm_head"], None, True), ("qwen3-8b", "nvfp4-pack-quantized", ["lm_head"], None, True),
+    ],
+)  # fmt: skip
+def test_formats_of_compressed_tensors_that_sglang_has_schemes_for(
+    name: str, stored: str, ignored: list[str], version: str | None, loads: bool
+) -> None:
+    weights = {**GROUP["weights"], "num_bits": 8} if "8" in stored or stored == "float-quantized" else GROUP["weights"]
+    quantization = {
+        "quant_method": "compressed-tensors", "format": stored, "quantization_status": "compressed", "ignore": ignored,
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights, "input_activations": None}},
+    }  # fmt: skip
+    architecture = parse({**(zoo.config(name) or {}), "quantization_config": quantization})
+    assert (kernels.refused(version, architecture, (10, 0)) is None) == loads

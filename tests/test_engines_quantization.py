@@ -12,6 +12,7 @@ from archcalc import hardware, zoo
 from archcalc.analysis.fit import Ask, candidate, cannot, judge
 from archcalc.arch import parse
 from archcalc.engines.placement import Placement
+from archcalc.engines.served import listed, served
 from archcalc.engines.sglang import quantization as sglang
 from archcalc.engines.vllm import attention
 from archcalc.engines.vllm import quantization as vllm
@@ -93,11 +94,44 @@ def test_what_vllm_makes_of_its_flag(version: str | None, method: str, stored: d
         ("awq", None, "is not quantized"), ("gguf", None, "is no GGUF file"), ("fp8", None, None), ("bitsandbytes", None, None),
         ("nonsense", None, "no nonsense among"), ("awq", FP8, "does not match"), ("modelopt_fp4", FP8, None), ("fp8", FP8, None),
         ("awq_marlin", AWQ, None), ("w8a8_fp8", PACKED, None), ("awq", PACKED, "does not match"),
+        ("humming", AWQ, None), ("humming", {"quant_method": "mxfp4"}, "does not match"), ("quark_mxfp4", FP8, None),
     ],
 )  # fmt: skip
 def test_what_sglang_makes_of_its_flag(method: str, stored: dict[str, Any] | None, said: str | None) -> None:
     found = sglang.refused(None, method, stored)
     assert found is None if said is None else said in (found or "")
+
+
+# SGLang 0.5.23, srt/configs/model_config.py `_verify_quantization`: `compatible_quantization_methods`, `REQUANTIZATION_METHODS`, and what
+# `override_quantization_method` of layers/quantization/ takes (awq.py, gptq.py, moe_wna16.py; Marlin's own names).
+_PAIRS = {
+    "modelopt": "modelopt_fp8 modelopt_fp4 modelopt_mixed petit_nvfp4", "fp8": "modelopt_fp4 nvfp4_online", "mxfp8": "minimax_m3_nvfp4",
+    "compressed-tensors": "w8a8_int8 w8a8_fp8 auto-round-int8", "compressed_tensors": "w8a8_int8 w8a8_fp8 auto-round-int8",
+    "awq": "awq_marlin moe_wna16", "gptq": "gptq_marlin moe_wna16", "quark": "quark_mxfp4",
+}  # fmt: skip
+_ALONE = (
+    "w8a8_int8 w8a8_fp8 auto-round-int8 modelopt_mixed petit_nvfp4 nvfp4_online minimax_m3_nvfp4 awq_marlin gptq_marlin".split()
+)
+
+
+@pytest.mark.parametrize(("stored", "methods"), _PAIRS.items())
+def test_flags_that_sglang_takes_beside_a_stored_method(stored: str, methods: str) -> None:
+    for method in methods.split():
+        assert sglang.refused(None, method, {"quant_method": stored}) is None, method
+    takes = {*methods.split(), stored} | ({"nvfp4_online"} if stored == "modelopt" else set())
+    for method in set(_ALONE) - takes:
+        assert "does not match" in (sglang.refused(None, method, {"quant_method": stored}) or ""), method
+
+
+# The same files: methods whose `from_config` or `get_config_filenames` needs what is in a checkpoint.
+@pytest.mark.parametrize(
+    "method",
+    "awq awq_marlin gptq gptq_marlin moe_wna16 auto-round petit_nvfp4 compressed-tensors fbgemm_fp8 qoq".split(),
+)
+def test_flags_of_sglang_that_need_a_quantized_checkpoint(method: str) -> None:
+    known = served("sglang")
+    had = listed(known.methods.get(method), "SGLang", known.releases, None)
+    assert ("is not quantized" if had else "among its quantization methods") in (sglang.refused(None, method, None) or "")
 
 
 @pytest.mark.parametrize("ask", [(vllm.refused, {"moe": True, "amd": False}), (sglang.refused, {})])

@@ -24,6 +24,7 @@ from archcalc.engines.vllm.rules import NEWEST, RELEASES, rules
 from archcalc.engines.weights import _JOINED
 from archcalc.errors import UnsupportedError
 from archcalc.hardware import device
+from conftest import Run
 
 ENGINES = Path(archcalc.engines.__file__).parent
 
@@ -217,6 +218,7 @@ H100, B200, RTX5090, A100 = "h100-sxm-80gb", "b200-180gb", "rtx-5090", "a100-sxm
         (("", "trtllm_mha", ""), "auto", A100, None, False), (("", "", "trtllm_mha"), "auto", A100, None, False),
         # Prompts on 10.x alone before 0.5.19, and tokens too before 0.5.10.
         (("", "", "trtllm_mha"), "auto", H100, "0.5.18", False), (("", "trtllm_mha", ""), "auto", H100, "0.5.18", True),
+        (("", "", "trtllm_mha"), "auto", H100, "0.5.19", True), (("", "trtllm_mha", ""), "auto", H100, "0.5.10", True),
         (("", "trtllm_mha", ""), "auto", H100, "0.5.9", False), (("trtllm_mha", "", ""), "auto", B200, "0.5.9", True),
         # overrides.py `_mla_kv_cache_dtype_checks`, `_cutedsl_prefill_backend_fill`.
         *((("trtllm_mla", "", ""), cache, B200, None, cache != "fp8_e5m2") for cache in ("auto", "bf16", "fp8_e4m3", "fp8_e5m2")),
@@ -227,6 +229,64 @@ H100, B200, RTX5090, A100 = "h100-sxm-80gb", "b200-180gb", "rtx-5090", "a100-sxm
 )  # fmt: skip
 def test_gpus_of_attention_backends(backends: tuple[str, ...], cache: str, gpu: str, version: str | None, starts: bool) -> None:
     assert (attention.refused(backends, cache, device(gpu), version) is None) is starts
+
+
+# SGLang 0.5.23, srt/configs/model_config.py `is_generation_model`; `is_embedding_gemma` asks for Gemma3TextModel.
+_NOT_GENERATING = """
+    LlamaEmbeddingModel MistralModel LlamaForSequenceClassification LlamaForSequenceClassificationWithNormal_Weights
+    InternLM2ForRewardModel Qwen2ForRewardModel Qwen3ForRewardModel Qwen2ForSequenceClassification Qwen3ForSequenceClassification
+    Qwen3Model CLIPModel BertModel Contriever BertForSequenceClassification XLMRobertaModel XLMRobertaForSequenceClassification
+    Gemma2ForSequenceClassification EmbeddingGemma2Model Lfm2BidirectionalModel
+"""
+
+
+def test_classes_that_sglang_does_not_generate_with() -> None:
+    from archcalc.engines.sglang.command import EMBEDS
+
+    assert set(_NOT_GENERATING.split()) | {"Gemma3TextModel"} == EMBEDS
+
+
+# SGLang 0.5.23, srt/server_args.py: `--dtype` (half, float16, bfloat16, float, float32; model_config.py `_STR_DTYPE_TO_TORCH_DTYPE`) and
+# `--kv-cache-dtype`; what each says is what the cache is then kept in, 32 layers of 8 heads of 128.
+@pytest.mark.parametrize(
+    ("words", "bytes_of_a_number"),
+    [
+        *((f"--dtype {word}", 2) for word in ("half", "float16", "bfloat16")), *((f"--dtype {word}", 4) for word in ("float", "float32")),
+        *((f"--kv-cache-dtype {word}", 2) for word in ("bf16", "bfloat16", "auto")),
+        *((f"--kv-cache-dtype {word}", 1) for word in ("fp8_e4m3", "fp8_e5m2")),
+    ],
+)  # fmt: skip
+def test_what_sglangs_flags_keep_a_cache_in(cli: Run, words: str, bytes_of_a_number: int) -> None:
+    command = f"python -m sglang.launch_server --model-path llama-3.1-8b --context-length 8192 {words}"
+    done = cli("fit", "--offline", "--gpu", "h100", "--format", "json", "--", *command.split())
+    plan = json.loads(done.stdout)["per_gpu"]
+    assert plan["kv_needed_bytes"] == pytest.approx(32 * 2 * 8 * 128 * 8192 * bytes_of_a_number, rel=0.01)
+
+
+# srt/server_args.py of 0.5.23 takes NEXTN for EAGLE.
+def test_sglangs_two_names_of_one_draft(cli: Run) -> None:
+    found = []
+    for name in ("EAGLE", "NEXTN", ""):
+        drafts = "--speculative-num-steps 3 --speculative-eagle-topk 1 --speculative-num-draft-tokens 4"
+        command = (
+            f"python -m sglang.launch_server --model-path qwen3.5-9b {f'--speculative-algorithm {name} {drafts}' if name else ''}"
+        )
+        done = cli("fit", "--offline", "--gpu", "h100", "--format", "json", "--", *command.split())
+        found.append(json.loads(done.stdout)["per_gpu"])
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--max-running-requests", "--max-total-tokens", "--max-prefill-tokens", "--page-size", "--cuda-graph-max-bs",
+        "--cuda-graph-max-bs-decode", "--cuda-graph-bs", "--cuda-graph-bs-decode",
+    ],
+)  # fmt: skip
+def test_numbers_of_sglangs_flags_are_used(cli: Run, flag: str) -> None:
+    command = f"python -m sglang.launch_server --model-path llama-3.1-8b --context-length 8192 {flag} 64"
+    done = cli("fit", "--offline", "--gpu", "h100", "--format", "json", "--", *command.split())
+    assert flag in json.loads(done.stdout)["options"]["used"], done.stderr
 
 
 def _of(**config: Any) -> Any:
@@ -314,3 +374,51 @@ def test_projections_that_vllm_keeps_as_one_matrix() -> None:
     assert {frozenset(names) for names in packed} == {
         frozenset(leaf for leaf, into in _JOINED.items() if into == one) for one in set(_JOINED.values())
     }
+
+
+# SGLang: `prefill_only_disable_kv_cache` is set for EmbeddingGemma by itself since 0.5.17 (srt/configs/embedding_model_spec.py), where
+# `is_sm90 or is_sm100` (0.5.23, srt/arg_groups/model_hook.py); 0.5.16 has the flag alone.
+@pytest.mark.parametrize(
+    ("gpu", "version", "skips"),
+    [
+        (H100, None, True), (B200, None, True), (RTX5090, None, False), (A100, None, False), (H100, "0.5.17", True),
+        (B200, "0.5.17", True), (H100, "0.5.16", False),
+    ],
+)  # fmt: skip
+def test_where_sglang_keeps_nothing_of_embeddinggemma(gpu: str, version: str | None, skips: bool) -> None:
+    from types import SimpleNamespace
+
+    from archcalc.arch import parse
+    from archcalc.engines.sglang.pool import skips_pool
+
+    config = {
+        "architectures": ["Gemma3TextModel"], "model_type": "gemma3_text", "hidden_size": 768, "intermediate_size": 1152,
+        "num_hidden_layers": 24, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 256, "vocab_size": 262144,
+        "max_position_embeddings": 2048, "sliding_window": 512, "use_bidirectional_attention": True,
+    }  # fmt: skip
+    ask: Any = SimpleNamespace(gpus=SimpleNamespace(device=device(gpu)), version=version)
+    assert skips_pool(parse(config), ask) is skips
+    assert not skips_pool(parse({**config, "architectures": ["Gemma3ForCausalLM"], "use_bidirectional_attention": False}), ask)
+
+
+# SGLang 0.5.23, srt/arg_groups/speculative_hook.py, srt/managers/tp_worker.py `_init_model_config`: EAGLE and its like draft with the
+# checkpoint's own MTP layers where it has some; EAGLE-3, a standalone draft and DFlash are models of their own; n-grams need none.
+@pytest.mark.parametrize(
+    ("speculation", "alone", "with_layers"),
+    [
+        *((name, False, True) for name in ("EAGLE", "NEXTN", "FROZEN_KV_MTP")),
+        *((name, False, False) for name in ("EAGLE3", "STANDALONE", "DFLASH")), ("NGRAM", True, True), ("", True, True),
+    ],
+)  # fmt: skip
+def test_what_sglang_drafts_with(speculation: str, alone: bool, with_layers: bool) -> None:
+    from archcalc.arch import parse
+    from archcalc.engines.sglang.settings import Settings, check_draft
+    from archcalc.errors import UsageError
+
+    for model, drafts in (("qwen3-8b", alone), ("deepseek-v3", with_layers)):
+        architecture = parse(zoo.config(model) or {})
+        if drafts:
+            check_draft(Settings(speculation=speculation), architecture)
+        else:
+            with pytest.raises(UsageError, match="needs a draft model"):
+                check_draft(Settings(speculation=speculation), architecture)

@@ -10,7 +10,8 @@ import pytest
 from archcalc import zoo
 from archcalc.arch import parse
 from archcalc.engines.budget import Serving
-from archcalc.engines.vllm.budget import batch_defaults
+from archcalc.engines.vllm.budget import _batches, batch_defaults
+from archcalc.engines.vllm.rules import rules
 from archcalc.engines.vllm.settings import Settings
 from archcalc.hardware import device
 from conftest import Run
@@ -80,3 +81,25 @@ def test_the_first_engine_keeps_a_draft_of_other_heads_apart(cli: Run, version: 
     found = _drafted(cli, version, "h100", "Qwen/Qwen2.5-14B", "Qwen/Qwen2.5-0.5B")
     assert found["fits"], found["verdict"]
     assert found["per_gpu"]["kv_needed_bytes"] == 8192 * (48 * 2 * 8 * 128 + 24 * 2 * 2 * 64) * 2
+
+
+# vLLM, engine/arg_utils.py: 0.8.3, `_set_default_args_v1` ("h100" or "h200" in the name; 1,024 sequences), 0.8.4 (256 elsewhere), 0.8.5
+# (`device_memory >= 70 * GiB_bytes`), 0.9.0 (`and "a100" not in device_name`), 0.28.0, `get_batch_defaults` (`>= 160 * GiB_bytes`), 0.33.0
+# (`and not is_gb10`). Tokens of a server, of `LLM(...)`, and sequences.
+@pytest.mark.parametrize(
+    ("version", "gpu", "server", "offline", "sequences"),
+    [
+        ("0.8.3", "h100", 8192, 16384, 1024), ("0.8.3", "h200", 8192, 16384, 1024), ("0.8.3", "a100-80gb", 2048, 8192, 1024),
+        ("0.8.3", "b200", 2048, 8192, 1024), ("0.8.4", "h100", 8192, 16384, 1024), ("0.8.4", "a100-80gb", 2048, 8192, 256),
+        ("0.8.4", "l40s", 2048, 8192, 256), ("0.8.5", "a100-80gb", 8192, 16384, 1024), ("0.8.5", "l40s", 2048, 8192, 256),
+        ("0.8.5", "b200", 8192, 16384, 1024), ("0.9.0", "a100-80gb", 2048, 8192, 256), ("0.9.0", "h200", 8192, 16384, 1024),
+        ("0.27.1", "a100-80gb", 2048, 8192, 256), ("0.27.1", "b200", 8192, 16384, 1024), ("0.28.0", "b200", 16384, 16384, 1024),
+        ("0.28.0", "h200", 8192, 16384, 1024), ("0.28.0", "a100-80gb", 2048, 8192, 256), ("0.32.0", "gb10", 8192, 16384, 1024),
+        ("0.33.0", "gb10", 2048, 8192, 256), ("0.33.0", "b200", 16384, 16384, 1024), ("0.33.0", "a100-80gb", 2048, 8192, 256),
+        ("0.33.0", "h100", 8192, 16384, 1024),
+    ],
+)  # fmt: skip
+def test_batches_by_the_gpu_and_the_release(version: str, gpu: str, server: int, offline: int, sequences: int) -> None:
+    of, batches = device(gpu), rules(version).batches
+    assert _batches(of, batches, False) == (server, sequences)
+    assert _batches(of, batches, True) == (offline, sequences)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -444,6 +445,73 @@ Median TTFT (ms):                        120.00
 Median TPOT (ms):                        8.00
 ==================================================
 """
+
+
+VLLM_PRINTED = """
+============ Serving Benchmark Result ============
+Successful requests:                     100
+Failed requests:                         {failed}
+Maximum request concurrency:             16
+{rate}Total input tokens:                      102400
+Total generated tokens:                  102400
+---------------Time to First Token----------------
+Mean TTFT (ms):                          130.00
+{middle}-----Time per Output Token (excl. 1st token)------
+Mean TPOT (ms):                          9.00
+{middle_of_gaps}{drafts}==================================================
+"""
+SGLANG_PRINTED = """
+============ Serving Benchmark Result ============
+Backend:                                 sglang
+Traffic request rate:                    {rate}
+Max request concurrency:                 16
+Successful requests:                     100
+Total input tokens:                      102400
+Total generated tokens:                  102400
+Total generated tokens (retokenized):    102390
+Concurrency:                             {running}
+{drafts}---------------Time to First Token----------------
+Mean TTFT (ms):                          130.00
+Median TTFT (ms):                        120.00
+-----Time per Output Token (excl. 1st token)------
+Mean TPOT (ms):                          9.00
+Median TPOT (ms):                        8.00
+==================================================
+"""
+
+
+def _vllm(failed: int = 0, rate: str = "", drafts: str = "", middle: bool = True) -> str:
+    first, gap = ("Median TTFT (ms):   120.00\n", "Median TPOT (ms):   8.00\n") if middle else ("", "")
+    return VLLM_PRINTED.format(failed=failed, rate=rate, drafts=drafts, middle=first, middle_of_gaps=gap)
+
+
+def _sglang(rate: str = "inf", running: float = 15.6, drafts: str = "") -> str:
+    return SGLANG_PRINTED.format(rate=rate, running=running, drafts=drafts)
+
+
+# Each line that is read, as the tools print it: vLLM 0.33, benchmarks/serve.py; SGLang 0.5.23, benchmark/serving.py.
+@pytest.mark.parametrize(
+    ("text", "gap", "first", "said"),
+    [
+        (_vllm(), 0.008, 0.12, ""), (_vllm(middle=False), 0.009, 0.13, ""), (_sglang(), 0.008, 0.12, ""),
+        (_vllm(failed=20), 0, 0, "failed is 20 of 120"), (_vllm(rate="Request rate configured (RPS):  4.00\n"), 0, 0, "request_rate is 4"),
+        (_vllm(drafts="Acceptance length:    2.31\n"), 0, 0, "tokens were drafted"), (_sglang(rate="4.0"), 0, 0, "request_rate is 4"),
+        (_sglang(running=5.0), 0, 0, "concurrency is 5"), (_sglang(drafts="Accept length:    2.31\n"), 0, 0, "tokens were drafted"),
+        (_vllm().replace("Maximum request concurrency", "Peak concurrent requests"), 0, 0, "max_concurrency"),
+        (_sglang().replace("Max request concurrency", "Peak"), 0, 0, "max_concurrency"),
+        (_vllm().replace("Successful", "Other"), 0, 0, "completed"), (_vllm().replace("Total input", "Other"), 0, 0, "total_input_tokens"),
+        (_vllm().replace("Total generated", "Other"), 0, 0, "total_output_tokens"),
+    ],
+)  # fmt: skip
+def test_each_line_that_tools_print_is_read(text: str, gap: float, first: float, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "bench"
+    file.write_text(text)
+    if said:
+        with pytest.raises(UsageError, match=re.escape(said)):
+            bench.read_bench(str(file))
+        return
+    found = {m.phase: m.seconds for m in bench.read_bench(str(file))}
+    assert found == {"decode": pytest.approx(gap), "ttft": pytest.approx(first)}
 
 
 @pytest.mark.parametrize(

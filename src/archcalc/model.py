@@ -518,7 +518,7 @@ class Architecture(NamedTuple):
     the tokens of an image see each other. `use` is what its publisher makes of a decoder that writes no
     text. `unserved` says why the class that engines
     have by the name that the config states does not run it. `stated` is what the text model's config
-    states in words and switches, and what is said so of a projector beside it: engines ask some of it.
+    states in words, switches and whole numbers, and what is said so of a projector beside it: engines ask some of it.
     """
 
     model_type: str
@@ -553,7 +553,7 @@ class Architecture(NamedTuple):
     outcome: Outcome = ""
     use: Use = ""
     mutual: bool = False
-    stated: Mapping[str, str | bool] = {}
+    stated: Mapping[str, str | int] = {}
 
     @property
     def doubts(self) -> tuple[str, ...]:

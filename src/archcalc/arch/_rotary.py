@@ -57,10 +57,10 @@ def text_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
     return config
 
 
-def words_of(config: Mapping[str, Any]) -> dict[str, str | bool]:
-    """What the text model's config states in words and switches, and what is said so of a projector beside it."""
+def words_of(config: Mapping[str, Any]) -> dict[str, str | int]:
+    """What the text model's config states in words, switches and whole numbers, and what is said so of a projector beside it."""
     beside = {key: value for key, value in config.items() if key.startswith("projector_")}
-    return {key: value for key, value in {**beside, **text_of(config)}.items() if isinstance(value, (str, bool))}
+    return {key: value for key, value in {**beside, **text_of(config)}.items() if isinstance(value, (str, int))}
 
 
 def _rows(text: Mapping[str, Any], rope: Mapping[str, Any], positions: int) -> int:

@@ -12,17 +12,19 @@ from archcalc.records import NamedTuple
 
 
 class Version(NamedTuple):
-    """The numbers of a version, at least three of them, and whether it stands before the release that it is named after."""
+    """The numbers of a version, at least three of them, whether it stands before the release that it is named after, and the number of
+    its post-release."""
 
     numbers: tuple[int, ...]
     before_release: bool = False
+    post: int = 0
 
 
 # PEP 440 with what logs add in front: "v0.11.2rc1", "~0.8", "0.23.1.dev12", "0.10.0+cu128", "0.8.5.post1".
 _WRITTEN = (
     r"\s*[v~]?(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,3})"
     r"(?P<before>[._-]?(?:a|b|c|rc|alpha|beta|pre|preview)[._-]?\d{0,5})?"
-    r"(?:[._-]?post[._-]?\d{0,5})?"
+    r"(?:[._-]?post[._-]?(?P<post>\d{0,5}))?"
     r"(?P<dev>[._-]?dev[._-]?\d{0,9})?"
     r"(?:\+[a-z0-9._-]{1,80})?\s*"
 )
@@ -34,7 +36,8 @@ def parse(engine: str, text: str) -> Version:
     found = re.fullmatch(_WRITTEN, text, re.IGNORECASE) if len(text) < 120 else None
     if found is None:
         raise UsageError(f"{text[:40]!r} is not a version of {engine}", "write it like 0.33.0")
-    return Version(_padded(tuple(map(int, found["numbers"].split(".")))), bool(found["before"] or found["dev"]))
+    numbers = _padded(tuple(map(int, found["numbers"].split("."))))
+    return Version(numbers, bool(found["before"] or found["dev"]), int(found["post"] or 0))
 
 
 def _padded(numbers: tuple[int, ...]) -> tuple[int, ...]:
@@ -49,9 +52,14 @@ def leads_to(version: Version, releases: Sequence[str]) -> tuple[int, ...]:
     """
     if not version.before_release or not releases:
         return version.numbers
-    numbers = [_padded(tuple(map(int, release.split(".")))) for release in releases]
+    numbers = [parse("the engine", release).numbers for release in releases]
     place = bisect_left(numbers, version.numbers)
     return numbers[place] if place < len(numbers) else version.numbers
+
+
+def ordered(version: Version, releases: Sequence[str] = ()) -> tuple[tuple[int, ...], int]:
+    """What releases and the post-releases between them are in order of, for the release that a version leads to."""
+    return leads_to(version, releases), 0 if version.before_release else version.post
 
 
 def released(engine: str, version: str | None, first: str, newest: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
 
-from archcalc.engines._version import leads_to, parse
+from archcalc.engines._version import leads_to, ordered, parse
 from archcalc.errors import UnsupportedError
 from archcalc.model import Architecture
 from archcalc.records import NamedTuple
@@ -42,8 +42,8 @@ class Span(NamedTuple):
     first: str
     last: str | None
 
-    def holds(self, numbers: tuple[int, ...]) -> bool:
-        return _numbers(self.first) <= numbers and (self.last is None or numbers <= _numbers(self.last))
+    def holds(self, place: tuple[tuple[int, ...], int]) -> bool:
+        return _place(self.first) <= place and (self.last is None or place <= _place(self.last))
 
     def __str__(self) -> str:
         if self.first == self.last:
@@ -161,13 +161,16 @@ def is_one_of(architecture: Architecture, classes: Collection[str]) -> bool:
 
 
 class Stages(NamedTuple):
-    """The classes that releases have and run in no pipeline stages, each with those releases among the ones that were read.
+    """The classes that releases have and run in no pipeline stages, each with those releases among the ones that were read, and those
+    whose embedding (`embeds`), or embedding and logits (`ends`), have adapters.
 
     `stages.json`, which `scripts/build_served.py --stages` reads out of the engine's source."""
 
     source: str
     releases: tuple[str, ...]
     unstaged: Mapping[str, str]
+    embeds: Mapping[str, str] = {}
+    ends: Mapping[str, str] = {}
 
 
 @cache
@@ -175,7 +178,7 @@ def stages(folder: str) -> Stages:
     """The lists of one engine, by its folder's name."""
     with open(os.path.join(_HERE, folder, "stages.json"), encoding="utf-8") as file:
         data = json.load(file)
-    return Stages(data["source"], tuple(data["releases"]), data["unstaged"])
+    return Stages(data["source"], tuple(data["releases"]), data["unstaged"], data.get("embeds", {}), data.get("ends", {}))
 
 
 def unstaged(folder: str, title: str, architecture: Architecture, version: str | None) -> str:
@@ -211,9 +214,9 @@ def listed(text: str | None, engine: str, releases: Sequence[str], version: str 
         return False
     if version is None:
         return spans(text)[-1].last is None
-    numbers = [_numbers(release) for release in releases]
-    place = bisect_right(numbers, leads_to(parse(engine, version), releases))
-    return any(span.holds(numbers[max(place - 1, 0)]) for span in spans(text))
+    places = [_place(release) for release in releases]
+    after = bisect_right(places, ordered(parse(engine, version), releases))
+    return any(span.holds(places[max(after - 1, 0)]) for span in spans(text))
 
 
 class Platforms(NamedTuple):
@@ -406,6 +409,11 @@ def _other_release(registry: Registry, name: str, found: str, version: str | Non
     if planned and version is not None and parse(registry.title, version).numbers < _numbers(runs[0].first):
         return (f"{said}. What is shown is how its planner would lay the model out",)
     raise UnsupportedError(said, hint if registry.asks_version else registry.hint)
+
+
+@cache
+def _place(release: str) -> tuple[tuple[int, ...], int]:
+    return ordered(parse("the engine", release))
 
 
 def _numbers(release: str) -> tuple[int, ...]:

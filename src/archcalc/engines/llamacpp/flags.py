@@ -380,6 +380,10 @@ _TIERS: tuple[tuple[tuple[int, ...], tuple[tuple[int, int], ...]], ...] = (
 """The context that Ollama takes by the memory of all GPUs, since a release (server/routes.go, envconfig/config.go)."""
 
 
+_TRIES: tuple[tuple[tuple[int, ...], int], ...] = (((0, 10), 1), ((0, 7), 2), ((0, 2), 4), ((0,), 1))
+"""How many requests at once Ollama makes room for where nothing is said, and they fit on the GPU (server/sched.go `defaultParallel`)."""
+
+
 def ollama_batch(context: int) -> int:
     """The batch that Ollama starts llama-server with (llm/llama_server.go)."""
     return 2048 if context > 32768 else 1024 if context > 4096 else 512
@@ -401,7 +405,14 @@ def _ollama(read: Read) -> Asked:
         raise UsageError(f"{model} runs on Ollama's own machines, and not here", "name a tag without cloud")
     path = model.startswith(("/", ".", "~")) or model.endswith(".gguf")
     context = read.get("--num_ctx") or _number(environment, "OLLAMA_CONTEXT_LENGTH")
-    slots = _number(environment, "OLLAMA_NUM_PARALLEL") or 1
+    stated = _number(environment, "OLLAMA_NUM_PARALLEL")
+    slots = stated or 1
+    tried = next(slots for since, slots in _TRIES if at_least(read.version, *since))
+    if not stated and tried > 1:
+        notes.append(
+            f"Ollama {read.version} makes room for {tried} requests at once where that fits on the GPU, each with the whole context;"
+            f" one is counted: OLLAMA_NUM_PARALLEL={tried} counts them"
+        )
     own: dict[str, Any] = {"slots": slots, "unified": False, "serves": True, "wide_masks": False, "unpacks": True}
     own["clamps"], own["slots_flag"] = True, "OLLAMA_NUM_PARALLEL"
     # Since 0.30 it starts llama-server, which chooses the layers (docs: llm/llama_server.go).

@@ -48,7 +48,7 @@ SCHEMES: dict[str, tuple[Least, ...]] = {
 """Of compressed-tensors, by the format that a config states, where a group has no other: 0.5.23, compressed_tensors/schemes/."""
 _NO_SCHEME = frozenset({"mxfp4-pack-quantized", "mxfp8-quantized", "mxfp8-pack-quantized"})
 """0.5.23, compressed_tensors.py `_get_scheme_from_parts`, utils.py `is_activation_quantization_format`: "No compressed-tensors compatible
-scheme was found"."""
+scheme was found". Routed experts in MXFP4 are none of a scheme's (`get_quant_method`: `Mxfp4MoEMethod`)."""
 _NEWEST_READ = (0, 5, 23)
 _UNITS = 89
 """Experts in FP8 run in Triton's kernels (0.5.23, fp8.py `Fp8MoEMethod.create_moe_runner`; Marlin's are in `Fp8LinearMethod` alone), whose
@@ -78,6 +78,16 @@ def method_refused(version: str | None, quantization: Mapping[str, Any], capabil
 
     method = named(quantization, method_of(quantization))
     return lacking("SGLang", method, _least(CAPABILITY.get(method, ()), version), capability)
+
+
+def _packs_linears(architecture: Architecture) -> bool:
+    """Whether compressed-tensors packs more of the decoder than its routed experts."""
+    from archcalc.figures.checkpoint import inventory
+
+    return any(
+        entry.part == "decoder" and entry.tensor.experts is None and entry.name.endswith(".weight_packed")
+        for entry in inventory(architecture)
+    )
 
 
 _BLACKWELL = (0, 4, 7)
@@ -111,7 +121,8 @@ def refused(
         each = groups.values() if isinstance(groups, Mapping) else ()
         formats = [group.get("format") for group in each if isinstance(group, Mapping)]
         for name in dict.fromkeys(str(n) for n in (quantization.get("format"), *formats) if n):
-            if name in _NO_SCHEME and since(version, *_NEWEST_READ):
+            experts_alone = "mxfp4" in name and not _packs_linears(architecture)
+            if name in _NO_SCHEME and since(version, *_NEWEST_READ) and not experts_alone:
                 return f"SGLang has no scheme for compressed-tensors of format {name} on NVIDIA's GPUs"
             if why := lacking("SGLang", name, _least(SCHEMES.get(name, ()), version), capability):
                 return why

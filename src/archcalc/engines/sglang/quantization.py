@@ -21,6 +21,7 @@ ONLINE = {"fp8": "fp8", "w8a8_fp8": "fp8", "mxfp8": "mxfp8", "bitsandbytes": "nf
 _OWN_FILE = frozenset("awq awq_marlin gptq gptq_marlin gptq_marlin_24 marlin moe_wna16 auto-round petit_nvfp4".split())
 _OWN_CONFIG = frozenset("compressed-tensors fbgemm_fp8 qoq gguf".split())
 _REQUANTIZES = frozenset({"quark_mxfp4", "humming"})
+"""What is made of any checkpoint: but that Humming leaves MXFP4 as it is (0.5.23, humming.py `override_quantization_method`)."""
 _PACKED = frozenset("w8a8_int8 w8a8_fp8 auto-round-int8 compressed_tensors".split())
 _TAKEN: Mapping[str, frozenset[str]] = {
     "awq": frozenset("awq_marlin marlin moe_wna16".split()),
@@ -45,7 +46,8 @@ def refused(version: str | None, method: str, stored: Mapping[str, Any] | None, 
         return f"SGLang {version or table.releases[-1]} has no {method[:40]} among its quantization methods: leave {flag} out"
     if stored:
         own = method_of(stored)
-        if method in (own, *_TAKEN.get(own, ()), *_REQUANTIZES) or (own.startswith("modelopt") and method.startswith("modelopt")):
+        anew = _REQUANTIZES - {"humming"} if own == "mxfp4" else _REQUANTIZES
+        if method in (own, *_TAKEN.get(own, ()), *anew) or (own.startswith("modelopt") and method.startswith("modelopt")):
             return None
         return f"the checkpoint is stored in {own}, and SGLang refuses {flag}, which does not match it: leave the flag out"
     if method in ONLINE:

@@ -94,7 +94,7 @@ def kind(device: Device, architecture: Architecture, version: str | None) -> Has
     v0, batches = runs_v0(device, version), rules(version).batches
     return (
         v0, capability(device) < (8, 0), device.vendor, _workspace(device), cuda_context(device), collectives(device, 2, v0=v0).bytes,
-        _batches(device, batches, False), _batches(device, batches, True),
+        *(() if v0 else (_batches(device, batches, False), _batches(device, batches, True))),
         device.visible_bytes if any(e.row_bytes for e in architecture.encoders) else None,
         capability(device) >= _FLASHINFER, capability(device)[0] == 10, second_runner(device, architecture, version),
         _counts_host(device), device.bridge,
@@ -175,9 +175,7 @@ def _first_engine(device: Device, architecture: Architecture, serving: Serving, 
     return tokens
 
 
-_GENERATIONS: tuple[Batches, ...] = (
-    "first engine", "by name", "all by name", "from 70 GiB", "A100 small", "from 160 GiB", "GB10 small",
-)  # fmt: skip
+_GENERATIONS: tuple[Batches, ...] = ("by name", "all by name", "from 70 GiB", "A100 small", "from 160 GiB", "GB10 small")
 
 
 def _batches(device: Device, batches: Batches, offline: bool) -> tuple[int, int]:

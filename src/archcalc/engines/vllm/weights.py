@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from archcalc.engines._offload import added, draft_bytes, spared
 from archcalc.engines.placement import Placement, RankWeights, rank_weights
-from archcalc.engines.served import is_one_of
+from archcalc.engines.served import built_of, classes_of, is_one_of, listed, stages
 from archcalc.engines.vllm.cache import PACKED_ROWS, expands, served_dtype
 from archcalc.engines.vllm.rules import at_least, rules
 from archcalc.engines.weights import FLOATS, JoinedKeep, Piece, WeightOptions, cuda, mxfp4_tiles, undivided
@@ -169,17 +169,21 @@ def weigh(model: Candidate, placement: Placement, ask: Ask) -> RankWeights:
 
 _LORA_EXPERTS = (0, 11, 1)
 """Since then routed experts have adapters too (lora/layers/fused_moe.py; 0.11.0 has no such layer)."""
-_LORA_ENDS = frozenset(
-    """
-    ApertusForCausalLM DeciLMForCausalLM Ernie4_5ForCausalLM Exaone4ForCausalLM ExaoneForCausalLM ExaoneMoeForCausalLM FalconH1ForCausalLM
-    GraniteForCausalLM GraniteMoeForCausalLM GraniteMoeHybridForCausalLM GraniteMoeSharedForCausalLM HyperCLOVAXForCausalLM JambaForCausalLM
-    Lfm2ForCausalLM Lfm2MoeForCausalLM Llama4ForCausalLM LlamaForCausalLM MiniCPM3ForCausalLM MiniCPMForCausalLM MixtralForCausalLM
-    NemotronForCausalLM NemotronHForCausalLM Phi3ForCausalLM PhiMoEForCausalLM SolarForCausalLM TeleChat2ForCausalLM TeleFLMForCausalLM
-    """.split()
-)
-_LORA_ENDS_LATER = frozenset("Qwen3ForCausalLM Qwen3MoeForCausalLM Qwen3_5ForCausalLM Qwen3_5MoeForCausalLM".split())
-"""Classes whose embedding and logits have adapters: `embedding_modules` of models/*.py in vLLM 0.13.0, 0.14.1, 0.16.0 and 0.33.0; Qwen's
-not in the first three."""
+_LORA_PARTS = (0, 10)
+
+
+def lora_ends(architecture: Architecture, version: str | None) -> int:
+    """How many of the embedding and the logits have adapters: by a release's class of the model, and since 0.10.0 of its text model.
+
+    Source: vLLM 0.6.0 to 0.33, `embedding_modules` of models/*.py (`stages.json`); lora/utils.py `get_supported_lora_modules`, which asks
+    the model alone up to 0.9.2, and each of its modules since."""
+    rows, names = stages("vllm"), [*classes_of(architecture)]
+    if architecture.text and at_least(version, *_LORA_PARTS):
+        names.append(built_of(architecture.text.model_type))
+    for many, known in ((2, rows.ends), (1, rows.embeds)):
+        if any(listed(known.get(name), "vLLM", rows.releases, version) for name in names):
+            return many
+    return 0
 
 
 def lora_bytes(architecture: Architecture, placement: Placement, own: Settings, version: str | None) -> int:
@@ -207,9 +211,8 @@ def lora_bytes(architecture: Architecture, placement: Placement, own: Settings, 
                     width //= min(placement.tp, tensor.shard.units)
                 total += count * (out + width)
     total //= placement.pp
-    later = at_least(version, 0, 17) and is_one_of(architecture, _LORA_ENDS_LATER)
-    if later or is_one_of(architecture, _LORA_ENDS):
-        total += (architecture.facts.vocab_size + architecture.facts.hidden_size) * (2 if placement.pp == 1 else 1)
+    ends = lora_ends(architecture, version)
+    total += (architecture.facts.vocab_size + architecture.facts.hidden_size) * (min(ends, 1) if placement.pp > 1 else ends)
     return 2 * own.loras * own.lora_rank * total
 
 
