@@ -51,6 +51,7 @@ class Torchtune:
             "recompute": "full",
             "loss": "chunked",
             "optimizer": "adamw-fused",
+            "sharded_scales": True,
         }
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
@@ -104,6 +105,7 @@ class Torchtune:
             "adapter_dropout": (lora and k.drops("model.lora_dropout") and not dora) or None,
             "targets": _targets(k) if lora else None,
             # torchao's nf4 has 8-bit scales of 256 blocks (modules/low_precision/nf4_linear.py).
+            "sharded_scales": True,
             "quant": "nf4" if component.startswith("qlora_") or k.flag("model.quantize_base") else None,
             "ends_apart": bool(k.names("custom_sharded_layers")) or None,
             "tp": tp,

@@ -39,7 +39,7 @@ class Run(NamedTuple):
     arXiv:1710.03740; under `fsdp` the sharded weights are the fp32 ones), `amp` fp32 weights under autocast, `pure` everything in
     half precision, `fp32`. `step_in_backward` steps each tensor when its gradient is there, and frees it; `quantized_experts` has
     routed experts in nf4 too, or those alone that checkpoints hold `apart`; `offload_inputs` moves the inputs that checkpointing
-    keeps to the CPU; `nf4_half` has nf4 matrices whole in fp16 before they are cast, without `reentrant`
+    keeps to the CPU; with `sharded_scales` those of nf4 are shared as the weights are; `nf4_half` has nf4 matrices whole in fp16 before they are cast, without `reentrant`
     checkpointing cannot free what functions keep as attributes, `dora` gives each adapter a magnitude for each output (Liu et al. 2024,
     arXiv:2402.09353), `adapter_dropout` drops what adapters read,
     `joined` has queries, keys and values in one matrix, `quantized_head` the head in nf4 too, and `untied` a head of its own where
@@ -48,8 +48,8 @@ class Run(NamedTuple):
     a copy of the `logits`, which with `fp32-logits` an output in fp32 stands beside; with `output_freed` the model's output is gone
     before the backward pass, with `gathered_logits` tensor-parallel ranks have whole ones; `fp32_logits` casts whole logits before a
     chunked loss. Without `reshard` gathered weights stay whole from the forward to the backward pass, `buffers` are bytes of
-    communication; `no_sync` sums whole gradients on every rank over
-    micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
+    communication; `fp32_shards` has FSDP shard frozen weights in fp32 too, as mixed precision has trained ones; `no_sync` sums whole
+    gradients on every rank over micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
     fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty.
     Full checkpointing makes groups of `every` layers again, or one layer in `one_in`, beside which the others keep all that they need.
     `compiled` says that the model is compiled as a whole, `all_forward` that a pipeline runs all micro-batches forward
@@ -94,6 +94,7 @@ class Run(NamedTuple):
     double_quant: bool = True
     nf4_inputs: bool = False
     nf4_half: bool = False
+    sharded_scales: bool = False
     reentrant: bool = False
     adapter_size: int = 4
     dora: bool = False
@@ -116,6 +117,7 @@ class Run(NamedTuple):
     offload_inputs: bool = False
     reshard: bool = True
     buffers: int = 0
+    fp32_shards: bool = False
     no_sync: bool = False
     ends_apart: bool = False
     gathered_fp8: bool = False
