@@ -57,14 +57,16 @@ def why(row: dict[str, Any]) -> str:
     return next((text for start, text in _WHY if row["id"].startswith(start)), "")
 
 
-def rows() -> Iterator[tuple[dict[str, Any], float, float]]:
-    """Each row with the predicted GiB and the error."""
+def rows(start: str = "") -> Iterator[tuple[dict[str, Any], float, float]]:
+    """Each row whose id starts so, with the predicted GiB and the error."""
     from archcalc.cli import main
 
     configs = json.loads((DATA / "training_configs.json").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         for line in (DATA / "training_rows.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
+            if not row["id"].startswith(start):
+                continue
             source = row["config"]
             if source in configs:
                 source = os.path.join(folder, source)
@@ -76,6 +78,7 @@ def rows() -> Iterator[tuple[dict[str, Any], float, float]]:
                 *row["args"],
                 *(["--framework", row["flag"]] if "flag" in row else []),
                 *(["--framework-version", row["version"]] if "version" in row else []),
+                *(["--gpu", row["gpu"]] if "gpu" in row else []),
                 "--format",
                 "json",
                 "--offline",

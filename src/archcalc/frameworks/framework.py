@@ -216,14 +216,10 @@ def usual(given: Mapping[str, Any], gpus: int, *, plain: bool = True) -> dict[st
     Full training over several GPUs with fp32 shards is torchtitan's, but where it is not `plain` (log-probabilities are read): a
     compiled loss, embedding and head as units of their own. Routed experts are in nf4 beside other matrices that are: axolotl
     quantizes them, and so did transformers before release 5, whose experts were linear modules (4.52,
-    models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them. Mixed precision that is asked for
-    beside adapters casts fp32 shards under FSDP, frozen ones among them (PEFT 0.13, examples/sft/utils.py: a model that is not quantized is
-    loaded in fp32; TRL's default is that too): a model loaded in half precision is `pure`.
+    models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them.
     """
     if given.get("quant"):
         return {"quantized_experts": True}
-    if given.get("lora") and given.get("precision") == "mixed":
-        return {"fp32_shards": True}
     alone = gpus * given.get("fsdp", 1) * given.get("dp", 1) * given.get("tp", 1) * given.get("pp", 1) == 1
     own = given.get("lora") or given.get("zero") or given.get("frozen") or given.get("implementation") == "megatron"
     if alone or own or not plain or given.get("precision", "mixed") != "mixed":
@@ -236,8 +232,6 @@ def _said(a: Architecture, run: Run, taken: Mapping[str, Any]) -> list[str]:
     notes = []
     if taken.get("quantized_experts") and any(t.experts for s in a.stacks for layer in s.kinds for t in layer.tensors):
         notes.append(f"routed experts in {run.quant} too, as axolotl has them; --framework transformers leaves them as they are")
-    if taken.get("fp32_shards") and run.fsdp > 1:
-        notes.append("frozen weights are sharded in fp32, as mixed precision has them under FSDP; --precision pure: in half precision")
     if "loss" in taken and run.loss == taken["loss"]:
         notes.append("no framework is named: torchtitan's compiled loss, 4 bytes a logit; --loss full for the Trainer's 14")
     return notes
@@ -283,6 +277,10 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         else usual(ask.changes, ask.gpus.count if ask.gpus else 1, plain=ask.method is None or ask.method.method == "sft")
     )
     changes = {**taken, **ask.changes}
+    if ask.changes.get("precision") == "mixed" and changes.get("lora") and not changes.get("quant"):
+        # Mixed precision that is asked for casts fp32 shards under FSDP, frozen ones among them (PEFT 0.13, examples/sft/utils.py: what
+        # is not quantized is loaded in fp32, as TRL's default is); a model loaded in half precision is `pure`.
+        changes["fp32_shards"] = True
     if ask.version is not None and name != "transformers":
         whose = f"{name}'s rules are those of one release" if name else "no framework is named"
         raise UsageError(f"--framework-version changes nothing here: {whose}", "leave it out, or give --framework transformers")
@@ -303,6 +301,10 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         changes["micro_batches"] = changes.get("pp", 1)
     run, notes = with_method(Run(**changes), ask.method or Asked())
     notes = [*assumed, *notes]
+    if run.fp32_shards and run.fsdp > 1:
+        notes.append(
+            "frozen weights are sharded in fp32, as mixed precision has them under FSDP; --precision pure: in half precision"
+        )
     if known:
         notes = [*notes, f"no framework is named: {known[1]}"]
     elif not name:
