@@ -11,6 +11,7 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked
 from archcalc.errors import ConfigError, UsageError
+from archcalc.frameworks import flash
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -106,7 +107,9 @@ class Axolotl:
         fused = "cut_cross_entropy" in plugins or any(asked)
         micro, length = k.int("micro_batch_size", default=1) or 1, k.int("sequence_len", default=512) or 512
         packed = k.flag("sample_packing")
-        attention = "flash" if k.flag("flash_attention") or k.text("attn_implementation").startswith("flash") else "sdpa"
+        implementation = "flash_attention_2" if k.flag("flash_attention") else k.text("attn_implementation")
+        flash.refuse(ask.gpus, f"{k.path}: {implementation}", implementation, "attn_implementation: sdpa (or sdp_attention: true)")
+        attention = "flash" if implementation.startswith("flash") else "sdpa"
         k.flag("sdp_attention")
         if k.flag("eager_attention"):
             attention = "eager"

@@ -13,6 +13,7 @@ from archcalc.analysis.training import Planner, Run
 from archcalc.analysis.training.choose import SPLITS
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UnsupportedError, UsageError
+from archcalc.frameworks import flash
 from archcalc.frameworks.files import File
 from archcalc.frameworks.others import refuse_others
 from archcalc.model import Architecture
@@ -288,6 +289,11 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         _can(name, ask.changes, changes, ask.gpus.count if ask.gpus else 1)
     if changes.get("attention") == "flash" and "attention" in ask.changes and changes.get("precision") == "fp32":
         raise UsageError("--attention flash computes in half precision alone", "--attention sdpa, or another --precision")
+    lacks = flash.missing(ask.gpus) if changes.get("attention") == "flash" else ""
+    if lacks and "attention" in ask.changes:
+        raise UsageError(f"--attention flash: {lacks}", "--attention sdpa, whose memory-efficient kernel runs there")
+    if lacks:
+        changes["attention"] = "sdpa"
     if ask.method is not None and ask.method.method == "reward" and "loss" in ask.changes:
         raise UsageError("--loss changes nothing with --method reward: a score is one number, not logits", "leave it out")
     assert ask.source is not None
@@ -305,6 +311,8 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         notes.append(
             "frozen weights are sharded in fp32, as mixed precision has them under FSDP; --precision pure: in half precision"
         )
+    if lacks:
+        notes.append(f"attention is PyTorch's own: {lacks}")
     if known:
         notes = [*notes, f"no framework is named: {known[1]}"]
     elif not name:
@@ -320,5 +328,7 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner, means=_tried(name),
         elsewhere=partial(_elsewhere, taken, asked_for) if open_ else None,
     )  # fmt: skip
+    if run.size == 2 and (half := flash.half(ask.gpus)):
+        notes.append(half)
     r.notes[:0] = notes
     return r

@@ -12,6 +12,7 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked
 from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.frameworks import flash
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -101,6 +102,7 @@ class LlamaFactory:
         split = split_of(k, world(ask), LLAMA_FACTORY, half=half, full=not lora and not pure, mixed=half)
         sharded = split.get("zero") == 3
         targets = k.names("lora_target")
+        flash.refuse(ask.gpus, f"{k.path}: flash_attn", k.text("flash_attn", default="auto"), "flash_attn: sdpa")
         fields: dict[str, Any] = {
             "seq": k.int("cutoff_len", default=2048),
             "micro_batch": k.int("per_device_train_batch_size", default=8),
