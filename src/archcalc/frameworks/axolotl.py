@@ -5,12 +5,14 @@ Read in axolotl 0.19: utils/schemas/config.py, model.py, peft.py, training.py, l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
 from archcalc.analysis.training.method import Asked
-from archcalc.errors import ConfigError, UsageError
+from archcalc.analysis.training.pieces import patterns
+from archcalc.errors import ConfigError, UnsupportedError, UsageError
 from archcalc.frameworks import flash
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
@@ -69,7 +71,6 @@ class Axolotl:
             (
                 "relora",
                 "galore",
-                "unfrozen_parameters",
                 "fp8",
                 "cfg_parallel",
                 "gptq",
@@ -101,6 +102,17 @@ class Axolotl:
                 "load_in_8bit: false",
                 key="load_in_8bit",
             )
+        unfrozen = k.names("unfrozen_parameters")
+        if unfrozen and adapter:
+            raise UnsupportedError(
+                f"{k.path}: unfrozen_parameters beside adapter {adapter} is not modelled", "take one of them out to see the rest"
+            )
+        try:
+            patterns(unfrozen)
+        except re.error as error:
+            raise ConfigError(
+                f"{k.path}: unfrozen_parameters: {error}", "regular expressions of names", key="unfrozen_parameters"
+            ) from None
         plugins = " ".join(k.names("plugins")).lower()
         checkpointing = k.text("activation_checkpointing", "gradient_checkpointing", default="false").lower()
         asked = [k.flag(name) for name in ("cut_cross_entropy", "liger_fused_linear_cross_entropy", "chunked_cross_entropy")]
@@ -172,6 +184,7 @@ class Axolotl:
             "reentrant": k.flag("gradient_checkpointing_kwargs.use_reentrant", default=not k.text("rl")),
             # monkeypatch/models/llama4/modeling.py: Llama 4's experts as linear modules, which bitsandbytes takes.
             "quantized_experts": k.flag("quantize_moe_experts") or k.flag("llama4_linearized_experts") or None,
+            "unfrozen": unfrozen or None,
             "frozen": _towers if k.flag("freeze_mm_modules") else None,
             "tp": tp,
             "cp": cp,

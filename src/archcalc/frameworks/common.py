@@ -54,6 +54,8 @@ def reported(
     said += told
     planner = planner_of(loaded.architecture, run, ask.gpus)
     r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, recipe=recipe, planner=planner)
+    if run.unfrozen:
+        said.append("activations are counted as if all layers were trained: frozen ones keep less")
     if run.size == 2 and (half := flash.half(ask.gpus)):
         said.append(half)
     r.notes[:0] = said

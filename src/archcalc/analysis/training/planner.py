@@ -155,7 +155,8 @@ class Planner:
         """The weights of each stage."""
         scalar = run.loss == "scalar" and not run.headed
         key = (
-            run.tp, run.pp, run.ep, run.lora, run.targets, run.saved, run.dora, run.quant, run.frozen, run.quantized_experts,
+            run.tp, run.pp, run.ep, run.lora, run.targets, run.saved, run.dora, run.quant, run.frozen, run.unfrozen,
+            run.quantized_experts,
             run.quantized_head, run.untied, scalar,
         )  # fmt: skip
         if key not in self._pieces:

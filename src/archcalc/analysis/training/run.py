@@ -51,6 +51,8 @@ class Run(NamedTuple):
     precision has trained ones; `no_sync` sums whole gradients on every rank over micro-batches, `ends_apart` shards embedding and head as
     units of their own, `gathered_fp8` has layers' matrices gathered in fp8. `modules` are what selective checkpointing makes again by
     Megatron's accounting, its attention where they are empty.
+    With `unfrozen` those parameters alone are trained, or have adapters beside them, whose name begins as one of these regular
+    expressions says (axolotl 0.19, utils/freeze.py `LayerNamePattern`).
     Full checkpointing makes groups of `every` layers again, or one layer in `one_in`, beside which the others keep all that they need.
     `compiled` says that the model is compiled as a whole, `all_forward` that a pipeline runs all micro-batches forward
     first, `frozen_size` in how many bytes an element the `frozen_models` stand beside it, `headed` that a head of one number stands beside
@@ -108,6 +110,7 @@ class Run(NamedTuple):
     gathered_logits: bool = False
     shifted: Literal["labels", "logits", "fp32-logits"] = "labels"
     frozen: frozenset[str] = frozenset()
+    unfrozen: tuple[str, ...] = ()
     offload: Offload = "none"
     dropout: bool = True
     capacity: int = 100
