@@ -85,7 +85,9 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
         for t in group.tensors:
             if run.loss == "scalar" and group.part == "head" and not run.headed:
                 continue
-            own = piece(t, group.part, 1, named=opened is None or bool(opened.match(t.name)))
+            # No loss reads the logits beside a score, so their head has no gradient; shards have one of the whole unit.
+            idle = run.loss == "scalar" and run.headed and group.part == "head" and run.dp == 1 and not run.stage
+            own = piece(t, group.part, 1, named=not idle and (opened is None or bool(opened.match(t.name))))
             if t.counted or (t.kind == "tied" and (last > 0 or run.untied)):
                 stages[place].append(own)
             elif own.adapter:

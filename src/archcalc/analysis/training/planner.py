@@ -157,7 +157,7 @@ class Planner:
         key = (
             run.tp, run.pp, run.ep, run.lora, run.targets, run.saved, run.dora, run.quant, run.frozen, run.unfrozen,
             run.quantized_experts,
-            run.quantized_head, run.untied, scalar,
+            run.quantized_head, run.untied, scalar, run.loss == "scalar" and run.dp == 1 and not run.stage,
         )  # fmt: skip
         if key not in self._pieces:
             self._pieces[key] = pieces(self.a, run, self._adapters(run))

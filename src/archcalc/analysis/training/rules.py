@@ -111,7 +111,7 @@ def check(a: Architecture, run: Run) -> None:
             )
     if run.frozen:
         _frozen(a, run)
-    if missing := unmatched(a, run):
+    if run.unfrozen and (missing := unmatched(a, run)):
         raise UsageError(
             f"unfrozen_parameters: {missing[0]!r} opens no parameter of the model",
             "names as transformers has them: archcalc tensors SOURCE lists them",
