@@ -61,7 +61,7 @@ class Axolotl:
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "precision": "pure", "optimizer": "adamw-fused", "attention": "flash",
+            "precision": "pure", "optimizer": "adamw-fused", "attention": "flash", "adapter_autocast": True,
             "quantized_experts": bool(given.get("quant")), "output_freed": True, "gathered_logits": True,
         }  # fmt: skip
 
@@ -164,6 +164,8 @@ class Axolotl:
             "micro_batch": 1 if packed and attention == "flash" else micro,
             "micro_batches": k.int("gradient_accumulation_steps", default=1),
             "precision": "pure" if half else "fp32",
+            # core/builders/base.py: the Trainer's own bf16, and with it autocast, but for `full`.
+            "adapter_autocast": (bool(adapter) and half and k.text("bf16").lower() != "full") or None,
             "optimizer": k.choice("optimizer", OPTIMIZERS, "adamw_torch_fused"),
             "attention": attention,
             "recompute": "none" if checkpointing in ("false", "no", "") else "full",

@@ -217,10 +217,14 @@ def usual(given: Mapping[str, Any], gpus: int, *, plain: bool = True) -> dict[st
     Full training over several GPUs with fp32 shards is torchtitan's, but where it is not `plain` (log-probabilities are read): a
     compiled loss, embedding and head as units of their own. Routed experts are in nf4 beside other matrices that are: axolotl
     quantizes them, and so did transformers before release 5, whose experts were linear modules (4.52,
-    models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them.
+    models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them. Adapters compute
+    under autocast, as the Trainer's bf16 has it, but where everything is asked to be in half precision.
     """
+    casts = {"adapter_autocast": True} if given.get("lora") and given.get("precision", "mixed") == "mixed" else {}
     if given.get("quant"):
-        return {"quantized_experts": True}
+        return {"quantized_experts": True, **casts}
+    if given.get("lora"):
+        return casts
     alone = gpus * given.get("fsdp", 1) * given.get("dp", 1) * given.get("tp", 1) * given.get("pp", 1) == 1
     own = given.get("lora") or given.get("zero") or given.get("frozen") or given.get("implementation") == "megatron"
     if alone or own or not plain or given.get("precision", "mixed") != "mixed":
@@ -255,6 +259,10 @@ def _elsewhere(taken: Mapping[str, Any], given: Mapping[str, Any], planner: Plan
             continue
         own = framework(name).defaults(given)
         changes = {key: value for key, value in own.items() if key in Run._fields and key not in (*given, *_ALIKE)}
+        try:
+            _can(name, {**given, **{split: getattr(run, split) for split in SPLITS}}, {**own, **given}, run.gpus)
+        except UsageError:
+            continue
         totals[name] = planner.total(plain._replace(**changes))
     least, most = (pick(totals, key=totals.__getitem__) if totals else "" for pick in (min, max))
     if not totals or totals[least] == totals[most]:

@@ -40,6 +40,7 @@ class LlamaFactory:
             "precision": "pure" if given.get("lora") or given.get("quant") else "amp",
             "recompute": "full",
             "output_freed": True,
+            "adapter_autocast": True,
         }
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
@@ -111,6 +112,7 @@ class LlamaFactory:
             # cast_trainable_params_to_fp32).
             "precision": "fp32" if not half else "pure" if lora or pure or sharded else "amp",
             "adapter_size": 2 if pure else None,
+            "adapter_autocast": (bool(lora) and half and not pure) or None,
             # train/trainer_utils.py `create_custom_optimizer`.
             "optimizer": "muon" if k.flag("use_muon") else k.choice("optim", OPTIMIZERS, "adamw_torch"),
             "attention": {"fa2": "flash", "fa3": "flash", "disabled": "eager"}.get(k.text("flash_attn", default="auto"), "sdpa"),

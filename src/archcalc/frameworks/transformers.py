@@ -77,7 +77,14 @@ class Transformers:
         if given.get("method") in ("dpo", "kto", "grpo"):
             # TRL 1.16's trainers (trainer/dpo_trainer.py, kto_trainer.py, grpo_trainer.py: `fused_lm_head=True`).
             more["loss"] = "fused"
-        return {"precision": precision, "optimizer": "adamw-fused", "shifted": shifted(version), "gathered_logits": True, **more}
+        return {
+            "adapter_autocast": True,
+            "precision": precision,
+            "optimizer": "adamw-fused",
+            "shifted": shifted(version),
+            "gathered_logits": True,
+            **more,
+        }
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
@@ -189,6 +196,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         ),
         "double_quant": k.flag("use_bnb_nested_quant") if four else None,
         "adapter_size": 2 if narrow else None,
+        "adapter_autocast": (lora and (bf16 or k.flag("fp16"))) or None,
         # A reference model is of the trained one's type (trainer/grpo_trainer.py, dpo_trainer.py), DeepSpeed's aside.
         "frozen_size": 4 if trl and fp32 and not four and not eight and not split.get("zero") else None,
     }

@@ -40,7 +40,7 @@ def adapter_outputs(layer: Layer, how: How) -> tuple[Saved, ...]:
     widest = max((x for x in linears_of(layer) if f"decoder.{x.name}" in how.targets), key=lambda x: x.write, default=None)
     if widest is None:
         return ()
-    sizes = (how.adapter_size, how.adapter_size, how.size)
+    sizes = (how.adapter_kept, how.adapter_kept, how.size)
     return tuple(Saved("adapters", "output", size, widest.write, split=not widest.row) for size in sizes)
 
 
@@ -58,7 +58,8 @@ def read_by_matrices(a: Architecture, layer: Layer, how: How) -> int:
 
 
 def _bytes(how: How, adapted: bool) -> int:
-    return how.adapter_size + 2 * how.size if adapted else 2 * how.size
+    own = how.size if how.autocast == "kept" else how.adapter_size
+    return own + 2 * how.size if adapted else 2 * how.size
 
 
 def _hidden(layer: Layer) -> int:

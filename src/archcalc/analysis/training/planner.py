@@ -142,11 +142,14 @@ class Planner:
 
     def how(self, run: Run) -> How:
         """How matrices compute in this run."""
+        # DeepSpeed's engine takes autocast's place (accelerate 1.15, accelerator.py: `native_amp`).
+        autocast = run.adapter_autocast and run.lora and run.size < run.adapter_size and not run.autocast and not run.zero
         return How(
             size=run.size, attention=run.attention, amp=run.autocast, trains=not run.lora, targets=self._adapters(run),
             rank=run.lora, tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size,
             inputs=run.quant == "int8" or (bool(run.quant) and run.nf4_inputs),
             capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
+            autocast=("kept" if run.quant else "cast") if autocast else "",
             exchanged=run.ep > 1, compiled=run.compiled, dora=run.dora,
             whole=run.dora and (bool(run.quant) or run.adapter_size != run.size),
         )  # fmt: skip

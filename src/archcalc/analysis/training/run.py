@@ -41,16 +41,17 @@ class Run(NamedTuple):
     experts in nf4 too, or those alone that checkpoints hold `apart`; `offload_inputs` moves the inputs that checkpointing keeps to the
     CPU; with `sharded_scales` those of nf4 are shared as the weights are; `nf4_half` has nf4 matrices whole in fp16 before they are cast,
     without `reentrant` checkpointing cannot free what functions keep as attributes, `dora` gives each adapter a magnitude for each output
-    (Liu et al. 2024, arXiv:2402.09353), `adapter_dropout` drops what adapters read, `joined` has queries, keys and values in one matrix,
-    `quantized_head` the head in nf4 too, and `untied` a head of its own where the model shares it with the embedding. With `pass_before`
-    the graph of the micro- batch before lives until its successor's logits are there, with its logits and what is no saved tensor;
-    `shifted` says what a full loss shifts by one token: `labels`, or a copy of the `logits`, which with `fp32-logits` an output in fp32
-    stands beside; with `output_freed` the model's output is gone before the backward pass, with `gathered_logits` tensor-parallel ranks
-    have whole ones; `fp32_logits` casts whole logits before a chunked loss. Without `reshard` gathered weights stay whole from the
-    forward to the backward pass, `buffers` are bytes of communication; `fp32_shards` has FSDP shard frozen weights in fp32 too, as mixed
-    precision has trained ones; `no_sync` sums whole gradients on every rank over micro-batches, `ends_apart` shards embedding and head as
-    units of their own, `gathered_fp8` has layers' matrices gathered in fp8. `modules` are what selective checkpointing makes again by
-    Megatron's accounting, its attention where they are empty.
+    (Liu et al. 2024, arXiv:2402.09353), `adapter_dropout` drops what adapters read, with `adapter_autocast` they compute under autocast
+    beside weights in half precision, `joined` has queries, keys and values in one matrix, `quantized_head` the head in nf4 too, and
+    `untied` a head of its own where the model shares it with the embedding. With `pass_before` the graph of the micro- batch before lives
+    until its successor's logits are there, with its logits and what is no saved tensor; `shifted` says what a full loss shifts by one
+    token: `labels`, or a copy of the `logits`, which with `fp32-logits` an output in fp32 stands beside; with `output_freed` the model's
+    output is gone before the backward pass, with `gathered_logits` tensor-parallel ranks have whole ones; `fp32_logits` casts whole
+    logits before a chunked loss. Without `reshard` gathered weights stay whole from the forward to the backward pass, `buffers` are bytes
+    of communication; `fp32_shards` has FSDP shard frozen weights in fp32 too, as mixed precision has trained ones; `no_sync` sums whole
+    gradients on every rank over micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers'
+    matrices gathered in fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they
+    are empty.
     With `unfrozen` those parameters alone are trained, or have adapters beside them, whose name begins as one of these regular
     expressions says (axolotl 0.19, utils/freeze.py `LayerNamePattern`).
     Full checkpointing makes groups of `every` layers again, or one layer in `one_in`, beside which the others keep all that they need.
@@ -99,6 +100,7 @@ class Run(NamedTuple):
     sharded_scales: bool = False
     reentrant: bool = False
     adapter_size: int = 4
+    adapter_autocast: bool = False
     dora: bool = False
     adapter_dropout: bool = False
     joined: bool = False
