@@ -60,7 +60,7 @@ _WHY: tuple[tuple[str, str], ...] = (
     ),
     (
         "axolotl-magistral",
-        '"about 24GB" in an older page: the same configuration on the model\'s next release is stated at 19.1 GiB (examples/magistral/think)',
+        '"about 24GB" in an older page; on the model\'s next release the same configuration is stated at 19.1 GiB (examples/magistral)',
     ),
     (
         "axolotl-",
