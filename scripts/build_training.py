@@ -3,6 +3,7 @@
     python scripts/build_training.py --activations FILE.jsonl.gz   bytes that autograd saves in tiny models, on the CPU
     python scripts/build_training.py --types FILE.jsonl.gz         the same of small models of many types, with their whole configs
     python scripts/build_training.py --ends FILE.jsonl             adapters on the embedding and the head, and copies of them
+    python scripts/build_training.py --autocast FILE.jsonl         adapters in fp32 under autocast, beside weights in bf16
     python scripts/build_training.py --dora FILE.jsonl             adapters with magnitudes (DoRA), with dropout and without
     python scripts/build_training.py --lora FILE.jsonl             trainable parameters of adapters, on the meta device
 
@@ -132,6 +133,7 @@ def main() -> None:
     parser.add_argument("--types", type=Path, metavar="FILE")
     parser.add_argument("--lora", type=Path, metavar="FILE")
     parser.add_argument("--dora", type=Path, metavar="FILE")
+    parser.add_argument("--autocast", type=Path, metavar="FILE")
     parser.add_argument("--ends", type=Path, metavar="FILE")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
@@ -148,6 +150,8 @@ def main() -> None:
                 file.write((json.dumps(row, default=str) + "\n").encode())
     if args.ends:
         args.ends.write_text("".join(json.dumps(row) + "\n" for row in ends()), encoding="utf-8")
+    if args.autocast:
+        args.autocast.write_text("".join(json.dumps(row) + "\n" for row in autocast()), encoding="utf-8")
     if args.dora:
         args.dora.write_text("".join(json.dumps(row) + "\n" for row in magnitudes()), encoding="utf-8")
     if args.lora:
@@ -246,6 +250,34 @@ def magnitudes() -> Iterator[dict[str, Any]]:
                     "checkpointing": False, "dtype": "bfloat16", "amp": amp, "lora": targets, "dropout": dropout,
                     "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
                     "saved_bytes": saved(model, 2, 128, True, False, amp, alive=True),
+                }  # fmt: skip
+
+
+def autocast() -> Iterator[dict[str, Any]]:
+    """Adapters in fp32 beside weights in bf16 under autocast: what autograd saves. Without `cast` their input stays in bf16, as PEFT 0.21
+    leaves that of a 4-bit matrix under autocast (tuners/lora/bnb.py `Linear4bit.forward`)."""
+    import peft
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    runs: list[tuple[str, str | list[str]]] = [
+        ("llama", "all-linear"), ("llama", ["q_proj", "v_proj"]), ("qwen3", ATTENTION), ("gemma3_text", "all-linear"),
+        ("qwen3", [*ATTENTION, "lm_head"]),
+    ]  # fmt: skip
+    for model_type, targets in runs:
+        config = {**BASE, "head_dim": 32, "sliding_window": 512}
+        for dropout in (0.0, 0.05):
+            for cast in (True, False):
+                model = AutoModelForCausalLM.from_config(AutoConfig.for_model(model_type, **config), dtype=torch.bfloat16)
+                lora = peft.LoraConfig(r=16, target_modules=targets, lora_dropout=dropout, task_type="CAUSAL_LM")
+                model = peft.get_peft_model(model, lora)
+                for module in model.modules():
+                    module.cast_input_dtype_enabled = cast
+                yield {
+                    "model_type": model_type, "config": config, "batch": 2, "seq": 128, "attn": "sdpa", "with_loss": True,
+                    "checkpointing": False, "dtype": "bfloat16", "cast": cast, "lora": targets, "dropout": dropout,
+                    "trainable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+                    "saved_bytes": saved(model, 2, 128, True, False, True, alive=True),
                 }  # fmt: skip
 
 

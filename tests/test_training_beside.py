@@ -27,14 +27,14 @@ def ds(stage: int, **more: Any) -> dict[str, Any]:
     return {"zero_optimization": {"stage": stage, "reduce_bucket_size": "auto", **more}, "bf16": {"enabled": "auto"}}
 
 
-def told(folder: Path, text: str, beside: dict[str, Any], *changes: str) -> TrainReport:
+def told(folder: Path, text: str, beside: dict[str, Any], *changes: str, gpus: str = "8xh100") -> TrainReport:
     recipe = folder / "recipe.yaml"
     recipe.write_text(text, encoding="utf-8")
     for name, data in beside.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(data if isinstance(data, str) else json.dumps(data), encoding="utf-8")
     file = files.read(str(recipe))
-    return recognized(file).report(file, Ask(None, hardware.parse_spec("8xh100"), changes, offline=True))
+    return recognized(file).report(file, Ask(None, hardware.parse_spec(gpus), changes, offline=True))
 
 
 READ: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [
@@ -345,6 +345,25 @@ def test_a_score_beside_the_vocabulary_has_logits(tmp_path: Path) -> None:
     text = "model_name_or_path: Qwen/Qwen3-8B\nstage: rm\nfinetuning_type: lora\ncutoff_len: 1024\nbf16: true\n"
     r = told(tmp_path, f"{text}per_device_train_batch_size: 1\n", {})
     assert max(t.bytes for t in r.terms if t.name == "logits and loss") == 2 * 1024 * (6 * 151_936 + 4)
+
+
+@pytest.mark.parametrize(
+    ("lines", "gpus", "trained"),
+    [
+        # LLaMA-Factory 0.9.3, train/rm/trainer.py `compute_loss`: the loss is of values alone, so the head of the vocabulary has no
+        # gradient, and PyTorch's AdamW no state for it (optim/adamw.py: `if p.grad is None: continue`).
+        ("stage: rm\nfinetuning_type: full\n", 1, 8_190_735_360 - 151_936 * 4096),
+        ("stage: sft\nfinetuning_type: full\n", 1, 8_190_735_360),
+        ("stage: ppo\nfinetuning_type: full\nreward_model_type: full\n", 1, 8_190_735_360),
+        # ZeRO has states for all that requires a gradient (runtime/zero/stage_1_and_2.py: one flat tensor of a group).
+        ("stage: rm\nfinetuning_type: full\ndeepspeed: examples/deepspeed/ds_z3_config.json\n", 8, 8_190_735_360),
+    ],
+)
+def test_a_head_that_no_loss_reads_has_no_states(tmp_path: Path, lines: str, gpus: int, trained: int) -> None:
+    text = f"model_name_or_path: Qwen/Qwen3-8B\n{lines}cutoff_len: 1024\nper_device_train_batch_size: 1\nbf16: true\n"
+    r = told(tmp_path, text, {}, gpus=f"{gpus}xH200")
+    assert r.trainable_params == trained
+    assert r.per_gpu.optimizer_bytes >= 8 * trained // gpus
 
 
 def test_a_reward_adapter_needs_an_adapter(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from training_rows import DATA
 @pytest.fixture(scope="module")
 def litgpt() -> dict[str, float]:
     """Errors of its published peaks on one GPU (Lightning-AI/litgpt, config_hub/finetune/README.md)."""
-    return {row["id"]: error for row, _, error in training_rows.rows() if row["id"].startswith("litgpt-")}
+    return {row["id"]: error for row, _, error in training_rows.rows("litgpt-")}
 
 
 def test_published_peaks_of_litgpt_are_met(litgpt: dict[str, float]) -> None:

@@ -17,11 +17,11 @@ from archcalc import hardware, zoo
 from archcalc.analysis.activations import How, layer_kept
 from archcalc.analysis.train_report import OVERHEAD_BYTES, RESERVED
 from archcalc.analysis.training import Planner, Run, trainable
+from archcalc.analysis.training.allocator import held
 from archcalc.analysis.training.choose import choose
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import ArchcalcError, UnsupportedError
 from archcalc.frameworks import files
-from archcalc.frameworks.allocator import held
 from archcalc.frameworks.framework import REGISTRY, Ask, framework, recognized
 from archcalc.frameworks.megatron import memory as megatron
 from archcalc.frameworks.megatron.arguments import Arguments, from_words

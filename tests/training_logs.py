@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archcalc import zoo
-from archcalc.analysis.train_report import reserved
+from archcalc.analysis.train_report import needed
 from archcalc.analysis.training import CUBLAS_BYTES, Planner, Run
 from archcalc.arch import parse
 from archcalc.model import Architecture
@@ -79,6 +79,6 @@ def logs() -> list[tuple[dict[str, Any], float, float, float]]:
             continue
         a, run = run_of(row)
         held = Planner(a).memory(run).total + CUBLAS_BYTES
-        gib = (reserved(held) if row["engine"] == "torchtitan" else held) / 2**30
+        gib = (needed(held) if row["engine"] == "torchtitan" else held) / 2**30
         out.append((row, gib, measured, gib / measured - 1))
     return out

@@ -749,8 +749,9 @@ class TrainPlan(Record):
 
 class TrainPerGpu(Record):
     """The fullest GPU. The five parts add up to `total_bytes`, the most that the framework's allocator holds at one time;
-    `reserved_bytes` is what it then has taken from the GPU, fitted to published pairs, and `overhead_bytes` what lies outside of
-    it. `memory_bytes` is what the framework sees of the GPU, null without one."""
+    `reserved_bytes` is what it has taken from the GPU by the end of a step, at least 1.07 times that and no more than there is where it
+    fits (analysis/training/segments.py), and `overhead_bytes` what lies outside of it; `headroom_bytes` is beside the 1.07, for the rest
+    goes back when it is needed. `memory_bytes` is what the framework sees of the GPU, null without one."""
 
     weights_bytes: int
     gradients_bytes: int

@@ -31,13 +31,21 @@ MFU = 0.4
 
 
 RESERVED, RESERVED_MOST = 107, 121
-"""What the allocator takes from the GPU for each 100 bytes that it holds at most: the median of 17 published pairs, and their 90th
-percentile."""
+"""What a GPU must have for each 100 bytes that the allocator holds at most: the median of 17 published pairs of bytes reserved and
+allocated, and their 90th percentile."""
 
 
-def reserved(total: int) -> int:
-    """Bytes that PyTorch's allocator has reserved where it held `total` at most (fitted)."""
+def needed(total: int) -> int:
+    """Bytes that PyTorch's allocator needs of the GPU to hold `total` at most (fitted)."""
     return total * RESERVED // 100
+
+
+def reserved(total: int, segments: int, budget: int | None) -> int:
+    """Bytes that the allocator has taken from the GPU by the end of a step: what it needs, and the `segments` that it keeps as long as the
+    GPU has room for them."""
+    least = needed(total)
+    most = max(least, segments)
+    return most if budget is None else min(most, max(least, budget))
 
 
 def near(total: int, budget: int | None) -> list[str]:
@@ -45,7 +53,7 @@ def near(total: int, budget: int | None) -> list[str]:
     if budget is None or total > budget or total * RESERVED_MOST // 100 <= budget:
         return []
     most = units.format_bytes(total * RESERVED_MOST // 100)
-    if reserved(total) <= budget:
+    if needed(total) <= budget:
         return [
             f"near: of published runs one in ten reserved 1.21 times what was allocated or more, {most} here, which would not fit"
         ]
@@ -120,7 +128,7 @@ def train_report(
     m = planner.memory(run)
     capacity = gpus.device.visible_bytes if gpus else None
     budget = capacity - OVERHEAD_BYTES if capacity is not None else None
-    taken = reserved(m.total)
+    taken = needed(m.total)
     fits = None if budget is None else taken <= budget
     room = None if budget is None else budget * 100 // RESERVED
     most = limits(planner, run, room) if room is not None and not brief else None
@@ -148,7 +156,8 @@ def train_report(
         gpus=run.gpus,
         plan=_plan(run),
         per_gpu=report.TrainPerGpu(
-            m.of("weights"), m.of("gradients"), m.of("optimizer"), m.of("activations"), m.of("logits"), m.total, taken, OVERHEAD_BYTES,
+            m.of("weights"), m.of("gradients"), m.of("optimizer"), m.of("activations"), m.of("logits"), m.total,
+            reserved(m.total, m.segments, budget), OVERHEAD_BYTES,
             capacity, None if budget is None else budget - taken, m.cpu_bytes,
         ),
         fits=fits,
@@ -161,7 +170,7 @@ def train_report(
         recipe=recipe,
         max_micro_batch=most.micro_batch if most else None,
         max_seq_tokens=most.seq if most else None,
-        would_fit=[report.TrainRemedy(*remedy, (budget or 0) - reserved(remedy.total)) for remedy in would],
+        would_fit=[report.TrainRemedy(*remedy, (budget or 0) - needed(remedy.total)) for remedy in would],
         work=_work(a, run, gpus, mfu, tokens, active),
         basis=_basis(a),
         notes=notes,
@@ -190,13 +199,13 @@ def _basis(a: Architecture) -> Literal["counted", "formula", "guessed"]:
 
 
 def verdict(total: int, taken: int, budget: int | None, gpus: hardware.GpuSpec | None) -> str:
-    """Whether it fits, in words: `taken` is what the allocator reserves for the `total` that it holds."""
+    """Whether it fits, in words: `taken` is what the allocator needs for the `total` that it holds."""
     size = units.format_bytes(total)
     if budget is None or gpus is None:
         return f"{size} on the fullest GPU"
     spare = budget - taken
     machine = f"{gpus.count} x {gpus.device.name}" if gpus.count > 1 else gpus.device.name
-    about = f"{size} on the fullest GPU, about {units.format_bytes(taken)} reserved"
+    about = f"{size} on the fullest GPU, about {units.format_bytes(taken)} with the allocator's gaps"
     if spare >= 0:
         return f"Fits {machine}: {about}, {units.format_bytes(spare)} to spare"
     return f"Does not fit {machine}: {about}, {units.format_bytes(-spare)} too much"

@@ -5,12 +5,15 @@ Read in axolotl 0.19: utils/schemas/config.py, model.py, peft.py, training.py, l
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from archcalc import report
 from archcalc.analysis.training.method import Asked
-from archcalc.errors import ConfigError, UsageError
+from archcalc.analysis.training.pieces import patterns
+from archcalc.errors import ConfigError, UnsupportedError, UsageError
+from archcalc.frameworks import flash
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -58,7 +61,7 @@ class Axolotl:
 
     def defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "precision": "pure", "optimizer": "adamw-fused", "attention": "flash",
+            "precision": "pure", "optimizer": "adamw-fused", "attention": "flash", "adapter_autocast": True,
             "quantized_experts": bool(given.get("quant")), "output_freed": True, "gathered_logits": True,
         }  # fmt: skip
 
@@ -68,7 +71,6 @@ class Axolotl:
             (
                 "relora",
                 "galore",
-                "unfrozen_parameters",
                 "fp8",
                 "cfg_parallel",
                 "gptq",
@@ -100,13 +102,26 @@ class Axolotl:
                 "load_in_8bit: false",
                 key="load_in_8bit",
             )
+        unfrozen = k.names("unfrozen_parameters")
+        if unfrozen and adapter:
+            raise UnsupportedError(
+                f"{k.path}: unfrozen_parameters beside adapter {adapter} is not modelled", "take one of them out to see the rest"
+            )
+        try:
+            patterns(unfrozen)
+        except re.error as error:
+            raise ConfigError(
+                f"{k.path}: unfrozen_parameters: {error}", "regular expressions of names", key="unfrozen_parameters"
+            ) from None
         plugins = " ".join(k.names("plugins")).lower()
         checkpointing = k.text("activation_checkpointing", "gradient_checkpointing", default="false").lower()
         asked = [k.flag(name) for name in ("cut_cross_entropy", "liger_fused_linear_cross_entropy", "chunked_cross_entropy")]
         fused = "cut_cross_entropy" in plugins or any(asked)
         micro, length = k.int("micro_batch_size", default=1) or 1, k.int("sequence_len", default=512) or 512
         packed = k.flag("sample_packing")
-        attention = "flash" if k.flag("flash_attention") or k.text("attn_implementation").startswith("flash") else "sdpa"
+        implementation = "flash_attention_2" if k.flag("flash_attention") else k.text("attn_implementation")
+        flash.refuse(ask.gpus, f"{k.path}: {implementation}", implementation, "attn_implementation: sdpa (or sdp_attention: true)")
+        attention = "flash" if implementation.startswith("flash") else "sdpa"
         k.flag("sdp_attention")
         if k.flag("eager_attention"):
             attention = "eager"
@@ -149,6 +164,8 @@ class Axolotl:
             "micro_batch": 1 if packed and attention == "flash" else micro,
             "micro_batches": k.int("gradient_accumulation_steps", default=1),
             "precision": "pure" if half else "fp32",
+            # core/builders/base.py: the Trainer's own bf16, and with it autocast, but for `full`.
+            "adapter_autocast": (bool(adapter) and half and k.text("bf16").lower() != "full") or None,
             "optimizer": k.choice("optimizer", OPTIMIZERS, "adamw_torch_fused"),
             "attention": attention,
             "recompute": "none" if checkpointing in ("false", "no", "") else "full",
@@ -169,6 +186,7 @@ class Axolotl:
             "reentrant": k.flag("gradient_checkpointing_kwargs.use_reentrant", default=not k.text("rl")),
             # monkeypatch/models/llama4/modeling.py: Llama 4's experts as linear modules, which bitsandbytes takes.
             "quantized_experts": k.flag("quantize_moe_experts") or k.flag("llama4_linearized_experts") or None,
+            "unfrozen": unfrozen or None,
             "frozen": _towers if k.flag("freeze_mm_modules") else None,
             "tp": tp,
             "cp": cp,

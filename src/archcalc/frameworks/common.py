@@ -8,6 +8,7 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UnsupportedError, UsageError
+from archcalc.frameworks import flash
 from archcalc.frameworks.framework import Ask, length, planner_of
 from archcalc.frameworks.keys import Keys
 from archcalc.frameworks.launch import PROCESSES
@@ -53,6 +54,10 @@ def reported(
     said += told
     planner = planner_of(loaded.architecture, run, ask.gpus)
     r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, recipe=recipe, planner=planner)
+    if run.unfrozen:
+        said.append("activations are counted as if all layers were trained: frozen ones keep less")
+    if run.size == 2 and (half := flash.half(ask.gpus)):
+        said.append(half)
     r.notes[:0] = said
     return r
 

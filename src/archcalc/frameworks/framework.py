@@ -13,6 +13,7 @@ from archcalc.analysis.training import Planner, Run
 from archcalc.analysis.training.choose import SPLITS
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UnsupportedError, UsageError
+from archcalc.frameworks import flash
 from archcalc.frameworks.files import File
 from archcalc.frameworks.others import refuse_others
 from archcalc.model import Architecture
@@ -216,10 +217,14 @@ def usual(given: Mapping[str, Any], gpus: int, *, plain: bool = True) -> dict[st
     Full training over several GPUs with fp32 shards is torchtitan's, but where it is not `plain` (log-probabilities are read): a
     compiled loss, embedding and head as units of their own. Routed experts are in nf4 beside other matrices that are: axolotl
     quantizes them, and so did transformers before release 5, whose experts were linear modules (4.52,
-    models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them.
+    models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them. Adapters compute
+    under autocast, as the Trainer's bf16 has it, but where everything is asked to be in half precision.
     """
+    casts = {"adapter_autocast": True} if given.get("lora") and given.get("precision", "mixed") == "mixed" else {}
     if given.get("quant"):
-        return {"quantized_experts": True}
+        return {"quantized_experts": True, **casts}
+    if given.get("lora"):
+        return casts
     alone = gpus * given.get("fsdp", 1) * given.get("dp", 1) * given.get("tp", 1) * given.get("pp", 1) == 1
     own = given.get("lora") or given.get("zero") or given.get("frozen") or given.get("implementation") == "megatron"
     if alone or own or not plain or given.get("precision", "mixed") != "mixed":
@@ -254,6 +259,10 @@ def _elsewhere(taken: Mapping[str, Any], given: Mapping[str, Any], planner: Plan
             continue
         own = framework(name).defaults(given)
         changes = {key: value for key, value in own.items() if key in Run._fields and key not in (*given, *_ALIKE)}
+        try:
+            _can(name, {**given, **{split: getattr(run, split) for split in SPLITS}}, {**own, **given}, run.gpus)
+        except UsageError:
+            continue
         totals[name] = planner.total(plain._replace(**changes))
     least, most = (pick(totals, key=totals.__getitem__) if totals else "" for pick in (min, max))
     if not totals or totals[least] == totals[most]:
@@ -277,6 +286,10 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         else usual(ask.changes, ask.gpus.count if ask.gpus else 1, plain=ask.method is None or ask.method.method == "sft")
     )
     changes = {**taken, **ask.changes}
+    if ask.changes.get("precision") == "mixed" and changes.get("lora") and not changes.get("quant"):
+        # Mixed precision that is asked for casts fp32 shards under FSDP, frozen ones among them (PEFT 0.13, examples/sft/utils.py: what
+        # is not quantized is loaded in fp32, as TRL's default is); a model loaded in half precision is `pure`.
+        changes["fp32_shards"] = True
     if ask.version is not None and name not in ("transformers", "torchtitan"):
         whose = f"{name}'s rules are those of one release" if name else "no framework is named"
         raise UsageError(
@@ -286,6 +299,11 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         _can(name, ask.changes, changes, ask.gpus.count if ask.gpus else 1)
     if changes.get("attention") == "flash" and "attention" in ask.changes and changes.get("precision") == "fp32":
         raise UsageError("--attention flash computes in half precision alone", "--attention sdpa, or another --precision")
+    lacks = flash.missing(ask.gpus) if changes.get("attention") == "flash" else ""
+    if lacks and "attention" in ask.changes:
+        raise UsageError(f"--attention flash: {lacks}", "--attention sdpa, whose memory-efficient kernel runs there")
+    if lacks:
+        changes["attention"] = "sdpa"
     if ask.method is not None and ask.method.method == "reward" and "loss" in ask.changes:
         raise UsageError("--loss changes nothing with --method reward: a score is one number, not logits", "leave it out")
     assert ask.source is not None
@@ -301,6 +319,12 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         changes.setdefault("zero", 1)  # The precision-aware optimizer is a distributed one; what is not given is still chosen.
     run, notes = with_method(Run(**changes), ask.method or Asked())
     notes = [*assumed, *notes]
+    if run.fp32_shards and run.fsdp > 1:
+        notes.append(
+            "frozen weights are sharded in fp32, as mixed precision has them under FSDP; --precision pure: in half precision"
+        )
+    if lacks:
+        notes.append(f"attention is PyTorch's own: {lacks}")
     if known:
         notes = [*notes, f"no framework is named: {known[1]}"]
     elif not name:
@@ -317,5 +341,7 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner, means=_tried(name),
         elsewhere=partial(_elsewhere, taken, asked_for) if open_ else None,
     )  # fmt: skip
+    if run.size == 2 and (half := flash.half(ask.gpus)):
+        notes.append(half)
     r.notes[:0] = notes
     return r

@@ -12,6 +12,7 @@ from typing import Any
 from archcalc import report
 from archcalc.analysis.training.method import Asked
 from archcalc.errors import ConfigError, UnsupportedError
+from archcalc.frameworks import flash
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -39,6 +40,7 @@ class LlamaFactory:
             "precision": "pure" if given.get("lora") or given.get("quant") else "amp",
             "recompute": "full",
             "output_freed": True,
+            "adapter_autocast": True,
         }
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
@@ -101,6 +103,7 @@ class LlamaFactory:
         split = split_of(k, world(ask), LLAMA_FACTORY, half=half, full=not lora and not pure, mixed=half)
         sharded = split.get("zero") == 3
         targets = k.names("lora_target")
+        flash.refuse(ask.gpus, f"{k.path}: flash_attn", k.text("flash_attn", default="auto"), "flash_attn: sdpa")
         fields: dict[str, Any] = {
             "seq": k.int("cutoff_len", default=2048),
             "micro_batch": k.int("per_device_train_batch_size", default=8),
@@ -109,6 +112,7 @@ class LlamaFactory:
             # cast_trainable_params_to_fp32).
             "precision": "fp32" if not half else "pure" if lora or pure or sharded else "amp",
             "adapter_size": 2 if pure else None,
+            "adapter_autocast": (bool(lora) and half and not pure) or None,
             # train/trainer_utils.py `create_custom_optimizer`.
             "optimizer": "muon" if k.flag("use_muon") else k.choice("optim", OPTIMIZERS, "adamw_torch"),
             "attention": {"fa2": "flash", "fa3": "flash", "disabled": "eager"}.get(k.text("flash_attn", default="auto"), "sdpa"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from archcalc import report
 from archcalc.errors import ConfigError
+from archcalc.frameworks import flash
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -51,6 +52,8 @@ class LlmFoundry:
         # A fused cross-entropy is the default where flash attention's package is there (models/mpt/modeling_mpt.py
         # `ComposerMPTCausalLM`).
         loss = "compiled" if k.text("model.loss_fn", default="fused_crossentropy") == "fused_crossentropy" else "full"
+        implementation = k.text("model.attn_config.attn_impl", default="flash")
+        flash.refuse(ask.gpus, f"{k.path}: model.attn_config.attn_impl", implementation, "attn_impl: torch")
         fields: dict[str, Any] = {
             "seq": k.int("max_seq_len", "model.max_seq_len"),
             "micro_batch": micro or 1,
@@ -58,7 +61,7 @@ class LlmFoundry:
             "precision": "fp32" if precision == "fp32" else "mixed" if sharded and mixed in ("PURE", "DEFAULT") else "amp",
             "optimizer": {"decoupled_adamw": "adamw", "adamw": "adamw", "decoupled_lionw": "lion",
             "decoupled_lionw_8b": "lion-8bit"}.get(optimizer, "adamw"),
-            "attention": "eager" if k.text("model.attn_config.attn_impl", default="flash") == "torch" else "flash",
+            "attention": "eager" if implementation == "torch" else "flash",
             "recompute": "full" if k.flag("fsdp_config.activation_checkpointing") else "none",
             "offload_inputs": k.flag("fsdp_config.activation_cpu_offload") or None,
             "loss": loss,

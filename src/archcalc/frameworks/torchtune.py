@@ -6,16 +6,17 @@ Read in torchtune 0.6.1: recipes/*.py, modules/loss, training/memory.py, modules
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from archcalc import report, zoo
 from archcalc.analysis.training.method import Asked
-from archcalc.errors import UnsupportedError
+from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, Keys
+from archcalc.model import Architecture, Tensor
 
 _OPTIMIZERS = {
     "torch.optim.AdamW": "adamw", "torch.optim.Adam": "adamw", "torch.optim.SGD": "sgd",
@@ -51,6 +52,7 @@ class Torchtune:
             "recompute": "full",
             "loss": "chunked",
             "optimizer": "adamw-fused",
+            "sharded_scales": True,
         }
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
@@ -103,7 +105,9 @@ class Torchtune:
             "dora": (dora := k.flag("model.use_dora") and lora) or None,
             "adapter_dropout": (lora and k.drops("model.lora_dropout") and not dora) or None,
             "targets": _targets(k) if lora else None,
+            "unfrozen": _trainable(k, component, bool(lora)),
             # torchao's nf4 has 8-bit scales of 256 blocks (modules/low_precision/nf4_linear.py).
+            "sharded_scales": True,
             "quant": "nf4" if component.startswith("qlora_") or k.flag("model.quantize_base") else None,
             "ends_apart": bool(k.names("custom_sharded_layers")) or None,
             "tp": tp,
@@ -148,6 +152,50 @@ def _checkpointing(k: Keys) -> dict[str, Any]:
     if mode == "selective" and option == "op":
         return {"recompute": "selective"}
     return {"recompute": "full", "one_in": max(1, int(option)) if mode == "selective" else None}
+
+
+_TRAINABLE = ("decoder_trainable", "encoder_trainable", "fusion_trainable")
+
+
+def _trainable(k: Keys, component: str, lora: bool) -> Callable[[Architecture], tuple[str, ...]] | None:
+    """Which parameters are trained, or have adapters beside them, of a model whose builder tells its parts apart.
+
+    torchtune 0.6, models/llama3_2_vision/_model_builders.py: the decoder is frozen by default, the image encoder and the fusion are not,
+    which is what stands between them: cross-attention layers (modules/model_fusion/_fusion.py), and the projection behind the encoder with
+    its layers (_encoder.py `Llama3VisionEncoder`), which transformers has as a global transformer and a projector.
+    """
+    found = [f"model.{name}" for name in _TRAINABLE if k.has(f"model.{name}")]
+    if not re.fullmatch(r"q?(?:lora_)?llama3_2_vision_\w+", component):
+        if found:
+            raise UnsupportedError(f"{k.path}: {', '.join(found)}: what {component} makes of it is not modelled", "take it out")
+        return None
+    decoder, encoder, fusion = (
+        k.text(f"model.{name}", default=default).lower() not in ("false", "frozen")
+        for name, default in zip(_TRAINABLE, ("false", "true", "true"), strict=True)
+    )
+    if lora and (full := [name for name in found if k.text(name).lower() == "full"]):
+        raise UnsupportedError(f"{k.path}: {full[0]} full: torchtune has none beside adapters", f"{full[0]}: lora, or frozen")
+
+    if not (decoder or encoder or fusion):
+        raise UsageError(f"{k.path}: {', '.join(found)} leave nothing to train", "one of them: true, or lora with adapters")
+
+    def opened(a: Architecture) -> tuple[str, ...]:
+        text = next(s for s in a.stacks if s.part == "decoder")
+        crossed = [i for n, layer in enumerate(text.kinds) for i in text.indices(n) if any(_crosses(t) for t in layer.tensors)]
+        layers = f"{text.prefix}.(?:{'|'.join(map(str, sorted(crossed)))})."
+        root = text.prefix.rpartition(".")[0]
+        return (
+            *((f"{root}.(?!{layers.removeprefix(f'{root}.')})", "lm_head.") if decoder else ()),
+            *(("model.vision_model.(?!global_transformer)",) if encoder else ()),
+            *((layers, "model.vision_model.global_transformer.", "model.multi_modal_projector.") if fusion else ()),
+        )
+
+    return opened
+
+
+def _crosses(t: Tensor) -> bool:
+    """Whether a tensor is of a layer that reads the images."""
+    return t.name.startswith("cross_attn.")
 
 
 def _targets(k: Keys) -> tuple[str, ...]:

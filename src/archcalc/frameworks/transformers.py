@@ -14,6 +14,7 @@ from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.analysis.training.method import Asked
 from archcalc.engines._version import at_least
 from archcalc.errors import ConfigError
+from archcalc.frameworks import flash
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -76,7 +77,14 @@ class Transformers:
         if given.get("method") in ("dpo", "kto", "grpo"):
             # TRL 1.16's trainers (trainer/dpo_trainer.py, kto_trainer.py, grpo_trainer.py: `fused_lm_head=True`).
             more["loss"] = "fused"
-        return {"precision": precision, "optimizer": "adamw-fused", "shifted": shifted(version), "gathered_logits": True, **more}
+        return {
+            "adapter_autocast": True,
+            "precision": precision,
+            "optimizer": "adamw-fused",
+            "shifted": shifted(version),
+            "gathered_logits": True,
+            **more,
+        }
 
     def report(self, file: File, ask: Ask) -> report.TrainReport:
         k = Keys(file, ask.overrides)
@@ -159,17 +167,16 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
     # sft_trainer.py: adapters beside a quantized model are in bf16, and under ZeRO 3 they are as the model is loaded.
     narrow = trl and lora and (four or eight or (split.get("zero") == 3 and not fp32))
     experts = parameters(k, "lora_target_parameters")
+    key = "model_init_kwargs.attn_implementation" if k.has("model_init_kwargs.attn_implementation") else "attn_implementation"
+    attention = k.choice(key, ATTENTION, "sdpa")
+    flash.refuse(ask.gpus, f"{k.path}: {key}", k.text(key), f"{key}: sdpa")
     fields: dict[str, Any] = {
         "seq": k.int(*_LENGTHS, default=1024 if trl else None),
         "micro_batch": k.int("per_device_train_batch_size", default=8),
         "micro_batches": k.int("gradient_accumulation_steps", default=1),
         "precision": precision,
         "optimizer": k.choice("optim", OPTIMIZERS, "adamw_torch_fused"),
-        "attention": k.choice(
-            "model_init_kwargs.attn_implementation" if k.has("model_init_kwargs.attn_implementation") else "attn_implementation",
-            ATTENTION,
-            "sdpa",
-        ),
+        "attention": attention,
         "recompute": "full" if k.flag("activation_checkpointing", "gradient_checkpointing", default=trl) else "none",
         # TRL 1.16 computes log-probabilities with the head in tiles (trainer/utils.py `add_fused_lm_head`).
         "loss": "fused" if k.flag("use_liger_kernel") or trl else "full",
@@ -189,6 +196,7 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         ),
         "double_quant": k.flag("use_bnb_nested_quant") if four else None,
         "adapter_size": 2 if narrow else None,
+        "adapter_autocast": (lora and (bf16 or k.flag("fp16"))) or None,
         # A reference model is of the trained one's type (trainer/grpo_trainer.py, dpo_trainer.py), DeepSpeed's aside.
         "frozen_size": 4 if trl and fp32 and not four and not eight and not split.get("zero") else None,
     }

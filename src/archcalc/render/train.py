@@ -51,6 +51,9 @@ def write_page(r: TrainReport, out: TextIO) -> None:
     table = plain_table(heads=False)
     table.add_column(style="dim", min_width=_LABEL, no_wrap=True)
     table.add_column(overflow="fold")
+    table.add_row(
+        "reserved", f"about {units.format_bytes(g.reserved_bytes)} by the end of a step: the allocator keeps what is freed"
+    )
     table.add_row("outside", f"{units.format_bytes(g.overhead_bytes)} that CUDA and its libraries take")
     if g.cpu_bytes:
         table.add_row("on the CPU", f"{units.format_bytes(g.cpu_bytes)} for each GPU")
@@ -142,7 +145,8 @@ COLUMNS = tuple(
         "source", "gpu", "gpus", "fits", "params", "active_params", "trainable_params",
         "seq_tokens", "micro_batch", "precision", "optimizer",
         "checkpointing", "attention", "dp", "fsdp", "zero", "tp", "pp", "cp", "ep", "lora_rank", "weights_bytes", "gradients_bytes",
-        "optimizer_bytes", "activations_bytes", "logits_bytes", "total_bytes", "overhead_bytes", "headroom_bytes", "cpu_bytes",
+        "optimizer_bytes", "activations_bytes", "logits_bytes", "total_bytes", "reserved_bytes", "overhead_bytes", "headroom_bytes",
+        "cpu_bytes",
         "max_micro_batch", "max_seq_tokens", "flops_per_token", "tokens_per_s", "gpu_hours", "usd",
     )
 )  # fmt: skip

@@ -30,15 +30,17 @@ def input_saved(
         yield Saved(block, f"{name}: input", how.size, width * casts, split=split)
     adapted = [reader for reader in readers if f"decoder.{reader.name}" in how.targets]
     # PEFT casts the input to the adapter's type; under autocast it is then cast to the computing one.
-    kept = how.size if how.amp else how.adapter_size
+    kept = how.adapter_kept
+    recast = kept != size or how.amp or (how.autocast == "cast" and how.adapter_size != size)
     modules = 1 if how.joined and block == "attention" and not split else len(adapted)
+    masked = size if how.autocast == "kept" else how.adapter_size
     shared = how.reads or kept_already
     for place, reader in enumerate(adapted):
         if how.adapter_dropout:
             if place < modules:
                 yield Saved("adapters", f"{reader.name}: adapter's input after dropout", kept, width, split=split)
-                yield Saved("adapters", f"{reader.name}{_MASK}", how.adapter_size if how.cpu else 1, width, split=split)
-        elif kept != size or how.amp or not (shared or place):
+                yield Saved("adapters", f"{reader.name}{_MASK}", masked if how.cpu else 1, width, split=split)
+        elif recast or not (shared or place):
             yield Saved("adapters", f"{reader.name}: adapter's input", kept, width, split=split)
         yield Saved("adapters", f"{reader.name}: between the adapter's matrices", kept, how.rank)
         if how.dora:

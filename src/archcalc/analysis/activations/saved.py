@@ -54,7 +54,9 @@ class How(NamedTuple):
     `MatMul4Bit`). With `adapter_dropout` each adapter reads a copy of its own, and keeps the mask. With `dora` each has a magnitude for
     each output, and `whole` says that its matrix is cast or dequantized for what is dropped. `joined` projects queries, keys
     and values with one matrix, whose values stay a view of it, or are copied for all heads, and has one kernel for each GELU
-    (LitGPT 0.5, model.py). Rows of experts are `exchanged` where ranks share the experts. A model that is
+    (LitGPT 0.5, model.py). Rows of experts are `exchanged` where ranks share the experts. Under
+    `autocast`, where weights are in half precision and adapters in fp32, what an adapter reads is `cast` to fp32 and back, or `kept` as it
+    is, as beside a 4-bit matrix (PEFT 0.21, tuners/lora/layer.py and bnb.py). A model that is
     `compiled` keeps no cast and no step of an elementwise chain whose input is kept: those are made again (PyTorch 2.13,
     torch/_functorch/partitioners.py `min_cut_rematerialization_partition`), but what a matrix's gradient reads is kept.
     `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps,
@@ -76,6 +78,7 @@ class How(NamedTuple):
     adapter_dropout: bool = False
     dora: bool = False
     whole: bool = False
+    autocast: Literal["", "cast", "kept"] = ""
     joined: bool = False
     exchanged: bool = False
     compiled: bool = False
@@ -84,6 +87,11 @@ class How(NamedTuple):
     def reads(self) -> bool:
         """Whether matrices keep what they read."""
         return self.trains or self.inputs
+
+    @property
+    def adapter_kept(self) -> int:
+        """Bytes of an element of what adapters read and make: autocast computes in half precision, whatever their own type is."""
+        return self.size if self.amp or self.autocast else self.adapter_size
 
     @property
     def embeds(self) -> bool:

@@ -71,14 +71,14 @@ def _end_adapters(how: How, hidden: int, vocab: int) -> list[Saved]:
     out = []
     if any(name.startswith("head.") for name in how.targets):
         if how.adapter_size != how.size or how.adapter_dropout:
-            out.append(Saved("adapters", "head: the adapter's input", how.adapter_size, hidden))
+            out.append(Saved("adapters", "head: the adapter's input", how.adapter_kept, hidden))
             if how.adapter_dropout:
                 out.append(Saved("adapters", "head: mask of the dropout", how.adapter_size if how.cpu else 1, hidden))
         elif not how.trains:
             out.append(Saved("adapters", "head: input", how.size, hidden))
-        out.append(Saved("adapters", "head: between the factors", how.adapter_size, how.rank))
+        out.append(Saved("adapters", "head: between the factors", how.adapter_kept, how.rank))
         if how.dora:
-            out += dora_saved(how, "head", hidden, vocab, how.size if how.amp else how.adapter_size, True)
+            out += dora_saved(how, "head", hidden, vocab, how.adapter_kept, True)
     if how.embeds and not how.trains:
         out.append(Saved("embedding", "token numbers", INT64, 1))
     if any(name.startswith("embedding.") for name in how.targets):

@@ -73,6 +73,8 @@ def with_method(run: Run, asked: Asked) -> tuple[Run, list[str]]:
         if asked.headed:
             changes["headed"] = True
             notes.append("the score is made beside the logits over the vocabulary, which every token has")
+            if not lora and run.dp == 1 and not run.stage:
+                notes.append("the head for the vocabulary has no gradient, so no states: the loss reads the scores alone")
     if asked.completion is not None:
         changes["scored"] = asked.completion
     if name == "ppo" and asked.headed:

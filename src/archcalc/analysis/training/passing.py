@@ -34,6 +34,16 @@ def passing_gradients(layer: Layer, how: How) -> tuple[Saved, ...]:
     return (Saved(block, "gradients inside the layer", 1, widest, split=True), residual)
 
 
+def adapter_outputs(layer: Layer, how: How) -> tuple[Saved, ...]:
+    """What the widest adapter makes in the forward pass beside the output of its matrix: its own, that times its scale, and their sum (PEFT
+    0.21, tuners/lora/layer.py `Linear.forward`)."""
+    widest = max((x for x in linears_of(layer) if f"decoder.{x.name}" in how.targets), key=lambda x: x.write, default=None)
+    if widest is None:
+        return ()
+    sizes = (how.adapter_kept, how.adapter_kept, how.size)
+    return tuple(Saved("adapters", "output", size, widest.write, split=not widest.row) for size in sizes)
+
+
 def read_by_matrices(a: Architecture, layer: Layer, how: How) -> int:
     """Bytes a token of all that the matrices of a layer read, each tensor once."""
     hidden, widths, seen = a.facts.hidden_size, 0, set[str]()
@@ -48,7 +58,8 @@ def read_by_matrices(a: Architecture, layer: Layer, how: How) -> int:
 
 
 def _bytes(how: How, adapted: bool) -> int:
-    return how.adapter_size + 2 * how.size if adapted else 2 * how.size
+    own = how.size if how.autocast == "kept" else how.adapter_size
+    return own + 2 * how.size if adapted else 2 * how.size
 
 
 def _hidden(layer: Layer) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from archcalc.analysis.activations.saved import linears_of
@@ -11,6 +12,8 @@ from archcalc.engines.placement import evenly
 from archcalc.model import Architecture, Layer, Part, Tensor
 from archcalc.quant._loaders import bitsandbytes_takes
 from archcalc.records import NamedTuple
+
+_ROWS, _POINT = re.compile(r"^(.+)\[[0-9]*(?::[0-9]*)?\]$"), re.compile(r"\.(?!\+)")
 
 
 class Piece(NamedTuple):
@@ -62,26 +65,29 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
     bounds = evenly(a.layers, run.pp)
     stages: list[list[Piece]] = [[] for _ in bounds]
 
-    def piece(t: Tensor, part: Part, copies: int, transposed: frozenset[str] = frozenset()) -> Piece:
-        trains = not run.lora and part not in run.frozen and t.role not in run.frozen
+    def piece(t: Tensor, part: Part, copies: int, transposed: frozenset[str] = frozenset(), *, named: bool = True) -> Piece:
+        trains = not run.lora and part not in run.frozen and t.role not in run.frozen and named
         takes = bitsandbytes_takes(t, part)
         if run.quantized_experts and (held := unfused(t)) is not None:
             takes = takes or run.quantized_experts != "apart" or bool(held)
         takes = takes or (run.quantized_head and part == "head" and len(t.shape) == 2)
         quantized = bool(run.quant) and takes
-        times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen else 0
+        times = adapted(t, part, targets) if run.lora and part in ADAPTED and part not in run.frozen and named else 0
         adapter = adapter_elements(t, run.lora * times, run.tp) if times else 0
         if adapter and run.dora:
             adapter += magnitudes(t, part, run.tp, transposed=t.name in transposed)
         return Piece(t, part, _on_rank(t, run.tp, run.ep), copies, trains, quantized, adapter)
 
     last = len(bounds) - 1
+    opened = patterns(run.unfrozen) if run.unfrozen else None
     for group in a.groups:
         place = last if group.part in ("head", "decoder", "mtp") else 0
         for t in group.tensors:
             if run.loss == "scalar" and group.part == "head" and not run.headed:
                 continue
-            own = piece(t, group.part, 1)
+            # No loss reads the logits beside a score, so their head has no gradient; shards have one of the whole unit.
+            idle = run.loss == "scalar" and run.headed and group.part == "head" and run.dp == 1 and not run.stage
+            own = piece(t, group.part, 1, named=not idle and (opened is None or bool(opened.match(t.name))))
             if t.counted or (t.kind == "tied" and (last > 0 or run.untied)):
                 stages[place].append(own)
             elif own.adapter:
@@ -90,6 +96,14 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
                 stages[place].append(own._replace(trains=True, quantized=False, adapter=0, saved=True))
     for stack in a.stacks:
         if stack.part == "mtp":
+            continue
+        if opened is not None:
+            for k, layer in enumerate(stack.kinds):
+                for t in layer.tensors:
+                    names = [f"{stack.prefix}.{i}.{t.name}" for i in stack.indices(k)] if t.counted else []
+                    trained = sum(1 for name in names if opened.match(name))
+                    both = piece(t, stack.part, trained), piece(t, stack.part, len(names) - trained, named=False)
+                    stages[0] += [one for one in both if one.copies]
             continue
         if stack.part != "decoder":
             towers = zip(stack.kinds, stack.counts(), strict=True)
@@ -102,6 +116,23 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
                 transposed = _transposed(run, layer)
                 stages[stage] += [piece(t, stack.part, n, transposed) for t in layer.tensors if t.counted]
     return stages
+
+
+def patterns(unfrozen: Iterable[str]) -> re.Pattern[str]:
+    """What a parameter's name begins with if one of these opens it: a point is a point, and a range of rows behind the name (`[0:32000]`)
+    keeps gradients of other rows at zero, which saves nothing (axolotl 0.19, utils/freeze.py `LayerNamePattern`, `freeze_layers_except`).
+    Raises `re.error`."""
+    plain = [_POINT.sub(r"\\.", _ROWS.sub(r"\1", pattern)) for pattern in unfrozen]
+    return re.compile("|".join(f"(?:{pattern})" for pattern in plain))
+
+
+def unmatched(a: Architecture, run: Run) -> list[str]:
+    """The patterns of `unfrozen` that open no parameter of the model."""
+    names = [t.name for g in a.groups for t in g.tensors if t.counted and g.part != "mtp"]
+    for stack in a.stacks:
+        for k, layer in enumerate(stack.kinds if stack.part != "mtp" else ()):
+            names += [f"{stack.prefix}.{i}.{t.name}" for i in stack.indices(k) for t in layer.tensors if t.counted]
+    return [pattern for pattern in run.unfrozen if not any(map(patterns((pattern,)).match, names))]
 
 
 def _transposed(run: Run, layer: Layer) -> frozenset[str]:

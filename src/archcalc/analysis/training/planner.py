@@ -8,10 +8,11 @@ from archcalc.analysis import activations as act
 from archcalc.analysis.activations import How, Saved, Split, rank_bytes
 from archcalc.analysis.activations.saved import FP32
 from archcalc.analysis.training.adapters import SAVED, targeted
-from archcalc.analysis.training.passing import passing_gradients, read_by_matrices
+from archcalc.analysis.training.passing import adapter_outputs, passing_gradients, read_by_matrices
 from archcalc.analysis.training.pieces import Piece, adapters_of, pieces, stage_layers
 from archcalc.analysis.training.rules import check
 from archcalc.analysis.training.run import Memory, Run, Term
+from archcalc.analysis.training.segments import loss_steps, taken
 from archcalc.analysis.training.states import States, casts, share
 from archcalc.analysis.training.states import states as _states
 from archcalc.engines.placement import evenly
@@ -25,7 +26,8 @@ _STASH = 5
 class _Layers(NamedTuple):
     """`number` layers of one kind: what each keeps, what it makes again, what it keeps without checkpointing, and the gradients
     that are
-    alive at once inside it in the backward pass; `norm` are the bytes of DoRA's norms while they are taken."""
+    alive at once inside it in the backward pass; `every` is `alone` storage by storage, `outputs` are the widest adapter's; `norm` are
+    the bytes of DoRA's norms while they are taken."""
 
     number: int
     kept: tuple[Saved, ...]
@@ -34,6 +36,8 @@ class _Layers(NamedTuple):
     passing: tuple[Saved, ...]
     read: int
     norm: int
+    every: tuple[Saved, ...]
+    outputs: tuple[Saved, ...]
 
 
 class _Stage(NamedTuple):
@@ -138,11 +142,14 @@ class Planner:
 
     def how(self, run: Run) -> How:
         """How matrices compute in this run."""
+        # DeepSpeed's engine takes autocast's place (accelerate 1.15, accelerator.py: `native_amp`).
+        autocast = run.adapter_autocast and run.lora and run.size < run.adapter_size and not run.autocast and not run.zero
         return How(
             size=run.size, attention=run.attention, amp=run.autocast, trains=not run.lora, targets=self._adapters(run),
             rank=run.lora, tokens=run.seq, batch=run.micro_batch, adapter_size=run.adapter_size,
             inputs=run.quant == "int8" or (bool(run.quant) and run.nf4_inputs),
             capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
+            autocast=("kept" if run.quant else "cast") if autocast else "",
             exchanged=run.ep > 1, compiled=run.compiled, dora=run.dora,
             whole=run.dora and (bool(run.quant) or run.adapter_size != run.size),
         )  # fmt: skip
@@ -151,8 +158,9 @@ class Planner:
         """The weights of each stage."""
         scalar = run.loss == "scalar" and not run.headed
         key = (
-            run.tp, run.pp, run.ep, run.lora, run.targets, run.saved, run.dora, run.quant, run.frozen, run.quantized_experts,
-            run.quantized_head, run.untied, scalar,
+            run.tp, run.pp, run.ep, run.lora, run.targets, run.saved, run.dora, run.quant, run.frozen, run.unfrozen,
+            run.quantized_experts,
+            run.quantized_head, run.untied, scalar, run.loss == "scalar" and run.dp == 1 and not run.stage,
         )  # fmt: skip
         if key not in self._pieces:
             self._pieces[key] = pieces(self.a, run, self._adapters(run))
@@ -241,6 +249,8 @@ class Planner:
                     () if run.implementation == "megatron" else passing,
                     read,
                     act.dora_working(layer, how) if run.dora else 0,
+                    self._whole[id(layer), plain, run.implementation, run.dropout][0],
+                    adapter_outputs(layer, how),
                 )
             )
         positions = run.recompute != "full" or run.one_in > 1
@@ -267,7 +277,7 @@ class Planner:
         norm = 0
         if run.dora and stage.last and any(name.startswith("head.") for name in self._adapters(run)):
             norm = act.norm_bytes(self.how(run), self.a.facts.hidden_size, self.a.facts.vocab_size)
-        for n, kept, makes_again, alone, passing, read, own_norm in stage.layers:
+        for n, kept, makes_again, alone, passing, read, own_norm, *_ in stage.layers:
             sizes = _by_block(kept, batch, tokens, split)
             if run.pass_before and run.quant and run.nf4_inputs and run.recompute == "none":
                 # What a function keeps as an attribute lives as long as its node (bitsandbytes 0.42, `ctx.tensors`).
@@ -370,8 +380,36 @@ class Planner:
         return Memory(
             totals[moment], tuple(t for t in terms if t.bytes), moment, tuple(totals.items()), 0, (), (), states.cpu,
             tuple(filled.moments["end of the forward pass"].blocks.items()),
-            max(each.logits for each in filled.moments.values()),
+            max(each.logits for each in filled.moments.values()), self._segments(run, stage, filled),
         )  # fmt: skip
+
+    def _segments(self, run: Run, stage: _Stage, filled: _Filled) -> int:
+        """What the allocator has taken from the GPU by the end of a step, replayed: what is held and kept, and the segments of what
+        comes and goes. In the forward pass of layers that are made again a part of each (the attention, the FFN) is alive with the
+        outputs of one adapter."""
+        if run.implementation == "megatron":
+            return 0
+        split = Split(run.tp, run.sequence, run.cp)
+
+        def size(saved: Saved) -> int:
+            return rank_bytes((saved,), run.micro_batch, run.seq, split)
+
+        forward: list[list[int]] = []
+        backward: list[list[int]] = []
+        for row in stage.layers:
+            made = [size(s) for s in row.every] if row.again else []
+            if made:
+                each = list(zip(row.every, made, strict=True))
+                outputs = [size(s) for s in row.outputs]
+                for others in (("adapters", "mlp", "experts"), ("adapters", "attention", "scores", "recurrence")):
+                    alive = [n for s, n in each if s.block not in others]
+                    forward.append([stage.states.dequantized, *alive, *outputs])
+            backward.append([*made * min(run.every, max(1, row.number)), *map(size, row.passing), stage.states.dequantized])
+        m = filled.moments["start of the backward pass"]
+        logits = run.micro_batch * -(-min(run.seq, run.scored or run.seq) // run.cp) * -(-_scores(self.a) // _splits_logits(run))
+        loss = loss_steps(run, logits, _logits(self.a, run, stage.states.head)) if stage.last else ()
+        held = filled.held + m.gradients + sum(m.blocks.values()) + max(stage.states.gathered) + max(stage.casts)
+        return held + taken(forward, loss, backward)
 
 
 def _gathered_words(run: Run, moment: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from archcalc.analysis.params import components
 from archcalc.analysis.refusals import refuse_headers, refuse_part
-from archcalc.analysis.training.pieces import trainable
+from archcalc.analysis.training.pieces import trainable, unmatched
 from archcalc.analysis.training.run import Run
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.model import PARTS, ROLES, Architecture
@@ -111,6 +111,11 @@ def check(a: Architecture, run: Run) -> None:
             )
     if run.frozen:
         _frozen(a, run)
+    if run.unfrozen and (missing := unmatched(a, run)):
+        raise UsageError(
+            f"unfrozen_parameters: {missing[0]!r} opens no parameter of the model",
+            "names as transformers has them: archcalc tensors SOURCE lists them",
+        )
     if run.zero not in (0, 1, 2, 3):
         raise UsageError(f"--zero {run.zero}: the stages are 1, 2 and 3 (0 for none)")
     if run.zero and run.fsdp > 1:

@@ -36,23 +36,25 @@ class Run(NamedTuple):
     sharding).
 
     `precision`: `mixed` keeps half-precision weights and gradients beside an fp32 master copy (Micikevicius et al. 2017,
-    arXiv:1710.03740; under `fsdp` the sharded weights are the fp32 ones), `amp` fp32 weights under autocast, `pure` everything in
-    half precision, `fp32`. `step_in_backward` steps each tensor when its gradient is there, and frees it; `quantized_experts` has
-    routed experts in nf4 too, or those alone that checkpoints hold `apart`; `offload_inputs` moves the inputs that checkpointing
-    keeps to the CPU; `nf4_half` has nf4 matrices whole in fp16 before they are cast, without `reentrant`
-    checkpointing cannot free what functions keep as attributes, `dora` gives each adapter a magnitude for each output (Liu et al. 2024,
-    arXiv:2402.09353), `adapter_dropout` drops what adapters read,
-    `joined` has queries, keys and values in one matrix, `quantized_head` the head in nf4 too, and `untied` a head of its own where
-    the model shares it with the embedding. With `pass_before` the graph of the micro- batch before lives until its successor's
-    logits are there, with its logits and what is no saved tensor; `shifted` says what a full loss shifts by one token: `labels`, or
-    a copy of the `logits`, which with `fp32-logits` an output in fp32 stands beside; with `output_freed` the model's output is gone
-    before the backward pass, with `gathered_logits` tensor-parallel ranks have whole ones; `fp32_logits` casts whole logits before a
-    chunked loss, `head_in_chunks` has the head multiply and run backwards chunk by chunk too.
-    Without `reshard` gathered weights stay whole from the forward to the backward pass, `buffers` are bytes of
-    communication; `no_sync` sums whole gradients on every rank over
-    micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers' matrices gathered in
-    fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they are empty;
-    `moment_size` are the bytes of each moment of its precision-aware optimizer, 0 without it.
+    arXiv:1710.03740; under `fsdp` the sharded weights are the fp32 ones), `amp` fp32 weights under autocast, `pure` everything in half
+    precision, `fp32`. `step_in_backward` steps each tensor when its gradient is there, and frees it; `quantized_experts` has routed
+    experts in nf4 too, or those alone that checkpoints hold `apart`; `offload_inputs` moves the inputs that checkpointing keeps to the
+    CPU; with `sharded_scales` those of nf4 are shared as the weights are; `nf4_half` has nf4 matrices whole in fp16 before they are cast,
+    without `reentrant` checkpointing cannot free what functions keep as attributes, `dora` gives each adapter a magnitude for each output
+    (Liu et al. 2024, arXiv:2402.09353), `adapter_dropout` drops what adapters read, with `adapter_autocast` they compute under autocast
+    beside weights in half precision, `joined` has queries, keys and values in one matrix, `quantized_head` the head in nf4 too, and
+    `untied` a head of its own where the model shares it with the embedding. With `pass_before` the graph of the micro- batch before lives
+    until its successor's logits are there, with its logits and what is no saved tensor; `shifted` says what a full loss shifts by one
+    token: `labels`, or a copy of the `logits`, which with `fp32-logits` an output in fp32 stands beside; with `output_freed` the model's
+    output is gone before the backward pass, with `gathered_logits` tensor-parallel ranks have whole ones; `fp32_logits` casts whole
+    logits before a chunked loss, `head_in_chunks` has the head multiply and run backwards chunk by chunk too. Without
+    `reshard` gathered weights stay whole from the forward to the backward pass, `buffers` are bytes of communication;
+    `fp32_shards` has FSDP shard frozen weights in fp32 too, as mixed precision has trained ones; `no_sync` sums whole
+    gradients on every rank over micro-batches, `ends_apart` shards embedding and head as units of their own, `gathered_fp8` has layers'
+    matrices gathered in fp8. `modules` are what selective checkpointing makes again by Megatron's accounting, its attention where they
+    are empty; `moment_size` are the bytes of each moment of its precision-aware optimizer, 0 without it.
+    With `unfrozen` those parameters alone are trained, or have adapters beside them, whose name begins as one of these regular
+    expressions says (axolotl 0.19, utils/freeze.py `LayerNamePattern`).
     Full checkpointing makes groups of `every` layers again, or one layer in `one_in`, beside which the others keep all that they need.
     `compiled` says that the model is compiled as a whole, `all_forward` that a pipeline runs all micro-batches forward
     first, `frozen_size` in how many bytes an element the `frozen_models` stand beside it, `headed` that a head of one number stands beside
@@ -97,8 +99,10 @@ class Run(NamedTuple):
     double_quant: bool = True
     nf4_inputs: bool = False
     nf4_half: bool = False
+    sharded_scales: bool = False
     reentrant: bool = False
     adapter_size: int = 4
+    adapter_autocast: bool = False
     dora: bool = False
     adapter_dropout: bool = False
     joined: bool = False
@@ -111,6 +115,7 @@ class Run(NamedTuple):
     gathered_logits: bool = False
     shifted: Literal["labels", "logits", "fp32-logits"] = "labels"
     frozen: frozenset[str] = frozenset()
+    unfrozen: tuple[str, ...] = ()
     offload: Offload = "none"
     dropout: bool = True
     capacity: int = 100
@@ -120,6 +125,7 @@ class Run(NamedTuple):
     offload_inputs: bool = False
     reshard: bool = True
     buffers: int = 0
+    fp32_shards: bool = False
     no_sync: bool = False
     ends_apart: bool = False
     gathered_fp8: bool = False
@@ -193,7 +199,8 @@ class Memory(NamedTuple):
     `terms` add up to `total`: those of the loss, and where another moment takes more, what that is more. `moments` are the totals
     of all of them, `stages` those of all stages, and `static` what these hold between two steps. `cpu_bytes` is what is offloaded,
     `kept` are activation bytes by block at the end of
-    the forward pass, `logits` the most that logits and loss take, whatever the fullest moment is.
+    the forward pass, `segments` what the allocator has taken from the GPU by then as far as that is replayed (else 0), `logits` the most
+    that logits and loss take, whatever the fullest moment is.
     """
 
     total: int
@@ -206,6 +213,7 @@ class Memory(NamedTuple):
     cpu_bytes: int
     kept: tuple[tuple[str, int], ...]
     logits: int = 0
+    segments: int = 0
 
     def of(self, *groups: str) -> int:
         return sum(t.bytes for t in self.terms if t.group in groups)

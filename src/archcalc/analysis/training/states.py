@@ -25,9 +25,16 @@ def int8_bytes(tensor: Tensor, elements: int) -> int:
     return elements + 4 * -(-elements // tensor.shape[-1])
 
 
-def quantized_bytes(run: Run, tensor: Tensor, elements: int) -> int:
-    """Bytes of a frozen matrix as bitsandbytes holds it."""
-    return int8_bytes(tensor, elements) if run.quant == "int8" else nf4_bytes(elements, run.double_quant)
+def quantized_bytes(run: Run, tensor: Tensor, elements: int) -> tuple[int, int]:
+    """Bytes of a frozen matrix as bitsandbytes holds it: those of its parameter, and its scales.
+
+    The scales are an attribute of the module and no parameter (bitsandbytes 0.43 and 0.49, nn/modules.py `Params4bit.quant_state`,
+    `Int8Params.SCB`), so FSDP and ZeRO 3 leave them whole on each rank, and on the GPU where weights are on the CPU. torchao's are
+    tensors inside the parameter, which FSDP2 splits with it (torchao 0.14, dtypes/nf4tensor.py `nf4_split`).
+    """
+    whole = int8_bytes(tensor, elements) if run.quant == "int8" else nf4_bytes(elements, run.double_quant)
+    packed = elements if run.quant == "int8" else -(-elements // 2)
+    return (whole, 0) if run.sharded_scales else (packed, whole - packed)
 
 
 def state_bytes(piece: Piece, optimizer: Optimizer, size: int) -> int:
@@ -144,15 +151,15 @@ def states(run: Run, held: list[Piece], *, words: bool = False) -> States:
     """What a stage holds of `held`; the formulas in words where these are asked for, which takes as long again."""
     mixed, shards, stage = run.precision == "mixed", run.shards, run.stage
     full_shards = run.fsdp > 1
-    weight = 4 if run.precision in ("amp", "fp32") or (mixed and full_shards and not run.lora) else 2
+    weight = 4 if run.precision in ("amp", "fp32") or (mixed and full_shards and (not run.lora or run.fp32_shards)) else 2
     gradient = run.grad_size or (
         4 if run.precision in ("amp", "fp32") or (mixed and (full_shards or run.implementation == "megatron")) else 2
     )
     moment = 2 if run.precision == "pure" else 4
     master = 4 if mixed and not full_shards else 0
-    sums = {name: Sums() for name in ("weights", "adapters", "gradients", "optimizer", "ema")}
-    nf4 = f"0.5 + {'(1 + 4 / 256)' if run.double_quant else '4'} / 64 nf4"
-    weights = adapters = gradients = optimizer = ema = step = 0
+    sums = {name: Sums() for name in ("weights", "scales", "adapters", "gradients", "optimizer", "ema")}
+    nf4 = f"{'(1 + 4 / 256)' if run.double_quant else '4'} / 64"
+    scales = weights = adapters = gradients = optimizer = ema = step = 0
     # Routed experts are already spread over the ranks of `ep`, so fewer hold the same ones.
     spread = max(1, shards // run.ep)
     # Of weights, gradients and states.
@@ -165,11 +172,17 @@ def states(run: Run, held: list[Piece], *, words: bool = False) -> States:
         weight, gradient, moment, master = (run.saved_size,) * 3 + (0,) if p.saved and run.saved_size else usual
         copies, n = p.copies, p.elements
         if p.quantized and not p.trains:
-            weights += copies * share(quantized_bytes(run, p.tensor, n), in_weights)
-            if words:
-                sums["weights"].add("1 int8" if run.quant == "int8" else nf4, in_weights, copies * n)
+            packed, beside = quantized_bytes(run, p.tensor, n)
+            weights += copies * share(packed, in_weights)
+            scales += copies * beside
             if words and run.quant == "int8":
-                sums["weights"].add_bytes("int8's scales", in_weights, copies * (int8_bytes(p.tensor, n) - n))
+                sums["weights"].add("1 int8", in_weights, copies * n)
+                sums["scales"].add_bytes("int8's scales", 1, copies * beside)
+            elif words and beside and (in_weights > 1 or run.offload in ("params", "all")):
+                sums["weights"].add("0.5 nf4", in_weights, copies * n)
+                sums["scales"].add(f"{nf4} nf4's scales", 1, copies * n)
+            elif words:
+                sums["weights"].add(f"0.5 + {nf4} nf4", in_weights, copies * n)
         else:
             weights += copies * -(-n * weight // in_weights)
             if words:
@@ -228,11 +241,12 @@ def states(run: Run, held: list[Piece], *, words: bool = False) -> States:
         cpu, optimizer, ema, step = cpu + optimizer + ema, 0, 0, 0
         away |= {"optimizer", "ema"}
         if run.offload == "all":
-            # Weights come back a layer at a time, gradients leave the same way.
-            cpu += weights + gradients
-            weights, gradients = 0, 0
-            away |= {"weights", "gradients"}
+            # Weights come back a layer at a time, gradients leave the same way; adapters are units like others.
+            cpu += weights + adapters + gradients
+            weights = adapters = gradients = 0
+            away |= {"weights", "adapters", "gradients"}
             gathered = gathered if any(gathered) else _gathered(run, held)
+    weights += scales
     # bitsandbytes 0.49, autograd/_functions.py `MatMul4Bit`: a matrix is whole in the computing type while it is used, and before in
     # the type that it was quantized from, where that is another.
     whole = run.size + (2 if run.nf4_half else 0)
@@ -249,6 +263,8 @@ def states(run: Run, held: list[Piece], *, words: bool = False) -> States:
     if words:
         formulas = {name: str(found) + (", twice: the value model" if run.value_model else "") for name, found in sums.items()}
         formulas |= {name: f"in the CPU's memory: {formulas[name]}" for name in away if formulas[name] != "0"}
+        if scales and formulas["scales"] != "0":
+            formulas["weights"] = " + ".join(text for text in (formulas["weights"], formulas["scales"]) if text != "0")
     return States(weights, adapters, gradients, optimizer, ema, gathered, step, cpu, dequantized, head, reference, formulas)
 
 
@@ -278,7 +294,7 @@ def _gathered(run: Run, held: list[Piece]) -> tuple[int, int]:
         if p.part != "decoder":
             continue
         each = 1 if run.gathered_fp8 and len(p.tensor.shape) == 2 else c
-        size = quantized_bytes(run, p.tensor, p.elements) if p.quantized and not p.trains else p.elements * each
+        size = quantized_bytes(run, p.tensor, p.elements)[0] if p.quantized and not p.trains else p.elements * each
         by_layer[p.copies] = by_layer.get(p.copies, 0) + size
         layer = max(layer, by_layer[p.copies])
         gradients += p.elements * (c + reduced) if p.trains else 0

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from archcalc.analysis.training.allocator import Allocator
 from archcalc.errors import UnsupportedError, UsageError
-from archcalc.frameworks.allocator import Allocator
 from archcalc.frameworks.megatron import layers as ml
 from archcalc.frameworks.megatron.arguments import Arguments, frequencies, global_batch, layout, pattern_of, vocabulary
 from archcalc.frameworks.megatron.fp8 import compute_of, in_fp8, layers_in_fp8, recipe_of, weight_bytes

@@ -68,7 +68,7 @@ def _training(a: Arguments) -> None:
 
 
 def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainReport:
-    from archcalc.analysis.train_report import OVERHEAD_BYTES, near, reserved, verdict
+    from archcalc.analysis.train_report import OVERHEAD_BYTES, near, needed, verdict
 
     s, model = mm.read(a, gpus.count)
     refuse_gpu(a.path, s.fp8, gpus.device)
@@ -79,7 +79,7 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
     used, inert, unmodelled = a.sorted()
     capacity = gpus.device.visible_bytes
     budget = capacity - OVERHEAD_BYTES
-    taken = reserved(f.total)
+    taken = needed(f.total)
     total, active = mm.parameters(s, model)
     notes = [*([model.note] if model.note else []), *gpus.notes, *near(f.total, budget)]
     if unmodelled:

@@ -1,4 +1,4 @@
-"""What PyTorch's caching allocator counts as allocated: blocks, which are larger than the tensors in them.
+"""What PyTorch's caching allocator counts as allocated, blocks that are larger than the tensors in them, and what it takes for those.
 
 Source: PyTorch 2.9, c10/cuda/CUDACachingAllocator.cpp: sizes are rounded to 512 bytes; up to 1 MiB they come from segments of 2 MiB
 and are
@@ -18,10 +18,12 @@ SMALL, LARGE, MIN_LARGE, ROUND = 1 << 20, 20 << 20, 10 << 20, 2 << 20
 
 
 class Allocator:
-    """The pool of large blocks; small ones are never larger than their rounded size."""
+    """The pool of large blocks; small ones are never larger than their rounded size. `allocated` are the bytes of blocks in use, `reserved`
+    those of the segments of large ones."""
 
     def __init__(self) -> None:
         self.allocated = 0
+        self.reserved = 0
         self._next = 0
         self._free: list[tuple[int, int]] = []
         # Start of each block: its size, the start of the block before it in its segment (-1 for none) and of the one behind it.
@@ -38,6 +40,7 @@ class Allocator:
             whole, start = self._free.pop(at)
         else:
             whole, start = LARGE if size < MIN_LARGE else -(-size // ROUND) * ROUND, self._next
+            self.reserved += whole
             # Segments never touch.
             self._next += whole + 1
             self._blocks[start] = [whole, -1, -1]
