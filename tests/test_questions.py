@@ -60,7 +60,7 @@ def test_options_are_the_command_s(name: str) -> None:
     left = known - own - {"call", "return", "source", "format"}
     assert left <= {
         "explain", "command_file", "min_params", "family", "license", "sort", "emit", "image", "all", "ram",
-        "ram_bandwidth",
+        "ram_bandwidth", "nodes",
     }, left  # fmt: skip
 
 

@@ -145,7 +145,7 @@ def test_keys_that_publishers_write_and_the_reference_does_not_read_change_nothi
     # What the config states is kept for engines that ask of it.
     assert arch.parse(granite)._replace(stated={}) == arch.parse(bare)._replace(stated={})
     command = {"model_type": "cohere2", "hidden_size": 64, "num_hidden_layers": 4, "num_attention_heads": 4, "vocab_size": 128}
-    assert arch.parse({**command, "layer_switch": 4}) == arch.parse(command)
+    assert arch.parse({**command, "layer_switch": 4})._replace(stated={}) == arch.parse(command)._replace(stated={})
 
 
 @pytest.mark.parametrize("name", zoo.names())

@@ -514,6 +514,8 @@ def _of_command(
     offline, refresh = reading.offline, reading.refresh
     # In front of a command of an engine that takes several kinds of cards, a list is the cards of one machine.
     mixed = server(ENGINES[own.engine]).by_layers
+    if every(machine.gpu):
+        raise UsageError("--gpu all is every machine that is rented, for a model by its name", "name the machine of a command")
     specs = machines_of(machine.gpu, machine.vram, alone=mixed, mixed=mixed, nodes=machine.nodes)
     counted = any(map(counts, machine.gpu or ["here"] if machine.vram is None else machine.gpu or []))
     wanted = _wanted(load, host.calibration, None)

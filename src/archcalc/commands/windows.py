@@ -339,7 +339,7 @@ class _Power:
         raise FormatError(f"{opens} is not closed with {closes}", "close it, or give the engine's command alone")
 
 
-_SUM = re.compile(r"(?i)(?:\$(?:env:)?\w+|\$\{(?:env:)?\w+\}|\d+[kmg]b|\d+|\[u?int(?:32|64)?\]|[-+*/%()\s])+")
+_SUM = re.compile(r"(?i)(?:(?:\$(?:env:)?[a-z_]\w*|\d+(?:[kmg]b)?)(?!\w)|\$\{(?:env:)?\w+\}|\[u?int(?:32|64)?\]|[-+*/%()\s])+")
 _UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 

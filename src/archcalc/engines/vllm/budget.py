@@ -97,7 +97,7 @@ def kind(device: Device, architecture: Architecture, version: str | None) -> Has
         *(() if v0 else (_batches(device, batches, False), _batches(device, batches, True))),
         device.visible_bytes if any(e.row_bytes for e in architecture.encoders) else None,
         capability(device) >= _FLASHINFER, capability(device)[0] == 10, second_runner(device, architecture, version),
-        _counts_host(device), device.bridge,
+        _counts_host(device), device.bridge, collectives(device, 16, v0=v0).bytes, device.per_host == 1,
     )  # fmt: skip
 
 
