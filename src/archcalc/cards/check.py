@@ -460,6 +460,8 @@ class _Checker:
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
             verdict = judgement.verdict
+            if verdict == "wrong" and slot.label.unsure and not table.context.begin:
+                return
         finding = Finding(self, slot, claim, owner, table, number, line, column, name, text, verdict, judgement)
         self.findings.append(finding)
         found_here = self._by_line.get(line)
