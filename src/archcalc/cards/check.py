@@ -459,9 +459,13 @@ class _Checker:
                 claim, judgement = self._as_typed(claim, judgement, owner, table)
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
+            if judgement.verdict == "wrong" and not table.context.begin:
+                if slot.label.unsure:
+                    return
+                if slot.subject is not None and slot.subject.made:
+                    why = f"{judgement.why}; a model made from {owner.label} may have its own"
+                    judgement = Judgement("unverifiable", judgement.actual, why)
             verdict = judgement.verdict
-            if verdict == "wrong" and slot.label.unsure and not table.context.begin:
-                return
         finding = Finding(self, slot, claim, owner, table, number, line, column, name, text, verdict, judgement)
         self.findings.append(finding)
         found_here = self._by_line.get(line)

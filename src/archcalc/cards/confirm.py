@@ -236,7 +236,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
                     said = lines[line] = _Said()
                 said.add(field, f.claim, right)
     in_order = {who: sorted(lines) for who, lines in by_line.items()}
-    varied = _varied(findings)
+    varied = _varied(wrong, findings)
     together: dict[tuple[int, int, int], _Said] = {}
     alike: dict[tuple[object, ...], Near] = {}
     for f in wrong:
@@ -259,7 +259,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         column = not f.listed and len(right_for) > (who in right_for)
         beside = len(block.nearly[field] - {who}) if field in block.nearly and f.nearly else 0
         others, wrongly = said.neighbours(field)
-        key = id(others), wrongly, column, rightly, beside, (f.table, f.heading) in varied
+        key = id(others), wrongly, column, rightly, beside, _stated(f) in varied
         if (around := alike.get(key)) is None:
             around = alike[key] = Near(len(others), wrongly, column, rightly, beside, others, key[-1])
         yield f, around
@@ -270,13 +270,18 @@ _SEVERAL = 2
 """So many models whose figures in a column are off by little are no sign; more are."""
 
 
-def _varied(findings: Sequence[Finding]) -> frozenset[tuple[int, str]]:
-    """Tables and their labels under which one model has several contexts."""
-    cells: dict[tuple[int, str, tuple[str, ...]], set[str]] = {}
-    for f in findings:
-        if f.claim.field == "context" and f.where.kind == "table" and f.heading:
-            cells.setdefault((f.table, f.heading, f.owner.who), set()).add(f.cell)
-    return frozenset((table, heading) for (table, heading, who), said in cells.items() if who and len(said) > 1)
+def _varied(wrong: Sequence[Finding], findings: Sequence[Finding]) -> frozenset[tuple[object, ...]]:
+    """What tables state several times of one model, and not alike: the table, the label, the model, and how it is counted."""
+    asked = {_stated(f) for f in wrong if f.where.kind == "table" and f.heading}
+    cells: dict[tuple[object, ...], set[str]] = {}
+    for f in findings if asked else ():
+        if (key := _stated(f)) in asked:
+            cells.setdefault(key, set()).add(f.cell)
+    return frozenset(key for key, said in cells.items() if len(said) > 1)
+
+
+def _stated(f: Finding) -> tuple[object, ...]:
+    return f.table, f.heading, f.owner.who if f.claim.field == "context" else f.name, f.claim.field, f.claim.quals
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

@@ -216,7 +216,7 @@ def parse(text: str, group: str = "") -> Label | None:
     if inside and len(clean) == 1 and clean[0] in NUMERIC and not quals.part:
         plain = (_field(main) or "").rstrip("?")
         bare = plain if plain in NUMERIC and plain != clean[0] else ""
-        unsure = plain == clean[0] and not _is_understood(plain, inside)
+        unsure = plain == clean[0] and not _is_understood(plain, main, inside)
     return Label(tuple(_in_part(field, quals.part) for field in clean), quals, "", weak, bare, unsure)
 
 
@@ -407,21 +407,19 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
         return (share[base],) if base in share else None
     if base == "total_params" and re.search(r"\b(?:active|activated)\b", inside) and not re.search(r"total", inside):
         return ("active_params",)
-    return (_qualified(base, main, normal(inside)),)
+    return (_qualified(main, normal(inside)) or base,)
 
 
-def _qualified(base: str, main: str, said: str) -> str:
-    """The field of a label with what its brackets say: they mean what the same words mean without brackets."""
-    if not said:
-        return base
-    found = (_field(f"{main} {said}"), _field(f"{said} {main}"), *(_composed(f"{said}{main}") or ()))
-    return next((field for field in found if field is not None and field.partition("!")[0].rstrip("?") in NUMERIC), base)
+def _qualified(main: str, said: str) -> str | None:
+    """The field of a label with what its brackets say, where they mean what the same words mean without brackets."""
+    found = (_field(f"{main} {said}"), _field(f"{said} {main}"), *(_composed(f"{said}{main}") or ())) if said else ()
+    return next((field for field in found if field is not None and field.partition("!")[0].rstrip("?") in NUMERIC), None)
 
 
-def _is_understood(base: str, inside: str) -> bool:
+def _is_understood(base: str, main: str, inside: str) -> bool:
     """Whether brackets say nothing that makes another field of a label: its unit, type, context, symbol or key, or a word that changes
     nothing."""
-    if _EACH.search(f"({inside})"):
+    if _EACH.search(f"({inside})") or _qualified(main, normal(inside)):
         return True
     pieces = [piece for piece in re.split(r"[,;/|，、；]", inside) if normal(piece)]
     return all(

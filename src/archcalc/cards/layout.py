@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 from archcalc.cards import document, labels, names
 from archcalc.cards.document import Context, Table
@@ -30,13 +31,15 @@ _TOWER = "vision encoder"
 
 
 class Subject(NamedTuple):
-    """What a cell names as its model: the text, a size that the same row states, what it links to, and the row's repository id."""
+    """What a cell names as its model: the text, a size that the same row states, what it links to, and the row's repository id. `made`
+    says that the row is of a model made from it."""
 
     text: str
     size: str = ""
     links: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
     repo: str = ""
+    made: bool = False
 
 
 class Slot(NamedTuple):
@@ -222,7 +225,8 @@ def _labelled(table: Table) -> Iterator[Slot]:
     down = len({row[side].text.lower() for row, label in zip(body, side_labels, strict=True) if label is not None and label.fields})
     strong_across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and not label.weak and k > 0)
     if across and (across > down or (across == down and strong_across and not _named_heads(head, side))):
-        yield from _by_row(head, columns, body)
+        for a, b in pairwise((0, *_others(columns, body), width)):
+            yield from _by_row(head[a:b], columns[a:b], [row[a:b] for row in body])
     elif down:
         yield from _by_column(table, head, columns, body, side, side_labels)
 
@@ -394,6 +398,20 @@ def _member(family: Cell, member: Cell) -> Cell:
     return family
 
 
+def _others(columns: list[Label | None], body: list[tuple[Cell, ...]]) -> Iterator[int]:
+    """The columns with which further models of a row begin: they hold names, and behind them stand fields that stood before them."""
+    start = 0
+    for k, label in enumerate(columns):
+        if k == start or (label is not None and (label.fields or label.role not in ("", "model"))):
+            continue
+        if label is None and not all(row[k].text[:1].isalpha() for row in body if k < len(row)):
+            continue
+        before, behind = ({one.fields for one in part if one is not None and one.fields} for part in (columns[start:k], columns[k:]))
+        if before & behind:
+            yield k
+            start = k
+
+
 # One model a row
 
 
@@ -434,6 +452,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     batches = {k for k, label, _ in asked if batch is not None and label.fields[0] == "kv_cache"}
     ranked = {k for k, label, _ in asked if ranks is not None and not label.quals.tp}
     growing = {k for k, label, _ in asked if at is not None and label.fields[0] in _GROWING}
+    made = model + 1 < len(head) and mark("origin").fullmatch(_key(head[model + 1].text)) is not None
     name, of_parts = EMPTY, model == 0 and mark("parts").fullmatch(_key(head[0].text)) is not None
     rows_of_formats = model == 0 and len(body) > 1 and all(row and _FORMAT.fullmatch(row[0].text.strip()) for row in body)
     for row in body:
@@ -453,7 +472,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         )
         repo = next((text for k in sorted(ids) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
         named = _member(name, row[model + 1]) if model + 1 in ids and model + 1 < len(row) else name
-        subject: Subject | None = _subject(named, stated, linked)._replace(repo=repo)
+        subject: Subject | None = _subject(named, stated, linked)._replace(repo=repo, made=made and named is not name)
         stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
         if rows_of_formats:
             subject, stored = None, name.text.lower()

@@ -168,6 +168,11 @@ def _marked(name: str, place: Literal["line_text", "cell"]) -> Callable[[Finding
     return lambda f, _near: says(name, getattr(f, place))
 
 
+def _of_derived(f: Finding) -> bool:
+    """Whether the model is only what another one was made from, or what stands above or heads the table speaks of pruning or merging."""
+    return f.owner.resolved.derived or says("reduced", f.around) or says("reduced", f.heads)
+
+
 def _share(f: Finding, _near: Near) -> bool:
     """What one of several devices has, and nothing says of how many."""
     return f.claim.quals.tp == 1 and (says("share", f.heading) or says("share", f.cell[f.claim.start : f.claim.end + 40]))
@@ -392,6 +397,8 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text"), SIZES),
     Sign(-4, "it may be the size of a quantization", _as_quantized, _WEIGHTS),
     Sign(-4, "it may be of another part of the model", _of_part, by_place=_under_part),
+    Sign(-6, "it may be of a model made from this one", None, by_place=_of_derived),
+    Sign(-4, "the table states it several times of one model", None, by_near=lambda _f, n: n.varied),
     Sign(-4, "it is what one device has", _share),
     Sign(-4, "it may say which one", _may_be_index, frozenset({"layers", "heads", "kv_heads", "experts"})),
     Sign(-4, "it is what one of several ranks has", _is_share, _SPLIT),
@@ -402,7 +409,6 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it may be padded", _padded, frozenset({"vocab", "embedding_params"})),
     Sign(-4, "it may be what a service offers", None, _CONTEXT, lambda f: says("priced", f.block)),
     Sign(-4, "a GGUF file states a length of its own", None, _CONTEXT, lambda f: "gguf" in f.around.lower()),
-    Sign(-4, "the table states it several times of one model, as of runs", None, _CONTEXT, by_near=lambda _f, n: n.varied),
     Sign(-3, "it may be what fits a machine", None, _CONTEXT, lambda f: not f.listed and says("machine", f.block)),
     Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),
