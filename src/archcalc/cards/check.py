@@ -36,6 +36,7 @@ _OF_ANOTHER = re.compile(
     r"|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[A-Z][A-Za-z]+(?:[- ](?=\d)|-?(?=\d))\d[\w.]*)\b|我们|本文"
 )
 """What makes the figures behind it those of something else: another name, or who writes."""
+_GROUP = re.compile(r"(?i)\bgroups?\b")
 _SHORT = 80
 _CERTAIN = frozenset({"qk_norm", "rope", "rmsnorm", "layernorm", "swiglu", "geglu", "gqa", "mla", "mqa", "mha", "yarn", "sinks"})
 """Words that mean one thing wherever they stand."""
@@ -447,10 +448,12 @@ class _Checker:
             judgement = Judgement("unverifiable", why=UNKNOWABLE.get(claim.field, resolved.problem))
         else:
             judgement = self._judge(claim, owner, table)
-            # "Window (tokens)" is of the attention, or of the context.
-            also = claim.also or (
-                ("context",) if claim.field == "window" and not vocabulary.says("window-of", slot.heading) else ()
-            )
+            # "Window (tokens)" is of the attention, or of the context; "GQA group" is how many there are, or how large one is.
+            also = claim.also
+            if claim.field == "window" and not vocabulary.says("window-of", slot.heading):
+                also = also or ("context",)
+            elif claim.field == "kv_heads" and _GROUP.search(slot.heading):
+                also = also or ("gqa_ratio",)
             for field in also if judgement.verdict != "ok" and claim.form == "number" else ():
                 other = claim._replace(field=field, also=())
                 if (found := self._judge(other, owner, table)).verdict == "ok":

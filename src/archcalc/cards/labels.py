@@ -129,7 +129,7 @@ def normal(text: str) -> str:
     ('kv head', 'hidden layer')
     """
     text = text.lower().replace("θ", "theta").replace("w/o", "without")
-    text = re.sub(r"[-_–‑*`#:†‡¹²³⁴⁵?!.,;\"'|~≈≤\[\]=@/+&×→%]+|\s+", " ", text)
+    text = re.sub(r"[-_–‑*`#:†‡¹²³⁴⁵?!.,;\"'|~≈≤\[\]=@/+&×→%\u2600-\u27bf\ufe0f\u200d\U0001f000-\U0001faff]+|\s+", " ", text)
     words = [_singular(word) for word in text.split()]
     return _NOISE.sub("", " ".join(words)).strip()
 
@@ -479,6 +479,7 @@ def _plain_symbols(text: str) -> str:
     >>> _plain_symbols("heads $n_h$"), _plain_symbols(r"$d_{\\mathrm{model}}$")
     ('heads', 'd_model')
     """
+    text = re.sub(r"\$\\theta\$|\\theta\b", "theta", text)
     without = re.sub(
         r"\$[^$]*\$|\\\([^()]*\\\)|(?<!\w)[A-Za-z]+[_^]\{[^{}]*\}|(?<=\w )[A-Za-z]{1,2}[_^]\w{1,2}$|^[A-Z][_^]\w (?=\w{4})",
         " ",

@@ -437,6 +437,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     batch = next((k for k, cell in enumerate(head) if k < len(columns) and _BATCH.fullmatch(cell.text.strip())), None)
     ranks = next((k for k, cell in enumerate(head) if k < len(columns) and _TP_HEAD.fullmatch(cell.text.strip())), None)
     hosts = next((k for k, cell in enumerate(head) if k < len(columns) and mark("host").fullmatch(cell.text.strip())), None)
+    columns = _of_layers(head, columns, body, model)
     sweep = _sweep(columns, body, model)
     at = _measured_at(columns) if sweep is None else None
     # Where every column is a field and the first holds figures, what stands above says of whom they are.
@@ -518,6 +519,22 @@ def _measured_at(columns: list[Label | None]) -> int | None:
     found = [k for k, label in enumerate(columns) if label is not None and label.fields == ("context",)]
     sized = [label for label in columns if label is not None and label.fields[:1] == ("kv_cache",)]
     return found[0] if len(found) == 1 and sized and not any(label.quals.context for label in sized) else None
+
+
+def _of_layers(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell, ...]], model: int) -> list[Label | None]:
+    """The columns of a table of single layers, which has several rows of a model and says which layer each is of: sizes are of one."""
+    which = {k for k, label in enumerate(columns) if label is not None and label.fields and mark("one-of-them").fullmatch(head[k].text)}
+    said = [row[model].text for row in body if model < len(row)]
+    if not which or len(set(said)) == len(said):
+        return columns
+    skip = Label((), role="skip")
+    of_one = [
+        label._replace(quals=label.quals._replace(each="layer"))
+        if label is not None and labels.NUMERIC.get(label.fields[0] if label.fields else "") in ("count", "bytes", "flops")
+        else label
+        for label in columns
+    ]
+    return [skip if k in which else label for k, label in enumerate(of_one)]
 
 
 _FORMAT = re.compile(r"(?i)(?:bf16|fp16|fp32|fp8|int8|int4|nvfp4|mxfp4|awq|gptq|[48]-bit|16-bit|i?q\d(?:_\w+)?)(?: \([^()]*\))?")
@@ -716,7 +733,7 @@ def _unlabelled(cell: Cell) -> Iterator[Slot]:
         subject = Subject(text[:start].strip())
     else:
         start = 0
-        owner = _said_once(text)
+        owner = _leading(text) or _said_once(text)
         subject = Subject(owner) if owner else None
     yield from _counts(subject, cell, start)
 
