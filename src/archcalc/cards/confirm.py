@@ -271,16 +271,21 @@ _SEVERAL = 2
 
 
 def _varied(wrong: Sequence[Finding], findings: Sequence[Finding]) -> frozenset[tuple[object, ...]]:
-    """What tables state several times of one model, and not alike: the table, the label, the model, and how it is counted."""
+    """What the rows of a table state several times of one model, and not alike: contexts, or figures of which one is right and others
+    are of variants."""
     asked = {_stated(f) for f in wrong if f.where.kind == "table" and f.heading}
-    cells: dict[tuple[object, ...], set[str]] = {}
+    cells: dict[tuple[object, ...], dict[int, str]] = {}
+    rightly = set()
     for f in findings if asked else ():
         if (key := _stated(f)) in asked:
-            cells.setdefault(key, set()).add(f.cell)
-    return frozenset(key for key, said in cells.items() if len(said) > 1)
+            cells.setdefault(key, {})[f.line] = f.cell
+            if f.verdict == "ok" or f.claim.field == "context":
+                rightly.add(key)
+    return frozenset(key for key in rightly if len(set(cells[key].values())) > 1)
 
 
 def _stated(f: Finding) -> tuple[object, ...]:
+    """The table, the label, the model, and how a figure is counted."""
     return f.table, f.heading, f.owner.who if f.claim.field == "context" else f.name, f.claim.field, f.claim.quals
 
 
