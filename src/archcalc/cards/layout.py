@@ -453,7 +453,8 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     batches = {k for k, label, _ in asked if batch is not None and label.fields[0] == "kv_cache"}
     ranked = {k for k, label, _ in asked if ranks is not None and not label.quals.tp}
     growing = {k for k, label, _ in asked if at is not None and label.fields[0] in _GROWING}
-    made = model + 1 < len(head) and mark("origin").fullmatch(_key(head[model + 1].text)) is not None
+    origins = {k for k, cell in enumerate(head) if mark("origin").fullmatch(_key(cell.text))}
+    made = model + 1 in origins or (model in origins and model + 1 in ids and mark("made").search(head[model + 1].text) is not None)
     name, of_parts = EMPTY, model == 0 and mark("parts").fullmatch(_key(head[0].text)) is not None
     rows_of_formats = model == 0 and len(body) > 1 and all(row and _FORMAT.fullmatch(row[0].text.strip()) for row in body)
     for row in body:
@@ -468,12 +469,12 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         linked = tuple(
             link
             for k, cell in enumerate(row)
-            if cell.links and (k in loose or (k != model and not re.search(r"\d", cell.text)))
+            if k not in origins - {model} and cell.links and (k in loose or (k != model and not re.search(r"\d", cell.text)))
             for link in cell.links
         )
-        repo = next((text for k in sorted(ids) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
+        repo = next((text for k in sorted(ids - origins) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
         named = _member(name, row[model + 1]) if model + 1 in ids and model + 1 < len(row) else name
-        subject: Subject | None = _subject(named, stated, linked)._replace(repo=repo, made=made and named is not name)
+        subject: Subject | None = _subject(named, stated, linked)._replace(repo=repo, made=made and (named is not name or model in origins))
         stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
         if rows_of_formats:
             subject, stored = None, name.text.lower()

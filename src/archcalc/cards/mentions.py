@@ -93,6 +93,11 @@ def _nouns(behind: str, ahead: str, known: bool) -> _Nouns:
     )
 
 
+def counted_by(text: str, end: int) -> tuple[str, ...]:
+    """The fields of the noun behind a number."""
+    return tuple(field for field in _nouns(text[end : end + _NEAR].translate(NOUGHTS), "", True).fields if field[-1] != "?")
+
+
 _NAMES_LAYER = re.compile(r"(?i)\blayers?\s*$|\d\s*[–-]\s*$|\bgpu[-_ ]layers\W*$")
 """Layer 0, layers 1–19, an engine's gpu_layers."""
 _LAYERS = re.compile(r"(?i)[-\s]*(?:layer|module|depth)")

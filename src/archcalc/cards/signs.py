@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Literal
 
-from archcalc.cards import truth, words
+from archcalc.cards import mentions, truth, words
 from archcalc.cards.findings import Finding, Near
 from archcalc.cards.judge import Rules, is_misworked, is_right, judge
 from archcalc.cards.labels import NUMERIC, WORDS, Quals
@@ -81,6 +81,13 @@ _MIXED_UP = (
     frozenset({"layers", "dense_layers", "moe_layers", "linear_layers", "full_layers", "window_layers"}),
 )
 """Fields whose numbers often stand in one cell."""
+
+
+def another_noun(field: str, text: str, end: int) -> str:
+    """The field of the noun behind a number, where it counts something else than the number's label, and nothing like it."""
+    found = mentions.counted_by(text, end)
+    alike = next((group for group in _MIXED_UP if field in group), {field})
+    return found[0] if found and alike.isdisjoint(found) and NUMERIC[found[0]] == NUMERIC[field] else ""
 
 
 def _another_fact(finding: Finding, near: Near) -> bool:
