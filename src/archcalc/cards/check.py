@@ -458,7 +458,11 @@ class _Checker:
                 other = claim._replace(field=field, also=())
                 if (found := self._judge(other, owner, table)).verdict == "ok":
                     claim, judgement = other, found
-            if judgement.verdict == "wrong" and claim.form == "number" and (noun := signs.another_noun(claim.field, cell.text, claim.end)):
+            if (
+                judgement.verdict == "wrong"
+                and claim.form == "number"
+                and (noun := signs.another_noun(claim.field, cell.text, claim.end))
+            ):
                 claim = claim._replace(field=noun, also=())  # MoE block: 128 experts
                 judgement = self._judge(claim, owner, table)
             if judgement.verdict == "wrong" and claim.field in signs.TYPED and not claim.quals.dtype and not table.context.begin:

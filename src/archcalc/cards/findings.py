@@ -121,7 +121,11 @@ class Finding:
     @property
     def heads(self) -> str:
         """The heads of its table's columns."""
-        return " | ".join(cell.text for row in self.where.rows[: self.where.heads] for cell in row) if self.where.kind == "table" else ""
+        return (
+            " | ".join(cell.text for row in self.where.rows[: self.where.heads] for cell in row)
+            if self.where.kind == "table"
+            else ""
+        )
 
     @property
     def types(self) -> tuple[str, ...]:

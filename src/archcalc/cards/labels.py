@@ -412,14 +412,18 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
 
 def _qualified(main: str, said: str) -> str | None:
     """The field of a label with what its brackets say, where they mean what the same words mean without brackets."""
-    found = (_field(f"{main} {said}"), _field(f"{said} {main}"), *(_composed(f"{said}{main}") or ())) if said else ()
+    if not said:
+        return None
+    # Where a label has no blanks, what is not known of it may be anything.
+    composed = (field for field in _composed(f"{said}{main}") or () if field != _field(main))
+    found = (_field(f"{said} {main}"), _field(f"{main} {said}"), *composed)
     return next((field for field in found if field is not None and field.partition("!")[0].rstrip("?") in NUMERIC), None)
 
 
 def _is_understood(base: str, main: str, inside: str) -> bool:
     """Whether brackets say nothing that makes another field of a label: its unit, type, context, symbol or key, or a word that changes
     nothing."""
-    if _EACH.search(f"({inside})") or _qualified(main, normal(inside)):
+    if (_is_size((base,)) and _EACH.search(f"({inside})")) or _qualified(main, normal(inside)):
         return True
     pieces = [piece for piece in re.split(r"[,;/|，、；]", inside) if normal(piece)]
     return all(

@@ -406,7 +406,9 @@ def _others(columns: list[Label | None], body: list[tuple[Cell, ...]]) -> Iterat
             continue
         if label is None and not all(row[k].text[:1].isalpha() for row in body if k < len(row)):
             continue
-        before, behind = ({one.fields for one in part if one is not None and one.fields} for part in (columns[start:k], columns[k:]))
+        before, behind = (
+            {one.fields for one in part if one is not None and one.fields} for part in (columns[start:k], columns[k:])
+        )
         if before & behind:
             yield k
             start = k
@@ -474,7 +476,9 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         )
         repo = next((text for k in sorted(ids - origins) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
         named = _member(name, row[model + 1]) if model + 1 in ids and model + 1 < len(row) else name
-        subject: Subject | None = _subject(named, stated, linked)._replace(repo=repo, made=made and (named is not name or model in origins))
+        subject: Subject | None = _subject(named, stated, linked)._replace(
+            repo=repo, made=made and (named is not name or model in origins)
+        )
         stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
         if rows_of_formats:
             subject, stored = None, name.text.lower()
@@ -524,7 +528,9 @@ def _measured_at(columns: list[Label | None]) -> int | None:
 
 def _of_layers(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell, ...]], model: int) -> list[Label | None]:
     """The columns of a table of single layers, which has several rows of a model and says which layer each is of: sizes are of one."""
-    which = {k for k, label in enumerate(columns) if label is not None and label.fields and mark("one-of-them").fullmatch(head[k].text)}
+    which = {
+        k for k, label in enumerate(columns) if label is not None and label.fields and mark("one-of-them").fullmatch(head[k].text)
+    }
     said = [row[model].text for row in body if model < len(row)]
     if not which or len(set(said)) == len(said):
         return columns

@@ -53,7 +53,7 @@ def _claims(label: Label, text: str) -> Sequence[Claim]:
 
 
 def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
-    if EMPTY.fullmatch(text):
+    if EMPTY.fullmatch(text) or _DIFFERENCE.match(text):
         return ()
     if symbols := _SYMBOLS.match(text):
         text = " " * symbols.end() + text[symbols.end() :]
@@ -76,6 +76,7 @@ def _keyed(quals: Quals, key: str) -> Quals:
     return quals._replace(key=key)
 
 
+_DIFFERENCE = re.compile(r"\s*[+＋±]\s?\d")
 _ALIKE = re.compile(r"[1-9](?:\d{3,}|\d{0,2}(?:,\d{3})+)(?:\.\d+)?|[1-9]\d*(?:\.\d+)?\s?(?:[KMGT]i?B|[KMBT])")
 """A cell that is one number, of which no reader asks more than its style: smaller ones without a scale may tell what they count."""
 _EIGHTS = str.maketrans("0123456789", "8" * 10)
