@@ -85,7 +85,7 @@ _MIXED_UP = (
 
 def another_noun(field: str, text: str, end: int) -> str:
     """The field of the noun behind a number, where it counts something else than the number's label, and nothing like it."""
-    found = mentions.counted_by(text, end)
+    found = mentions.counted_by(text, end) if end < len(text) else ()
     alike = {other for group in _MIXED_UP if field in group for other in group}
     like = any(other in alike or other.rpartition("_")[2] == field.rpartition("_")[2] for other in found)
     return found[0] if found and not like and NUMERIC[found[0]] == NUMERIC[field] else ""
