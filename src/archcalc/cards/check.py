@@ -36,7 +36,13 @@ _OF_ANOTHER = re.compile(
     r"|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[A-Z][A-Za-z]+(?:[- ](?=\d)|-?(?=\d))\d[\w.]*)\b|我们|本文"
 )
 """What makes the figures behind it those of something else: another name, or who writes."""
-_GROUP = re.compile(r"(?i)\bgroups?\b")
+_ALSO = (
+    ("window", re.compile(rf"(?i)^(?!.*(?:{vocabulary.mark('window-of').pattern}))"), "context"),
+    ("kv_heads", re.compile(r"(?i)\bgroups?\b"), "gqa_ratio"),
+    ("context", re.compile(r"(?i)\btrain|训练"), "original_context"),
+)
+"""What a label may ask for beside its field: a window of tokens is of the attention, or of the context; groups are counted, or measured;
+what a model was trained on may be what was stretched."""
 _SHORT = 80
 _CERTAIN = frozenset({"qk_norm", "rope", "rmsnorm", "layernorm", "swiglu", "geglu", "gqa", "mla", "mqa", "mha", "yarn", "sinks"})
 """Words that mean one thing wherever they stand."""
@@ -448,12 +454,7 @@ class _Checker:
             judgement = Judgement("unverifiable", why=UNKNOWABLE.get(claim.field, resolved.problem))
         else:
             judgement = self._judge(claim, owner, table)
-            # "Window (tokens)" is of the attention, or of the context; "GQA group" is how many there are, or how large one is.
-            also = claim.also
-            if claim.field == "window" and not vocabulary.says("window-of", slot.heading):
-                also = also or ("context",)
-            elif claim.field == "kv_heads" and _GROUP.search(slot.heading):
-                also = also or ("gqa_ratio",)
+            also = claim.also or tuple(field for own, mark, field in _ALSO if own == claim.field and mark.search(slot.heading))
             for field in also if judgement.verdict != "ok" and claim.form == "number" else ():
                 other = claim._replace(field=field, also=())
                 if (found := self._judge(other, owner, table)).verdict == "ok":
