@@ -187,6 +187,7 @@ DERIVED = [
     "<tr><th>Layers</th><th>Params</th><th>Layers</th><th>Params</th></tr>"
     "<tr><td>Llama-3.1-8B</td><td>32</td><td>8.03B</td><td>24</td><td>6.3B</td></tr></table>\n",
     "# Expanded\n\n" + table(("Model", "Layers (Δ)", "Params"), ("Qwen3-8B", "+4", "8.19B"), ("Gemma-2-9B", "+10", "9.24B")),
+    table(("Model", "Layers", "Hidden size"), ("Llama-3.1-8B (ours)", "40", "4096"), ("Qwen3-8B", "36", "4096")),
     table(("Model", "Layers", "Params"), ("Qwen3-8B", "+4", "+0.16B"), ("Gemma-2-9B", "+10", "+1.21B")),
 ]  # fmt: skip
 
@@ -202,6 +203,21 @@ def test_figures_of_variants_are_no_alarms(text: str, cli: Run, tmp_path: Path) 
 def test_a_compressed_cache_is_no_compressed_model() -> None:
     text = table(("Model", "KV compression dim", "Layers", "Hidden size"), ("DeepSeek-V3", "512", "62", "7168"))
     assert [(r.field, r.verdict) for r in judged(text)] == [("kv_rank", "ok"), ("layers", "wrong"), ("hidden_size", "ok")]
+
+
+def test_routed_experts_beside_active_ones_and_a_total() -> None:
+    row = ("DeepSeek-V3", "671B", "256", "8", "256")
+    found = judged(table(("Model", "Total (params)", "Total (experts)", "Active (experts)", "Experts (routed)"), row))
+    assert {r.verdict for r in found} == {"ok"}
+    assert [r.field for r in found] == ["total_params", "experts", "active_experts", "experts"]
+
+
+def test_what_a_model_was_trained_on_may_be_shorter() -> None:
+    """Llama 3.1 was trained on 8,192 tokens and stretched to 131,072: `original_max_position_embeddings`."""
+    found = judged(
+        table(("Model", "Context (train)", "Context (max)"), ("Llama-3.1-8B", "8192", "131072"), ("Qwen3-8B", "32768", "40960"))
+    )
+    assert {r.verdict for r in found} == {"ok"}
 
 
 # Heads, a row, and the model that each figure is of.

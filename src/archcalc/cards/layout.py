@@ -163,7 +163,11 @@ def slots(table: Table) -> Iterator[Slot]:
         ]
     total = {heading for heading in headings if re.search(r"(?i)\btotal\b", heading)}
     counted = {slot.label.fields for slot in found}
-    if total and ("active_experts",) not in counted and any(slot.label.fields == ("experts",) for slot in found if slot.heading in total):
+    if (
+        total
+        and ("active_experts",) not in counted
+        and any(slot.label.fields == ("experts",) for slot in found if slot.heading in total)
+    ):
         # "# Experts (total)" beside "# Routed Experts": the latter are those that a token visits.
         found = [
             slot._replace(label=slot.label._replace(fields=("active_experts",)))
