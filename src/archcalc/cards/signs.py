@@ -178,7 +178,8 @@ def _marked(name: str, place: Literal["line_text", "cell"]) -> Callable[[Finding
 
 def _of_derived(f: Finding) -> bool:
     """Whether the model is only what another one was made from, or what stands above or heads the table speaks of pruning or merging."""
-    return f.owner.resolved.derived or says("ours", f.name) or says("reduced", f.around) or says("reduced", f.heads)
+    derived = f.owner.resolved.derived or says("ours", f.name) or says("reduced", f.around) or says("reduced", f.heads)
+    return derived and f.named != "pinned"
 
 
 def _share(f: Finding, _near: Near) -> bool:
