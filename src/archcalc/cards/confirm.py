@@ -287,7 +287,16 @@ def _varied(wrong: Sequence[Finding], findings: Sequence[Finding]) -> frozenset[
 def _stated(f: Finding) -> tuple[object, ...]:
     """The table, the label, the model, and how a figure is counted."""
     field, quals = f.claim.field, f.claim.quals
-    return f.table, f.heading, f.owner.who if field == "context" else f.name, field, quals.dtype, quals.context, quals.tp
+    return (
+        f.table,
+        f.heading,
+        f.owner.who if field == "context" else f.name,
+        field,
+        quals.dtype,
+        quals.context,
+        quals.tp,
+        quals.batch,
+    )
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:
