@@ -212,6 +212,11 @@ def test_routed_experts_beside_active_ones_and_a_total() -> None:
     assert [r.field for r in found] == ["total_params", "experts", "active_experts", "experts"]
 
 
+def test_no_layers_of_another_kind() -> None:
+    text = table(("Model", "Layers", "Layers (linear)", "Layers (Mamba)"), ("Qwen3-Next-80B-A3B", "48", "36", "0"))
+    assert [r.verdict for r in judged(text)] == ["ok", "ok", "doubtful"]
+
+
 def test_what_a_model_was_trained_on_may_be_shorter() -> None:
     """Llama 3.1 was trained on 8,192 tokens and stretched to 131,072: `original_max_position_embeddings`."""
     found = judged(

@@ -213,6 +213,11 @@ def _misworked(f: Finding, _near: Near) -> bool:
     return len(f.models) == 1 and is_misworked(f.models[0], f.claim)
 
 
+def _of_other_kind(f: Finding, _near: Near) -> bool:
+    """No layers under a label that names one kind of those that carry a state: a model of DeltaNet has none of Mamba."""
+    return f.claim.number is not None and not f.claim.number.mantissa and "linear" not in f.heading.lower()
+
+
 def _of_batch(f: Finding, _near: Near) -> bool:
     """A cache where a batch, users or ranks are stated, in its cell or label, in a label of its table, or above it, and not understood."""
     if _misworked(f, _near):
@@ -421,6 +426,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it may be what fits a machine", None, _CONTEXT, lambda f: not f.listed and says("machine", f.block)),
     Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),
+    Sign(-4, "it may be of another kind of layer", _of_other_kind, frozenset({"linear_layers"})),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
     Sign(-4, "several types are named above it", None, TYPED, lambda f: not f.claim.quals.dtype and len(f.types) > 1),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
