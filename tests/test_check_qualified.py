@@ -179,8 +179,8 @@ DERIVED = [
     "# Compressed models\n\n" + table(("Model", "Layers", "Params", "Hidden size"), ("Llama-3.1-8B", "24", "6.3B", "4096")),
     # A row for each method, of which the first is the model itself.
     table(
-        ("Method", "Model", "Params", "Layers"), ("Dense", "Llama-2-7B", "6.7B", "32"), ("A", "Llama-2-7B", "4.9B", "23"),
-        ("B", "Llama-2-7B", "5.4B", "26"),
+        ("Method", "Model", "Params", "Layers"), ("Dense", "Llama-2-7B", "6.7B", "32"), ("Cut late", "Llama-2-7B", "4.9B", "23"),
+        ("Cut early", "Llama-2-7B", "5.4B", "26"),
     ),
     table(("Model", "Method", "KV cache at 32K"), ("Llama-3.1-8B", "Full", "4 GiB"), ("Llama-3.1-8B", "Evict 20%", "0.8 GiB")),
     "<table><tr><th rowspan=2>Model</th><th colspan=2>Before pruning</th><th colspan=2>After pruning</th></tr>"

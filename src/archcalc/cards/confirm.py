@@ -7,6 +7,7 @@ mended only where a neighbour that is mended confirms it. In generated sections 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -15,6 +16,7 @@ from operator import attrgetter
 from archcalc.cards.findings import NOTHING, Finding, Near
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.signs import Sign, far, signs_of
+from archcalc.cards.text import Cell
 from archcalc.cards.vocabulary import says
 from archcalc.records import NamedTuple
 
@@ -259,7 +261,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         column = not f.listed and len(right_for) > (who in right_for)
         beside = len(block.nearly[field] - {who}) if field in block.nearly and f.nearly else 0
         others, wrongly = said.neighbours(field)
-        key = id(others), wrongly, column, rightly, beside, _stated(f) in varied
+        key = id(others), wrongly, column, rightly, beside, id(f) in varied
         if (around := alike.get(key)) is None:
             around = alike[key] = Near(len(others), wrongly, column, rightly, beside, others, key[-1])
         yield f, around
@@ -270,9 +272,9 @@ _SEVERAL = 2
 """So many models whose figures in a column are off by little are no sign; more are."""
 
 
-def _varied(wrong: Sequence[Finding], findings: Sequence[Finding]) -> frozenset[tuple[object, ...]]:
-    """What the rows of a table state several times of one model, and not alike: contexts, or figures of which one is right and others
-    are of variants."""
+def _varied(wrong: Sequence[Finding], findings: Sequence[Finding]) -> frozenset[int]:
+    """Wrong claims, by identity, of which a table has other values of the model in other rows: contexts; or one that is right, where words
+    or shares in their row say of which variant they are."""
     asked = {_stated(f) for f in wrong if f.where.kind == "table" and f.heading}
     cells: dict[tuple[object, ...], dict[int, str]] = {}
     rightly = set()
@@ -281,7 +283,21 @@ def _varied(wrong: Sequence[Finding], findings: Sequence[Finding]) -> frozenset[
             cells.setdefault(key, {})[f.line] = f.cell
             if f.verdict == "ok" or f.claim.field == "context":
                 rightly.add(key)
-    return frozenset(key for key in rightly if len(set(cells[key].values())) > 1)
+    several = {key for key in rightly if len(set(cells[key].values())) > 1}
+    rows: dict[int, dict[int, tuple[Cell, ...]]] = {}
+    found = []
+    for f in wrong if several else ():
+        if _stated(f) in several:
+            if f.table not in rows:
+                rows[f.table] = {cell.line: row for row in f.where.rows for cell in row}
+            beside = [cell.text for cell in rows[f.table].get(f.line, ()) if cell.text not in (f.cell, f.name)]
+            if f.claim.field == "context" or any(_VARIANT.search(text) for text in beside):
+                found.append(id(f))
+    return frozenset(found)
+
+
+_VARIANT = re.compile(r"(?i)(?<!\w)(?!(?:bf|fp|int|i?q|nf|mxfp|nvfp|w)\d|auto\b)[^\W\d_]{2}(?!\w*\d+ ?[gmk]i?b\b)|\d ?[%x×]")
+"""A word that is no type, or a share."""
 
 
 def _stated(f: Finding) -> tuple[object, ...]:
