@@ -946,7 +946,7 @@ def test_a_file_that_may_not_be_written_is_not_replaced(cli: Run, tmp_path: Path
 
 def test_many_edits_of_which_one_does_not_hold(cli: Run, tmp_path: Path) -> None:
     """A cell that two rows share and that cannot be right for both stays; the others are mended."""
-    rows = "".join(f"<tr><td>Llama 3 8B</td><td>{n}</td></tr>\n" for n in range(33, 53))
+    rows = "".join(f"<tr><td>Llama 2 7B</td><td>{n}</td></tr>\n" for n in range(33, 53))
     shared = '<tr><td>Llama 3 8B</td><td rowspan="2">60</td></tr>\n<tr><td>Llama 3 70B</td></tr>\n'
     text = f"<table>\n<tr><th>Model</th><th>Layers</th></tr>\n{rows}{shared}</table>\n"
     (tmp_path / "card.md").write_text(text, encoding="utf-8")

@@ -36,6 +36,13 @@ _OF_ANOTHER = re.compile(
     r"|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[A-Z][A-Za-z]+(?:[- ](?=\d)|-?(?=\d))\d[\w.]*)\b|我们|本文"
 )
 """What makes the figures behind it those of something else: another name, or who writes."""
+_ALSO = (
+    ("window", re.compile(rf"(?i)^(?!.*(?:{vocabulary.mark('window-of').pattern}))"), "context"),
+    ("kv_heads", re.compile(r"(?i)\bgroups?\b"), "gqa_ratio"),
+    ("context", re.compile(r"(?i)\btrain|训练"), "original_context"),
+)
+"""What a label may ask for beside its field: a window of tokens is of the attention, or of the context; groups are counted, or measured;
+what a model was trained on may be what was stretched."""
 _SHORT = 80
 _CERTAIN = frozenset({"qk_norm", "rope", "rmsnorm", "layernorm", "swiglu", "geglu", "gqa", "mla", "mqa", "mha", "yarn", "sinks"})
 """Words that mean one thing wherever they stand."""
@@ -447,18 +454,28 @@ class _Checker:
             judgement = Judgement("unverifiable", why=UNKNOWABLE.get(claim.field, resolved.problem))
         else:
             judgement = self._judge(claim, owner, table)
-            # "Window (tokens)" is of the attention, or of the context.
-            also = claim.also or (
-                ("context",) if claim.field == "window" and not vocabulary.says("window-of", slot.heading) else ()
-            )
+            also = claim.also or tuple(field for own, mark, field in _ALSO if own == claim.field and mark.search(slot.heading))
             for field in also if judgement.verdict != "ok" and claim.form == "number" else ():
                 other = claim._replace(field=field, also=())
                 if (found := self._judge(other, owner, table)).verdict == "ok":
                     claim, judgement = other, found
+            if (
+                judgement.verdict == "wrong"
+                and claim.form == "number"
+                and (noun := signs.another_noun(claim.field, cell.text, claim.end))
+            ):
+                claim = claim._replace(field=noun, also=())  # MoE block: 128 experts
+                judgement = self._judge(claim, owner, table)
             if judgement.verdict == "wrong" and claim.field in signs.TYPED and not claim.quals.dtype and not table.context.begin:
                 claim, judgement = self._as_typed(claim, judgement, owner, table)
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
+            if judgement.verdict == "wrong" and not table.context.begin:
+                if slot.label.unsure:
+                    return
+                if slot.subject is not None and slot.subject.made:
+                    why = f"{judgement.why}; a model made from {owner.label} may have its own"
+                    judgement = Judgement("unverifiable", judgement.actual, why)
             verdict = judgement.verdict
         finding = Finding(self, slot, claim, owner, table, number, line, column, name, text, verdict, judgement)
         self.findings.append(finding)

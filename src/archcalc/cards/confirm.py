@@ -7,6 +7,7 @@ mended only where a neighbour that is mended confirms it. In generated sections 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -15,6 +16,7 @@ from operator import attrgetter
 from archcalc.cards.findings import NOTHING, Finding, Near
 from archcalc.cards.readers.claim import Claim
 from archcalc.cards.signs import Sign, far, signs_of
+from archcalc.cards.text import Cell
 from archcalc.cards.vocabulary import says
 from archcalc.records import NamedTuple
 
@@ -236,7 +238,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
                     said = lines[line] = _Said()
                 said.add(field, f.claim, right)
     in_order = {who: sorted(lines) for who, lines in by_line.items()}
-    varied = _varied(findings)
+    varied = _varied(wrong, findings)
     together: dict[tuple[int, int, int], _Said] = {}
     alike: dict[tuple[object, ...], Near] = {}
     for f in wrong:
@@ -259,7 +261,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
         column = not f.listed and len(right_for) > (who in right_for)
         beside = len(block.nearly[field] - {who}) if field in block.nearly and f.nearly else 0
         others, wrongly = said.neighbours(field)
-        key = id(others), wrongly, column, rightly, beside, (f.table, f.heading) in varied
+        key = id(others), wrongly, column, rightly, beside, id(f) in varied
         if (around := alike.get(key)) is None:
             around = alike[key] = Near(len(others), wrongly, column, rightly, beside, others, key[-1])
         yield f, around
@@ -270,13 +272,47 @@ _SEVERAL = 2
 """So many models whose figures in a column are off by little are no sign; more are."""
 
 
-def _varied(findings: Sequence[Finding]) -> frozenset[tuple[int, str]]:
-    """Tables and their labels under which one model has several contexts."""
-    cells: dict[tuple[int, str, tuple[str, ...]], set[str]] = {}
-    for f in findings:
-        if f.claim.field == "context" and f.where.kind == "table" and f.heading:
-            cells.setdefault((f.table, f.heading, f.owner.who), set()).add(f.cell)
-    return frozenset((table, heading) for (table, heading, who), said in cells.items() if who and len(said) > 1)
+def _varied(wrong: Sequence[Finding], findings: Sequence[Finding]) -> frozenset[int]:
+    """Wrong claims, by identity, of which a table has other values of the model in other rows: contexts; or one that is right, where words
+    or shares in their row say of which variant they are."""
+    asked = {_stated(f) for f in wrong if f.where.kind == "table" and f.heading}
+    cells: dict[tuple[object, ...], dict[int, str]] = {}
+    rightly = set()
+    for f in findings if asked else ():
+        if (key := _stated(f)) in asked:
+            cells.setdefault(key, {})[f.line] = f.cell
+            if f.verdict == "ok" or f.claim.field == "context":
+                rightly.add(key)
+    several = {key for key in rightly if len(set(cells[key].values())) > 1}
+    rows: dict[int, dict[int, tuple[Cell, ...]]] = {}
+    found = []
+    for f in wrong if several else ():
+        if _stated(f) in several:
+            if f.table not in rows:
+                rows[f.table] = {cell.line: row for row in f.where.rows for cell in row}
+            beside = [cell.text for cell in rows[f.table].get(f.line, ()) if cell.text not in (f.cell, f.name)]
+            if f.claim.field == "context" or any(_VARIANT.search(text) for text in beside):
+                found.append(id(f))
+    return frozenset(found)
+
+
+_VARIANT = re.compile(r"(?i)(?<!\w)(?!(?:bf|fp|int|i?q|nf|mxfp|nvfp|w)\d|auto\b)[^\W\d_]{2}(?!\w*\d+ ?[gmk]i?b\b)|\d ?[%x×]")
+"""A word that is no type, or a share."""
+
+
+def _stated(f: Finding) -> tuple[object, ...]:
+    """The table, the label, the model, and how a figure is counted."""
+    field, quals = f.claim.field, f.claim.quals
+    return (
+        f.table,
+        f.heading,
+        f.owner.who if field == "context" else f.name,
+        field,
+        quals.dtype,
+        quals.context,
+        quals.tp,
+        quals.batch,
+    )
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

@@ -119,6 +119,15 @@ class Finding:
         return " ".join((*self.where.context.headings[-1:], self.where.context.caption))
 
     @property
+    def heads(self) -> str:
+        """The heads of its table's columns."""
+        return (
+            " | ".join(cell.text for row in self.where.rows[: self.where.heads] for cell in row)
+            if self.where.kind == "table"
+            else ""
+        )
+
+    @property
     def types(self) -> tuple[str, ...]:
         """The types of weights or caches that stand above it."""
         return types_above(self.where)
@@ -181,7 +190,7 @@ class Near(NamedTuple):
     claims: tuple[Claim, ...] = ()
     """What is right around it of its model."""
     varied: bool = False
-    """Whether its table has a model with several values of the field."""
+    """Whether its table has several values of the field for its model."""
 
 
 NOTHING = Near(0, 0, False, False)

@@ -54,12 +54,17 @@ class Quals(NamedTuple):
 
 class Label(NamedTuple):
     """The fields a label asks for, one after the other where its cells hold several (`Heads (Q / KV)`). `role` is set for columns
-    that hold names or notes: `model`, `claim`, `value`, `skip`."""
+    that hold names or notes: `model`, `claim`, `value`, `skip`. `bare` is the field without the label's brackets, where those make it
+    another: of two numbers in a cell under `Heads (KV)` the first is of it. `unsure` says that brackets are not understood: what is
+    right below such a label is a claim, what is not may be of something else.
+    """
 
     fields: tuple[str, ...]
     quals: Quals = Quals()
     role: str = ""
     weak: bool = False
+    bare: str = ""
+    unsure: bool = False
 
 
 _PARAMS = ("param", "parameter", "paramater", "parameter count", "param count", "parameter size")
@@ -124,7 +129,7 @@ def normal(text: str) -> str:
     ('kv head', 'hidden layer')
     """
     text = text.lower().replace("θ", "theta").replace("w/o", "without")
-    text = re.sub(r"[-_–‑*`#:†‡¹²³⁴⁵?!.,;\"'|~≈≤\[\]=@/+&×→%]+|\s+", " ", text)
+    text = re.sub(r"[-_–‑*`#:†‡¹²³⁴⁵?!.,;\"'|~≈≤\[\]=@/+&×→%\u2600-\u27bf\ufe0f\u200d\U0001f000-\U0001faff]+|\s+", " ", text)
     words = [_singular(word) for word in text.split()]
     return _NOISE.sub("", " ".join(words)).strip()
 
@@ -207,7 +212,12 @@ def parse(text: str, group: str = "") -> Label | None:
         quals = quals._replace(key=key_of(text))
     if each is not None and _is_size(clean):
         quals = quals._replace(each=_ONE.get((each[1] or "").lower(), "other"))
-    return Label(tuple(_in_part(field, quals.part) for field in clean), quals, weak=weak)
+    bare, unsure = "", False
+    if inside and len(clean) == 1 and clean[0] in NUMERIC and not quals.part:
+        plain = (_field(main) or "").rstrip("?")
+        bare = plain if plain in NUMERIC and plain != clean[0] else ""
+        unsure = plain == clean[0] and not _is_understood(plain, main, inside)
+    return Label(tuple(_in_part(field, quals.part) for field in clean), quals, "", weak, bare, unsure)
 
 
 def _is_size(fields: tuple[str, ...]) -> bool:
@@ -385,8 +395,6 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
             return tuple(str(role) for role in roles)
     if base == "heads" and re.search(r"(?i)\bqkv\b", text):
         return ("heads", "kv_heads", "value:heads")
-    if base == "heads" and re.fullmatch(r"\s*(?:kv|kv heads)\s*", inside):
-        return ("heads", "kv_heads")
     if base == "layers" and re.search(r"\bdense\b", inside) and not re.search("includ|total", inside):
         return ("dense_layers",)
     if "%" in text and base not in ("active_share", "expert_share", "sparsity"):
@@ -399,7 +407,31 @@ def _fields(text: str, main: str, inside: str) -> tuple[str, ...] | None:
         return (share[base],) if base in share else None
     if base == "total_params" and re.search(r"\b(?:active|activated)\b", inside) and not re.search(r"total", inside):
         return ("active_params",)
-    return (base,)
+    return (_qualified(main, normal(inside)) or base,)
+
+
+def _qualified(main: str, said: str) -> str | None:
+    """The field of a label with what its brackets say, where they mean what the same words mean without brackets."""
+    if not said:
+        return None
+    # Where a label has no blanks, what is not known of it may be anything.
+    composed = (field for field in _composed(f"{said}{main}") or () if field != _field(main))
+    found = (_field(f"{said} {main}"), _field(f"{main} {said}"), *composed)
+    return next((field for field in found if field is not None and field.partition("!")[0].rstrip("?") in NUMERIC), None)
+
+
+def _is_understood(base: str, main: str, inside: str) -> bool:
+    """Whether brackets say nothing that makes another field of a label: its unit, type, context, symbol or key, or a word that changes
+    nothing."""
+    if (_is_size((base,)) and _EACH.search(f"({inside})")) or _qualified(main, normal(inside)):
+        return True
+    pieces = [piece for piece in re.split(r"[,;/|，、；]", inside) if normal(piece)]
+    return all(
+        vocabulary.mark("plain").fullmatch(normal(piece))
+        or _scale_alone().search(piece)
+        or (_field(normal(piece)) or _symbols().get(piece.strip()) or "").rstrip("?") == base
+        for piece in pieces
+    )
 
 
 @cache
@@ -451,6 +483,7 @@ def _plain_symbols(text: str) -> str:
     >>> _plain_symbols("heads $n_h$"), _plain_symbols(r"$d_{\\mathrm{model}}$")
     ('heads', 'd_model')
     """
+    text = re.sub(r"\$\\theta\$|\\theta\b", "theta", text)
     without = re.sub(
         r"\$[^$]*\$|\\\([^()]*\\\)|(?<!\w)[A-Za-z]+[_^]\{[^{}]*\}|(?<=\w )[A-Za-z]{1,2}[_^]\w{1,2}$|^[A-Z][_^]\w (?=\w{4})",
         " ",
@@ -550,7 +583,11 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
         span = "extended"
     part: Part = ""
     for name_, pattern in _PARTS:
-        if re.search(pattern, group) or (name_ in ("mtp",) and re.match(r"mtp\b", whole)):
+        if (
+            re.search(pattern, group)
+            or (name_ == "mtp" and re.match(r"mtp\b", whole))
+            or (name_ == "vision" and re.search(pattern, inside) and not _BESIDE.search(inside))
+        ):
             part = name_
             break
     if binary:
@@ -559,6 +596,10 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
     return Quals(
         unit, context, dtype_in(whole), batch, embedding, mtp, span, part, other, dtypes=several if len(set(several)) > 1 else ()
     )
+
+
+_BESIDE = re.compile(r"\b(?:with|without|w/o|incl\w*|excl\w*|no|and)\b|[+&,]")
+"""What makes a part in brackets one that is counted too, or is not."""
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 
 from archcalc.cards import document, labels, names
 from archcalc.cards.document import Context, Table
@@ -30,13 +31,15 @@ _TOWER = "vision encoder"
 
 
 class Subject(NamedTuple):
-    """What a cell names as its model: the text, a size that the same row states, what it links to, and the row's repository id."""
+    """What a cell names as its model: the text, a size that the same row states, what it links to, and the row's repository id. `made`
+    says that the row is of a model made from it."""
 
     text: str
     size: str = ""
     links: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
     repo: str = ""
+    made: bool = False
 
 
 class Slot(NamedTuple):
@@ -159,7 +162,12 @@ def slots(table: Table) -> Iterator[Slot]:
             for slot in found
         ]
     total = {heading for heading in headings if re.search(r"(?i)\btotal\b", heading)}
-    if total and any(slot.label.fields == ("experts",) for slot in found if slot.heading in total):
+    counted = {slot.label.fields for slot in found}
+    if (
+        total
+        and ("active_experts",) not in counted
+        and any(slot.label.fields == ("experts",) for slot in found if slot.heading in total)
+    ):
         # "# Experts (total)" beside "# Routed Experts": the latter are those that a token visits.
         found = [
             slot._replace(label=slot.label._replace(fields=("active_experts",)))
@@ -222,7 +230,8 @@ def _labelled(table: Table) -> Iterator[Slot]:
     down = len({row[side].text.lower() for row, label in zip(body, side_labels, strict=True) if label is not None and label.fields})
     strong_across = sum(1 for k, label in enumerate(columns) if label is not None and label.fields and not label.weak and k > 0)
     if across and (across > down or (across == down and strong_across and not _named_heads(head, side))):
-        yield from _by_row(head, columns, body)
+        for a, b in pairwise((0, *_others(columns, body), width)):
+            yield from _by_row(head[a:b], columns[a:b], [row[a:b] for row in body])
     elif down:
         yield from _by_column(table, head, columns, body, side, side_labels)
 
@@ -394,6 +403,22 @@ def _member(family: Cell, member: Cell) -> Cell:
     return family
 
 
+def _others(columns: list[Label | None], body: list[tuple[Cell, ...]]) -> Iterator[int]:
+    """The columns with which further models of a row begin: they hold names, and behind them stand fields that stood before them."""
+    start = 0
+    for k, label in enumerate(columns):
+        if k == start or (label is not None and (label.fields or label.role not in ("", "model"))):
+            continue
+        if label is None and not all(row[k].text[:1].isalpha() for row in body if k < len(row)):
+            continue
+        before, behind = (
+            {one.fields for one in part if one is not None and one.fields} for part in (columns[start:k], columns[k:])
+        )
+        if before & behind:
+            yield k
+            start = k
+
+
 # One model a row
 
 
@@ -419,6 +444,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     batch = next((k for k, cell in enumerate(head) if k < len(columns) and _BATCH.fullmatch(cell.text.strip())), None)
     ranks = next((k for k, cell in enumerate(head) if k < len(columns) and _TP_HEAD.fullmatch(cell.text.strip())), None)
     hosts = next((k for k, cell in enumerate(head) if k < len(columns) and mark("host").fullmatch(cell.text.strip())), None)
+    columns = _of_layers(head, columns, body, model)
     sweep = _sweep(columns, body, model)
     at = _measured_at(columns) if sweep is None else None
     # Where every column is a field and the first holds figures, what stands above says of whom they are.
@@ -434,6 +460,8 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     batches = {k for k, label, _ in asked if batch is not None and label.fields[0] == "kv_cache"}
     ranked = {k for k, label, _ in asked if ranks is not None and not label.quals.tp}
     growing = {k for k, label, _ in asked if at is not None and label.fields[0] in _GROWING}
+    origins = {k for k, cell in enumerate(head) if mark("origin").fullmatch(_key(cell.text))}
+    made = model + 1 in origins or (model in origins and model + 1 in ids and mark("made").search(head[model + 1].text) is not None)
     name, of_parts = EMPTY, model == 0 and mark("parts").fullmatch(_key(head[0].text)) is not None
     rows_of_formats = model == 0 and len(body) > 1 and all(row and _FORMAT.fullmatch(row[0].text.strip()) for row in body)
     for row in body:
@@ -448,12 +476,14 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         linked = tuple(
             link
             for k, cell in enumerate(row)
-            if cell.links and (k in loose or (k != model and not re.search(r"\d", cell.text)))
+            if k not in origins - {model} and cell.links and (k in loose or (k != model and not re.search(r"\d", cell.text)))
             for link in cell.links
         )
-        repo = next((text for k in sorted(ids) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
+        repo = next((text for k in sorted(ids - origins) if k < len(row) and is_repo(text := names.clean(row[k].text))), "")
         named = _member(name, row[model + 1]) if model + 1 in ids and model + 1 < len(row) else name
-        subject: Subject | None = _subject(named, stated, linked)._replace(repo=repo)
+        subject: Subject | None = _subject(named, stated, linked)._replace(
+            repo=repo, made=made and (named is not name or model in origins)
+        )
         stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
         if rows_of_formats:
             subject, stored = None, name.text.lower()
@@ -499,6 +529,24 @@ def _measured_at(columns: list[Label | None]) -> int | None:
     found = [k for k, label in enumerate(columns) if label is not None and label.fields == ("context",)]
     sized = [label for label in columns if label is not None and label.fields[:1] == ("kv_cache",)]
     return found[0] if len(found) == 1 and sized and not any(label.quals.context for label in sized) else None
+
+
+def _of_layers(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell, ...]], model: int) -> list[Label | None]:
+    """The columns of a table of single layers, which has several rows of a model and says which layer each is of: sizes are of one."""
+    which = {
+        k for k, label in enumerate(columns) if label is not None and label.fields and mark("one-of-them").fullmatch(head[k].text)
+    }
+    said = [row[model].text for row in body if model < len(row)]
+    if not which or len(set(said)) == len(said):
+        return columns
+    skip = Label((), role="skip")
+    of_one = [
+        label._replace(quals=label.quals._replace(each="layer"))
+        if label is not None and labels.NUMERIC.get(label.fields[0] if label.fields else "") in ("count", "bytes", "flops")
+        else label
+        for label in columns
+    ]
+    return [skip if k in which else label for k, label in enumerate(of_one)]
 
 
 _FORMAT = re.compile(r"(?i)(?:bf16|fp16|fp32|fp8|int8|int4|nvfp4|mxfp4|awq|gptq|[48]-bit|16-bit|i?q\d(?:_\w+)?)(?: \([^()]*\))?")
@@ -697,7 +745,7 @@ def _unlabelled(cell: Cell) -> Iterator[Slot]:
         subject = Subject(text[:start].strip())
     else:
         start = 0
-        owner = _said_once(text)
+        owner = _leading(text) or _said_once(text)
         subject = Subject(owner) if owner else None
     yield from _counts(subject, cell, start)
 

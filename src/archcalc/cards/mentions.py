@@ -36,6 +36,7 @@ _STRONG = re.compile(r"[,;:.()\[\]|/+，。；：（）、]|→|->")
 _TO = re.compile(r"\s*(?:to|→|->|(?:提升|扩展|增加)?[到至]了?)\s*")
 _SEPARATOR = re.compile(r"[,;:.()\[\]|/+，。；：（）、]|\band\b|\bwith\b|\bplus\b|→|->")
 _SCALED = frozenset({"total_params", "active_params"})
+_ROUTED = re.compile(r"(?i)[-\s]*routed\b")
 _TOP = re.compile(r"(?i)\btop[-\s]*$")
 _ACTIVE = re.compile(r"(?i)\bactivat\w+(?: only| just)?\W*$")
 
@@ -90,6 +91,11 @@ def _nouns(behind: str, ahead: str, known: bool) -> _Nouns:
         _TOP.search(ahead) is not None,
         _ACTIVE.search(ahead) is not None,
     )
+
+
+def counted_by(text: str, end: int) -> tuple[str, ...]:
+    """The fields of the noun behind a number."""
+    return tuple(field for field in _nouns(text[end : end + _NEAR].translate(NOUGHTS), "", True).fields if field[-1] != "?")
 
 
 _NAMES_LAYER = re.compile(r"(?i)\blayers?\s*$|\d\s*[–-]\s*$|\bgpu[-_ ]layers\W*$")
@@ -147,7 +153,7 @@ def _counts(text: str, label: str, known: bool) -> tuple[Mention, ...]:
             field = "active_params"
         if field == "total_params" and nouns.active:
             field = "active_params"
-        if field == "experts" and "active_experts" in fields:
+        if field == "experts" and "active_experts" in fields and (nouns.top or nouns.active or not _ROUTED.match(text, end)):
             field = "active_experts"
         if (field in _SCALED and number.scale < 6) or number.unit or (number.decimals and NUMERIC[field] == "int"):
             continue

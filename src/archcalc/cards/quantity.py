@@ -38,7 +38,7 @@ _NUMBER = re.compile(
            |\d+,\d{{1,2}}(?=\s?(?:{_WORDS}|[KMGT]i?B)(?![A-Za-z]))|\d+(?:\.\d+)?|\.\d+)
         (?:\s?(?P<unit>[KMGTP]i?B(?:ytes?)?|bytes?|B(?=/token))(?![A-Za-z0-9])
           |\s?(?P<flops>[KMGTPE]?FLOPs?)(?![A-Za-z0-9])
-          |\s?(?P<scale>{_WORDS})(?=(?-i:[-+\s,.;:/()\[→*)\]|'"–—†‡·&（）、，。；：！？\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
+          |\s?(?P<scale>{_WORDS}|[×x*·]\s?10(?:\^|\*\*)\{{?\d{{1,2}}\}}?)(?=(?-i:[-+\s,.;:/()\[→*)\]|'"–—†‡·&（）、，。；：！？\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7a3])|params?\b|$)
           |\s?(?P<percent>%)
           |\s?(?P<times>[x×])(?![\w\s]*\d)
           |(?P<bits>[- ]?bits?\b)
@@ -97,8 +97,10 @@ _POWER = re.compile(r"\d\s?[eE]\d")
 
 
 def shape(text: str) -> str:
-    """A text with all digits nought, unless some say a scale: 1e6."""
+    """A text with all digits nought, unless some say a scale: 1e6, 5 × 10^5."""
     plain = text.translate(NOUGHTS)
+    if "0^" in plain or "0**" in plain:
+        return text
     maybe = "0e" in plain or "0 e" in plain or "0E" in plain or "0 E" in plain
     return text if maybe and _POWER.search(plain) else plain
 
@@ -120,7 +122,7 @@ def _shaped(text: str, start: int, end: int) -> tuple[Number, ...]:
         unit = (
             match["unit"] or match["flops"] or match["percent"] or (match["times"] and "x") or (match["bits"] and "bit") or ""
         ).lower()
-        scale = SCALES.get(word, 0)
+        scale = SCALES[word] if word in SCALES else int(re.findall(r"\d+", word)[-1]) if word else 0
         bound = "+" if match["plus"] else (match["compare"] or "").strip()[:1]
         bound = {"≥": "+", "≤": "<"}.get(bound, bound)
         out.append(

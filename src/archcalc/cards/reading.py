@@ -53,7 +53,7 @@ def _claims(label: Label, text: str) -> Sequence[Claim]:
 
 
 def _sorted(label: Label, text: str, scope: Scope | None) -> Sequence[Claim]:
-    if EMPTY.fullmatch(text):
+    if EMPTY.fullmatch(text) or _DIFFERENCE.match(text):
         return ()
     if symbols := _SYMBOLS.match(text):
         text = " " * symbols.end() + text[symbols.end() :]
@@ -76,6 +76,7 @@ def _keyed(quals: Quals, key: str) -> Quals:
     return quals._replace(key=key)
 
 
+_DIFFERENCE = re.compile(r"\s*[+＋±]\s?\d")
 _ALIKE = re.compile(r"[1-9](?:\d{3,}|\d{0,2}(?:,\d{3})+)(?:\.\d+)?|[1-9]\d*(?:\.\d+)?\s?(?:[KMGT]i?B|[KMBT])")
 """A cell that is one number, of which no reader asks more than its style: smaller ones without a scale may tell what they count."""
 _EIGHTS = str.maketrans("0123456789", "8" * 10)
@@ -138,6 +139,8 @@ def _whole(label: Label, text: str, scope: Scope | None) -> list[Claim]:
 
 
 def _plain(label: Label, text: str, scope: Scope | None) -> list[Claim]:
+    if label.bare and _TWO.fullmatch(text) and vocabulary.fields()[label.bare].reader != "experts":
+        label = label._replace(fields=(label.bare, *label.fields))
     if len(label.fields) > 1:
         pieces = split(text, len(label.fields))
         if (
@@ -149,7 +152,9 @@ def _plain(label: Label, text: str, scope: Scope | None) -> list[Claim]:
         if pieces is None:
             # One value for several fields: a form that says which is which, such as "32 for Q and 8 for KV".
             if label.fields[0] in ("heads", "linear_heads", "experts", "total_params", "layers"):
-                return _scoped(label.fields[0], text, 0, label.quals, scope)
+                found = _scoped(label.fields[0], text, 0, label.quals, scope)
+                alone = len(found) == 1 and found[0].form == "number"
+                return [found[0]._replace(also=label.fields[1:])] if alone else found
             return []
         out: list[Claim] = []
         for field, (start, end) in zip(label.fields, pieces, strict=True):
@@ -159,6 +164,9 @@ def _plain(label: Label, text: str, scope: Scope | None) -> list[Claim]:
     return _scoped(label.fields[0], text, 0, label.quals, scope)
 
 
+_ONE = r"\s*[\d.,]+\s?[KMBT]?(?:\s*[A-Za-z]+)?\s*"
+_TWO = re.compile(rf"{_ONE}(?:/{_ONE}|\({_ONE}\))\s*")
+"""A cell of two numbers."""
 _MEMBER = re.compile(
     r"\((?!(?:[^()]*\b)?(?:active|activated|total|shared|routed|with|without|incl\w*|non-?emb\w*|per token)\b)[^()]*[A-Za-z][^()]*\)"
 )

@@ -24,6 +24,7 @@ class Resolved(NamedTuple):
     `note` says how a name was taken, `problem` why there is none, `failed` that a source which was asked for by name cannot be had.
     `several` says that a cell may single out one of the models, `family` that they are one; `closed` says of each group what is wrong
     if none of it has it. `pinned`: a comment, a setting, a link or the caller named the source, not words.
+    `derived` says that what is stated is of a model made from it, by pruning, merging or tuning.
     `named` is the name by which a heading or caption says it, where it says no more than that.
     """
 
@@ -37,6 +38,7 @@ class Resolved(NamedTuple):
     quantized: bool = False
     failed: ArchcalcError | None = None
     pinned: bool = False
+    derived: bool = False
     named: str = ""
 
     def of(self, members: tuple[Model, ...]) -> Resolved:
@@ -307,7 +309,7 @@ class Resolver:
         found = self._stated(text)
         if found is None or not found.groups:
             return found
-        return found._replace(note=f"by its base model, {names.clean(text)}", tuned=True, quantized=True)
+        return found._replace(note=f"by its base model, {names.clean(text)}", tuned=True, quantized=True, derived=True)
 
     def _document(self) -> Resolved | None:
         return self.source(self.default_source, self.default_folder) if self.default_source else None

@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from typing import Literal
 
-from archcalc.cards import truth, words
+from archcalc.cards import mentions, truth, words
 from archcalc.cards.findings import Finding, Near
 from archcalc.cards.judge import Rules, is_misworked, is_right, judge
 from archcalc.cards.labels import NUMERIC, WORDS, Quals
@@ -81,6 +81,14 @@ _MIXED_UP = (
     frozenset({"layers", "dense_layers", "moe_layers", "linear_layers", "full_layers", "window_layers"}),
 )
 """Fields whose numbers often stand in one cell."""
+
+
+def another_noun(field: str, text: str, end: int) -> str:
+    """The field of the noun behind a number, where it counts something else than the number's label, and nothing like it."""
+    found = mentions.counted_by(text, end) if end < len(text) else ()
+    alike = {other for group in _MIXED_UP if field in group for other in group}
+    like = any(other in alike or other.rpartition("_")[2] == field.rpartition("_")[2] for other in found)
+    return found[0] if found and not like and NUMERIC[found[0]] == NUMERIC[field] else ""
 
 
 def _another_fact(finding: Finding, near: Near) -> bool:
@@ -168,6 +176,12 @@ def _marked(name: str, place: Literal["line_text", "cell"]) -> Callable[[Finding
     return lambda f, _near: says(name, getattr(f, place))
 
 
+def _of_derived(f: Finding) -> bool:
+    """Whether the model is only what another one was made from, or what stands above or heads the table speaks of pruning or merging."""
+    derived = f.owner.resolved.derived or says("ours", f.name) or says("reduced", f.around) or says("reduced", f.heads)
+    return derived and f.named != "pinned"
+
+
 def _share(f: Finding, _near: Near) -> bool:
     """What one of several devices has, and nothing says of how many."""
     return f.claim.quals.tp == 1 and (says("share", f.heading) or says("share", f.cell[f.claim.start : f.claim.end + 40]))
@@ -197,6 +211,11 @@ def _may_be_index(f: Finding, _near: Near) -> bool:
 
 def _misworked(f: Finding, _near: Near) -> bool:
     return len(f.models) == 1 and is_misworked(f.models[0], f.claim)
+
+
+def _of_other_kind(f: Finding, _near: Near) -> bool:
+    """No layers under a label that names one kind of those that carry a state: a model of DeltaNet has none of Mamba."""
+    return f.claim.number is not None and not f.claim.number.mantissa and "linear" not in f.heading.lower()
 
 
 def _of_batch(f: Finding, _near: Near) -> bool:
@@ -392,6 +411,8 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text"), SIZES),
     Sign(-4, "it may be the size of a quantization", _as_quantized, _WEIGHTS),
     Sign(-4, "it may be of another part of the model", _of_part, by_place=_under_part),
+    Sign(-6, "it may be of a model made from this one", None, by_place=_of_derived),
+    Sign(-4, "the table states it several times of one model", None, by_near=lambda _f, n: n.varied),
     Sign(-4, "it is what one device has", _share),
     Sign(-4, "it may say which one", _may_be_index, frozenset({"layers", "heads", "kv_heads", "experts"})),
     Sign(-4, "it is what one of several ranks has", _is_share, _SPLIT),
@@ -402,10 +423,10 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-3, "it may be padded", _padded, frozenset({"vocab", "embedding_params"})),
     Sign(-4, "it may be what a service offers", None, _CONTEXT, lambda f: says("priced", f.block)),
     Sign(-4, "a GGUF file states a length of its own", None, _CONTEXT, lambda f: "gguf" in f.around.lower()),
-    Sign(-4, "the table states it several times of one model, as of runs", None, _CONTEXT, by_near=lambda _f, n: n.varied),
     Sign(-3, "it may be what fits a machine", None, _CONTEXT, lambda f: not f.listed and says("machine", f.block)),
     Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),
+    Sign(-4, "it may be of another kind of layer", _of_other_kind, frozenset({"linear_layers"})),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
     Sign(-4, "several types are named above it", None, TYPED, lambda f: not f.claim.quals.dtype and len(f.types) > 1),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),

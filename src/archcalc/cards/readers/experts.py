@@ -15,7 +15,7 @@ _VISITED = r"(?:active|activated|selected|chosen|used|per[- ]token|/\s*token|rou
 
 _EXPERT_FORMS = (
     r"top[- ]?(?:k\s*[=:]?\s*)?(?P<active>\d+)",
-    rf"(?P<active>\d+)\s*(?:routed\s*)?(?:experts?\s*)?(?:are\s+)?{_VISITED}",
+    rf"(?P<active>\d+)\s*(?:routed\s*)?(?:experts?\s*)?(?:are\s+)?{_VISITED}(?!\s*groups?)",
     r"(?:active|activated|selected|picks?|activates?|choose|uses?)\s*[:=]?\s*(?:top[- ]?)?(?P<active>\d+)",
     r"(?:激活|选择|选取|选)\s*(?:其中)?\s*(?P<active>\d+)\s*个?",
     r"\bof (?:which|them|these)\s+(?:only\s+|just\s+)?(?P<active>\d+)",

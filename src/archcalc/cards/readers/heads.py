@@ -25,6 +25,8 @@ def read_heads(field: str, text: str, quals: Quals) -> Iterator[Claim]:
     for i, number in enumerate(plain):
         left = text[plain[i - 1].after if i else 0 : number.start].lower()
         right = text[number.after : plain[i + 1].start if i + 1 < len(plain) else len(text)].lower()
+        if i + 1 < len(plain) and right.rfind("(") > right.rfind(")"):
+            right = right[: right.rfind("(")]  # 96 (KV: 8)
         after = re.split(r"[;,/\n)；，、）]|\band\b|\+", right)[0]
         role = ""
         if re.search(r"\bkv\b|key|\bgroups?\b|kv[- ]?heads?", after) or re.search(r"\bkv\b\W*(?:heads|头)?\W*[为是有]?\W*$", left):
