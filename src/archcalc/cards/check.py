@@ -456,7 +456,7 @@ class _Checker:
                 if (found := self._judge(other, owner, table)).verdict == "ok":
                     claim, judgement = other, found
             if judgement.verdict == "wrong" and claim.field in signs.TYPED and not claim.quals.dtype and not table.context.begin:
-                claim, judgement = self._as_typed(claim, judgement, owner, table)
+                claim, judgement = self._as_typed(claim, judgement, owner, table, slot.types)
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
             verdict = judgement.verdict
@@ -468,14 +468,16 @@ class _Checker:
         else:
             found_here.append(finding)
 
-    def _as_typed(self, claim: Claim, judgement: Judgement, owner: Owner, table: Table) -> tuple[Claim, Judgement]:
-        """A size of no type of its own under a caption or heading that names some: right if it is so in one of them; where there is one,
-        it is of that."""
+    def _as_typed(
+        self, claim: Claim, judgement: Judgement, owner: Owner, table: Table, beside: tuple[str, ...]
+    ) -> tuple[Claim, Judgement]:
+        """A size of no type of its own under a caption or heading that names some, or in a row that states one of something: right if it
+        is so in one of them; where there is one above it, it is of that."""
         types = types_above(table)
-        for dtype in types:
+        for dtype in (*beside, *types):
             typed = claim._replace(quals=claim.quals._replace(dtype=dtype))
             found = self._judge(typed, owner, table)
-            if found.verdict == "ok" or len(types) == 1:
+            if found.verdict == "ok" or (len(types) == 1 and dtype == types[0]):
                 return typed, found
         return claim, judgement
 

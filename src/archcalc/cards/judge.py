@@ -83,11 +83,11 @@ def _excuse(model: Model, claim: Claim, rules: Rules) -> str:
         return "a tuned release may have its own"
     if claim.quals.span == "variant":
         return "a variant may have its own"
+    if claim.quals.dtype == "int4" and claim.field in _STORED and _is_between(model, claim):
+        return "formats of four bits differ"
     if claim.field == "weights":
         if claim.quals.other == "loose":
             return "the column may count more than weights"
-        if claim.quals.dtype == "int4":
-            return "formats of four bits differ"
         if rules.quantized:
             return "a quantized release is smaller"
         if claim.quals.tp > 1 and claim.number is not None and _about_the_share(model, claim, claim.number):
@@ -306,6 +306,20 @@ def _as_published(model: Model, claim: Claim, number: Number, values: Sequence[V
 def _last_digit(count: int | Fraction) -> int:
     """What the last digit of a count stands for that is stated in billions, or millions."""
     return next(power for power in _DIGITS if count % power == 0)
+
+
+_STORED = ("weights", "kv_cache", "kv_per_token")
+
+
+def _is_between(model: Model, claim: Claim) -> bool:
+    """Whether a size is more than four bits each, and less than sixteen: scales and what is left in a wider type come on top."""
+    number = claim.number
+    values = [v.value for v in truth.safely(model, claim.field, claim.quals)]
+    sizes = [number.printed * unit for unit, _ in scales(number, "bytes", claim.quals.unit)] if number is not None else []
+    return any(value < size < _FOUR_TO_SIXTEEN * value for value in values[:1] for size in sizes)
+
+
+_FOUR_TO_SIXTEEN = Fraction(7, 2)
 
 
 def _about_the_share(model: Model, claim: Claim, number: Number) -> bool:

@@ -71,13 +71,17 @@ _PARTS: tuple[tuple[Part, str], ...] = (
     ("text", r"\b(?:language model|text model|text only|llm|decoder|gated attention|full attention|global attention|text)\b"),
 )
 _DTYPE = re.compile(
-    r"\b(half precision|bf16|bfloat16|fp16|float16|fp32|float32|fp8|int8|int4|4[- ]?bit|8 ?bit|16 ?bit|q8_0|q4_k_m|q4|nvfp4|mxfp4)\b"
+    r"\b(half precision|bf16|bfloat16|fp16|float16|f16|fp32|float32|f32|(?:fp|float)8(?=_e\dm\d)|fp8|int8|int4|4[- ]?bit|8 ?bit|16 ?bit"
+    r"|q8_0|q[45]_[01]|iq4_nl|q4_k_m|q4|nvfp4|mxfp4)(?:_e\dm\d\w*)?\b"
 )
 _DTYPES = {
     "halfprecision": "bf16",
     "bfloat16": "bf16",
     "float16": "fp16",
+    "f16": "fp16",
     "float32": "fp32",
+    "f32": "fp32",
+    "float8": "fp8",
     "8bit": "int8",
     "4bit": "int4",
     "16bit": "bf16",
@@ -582,6 +586,31 @@ def context_in(text: str) -> int:
         if not number.scale and number.mantissa >= 512 and not number.decimals and not number.unit:
             return number.mantissa
     return 0
+
+
+BITS = {"32": "fp32", "16": "bf16", "8": "int8", "4": "int4"}
+_TYPE = 24
+"""Characters of a cell that is a type."""
+
+
+@lru_cache(maxsize=1024)
+def type_in(head: str, text: str) -> str | None:
+    """The type that a cell of a column of types states: nothing of a default, both where keys and values differ, None where it is none.
+
+    >>> type_in("KV dtype", "fp8_e4m3"), type_in("bits", "8"), type_in("ctk/ctv", "q8_0/q8_0"), type_in("ctk/ctv", "f16/q8_0")
+    ('fp8', 'int8', 'q8_0', 'fp16/q8_0')
+    >>> type_in("", "auto"), type_in("Notes", "8")
+    ('', None)
+    """
+    text = text.strip(" `*").lower()
+    if len(text) > _TYPE:
+        return None
+    if vocabulary.mark("bits").fullmatch(head.strip()):
+        return BITS.get(re.sub(r"[- ]?bits?$", "", text))
+    if vocabulary.mark("untyped").fullmatch(text):
+        return ""
+    found = [dtype_in(piece) for piece in re.split(r"[/,+]", text)]
+    return "/".join(dict.fromkeys(found)) if all(found) else None
 
 
 @lru_cache(maxsize=1024)

@@ -396,6 +396,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "it may say which one", _may_be_index, frozenset({"layers", "heads", "kv_heads", "experts"})),
     Sign(-4, "it is what one of several ranks has", _is_share, _SPLIT),
     Sign(-6, "it may be of several sequences, or of one of several devices", _of_batch, CACHES),
+    Sign(-4, "it may be compressed", None, CACHES, lambda f: says("compressed", f.block)),
     Sign(-6, "its item or table begins with another name", _item_of_another, by_place=_table_of_another),
     Sign(-3, "it is a setting of a run", _marked("given", "cell"), _SET_BY_RUNS),
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),

@@ -1,0 +1,81 @@
+"""Columns that say what the figures beside them are of: a type, a machine, a run.
+
+The texts are made up; the figures are those of the models' published configs, and of ggml's blocks.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from archcalc.cards.check import check_text
+from archcalc.cards.settings import Settings
+
+LLAMA, QWEN = "Llama-3.1-8B", "Qwen3-8B"
+
+
+def told(page: str, name: str = "page.md") -> list[str]:
+    """Each claim that is a number as `field=text`, with the verdict where it is not right."""
+    results = check_text(page, name, Settings(), offline=True).results
+    return [f"{r.field}={r.claimed}{'' if r.verdict == 'ok' else f' {r.verdict}'}" for r in results if r.field != "data"]
+
+
+def table(*heads: str) -> str:
+    return f"# Figures\n\n| Model | {' | '.join(heads)} |\n|{'---|' * (len(heads) + 1)}\n"
+
+
+TYPES = [
+    # 2 x 32 layers x 8 heads x 128 elements a token: 65,536 of them.
+    *[
+        (table(head, "KV cache at 32K"), [(kind, size, right) for kind, size, right in rows])
+        for head, rows in {
+            "Cache dtype": [("BF16", "4 GiB", "ok"), ("FP8", "2 GiB", "ok"), ("FP8", "4 GiB", "wrong")],
+            "--kv-cache-dtype": [("auto", "4 GiB", "ok"), ("fp8_e4m3", "2 GiB", "ok"), ("fp8_e5m2", "4 GiB", "wrong")],
+            "KV type": [("bf16", "4 GiB", "ok"), ("int4", "1 GiB", "ok"), ("int4", "1.25 GiB", "unverifiable")],
+            "bits": [("16", "4 GiB", "ok"), ("8", "2 GiB", "ok"), ("4", "1 GiB", "ok"), ("8", "4 GiB", "wrong")],
+            # ggml-common.h: 34 bytes for 32 elements, 18 for 32; a pair that differs is not counted.
+            "ctk/ctv": [
+                ("f16/f16", "4096 MiB", "ok"), ("q8_0/q8_0", "2176 MiB", "ok"), ("q4_0/q4_0", "1152 MiB", "ok"),
+                ("f16/q8_0", "3136 MiB", "unverifiable"),
+            ],
+            "缓存精度": [("FP16", "4 GiB", "ok"), ("FP8", "2 GiB", "ok")],
+        }.items()
+    ],
+    # 8,030,261,248 parameters; with 525,336,576 each of the embedding and of the head in two bytes where a release keeps them so.
+    (table("Precision", "Weights"),
+     [("BF16", "16.1 GB", "ok"), ("FP8", "8.03 GB", "ok"), ("FP8", "9.08 GB", "ok"), ("INT4", "4.0 GB", "ok"),
+      ("INT4", "5.7 GB", "unverifiable"), ("INT8", "16.1 GB", "doubtful")]),
+    (table("精度", "Weights"), [("FP32", "32.1 GB", "ok"), ("INT8", "8.03 GB", "ok")]),
+    # Memory may hold more than weights.
+    (table("Precision", "Memory"), [("FP8", "8.03 GB", "ok"), ("FP8", "10 GB", "unverifiable")]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "rows"), TYPES)
+def test_a_column_of_types_says_what_sizes_are_in(head: str, rows: list[tuple[str, str, str]]) -> None:
+    page = head + "".join(f"| {LLAMA} | {kind} | {size} |\n" for kind, size, _ in rows)
+    results = check_text(page, "page.md", Settings(), offline=True).results
+    assert [r.verdict for r in results if r.field in ("kv_cache", "weights")] == [verdict for *_, verdict in rows]
+
+
+def test_a_type_beside_weights_may_be_of_the_cache_too() -> None:
+    page = table("Precision", "Weights", "KV cache at 32K") + "".join(
+        f"| {LLAMA} | {kind} | {weights} | {cache} |\n"
+        for kind, weights, cache in (("BF16", "16.1 GB", "4 GiB"), ("FP8", "8.03 GB", "4 GiB"), ("FP8", "8.03 GB", "2 GiB"))
+    )
+    assert told(page) == [
+        "weights=16.1 GB", "kv_cache=4 GiB", "weights=8.03 GB", "kv_cache=4 GiB", "weights=8.03 GB", "kv_cache=2 GiB",
+    ]  # fmt: skip
+
+
+def test_two_columns_of_types_are_of_their_own_sizes() -> None:
+    page = table("Weight dtype", "KV dtype", "Weights", "KV cache at 32K") + (
+        f"| {LLAMA} | fp8 | bf16 | 8.03 GB | 4 GiB |\n| {LLAMA} | bf16 | fp8 | 16.1 GB | 4 GiB |\n"
+    )
+    assert told(page) == ["weights=8.03 GB", "kv_cache=4 GiB", "weights=16.1 GB", "kv_cache=4 GiB wrong"]
+
+
+def test_a_compressed_cache_raises_no_alarm() -> None:
+    page = table("Method", "KV cache / token", "Compression") + (
+        f"| {LLAMA} | none | 128 KiB | 1x |\n| {LLAMA} | two bits | 20 KiB | 6.4x |\n| {QWEN} | none | 144 KiB | 1x |\n"
+    )
+    assert told(page) == ["kv_per_token=128 KiB", "kv_per_token=20 KiB doubtful", "kv_per_token=144 KiB"]
