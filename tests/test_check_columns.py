@@ -79,3 +79,52 @@ def test_a_compressed_cache_raises_no_alarm() -> None:
         f"| {LLAMA} | none | 128 KiB | 1x |\n| {LLAMA} | two bits | 20 KiB | 6.4x |\n| {QWEN} | none | 144 KiB | 1x |\n"
     )
     assert told(page) == ["kv_per_token=128 KiB", "kv_per_token=20 KiB doubtful", "kv_per_token=144 KiB"]
+
+
+@pytest.mark.parametrize("beside", ["GPUs", "Instance", "vCPU", "Replicas", "Energy per token"])
+@pytest.mark.parametrize("head", ["Memory", "GPU memory (GB)", "VRAM", "显存"])
+def test_the_memory_of_a_machine_is_not_that_of_weights(beside: str, head: str) -> None:
+    page = table("Params", beside, head) + f"| {LLAMA} | 8B | 1 | 80 GB |\n| {QWEN} | 8.2B | 2 | 160 GB |\n"
+    assert not [said for said in told(page) if said.endswith("wrong")]
+    assert told(page.replace(f"| {head} |", "| Weights (BF16) |"))[1] == "weights=80 GB wrong"
+
+
+RUNS = [
+    # What a run sets, shorter than the models' 131,072, 40,960 and 131,072 tokens.
+    table("temperature", "top_p", "Context window") + f"| {QWEN} | 0.6 | 0.95 | 16384 |\n| Gemma-3-27B | 1.0 | 0.95 | 8192 |\n",
+    table("Context", "Max tokens", "Stop") + f"| {LLAMA} | 16384 | 4096 | eot |\n| {QWEN} | 24576 | 8192 | end |\n",
+    "# Agents\n\n| Agent | Model | Context window | Temperature |\n|---|---|---|---|\n| planner | Llama-3.1-8B | 8192 | 0.2 |\n",
+    # What has no window is given one.
+    table("Window", "Layers with window", "PPL") + f"| {LLAMA} | 4096 | 16 | 6.5 |\n| {QWEN} | 2048 | 18 | 7.7 |\n",
+    table("Window", "Score") + f"| {LLAMA} | 16k | 40.1 |\n| {QWEN} | 8k | 41.0 |\n",
+    # 32 copies beside 256 experts.
+    table("EP", "Experts", "Layers") + "| DeepSeek-V3 | 32 | 288 | 61 |\n",
+]
+
+
+@pytest.mark.parametrize("page", RUNS)
+def test_what_a_run_sets_raises_no_alarm(page: str) -> None:
+    assert not [said for said in told(page) if said.endswith("wrong")]
+
+
+def test_a_model_table_beside_settings_is_judged() -> None:
+    page = table("Temperature", "Context window", "Layers") + f"| {LLAMA} | 0.6 | 262144 | 32 |\n| {QWEN} | 0.7 | 40960 | 36 |\n"
+    assert told(page) == ["context=262144 wrong", "layers=32", "context=40960", "layers=36"]
+
+
+FILES = [
+    ("run.yaml", f"model: {LLAMA}\ntrain: true\nlearning_rate: 1e-5\nbatch_size: 4\niters: 1000\nnum_layers: 16\nmax_seq_length: 2048\n", []),
+    ("run.yaml", f"model: {LLAMA}\nlayers: 32\ntraining:\n  seq_len: 4096\n  layers: 16\n", ["layers=32"]),
+    ("bench.json", '{"model_id": "Qwen/Qwen3-8B", "num_prompts": 200, "max_concurrency": 32, "context_length": 8192, "memory": "24 GB"}', []),
+    ("eval.json", '{"results": {"arc": {"acc": 0.6}}, "config": {"batch_size": 8}, "model_name": "Qwen3-8B", "context_length": 4096}', []),
+    ("served.json", '{"Qwen3-8B": {"max_tokens": 8192, "context_window": 16384}}', ["context=8192 doubtful", "context=16384 doubtful"]),
+    # What describes models is read, with a setting beside it too.
+    ("models.json", '{"models": [{"model": "Qwen3-8B", "layers": 36, "heads": 31, "temperature": 0.6, "top_p": 0.95}]}',
+     ["layers=36", "heads=31 wrong"]),
+    ("pinned.yaml", "archcalc: qwen3-8b\nbatch_size: 4\nlearning_rate: 1e-4\nlayers: 35\n", ["layers=35 wrong"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "claims"), FILES)
+def test_files_of_settings_are_not_read(name: str, text: str, claims: list[str]) -> None:
+    assert told(text, name) == claims

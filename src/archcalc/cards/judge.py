@@ -215,8 +215,10 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     found_wrong = known.judgement
     if claim.field == "window" and not best.value:
         return found_wrong
-    if rules.tolerance and any(
-        abs(Fraction(v.value) - number.printed * u) <= rules.tolerance * v.value for v in values for u, _ in readings
+    if (
+        rules.tolerance
+        and not rules.strict
+        and any(abs(Fraction(v.value) - number.printed * u) <= rules.tolerance * v.value for v in values for u, _ in readings)
     ):
         return Judgement(
             "ok", found_wrong.actual, f"{best.basis}: {_show(claim.field, best.value)}, within the tolerance asked for"

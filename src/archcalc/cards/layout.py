@@ -513,9 +513,7 @@ def _stated_type(head: str, text: str) -> str:
     return said if said is not None else labels.dtype_in(text.lower()) or text.lower()
 
 
-def _as_stored(
-    label: Label, text: str, typed: dict[str, str], heading: str, beside_weights: bool
-) -> tuple[Label, tuple[str, ...]]:
+def _as_stored(label: Label, text: str, typed: dict[str, str], heading: str, beside_weights: bool) -> tuple[Label, tuple[str, ...]]:
     """A label with the type that a cell's row states for it, or with one that may be of something else."""
     both, field = typed.get(_OF_BOTH, ""), label.fields[0]
     if "weights" in label.fields or (field == "total_params" and _BYTES.match(text)):

@@ -69,9 +69,14 @@ def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
             yield Value(token * tokens * batch, f"as if every layer kept all {tokens:,} tokens, windows or not{index}")
 
 
+FILLING = "in every layer, before windows are full"
+
+
 def _kv_per_token(model: Model, quals: Quals) -> Iterator[Value]:
     dtype = quals.dtype or "bf16"
-    for tokens, when in ((1, "in every layer"), (quals.context or 1 << 30, "in layers without a full window")):
+    # What `archcalc kv` and `inspect` print first: what one more token costs where windows are full. Where all layers have one, that is
+    # nothing, and what the first tokens cost is left.
+    for tokens, when in ((quals.context or 1 << 30, "in layers without a full window"), (1, FILLING)):
         for _, size, index in _caches(model, tokens, 1, dtype, quals.tp):
             if size:
                 yield Value(size, f"one more token {when}, {dtype}{index}")
