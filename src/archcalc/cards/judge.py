@@ -482,6 +482,32 @@ def _written(number: Number, value: Value, readings: Sequence[tuple[int, str]]) 
     return like(number, value.value, 1)
 
 
+def readings_of(model: Model, claim: Claim) -> Iterator[tuple[str, int]]:
+    """The ways in which a size is right: what the value is called, and which reading of its unit."""
+    number = claim.number
+    if number is None or number.bound or number.unit == "%" or NUMERIC.get(claim.field) != "bytes":
+        return
+    readings = scales(number, "bytes", claim.quals.unit)
+    values = _allowed(truth.safely(model, claim.field, claim.quals), claim, Rules())
+    for value, _, name in _fitting(number, claim.field, "bytes", values, readings):
+        yield value.basis, [found for _, found in readings].index(name)
+
+
+def written_as(model: Model, claim: Claim, basis: str, reading: int) -> str:
+    """What a wrong size should be in the way that its column is right in: which value, the first where the model has none of that name,
+    and which reading of its unit."""
+    number = claim.number
+    values = truth.safely(model, claim.field, claim.quals)
+    value = next((v for v in values if v.basis == basis), next(iter(values), None))
+    readings = scales(number, "bytes", claim.quals.unit)[reading:] if number is not None else []
+    return _written(number, value, readings[:1]) if number is not None and value is not None and readings else ""
+
+
+def written_behind(number: Number, written: str) -> str:
+    """Digits with the unit that stands behind a number."""
+    return written + _behind(number)
+
+
 def _kind_of(readings: Sequence[tuple[int, str]]) -> Kind:
     return "tokens" if readings[0][0] % 1024 == 0 else "count"
 

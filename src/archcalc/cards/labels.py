@@ -525,9 +525,9 @@ def _in_part(field: str, part: Part) -> str:
 def _quals(whole: str, inside: str, group: str) -> Quals:
     said = _scale_alone().search(inside)
     unit = SCALES[said[1]] if said else 0
-    if not unit and (match := re.search(r"\b(gb|mb|kb|tb|gib|mib|kib)\b", whole)):
-        unit = {"gb": 9, "mb": 6, "kb": 3, "tb": 12}.get(match[1], 0)
-    binary = re.search(r"\b([gmkt])ib\b", whole)
+    if not unit and (match := re.search(r"\b[gmkt]b\b", whole)):
+        unit = unit_in(match[0])
+    binary = re.search(r"\b[gmkt]ib\b", whole)
     context = context_in(whole) if re.search(r"cache|kv|flop|activation", whole) else 0
     embedding = ""
     if re.search(r"non ?-?emb|without (?:the )?(?:word )?emb|w/?o emb|exclud\w+ (?:the )?(?:word )?emb|no emb", whole):
@@ -558,11 +558,21 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
             part = name_
             break
     if binary:
-        unit = -{"k": 10, "m": 20, "g": 30, "t": 40}[binary[1]]
+        unit = unit_in(binary[0])
     several = tuple(filter(None, map(dtype_in, re.split(r"[/,|、]|\band\b|\bvs\b", inside))))
     return Quals(
         unit, context, dtype_in(whole), batch, embedding, mtp, span, part, other, dtypes=several if len(set(several)) > 1 else ()
     )
+
+
+def unit_in(name: str) -> int:
+    """The power of ten that a unit of bytes in lower case stands for, the power of two below nought.
+
+    >>> unit_in("gb"), unit_in("mib")
+    (9, -20)
+    """
+    step = "kmgt".index(name[0]) + 1
+    return -10 * step if name[1] == "i" else 3 * step
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from archcalc.cards import document, labels, names
@@ -17,7 +17,7 @@ from archcalc.records import NamedTuple
 
 _HUB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", re.IGNORECASE)
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_BYTES = re.compile(r"[\d.,]+(?:-[\d.]+)?\s*[GMK]i?B")
+_BYTES = re.compile(r"[\d.,]+(?:-[\d.]+)?\s*([GMK]i?B)")
 
 
 def of_tower(context: Context) -> bool:
@@ -264,30 +264,30 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
         cells = [row[k].text for row in body if k < len(row) and not NOTHING.fullmatch(row[k].text)]
         if not cells or k >= len(head):
             continue
-        if (label is None or not label.fields) and all(_BYTES.match(text.lstrip("~≈ ")) for text in cells):
+        if (label is None or not label.fields) and (unit := _unit_of(cells)) is not None:
             named = _DTYPE_HEAD.fullmatch(head[k].text.strip())
             stated = named["dtype"].lower() if named else ""
             dtype = labels.dtype_in(stated) or (stated if _FILE.fullmatch(stated) else "")
             if dtype and mark("weights").search(around):
-                out[k] = Label(("weights",), labels.Quals(dtype=dtype))
+                out[k] = Label(("weights",), labels.Quals(unit, dtype=dtype))
             elif dtype and not re.search(r"(?i)vram|memory", head[k].text):
-                out[k] = Label(("weights",), labels.Quals(dtype=dtype, other=LOOSE))
+                out[k] = Label(("weights",), labels.Quals(unit, dtype=dtype, other=LOOSE))
             elif (
                 columns[0] is not None
                 and columns[0].fields == ("context",)
                 and (batch := _BATCH_HEAD.fullmatch(head[k].text.strip()))
                 and re.search(r"(?i)\bkv\b|key[- ]value", around)
             ):
-                out[k] = Label(("kv_cache",), labels.Quals(batch=int(batch[1]), dtype=labels.dtype_in(around.lower())))
+                out[k] = Label(("kv_cache",), labels.Quals(unit, batch=int(batch[1]), dtype=labels.dtype_in(around.lower())))
             elif mark("per-token").fullmatch(f" {head[k].text.strip()}") and mark("kv-cache").search(around):
-                out[k] = Label(("kv_per_token",), labels.Quals(dtype=labels.dtype_in(around.lower())))
+                out[k] = Label(("kv_per_token",), labels.Quals(unit, dtype=labels.dtype_in(around.lower())))
             elif (
                 _TOKENS_HEAD.fullmatch(head[k].text.strip())
                 and not _SOME_LAYERS.search(around)
                 and re.search(r"(?i)\bkv\b|key[- ]value|\bcaches?\b", around)
             ):
                 out[k] = Label(
-                    ("kv_cache",), labels.Quals(context=labels.context_in(head[k].text), dtype=labels.dtype_in(around.lower()))
+                    ("kv_cache",), labels.Quals(unit, labels.context_in(head[k].text), labels.dtype_in(around.lower()))
                 )
         elif label is None and k and all(re.fullmatch(r"\d+:\d+|\w+", text.strip()) for text in cells) and ":" in "".join(cells):
             if {"heads", "kv_heads"} <= {other.fields[0] for other in columns if other is not None and other.fields}:
@@ -307,6 +307,18 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
     return out
 
 
+def _unit_of(cells: Sequence[str]) -> int | None:
+    """The unit of a column of sizes: most cells state theirs, and those that do not have the one that all others have. None where it is
+    no such column, nothing where each states its own."""
+    texts = [text.lstrip("~≈ ") for text in cells]
+    plain = sum(_PLAIN.fullmatch(text) is not None for text in texts)
+    if not cells or 2 * plain >= len(texts) or not all(_BYTES.match(text) or _PLAIN.fullmatch(text) for text in texts):
+        return None
+    units = {match[1].lower() for text in texts if (match := _BYTES.match(text))}
+    return labels.unit_in(units.pop()) if plain and len(units) == 1 else 0
+
+
+_PLAIN = re.compile(r"\d+(?:\.\d+)?\s*")
 _SIZE_HEAD = re.compile(r"(?i)~?\d+(?:\.\d+)?\s?[bmt](?:[- ]a\d+(?:\.\d+)?b)?")
 
 
