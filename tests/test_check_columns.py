@@ -113,9 +113,11 @@ def test_a_model_table_beside_settings_is_judged() -> None:
 
 
 FILES = [
-    ("run.yaml", f"model: {LLAMA}\ntrain: true\nlearning_rate: 1e-5\nbatch_size: 4\niters: 1000\nnum_layers: 16\nmax_seq_length: 2048\n", []),
+    ("run.yaml", f"model: {LLAMA}\ntrain: true\nlearning_rate: 1e-5\nbatch_size: 4\niters: 1000\nnum_layers: 16\nmax_seq_length: 2048\n",
+     []),
     ("run.yaml", f"model: {LLAMA}\nlayers: 32\ntraining:\n  seq_len: 4096\n  layers: 16\n", ["layers=32"]),
-    ("bench.json", '{"model_id": "Qwen/Qwen3-8B", "num_prompts": 200, "max_concurrency": 32, "context_length": 8192, "memory": "24 GB"}', []),
+    ("bench.json",
+     '{"model_id": "Qwen/Qwen3-8B", "num_prompts": 200, "max_concurrency": 32, "context_length": 8192, "memory": "24 GB"}', []),
     ("eval.json", '{"results": {"arc": {"acc": 0.6}}, "config": {"batch_size": 8}, "model_name": "Qwen3-8B", "context_length": 4096}', []),
     ("served.json", '{"Qwen3-8B": {"max_tokens": 8192, "context_window": 16384}}', ["context=8192 doubtful", "context=16384 doubtful"]),
     # What describes models is read, with a setting beside it too.

@@ -21,7 +21,7 @@ from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
 from archcalc.cards.text import EMPTY, Cell
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UsageError
 from archcalc.records import NamedTuple
 
 _WORDY = re.compile(r"(?![\d,.]*$).*?[(（,，;]", re.DOTALL)
@@ -159,8 +159,10 @@ class _Checker:
     def pins(self) -> None:
         """A source that the document asks for and that cannot be had is a failure, whether or not a claim needs it."""
         for pin in self.document.pins:
-            if pin.source:
-                found = self.resolver.source(pin.source.split()[0] if not pin.name else pin.source)
+            if fault := _fault(pin):
+                self.fail(pin.line, fault)
+            elif pin.source:
+                found = self.resolver.source(pin.source)
                 if found.failed is not None:
                     self.fail(pin.line, found.failed)
 
@@ -617,7 +619,9 @@ _Column = tuple[int, str, str]
 
 def _ways(findings: Sequence[Finding]) -> dict[_Column, tuple[str, int]]:
     """In which way most right sizes of a column are right in which some are wrong, unless the first one does for as many."""
-    wrong = {(f.table, f.heading, f.claim.field) for f in findings if f.verdict == "wrong" and NUMERIC.get(f.claim.field) == "bytes"}
+    wrong = {
+        (f.table, f.heading, f.claim.field) for f in findings if f.verdict == "wrong" and NUMERIC.get(f.claim.field) == "bytes"
+    }
     votes: dict[_Column, Counter[tuple[str, int]]] = {}
     for f in findings if wrong else ():
         key = f.table, f.heading, f.claim.field
@@ -630,6 +634,18 @@ def _ways(findings: Sequence[Finding]) -> dict[_Column, tuple[str, int]]:
         if best[1] > plain:
             found[key] = best[0]
     return found
+
+
+def _fault(pin: Pin) -> ArchcalcError | None:
+    """What is wrong with a comment that names a model: it names none, or more than one."""
+    said = f"{pin.name} = {pin.source}".strip(" =")
+    if not pin.source:
+        return UsageError(f"the comment `archcalc: {said}` names no model", "as in <!-- archcalc: org/model -->")
+    if not pin.name and len(pin.source.split()) > 1:
+        return UsageError(
+            f"the comment `archcalc: {said}` has words behind its model", "leave them out, or put them into another comment"
+        )
+    return None
 
 
 @lru_cache(maxsize=1024)

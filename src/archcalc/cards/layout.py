@@ -286,9 +286,7 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
                 and not _SOME_LAYERS.search(around)
                 and re.search(r"(?i)\bkv\b|key[- ]value|\bcaches?\b", around)
             ):
-                out[k] = Label(
-                    ("kv_cache",), labels.Quals(unit, labels.context_in(head[k].text), labels.dtype_in(around.lower()))
-                )
+                out[k] = Label(("kv_cache",), labels.Quals(unit, labels.context_in(head[k].text), labels.dtype_in(around.lower())))
         elif label is None and k and all(re.fullmatch(r"\d+:\d+|\w+", text.strip()) for text in cells) and ":" in "".join(cells):
             if {"heads", "kv_heads"} <= {other.fields[0] for other in columns if other is not None and other.fields}:
                 out[k] = Label(("gqa_ratio",))

@@ -89,6 +89,10 @@ def command(
     if (fix or diff) and "-" in paths:
         raise UsageError("standard input cannot be rewritten", "give a file")
 
+    if diff and form is not CheckFormat.table:
+        raise UsageError("--diff prints a diff and no results", "leave --format out, or ask for --fix")
+    if explain and form in (CheckFormat.github, CheckFormat.sarif):
+        raise UsageError(f"--explain: --format {form.value} holds what is wrong alone", "the others hold every claim")
     if write_baseline and (fix or diff):
         raise UsageError("--write-baseline goes with neither --fix nor --diff", "mend first, then write what still stands")
     from archcalc.cards import baseline as standing
