@@ -350,7 +350,7 @@ def _fitting(
             how = compare(number, value.value, unit, zeros=zeros, least=least)
             if how is None or not (rounds or how == "exact"):
                 continue
-            if how == "cut" and kind == "bytes" and name:
+            if how == "cut" and kind == "bytes" and (name or value.tag == "rare"):
                 continue  # 14 GB of 16.06: one licence, or the other
             if value.tag == "published" and unit < _last_digit(value.value) * int(10**number.decimals):
                 continue  # 37.00B: who says 37B does not say so

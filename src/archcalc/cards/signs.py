@@ -310,10 +310,10 @@ def _of_plan(finding: Finding, _near: Near) -> bool:
     return any(claimed < value for value in finding.values())
 
 
-def _of_none(finding: Finding, _near: Near) -> bool:
-    """A window of a model without one, under a label that does not say of what."""
+def _of_none(finding: Finding, near: Near) -> bool:
+    """A window of a model without one, under a label that does not say of what and that is right of no other model."""
     bare = finding.claim.number is not None and not says("window-of", finding.heading)
-    return bare and not any(finding.values())
+    return bare and not near.column and not any(finding.values())
 
 
 def _of_machine(finding: Finding) -> bool:
