@@ -123,8 +123,9 @@ def test_any_number_changed_in_one_digit_is_found(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_cache_of_a_token_is_that_of_inspect(name: str) -> None:
     stated = re.search(r"\| KV cache per token( \(before windows are full\))? \| ([\d,]+) bytes", card(name))
-    architecture = load(name, True).architecture
-    grows = kv_cache(architecture, 1 << 20, 1, "bf16").bytes_per_token
+    model = load(name, True)
+    longest = model.report.architecture.context_tokens or 1 << 20
+    grows = kv_cache(model.architecture, longest, 1, "bf16").bytes_per_token
     assert (int(stated[2].replace(",", "")) if stated and not stated[1] else 0) == grows
 
 

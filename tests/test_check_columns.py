@@ -81,6 +81,11 @@ def test_a_compressed_cache_raises_no_alarm() -> None:
     assert told(page) == ["kv_per_token=128 KiB", "kv_per_token=20 KiB doubtful", "kv_per_token=144 KiB"]
 
 
+def test_a_name_says_at_which_context_its_cache_is() -> None:
+    page = table("Layers", "KV cache") + f"| {LLAMA} @ 32k | 32 | 4 GiB |\n| {LLAMA} @ 64k | 32 | 4 GiB |\n"
+    assert told(page) == ["layers=32", "kv_cache=4 GiB", "layers=32", "kv_cache=4 GiB wrong"]
+
+
 @pytest.mark.parametrize("beside", ["GPUs", "Instance", "vCPU", "Replicas", "Energy per token"])
 @pytest.mark.parametrize("head", ["Memory", "GPU memory (GB)", "VRAM", "显存"])
 def test_the_memory_of_a_machine_is_not_that_of_weights(beside: str, head: str) -> None:

@@ -472,6 +472,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         if above or model == batch or (of_parts and mark("text-model").search(name.text) and "alker" not in name.text):
             subject = None
         said: dict[int | None, str] = {k: row[k].text for k in (batch, ranks, at) if k is not None and k < len(row)}
+        long = labels.context_in(name.text.partition("@")[2])  # Qwen3-8B @ 32k
         for k, label, heading in asked:
             if k >= len(row):
                 break
@@ -486,6 +487,8 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
                 label = label._replace(quals=label.quals._replace(devices=devices, tp=tp))  # noqa: PLW2901
             if k in growing and at in said:
                 label = label._replace(quals=label.quals._replace(context=labels.context_in(said[at])))  # noqa: PLW2901
+            elif long and label.fields[0] in _GROWING and not label.quals.context:
+                label = label._replace(quals=label.quals._replace(context=long))  # noqa: PLW2901
             of_row, maybe = _as_stored(label, row[k].text, typed, heading, beside_weights)
             if of_row is not label:
                 label = of_row  # noqa: PLW2901

@@ -76,7 +76,8 @@ def _kv_per_token(model: Model, quals: Quals) -> Iterator[Value]:
     dtype = quals.dtype or "bf16"
     # What `archcalc kv` and `inspect` print first: what one more token costs where windows are full. Where all layers have one, that is
     # nothing, and what the first tokens cost is left.
-    for tokens, when in ((quals.context or 1 << 30, "in layers without a full window"), (1, FILLING)):
+    longest = model.report.architecture.context_tokens or 1 << 30
+    for tokens, when in ((quals.context or longest, "in layers without a full window"), (1, FILLING)):
         for _, size, index in _caches(model, tokens, 1, dtype, quals.tp):
             if size:
                 yield Value(size, f"one more token {when}, {dtype}{index}")
