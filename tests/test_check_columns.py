@@ -130,6 +130,10 @@ FILES = [
     # What describes models is read, with a setting beside it too.
     ("models.json", '{"models": [{"model": "Qwen3-8B", "layers": 36, "heads": 31, "temperature": 0.6, "top_p": 0.95}]}',
      ["layers=36", "heads=31 wrong"]),
+    ("card.yaml", f"model: {LLAMA}\nlayers: 32\nhidden_size: 4096\nmax_seq_length: 2048\n",
+     ["layers=32", "hidden_size=4096", "context=2048 doubtful"]),
+    ("card.yaml", f"model: {LLAMA}\nlayers: 32\nhidden_size: 4096\ncontext_length: 2048\n",
+     ["layers=32", "hidden_size=4096", "context=2048 wrong"]),
     ("pinned.yaml", "archcalc: qwen3-8b\nbatch_size: 4\nlearning_rate: 1e-4\nlayers: 35\n", ["layers=35 wrong"]),
 ]  # fmt: skip
 

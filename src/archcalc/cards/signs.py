@@ -301,10 +301,12 @@ def is_no_footprint(claim: Claim, models: Sequence[Model]) -> bool:
 
 
 def _of_plan(finding: Finding, _near: Near) -> bool:
-    """A context within the model's, beside GPUs or ranks, a sampler, or a limit of tokens."""
+    """A context within the model's, beside GPUs or ranks, a sampler, or a limit of tokens, or under a key that may be a run's."""
     number = finding.claim.number
     planned = {"gpus", "gpu", "tp", "pp"} & _said("run", finding.block)
-    if number is None or finding.listed or not (planned or says("sampler", finding.block) or says("limit", finding.block)):
+    of_run = finding.where.kind == "tree" and _may_be_setting(finding)
+    beside = planned or says("sampler", finding.block) or says("limit", finding.block)
+    if number is None or finding.listed or not (of_run or beside):
         return False
     claimed = number.printed * scales(number, "tokens")[0][0]
     return any(claimed < value for value in finding.values())
