@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archcalc import zoo
+from archcalc.analysis.inspect import kv_cache
 from archcalc.cards import write
 from archcalc.cards.check import check_text
 from archcalc.cards.fix import write as replace_file
@@ -117,6 +118,15 @@ def test_any_number_changed_in_one_digit_is_found(name: str) -> None:
             for at in range(r.column - 1, r.column - 1 + len(r.claimed))
         }
         assert {line: edit for line, edit in edits.items() if (line, edit[0]) not in wrong} == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_cache_of_a_token_is_that_of_inspect(name: str) -> None:
+    stated = re.search(r"\| KV cache per token( \(before windows are full\))? \| ([\d,]+) bytes", card(name))
+    model = load(name, True)
+    longest = model.report.architecture.context_tokens or 1 << 20
+    grows = kv_cache(model.architecture, longest, 1, "bf16").bytes_per_token
+    assert (int(stated[2].replace(",", "")) if stated and not stated[1] else 0) == grows
 
 
 @settings(max_examples=60, deadline=None)

@@ -99,7 +99,7 @@ def test_the_action_installs_itself(repository: Path) -> None:
         ({}, 1, ["README.md"], "1 file, 2 claims"),
         ({"files": "docs/*.md"}, 0, [], "3 files, 4 claims"),
         ({"files": "docs\nREADME.md\n"}, 1, ["README.md"], "4 files, 6 claims"),
-        ({"files": "docs/text.md", "args": "--require-claims\n--tolerance=0.5%\n\n"}, 1, [], "1 file, no claims"),
+        ({"files": "docs/text.md", "args": "--require-claims\n--tolerance=0.5%\n\n"}, 1, ["docs/text.md"], "1 file, no claims"),
         ({"files": "absent.md"}, 2, ["absent.md"], "0 files, no claims"),
         ({"files": "$(touch owned) `touch owned` ; touch owned"}, 1, None, "0 files"),
         ({"args": "--nonsense"}, 2, None, ""),

@@ -54,17 +54,27 @@ class Baseline:
 
     def without(self, checked: Checked) -> Checked:
         """A file's results less the mismatches that stand, each taken from those known once."""
+        self._seen.update(_places(checked.file, self.folder))
+        kept = self._new(checked, self.known)
+        self.left_out += len(checked.results) - len(kept.results)
+        return kept
+
+    def spared(self, checked: Checked) -> Checked:
+        """As `without`, for a text that is tried: all that is known is known still."""
+        return self._new(checked, self.known.copy())
+
+    def _new(self, checked: Checked, known: Counter[Key]) -> Checked:
+        """The results that are not among those known, and how they are mended."""
         places = _places(checked.file, self.folder)
-        self._seen.update(places)
-        kept = []
+        kept, standing = [], set()
         for result in checked.results:
             keys = (_key(result, place) for place in places) if result.verdict in _STANDING else ()
-            if (key := next((key for key in keys if self.known[key] > 0), None)) is not None:
-                self.known[key] -= 1
-                self.left_out += 1
+            if (key := next((key for key in keys if known[key] > 0), None)) is not None:
+                known[key] -= 1
+                standing.add((result.line, result.column))
             else:
                 kept.append(result)
-        return checked._replace(results=kept)
+        return checked._replace(results=kept, edits=[edit for edit in checked.edits if (edit.line, edit.column) not in standing])
 
     @property
     def gone(self) -> int:

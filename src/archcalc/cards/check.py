@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache
 
@@ -12,8 +12,8 @@ from archcalc import report
 from archcalc.cards import confirm, document, layout, mentions, names, pages, reading, signs, vocabulary, words
 from archcalc.cards.document import Document, Pin, Table
 from archcalc.cards.findings import Finding, Named, types_above
-from archcalc.cards.judge import Judgement, relate
-from archcalc.cards.labels import UNKNOWABLE, Label, Quals
+from archcalc.cards.judge import Judgement, readings_of, relate, written_as, written_behind
+from archcalc.cards.labels import NUMERIC, UNKNOWABLE, Label, Quals
 from archcalc.cards.layout import Slot
 from archcalc.cards.owner import Owner
 from archcalc.cards.readers import each
@@ -21,7 +21,7 @@ from archcalc.cards.readers.claim import NO, YES, Claim
 from archcalc.cards.resolve import Resolved, Resolver
 from archcalc.cards.settings import Settings
 from archcalc.cards.text import EMPTY, Cell
-from archcalc.errors import ArchcalcError
+from archcalc.errors import ArchcalcError, UsageError
 from archcalc.records import NamedTuple
 
 _WORDY = re.compile(r"(?![\d,.]*$).*?[(（,，;]", re.DOTALL)
@@ -54,12 +54,14 @@ _REMEMBERED = 20_000
 
 
 class Edit(NamedTuple):
-    """Replace `text[start:end]` of a file, which is `old`, by `new`."""
+    """Replace `text[start:end]` of a file, which is `old`, by `new`: what a result at a line and column is mended by."""
 
     start: int
     end: int
     old: str
     new: str
+    line: int = 0
+    column: int = 0
 
 
 class Checked(NamedTuple):
@@ -164,8 +166,10 @@ class _Checker:
     def pins(self) -> None:
         """A source that the document asks for and that cannot be had is a failure, whether or not a claim needs it."""
         for pin in self.document.pins:
-            if pin.source:
-                found = self.resolver.source(pin.source.split()[0] if not pin.name else pin.source)
+            if fault := _fault(pin):
+                self.fail(pin.line, fault)
+            elif pin.source:
+                found = self.resolver.source(pin.source)
                 if found.failed is not None:
                     self.fail(pin.line, found.failed)
 
@@ -467,7 +471,7 @@ class _Checker:
                 claim = claim._replace(field=noun, also=())  # MoE block: 128 experts
                 judgement = self._judge(claim, owner, table)
             if judgement.verdict == "wrong" and claim.field in signs.TYPED and not claim.quals.dtype and not table.context.begin:
-                claim, judgement = self._as_typed(claim, judgement, owner, table)
+                claim, judgement = self._as_typed(claim, judgement, owner, table, slot.types)
             if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
                 judgement = Judgement("ok", why="as archcalc card writes it")
             if judgement.verdict == "wrong" and not table.context.begin:
@@ -485,14 +489,16 @@ class _Checker:
         else:
             found_here.append(finding)
 
-    def _as_typed(self, claim: Claim, judgement: Judgement, owner: Owner, table: Table) -> tuple[Claim, Judgement]:
-        """A size of no type of its own under a caption or heading that names some: right if it is so in one of them; where there is one,
-        it is of that."""
+    def _as_typed(
+        self, claim: Claim, judgement: Judgement, owner: Owner, table: Table, beside: tuple[str, ...]
+    ) -> tuple[Claim, Judgement]:
+        """A size of no type of its own under a caption or heading that names some, or in a row that states one of something: right if it
+        is so in one of them; where there is one above it, it is of that."""
         types = types_above(table)
-        for dtype in types:
+        for dtype in (*beside, *types):
             typed = claim._replace(quals=claim.quals._replace(dtype=dtype))
             found = self._judge(typed, owner, table)
-            if found.verdict == "ok" or len(types) == 1:
+            if found.verdict == "ok" or (len(types) == 1 and dtype == types[0]):
                 return typed, found
         return claim, judgement
 
@@ -522,7 +528,7 @@ class _Checker:
                 end = cell.text.index(number.suffix, end) + len(number.suffix)
         found = cell.locate(start, end)
         if found is not None and (old := self.document.lines.text[found[0] : found[1]]) != fix:
-            yield Edit(*found, old, fix)
+            yield Edit(*found, old, fix, f.line, f.column)
 
     # What the signs of `confirm` ask of a page
 
@@ -569,6 +575,14 @@ class _Checker:
             self._before_dates = frozenset(said[m.start() :] for said in before for m in re.finditer(r"\b", said))
         return self._before_dates
 
+    def _as_column_says(self, f: Finding, ways: Mapping[_Column, tuple[str, int]]) -> Judgement | None:
+        """How a wrong size is mended whose column is right in another way than the first: GB as GiB, 128k as 128,000 tokens."""
+        way = ways.get((f.table, f.heading, f.claim.field))
+        if way is None or f.strict or f.claim.number is None or len(f.models) != 1:
+            return None
+        written = written_as(f.models[0], f.claim, *way)
+        return f.judgement._replace(fix=written, actual=written_behind(f.claim.number, written)) if written else None
+
     def settle(self) -> tuple[list[report.CheckResult], list[Edit]]:
         """The results: without settings of runs, and what nothing confirms doubted; and how what is wrong could be mended."""
         self._forget()
@@ -584,6 +598,7 @@ class _Checker:
                     continue
             kept.append(f)
         places = confirm.Places()
+        ways = _ways(kept)
         doubts = confirm.doubts(kept, places)
         edits: list[Edit] = []
         results = []
@@ -601,6 +616,8 @@ class _Checker:
                 why = _not_alarm(why, doubted)
             # What is wrong of one of several models may be right of another.
             elif verdict == "wrong" and len(resolved.groups) == 1:
+                if (as_column := self._as_column_says(f, ways)) is not None:
+                    judgement = as_column
                 fix = _fix(f.claim, judgement.fix, f.cell)
                 edits += self._edit(f, fix) if fix is not None else ()
             results.append(
@@ -611,6 +628,41 @@ class _Checker:
             )  # fmt: skip
         results.sort(key=lambda r: (r.line, r.column))
         return results, edits
+
+
+_Column = tuple[int, str, str]
+"""A table, its label and the field."""
+
+
+def _ways(findings: Sequence[Finding]) -> dict[_Column, tuple[str, int]]:
+    """In which way most right sizes of a column are right in which some are wrong, unless the first one does for as many."""
+    wrong = {
+        (f.table, f.heading, f.claim.field) for f in findings if f.verdict == "wrong" and NUMERIC.get(f.claim.field) == "bytes"
+    }
+    votes: dict[_Column, Counter[tuple[str, int]]] = {}
+    for f in findings if wrong else ():
+        key = f.table, f.heading, f.claim.field
+        if key in wrong and f.verdict == "ok" and len(f.models) == 1:
+            votes.setdefault(key, Counter()).update(set(readings_of(f.models[0], f.claim)))
+    found = {}
+    for key, count in votes.items():
+        best = max(count.items(), key=lambda one: (one[1], -one[0][1]))
+        plain = max((n for (_, reading), n in count.items() if not reading), default=0)
+        if best[1] > plain:
+            found[key] = best[0]
+    return found
+
+
+def _fault(pin: Pin) -> ArchcalcError | None:
+    """What is wrong with a comment that names a model: it names none, or more than one."""
+    said = f"{pin.name} = {pin.source}".strip(" =")
+    if not pin.source:
+        return UsageError(f"the comment `archcalc: {said}` names no model", "as in <!-- archcalc: org/model -->")
+    if not pin.name and len(pin.source.split()) > 1:
+        return UsageError(
+            f"the comment `archcalc: {said}` has words behind its model", "leave them out, or put them into another comment"
+        )
+    return None
 
 
 @lru_cache(maxsize=1024)

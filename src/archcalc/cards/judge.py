@@ -83,11 +83,11 @@ def _excuse(model: Model, claim: Claim, rules: Rules) -> str:
         return "a tuned release may have its own"
     if claim.quals.span == "variant":
         return "a variant may have its own"
+    if claim.quals.dtype == "int4" and claim.field in _STORED and _is_between(model, claim):
+        return "formats of four bits differ"
     if claim.field == "weights":
         if claim.quals.other == "loose":
             return "the column may count more than weights"
-        if claim.quals.dtype == "int4":
-            return "formats of four bits differ"
         if rules.quantized:
             return "a quantized release is smaller"
         if claim.quals.tp > 1 and claim.number is not None and _about_the_share(model, claim, claim.number):
@@ -215,8 +215,10 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     found_wrong = known.judgement
     if claim.field == "window" and not best.value:
         return found_wrong
-    if rules.tolerance and any(
-        abs(Fraction(v.value) - number.printed * u) <= rules.tolerance * v.value for v in values for u, _ in readings
+    if (
+        rules.tolerance
+        and not rules.strict
+        and any(abs(Fraction(v.value) - number.printed * u) <= rules.tolerance * v.value for v in values for u, _ in readings)
     ):
         return Judgement(
             "ok", found_wrong.actual, f"{best.basis}: {_show(claim.field, best.value)}, within the tolerance asked for"
@@ -308,6 +310,20 @@ def _last_digit(count: int | Fraction) -> int:
     return next(power for power in _DIGITS if count % power == 0)
 
 
+_STORED = ("weights", "kv_cache", "kv_per_token")
+
+
+def _is_between(model: Model, claim: Claim) -> bool:
+    """Whether a size is more than four bits each, and less than sixteen: scales and what is left in a wider type come on top."""
+    number = claim.number
+    values = [v.value for v in truth.safely(model, claim.field, claim.quals)]
+    sizes = [number.printed * unit for unit, _ in scales(number, "bytes", claim.quals.unit)] if number is not None else []
+    return any(value < size < _FOUR_TO_SIXTEEN * value for value in values[:1] for size in sizes)
+
+
+_FOUR_TO_SIXTEEN = Fraction(7, 2)
+
+
 def _about_the_share(model: Model, claim: Claim, number: Number) -> bool:
     """Whether a size is that of an even share of the weights, or up to a fifth more."""
     return any(
@@ -334,7 +350,7 @@ def _fitting(
             how = compare(number, value.value, unit, zeros=zeros, least=least)
             if how is None or not (rounds or how == "exact"):
                 continue
-            if how == "cut" and kind == "bytes" and name:
+            if how == "cut" and kind == "bytes" and (name or value.tag == "rare"):
                 continue  # 14 GB of 16.06: one licence, or the other
             if value.tag == "published" and unit < _last_digit(value.value) * int(10**number.decimals):
                 continue  # 37.00B: who says 37B does not say so
@@ -464,6 +480,32 @@ def _written(number: Number, value: Value, readings: Sequence[tuple[int, str]]) 
         if scale == 0 or value.value * 2 >= unit or not value.value:
             return like(number, value.value, unit) + suffix
     return like(number, value.value, 1)
+
+
+def readings_of(model: Model, claim: Claim) -> Iterator[tuple[str, int]]:
+    """The ways in which a size is right: what the value is called, and which reading of its unit."""
+    number = claim.number
+    if number is None or number.bound or number.unit == "%" or NUMERIC.get(claim.field) != "bytes":
+        return
+    readings = scales(number, "bytes", claim.quals.unit)
+    values = _allowed(truth.safely(model, claim.field, claim.quals), claim, Rules())
+    for value, _, name in _fitting(number, claim.field, "bytes", values, readings):
+        yield value.basis, [found for _, found in readings].index(name)
+
+
+def written_as(model: Model, claim: Claim, basis: str, reading: int) -> str:
+    """What a wrong size should be in the way that its column is right in: which value, the first where the model has none of that name,
+    and which reading of its unit."""
+    number = claim.number
+    values = truth.safely(model, claim.field, claim.quals)
+    value = next((v for v in values if v.basis == basis), next(iter(values), None))
+    readings = scales(number, "bytes", claim.quals.unit)[reading:] if number is not None else []
+    return _written(number, value, readings[:1]) if number is not None and value is not None and readings else ""
+
+
+def written_behind(number: Number, written: str) -> str:
+    """Digits with the unit that stands behind a number."""
+    return written + _behind(number)
 
 
 def _kind_of(readings: Sequence[tuple[int, str]]) -> Kind:

@@ -76,13 +76,17 @@ _PARTS: tuple[tuple[Part, str], ...] = (
     ("text", r"\b(?:language model|text model|text only|llm|decoder|gated attention|full attention|global attention|text)\b"),
 )
 _DTYPE = re.compile(
-    r"\b(half precision|bf16|bfloat16|fp16|float16|fp32|float32|fp8|int8|int4|4[- ]?bit|8 ?bit|16 ?bit|q8_0|q4_k_m|q4|nvfp4|mxfp4)\b"
+    r"\b(half precision|bf16|bfloat16|fp16|float16|f16|fp32|float32|f32|(?:fp|float)8(?=_e\dm\d)|fp8|int8|int4|4[- ]?bit|8 ?bit|16 ?bit"
+    r"|q8_0|q[45]_[01]|iq4_nl|q4_k_m|q4|nvfp4|mxfp4)(?:_e\dm\d\w*)?\b"
 )
 _DTYPES = {
     "halfprecision": "bf16",
     "bfloat16": "bf16",
     "float16": "fp16",
+    "f16": "fp16",
     "float32": "fp32",
+    "f32": "fp32",
+    "float8": "fp8",
     "8bit": "int8",
     "4bit": "int4",
     "16bit": "bf16",
@@ -554,9 +558,9 @@ def _in_part(field: str, part: Part) -> str:
 def _quals(whole: str, inside: str, group: str) -> Quals:
     said = _scale_alone().search(inside)
     unit = SCALES[said[1]] if said else 0
-    if not unit and (match := re.search(r"\b(gb|mb|kb|tb|gib|mib|kib)\b", whole)):
-        unit = {"gb": 9, "mb": 6, "kb": 3, "tb": 12}.get(match[1], 0)
-    binary = re.search(r"\b([gmkt])ib\b", whole)
+    if not unit and (match := re.search(r"\b[gmkt]b\b", whole)):
+        unit = unit_in(match[0])
+    binary = re.search(r"\b[gmkt]ib\b", whole)
     context = context_in(whole) if re.search(r"cache|kv|flop|activation", whole) else 0
     embedding = ""
     if re.search(r"non ?-?emb|without (?:the )?(?:word )?emb|w/?o emb|exclud\w+ (?:the )?(?:word )?emb|no emb", whole):
@@ -591,7 +595,7 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
             part = name_
             break
     if binary:
-        unit = -{"k": 10, "m": 20, "g": 30, "t": 40}[binary[1]]
+        unit = unit_in(binary[0])
     several = tuple(filter(None, map(dtype_in, re.split(r"[/,|、]|\band\b|\bvs\b", inside))))
     return Quals(
         unit, context, dtype_in(whole), batch, embedding, mtp, span, part, other, dtypes=several if len(set(several)) > 1 else ()
@@ -600,6 +604,16 @@ def _quals(whole: str, inside: str, group: str) -> Quals:
 
 _BESIDE = re.compile(r"\b(?:with|without|w/o|incl\w*|excl\w*|no|and)\b|[+&,]")
 """What makes a part in brackets one that is counted too, or is not."""
+
+
+def unit_in(name: str) -> int:
+    """The power of ten that a unit of bytes in lower case stands for, the power of two below nought.
+
+    >>> unit_in("gb"), unit_in("mib")
+    (9, -20)
+    """
+    step = "kmgt".index(name[0]) + 1
+    return -10 * step if name[1] == "i" else 3 * step
 
 
 @cache
@@ -623,6 +637,31 @@ def context_in(text: str) -> int:
         if not number.scale and number.mantissa >= 512 and not number.decimals and not number.unit:
             return number.mantissa
     return 0
+
+
+BITS = {"32": "fp32", "16": "bf16", "8": "int8", "4": "int4"}
+_TYPE = 24
+"""Characters of a cell that is a type."""
+
+
+@lru_cache(maxsize=1024)
+def type_in(head: str, text: str) -> str | None:
+    """The type that a cell of a column of types states: nothing of a default, both where keys and values differ, None where it is none.
+
+    >>> type_in("KV dtype", "fp8_e4m3"), type_in("bits", "8"), type_in("ctk/ctv", "q8_0/q8_0"), type_in("ctk/ctv", "f16/q8_0")
+    ('fp8', 'int8', 'q8_0', 'fp16/q8_0')
+    >>> type_in("", "auto"), type_in("Notes", "8")
+    ('', None)
+    """
+    text = text.strip(" `*").lower()
+    if len(text) > _TYPE:
+        return None
+    if vocabulary.mark("bits").fullmatch(head.strip()):
+        return BITS.get(re.sub(r"[- ]?bits?$", "", text))
+    if vocabulary.mark("untyped").fullmatch(text):
+        return ""
+    found = [dtype_in(piece) for piece in re.split(r"[/,+]", text)]
+    return "/".join(dict.fromkeys(found)) if all(found) else None
 
 
 @lru_cache(maxsize=1024)

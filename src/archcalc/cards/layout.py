@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ from archcalc.records import NamedTuple
 
 _HUB = re.compile(r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)", re.IGNORECASE)
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_BYTES = re.compile(r"[\d.,]+(?:-[\d.]+)?\s*[GMK]i?B")
+_BYTES = re.compile(r"[\d.,]+(?:-[\d.]+)?\s*([GMK]i?B)")
 
 
 def of_tower(context: Context) -> bool:
@@ -45,7 +45,7 @@ class Subject(NamedTuple):
 class Slot(NamedTuple):
     """A cell to read: under which label, about which subject (None: about what the table's surroundings name).
 
-    `labelled` is False where the cell's own words stand for the label.
+    `labelled` is False where the cell's own words stand for the label. `types` are those that its row states of something, maybe of it.
     """
 
     subject: Subject | None
@@ -53,6 +53,7 @@ class Slot(NamedTuple):
     cell: Cell
     heading: str
     labelled: bool = True
+    types: tuple[str, ...] = ()
 
 
 class Text(NamedTuple):
@@ -272,31 +273,29 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
         cells = [row[k].text for row in body if k < len(row) and not NOTHING.fullmatch(row[k].text)]
         if not cells or k >= len(head):
             continue
-        if (label is None or not label.fields) and all(_BYTES.match(text.lstrip("~≈ ")) for text in cells):
+        if (label is None or not label.fields) and (unit := _unit_of(cells)) is not None:
             named = _DTYPE_HEAD.fullmatch(head[k].text.strip())
             stated = named["dtype"].lower() if named else ""
             dtype = labels.dtype_in(stated) or (stated if _FILE.fullmatch(stated) else "")
             if dtype and mark("weights").search(around):
-                out[k] = Label(("weights",), labels.Quals(dtype=dtype))
+                out[k] = Label(("weights",), labels.Quals(unit, dtype=dtype))
             elif dtype and not re.search(r"(?i)vram|memory", head[k].text):
-                out[k] = Label(("weights",), labels.Quals(dtype=dtype, other=LOOSE))
+                out[k] = Label(("weights",), labels.Quals(unit, dtype=dtype, other=LOOSE))
             elif (
                 columns[0] is not None
                 and columns[0].fields == ("context",)
                 and (batch := _BATCH_HEAD.fullmatch(head[k].text.strip()))
                 and re.search(r"(?i)\bkv\b|key[- ]value", around)
             ):
-                out[k] = Label(("kv_cache",), labels.Quals(batch=int(batch[1]), dtype=labels.dtype_in(around.lower())))
+                out[k] = Label(("kv_cache",), labels.Quals(unit, batch=int(batch[1]), dtype=labels.dtype_in(around.lower())))
             elif mark("per-token").fullmatch(f" {head[k].text.strip()}") and mark("kv-cache").search(around):
-                out[k] = Label(("kv_per_token",), labels.Quals(dtype=labels.dtype_in(around.lower())))
+                out[k] = Label(("kv_per_token",), labels.Quals(unit, dtype=labels.dtype_in(around.lower())))
             elif (
                 _TOKENS_HEAD.fullmatch(head[k].text.strip())
                 and not _SOME_LAYERS.search(around)
                 and re.search(r"(?i)\bkv\b|key[- ]value|\bcaches?\b", around)
             ):
-                out[k] = Label(
-                    ("kv_cache",), labels.Quals(context=labels.context_in(head[k].text), dtype=labels.dtype_in(around.lower()))
-                )
+                out[k] = Label(("kv_cache",), labels.Quals(unit, labels.context_in(head[k].text), labels.dtype_in(around.lower())))
         elif label is None and k and all(re.fullmatch(r"\d+:\d+|\w+", text.strip()) for text in cells) and ":" in "".join(cells):
             if {"heads", "kv_heads"} <= {other.fields[0] for other in columns if other is not None and other.fields}:
                 out[k] = Label(("gqa_ratio",))
@@ -315,6 +314,18 @@ def _told_by_cells(table: Table, columns: list[Label | None], body: list[tuple[C
     return out
 
 
+def _unit_of(cells: Sequence[str]) -> int | None:
+    """The unit of a column of sizes: most cells state theirs, and those that do not have the one that all others have. None where it is
+    no such column, nothing where each states its own."""
+    texts = [text.lstrip("~≈ ") for text in cells]
+    plain = sum(_PLAIN.fullmatch(text) is not None for text in texts)
+    if not cells or 2 * plain >= len(texts) or not all(_BYTES.match(text) or _PLAIN.fullmatch(text) for text in texts):
+        return None
+    units = {match[1].lower() for text in texts if (match := _BYTES.match(text))}
+    return labels.unit_in(units.pop()) if plain and len(units) == 1 else 0
+
+
+_PLAIN = re.compile(r"\d+(?:\.\d+)?\s*")
 _SIZE_HEAD = re.compile(r"(?i)~?\d+(?:\.\d+)?\s?[bmt](?:[- ]a\d+(?:\.\d+)?b)?")
 
 
@@ -440,7 +451,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     # Columns that hold links and no figures.
     loose = {k for k, label in enumerate(columns) if k != model and (label is None or label.role == "skip")}
     ids = {k for k, label in enumerate(columns) if k != model and (label is None or not label.fields)}
-    formats = next((k for k, label in enumerate(columns) if label is not None and label.role == "format"), None)
+    types = _types(head, columns, body, model)
     batch = next((k for k, cell in enumerate(head) if k < len(columns) and _BATCH.fullmatch(cell.text.strip())), None)
     ranks = next((k for k, cell in enumerate(head) if k < len(columns) and _TP_HEAD.fullmatch(cell.text.strip())), None)
     hosts = next((k for k, cell in enumerate(head) if k < len(columns) and mark("host").fullmatch(cell.text.strip())), None)
@@ -463,6 +474,7 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     origins = {k for k, cell in enumerate(head) if mark("origin").fullmatch(_key(cell.text))}
     made = model + 1 in origins or (model in origins and model + 1 in ids and mark("made").search(head[model + 1].text) is not None)
     name, of_parts = EMPTY, model == 0 and mark("parts").fullmatch(_key(head[0].text)) is not None
+    beside_weights = any(label.fields[0] == "weights" for _, label, _ in asked)
     rows_of_formats = model == 0 and len(body) > 1 and all(row and _FORMAT.fullmatch(row[0].text.strip()) for row in body)
     for row in body:
         if sweep is not None:
@@ -484,12 +496,13 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
         subject: Subject | None = _subject(named, stated, linked)._replace(
             repo=repo, made=made and (named is not name or model in origins)
         )
-        stored = row[formats].text.lower() if formats is not None and formats < len(row) else ""
+        typed = {of: _stated_type(head[k].text, row[k].text) if k < len(row) else "" for of, k in types.items()}
         if rows_of_formats:
-            subject, stored = None, name.text.lower()
+            subject, typed = None, {_OF_BOTH: _stated_type(head[0].text, name.text)}
         if above or model == batch or (of_parts and mark("text-model").search(name.text) and "alker" not in name.text):
             subject = None
         said: dict[int | None, str] = {k: row[k].text for k in (batch, ranks, at) if k is not None and k < len(row)}
+        long = labels.context_in(name.text.partition("@")[2])  # Qwen3-8B @ 32k
         for k, label, heading in asked:
             if k >= len(row):
                 break
@@ -504,16 +517,66 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
                 label = label._replace(quals=label.quals._replace(devices=devices, tp=tp))  # noqa: PLW2901
             if k in growing and at in said:
                 label = label._replace(quals=label.quals._replace(context=labels.context_in(said[at])))  # noqa: PLW2901
-            if stored and ("weights" in label.fields or (label.fields[0] == "total_params" and _BYTES.match(row[k].text))):
-                dtype = label.quals.dtype or labels.dtype_in(stored) or stored
-                fields = ("weights",) if label.fields[0] == "total_params" else label.fields
-                label = label._replace(fields=fields, quals=label.quals._replace(dtype=dtype))  # noqa: PLW2901
+            elif long and label.fields[0] in _GROWING and not label.quals.context:
+                label = label._replace(quals=label.quals._replace(context=long))  # noqa: PLW2901
+            of_row, maybe = _as_stored(label, row[k].text, typed, heading, beside_weights)
+            if of_row is not label:
+                label = of_row  # noqa: PLW2901
             elif k == model:
                 if not above and not re.search(r"\d\s*[BMT]\b", row[k].text):
                     continue
                 if label.weak and re.search(r"[A-Za-z]{3}", row[k].text):
                     continue
-            yield Slot(subject, label, row[k], heading)
+            yield Slot(subject, label, row[k], heading, types=maybe)
+
+
+_OF_CACHES, _OF_WEIGHTS, _OF_BOTH = "cache", "weight", "both"
+_CACHES = ("kv_cache", "kv_per_token")
+
+
+def _types(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell, ...]], model: int) -> dict[str, int]:
+    """The columns that say in which type a row's sizes are, by what they are of: those whose head says so, and those whose cells are
+    all types or defaults."""
+    found: dict[str, int] = {}
+    for k, label in enumerate(columns):
+        if k == model or k >= len(head) or (label is not None and label.fields and label.fields != ("data",)):
+            continue
+        if label is None or label.role != "format":
+            cells = [labels.type_in(head[k].text, row[k].text) for row in body if k < len(row) and row[k].text.strip()]
+            if None in cells or not any(cells):
+                continue
+        of = next((of for of in (_OF_CACHES, _OF_WEIGHTS) if mark(f"{of}-types").search(head[k].text)), "")
+        found.setdefault(of or (_OF_WEIGHTS if label is not None and label.role == "format" else _OF_BOTH), k)
+    return found
+
+
+def _stated_type(head: str, text: str) -> str:
+    """The type that a cell states, or its own word for one that is not known."""
+    said = labels.type_in(head, text)
+    return said if said is not None else labels.dtype_in(text.lower()) or text.lower()
+
+
+def _as_stored(label: Label, text: str, typed: dict[str, str], heading: str, beside_weights: bool) -> tuple[Label, tuple[str, ...]]:
+    """A label with the type that a cell's row states for it, or with one that may be of something else."""
+    both, field = typed.get(_OF_BOTH, ""), label.fields[0]
+    if "weights" in label.fields or (field == "total_params" and _BYTES.match(text)):
+        stored = typed.get(_OF_WEIGHTS, "") or both
+        return (_of_type(label, stored, heading) if stored else label), ()
+    if field not in _CACHES:
+        return label, ()
+    if stored := typed.get(_OF_CACHES, "") or ("" if beside_weights else both):
+        return _of_type(label, stored, heading), ()
+    return label, tuple(filter(None, (both or typed.get(_OF_WEIGHTS, ""),)))
+
+
+@lru_cache(maxsize=1024)
+def _of_type(label: Label, dtype: str, heading: str) -> Label:
+    """A label of sizes in a type that its row states. Memory may hold more than the weights."""
+    quals, fields = label.quals, label.fields
+    if fields[0] in _SIZES:
+        fields = ("weights",)
+        quals = quals._replace(other=LOOSE) if mark("memory").search(heading) else quals
+    return Label(fields, quals if quals.dtype else quals._replace(dtype=dtype), label.role, label.weak)
 
 
 _BATCH = re.compile(r"(?i)batch(?:[ _-]?size)?|批(?:次|处理)?大小|concurrency|(?:users|requests|sequences)")

@@ -82,7 +82,9 @@ def match(text: str, size: str = "") -> Match:
     found = _one(name)
     if found.kind in ("exact", "tuned"):
         return found
-    name = re.sub(r"(?i)\.(?:gguf|safetensors)$", "", name)
+    plain = re.sub(r"(?i)\.(?:gguf|safetensors)$|\s+@\s*[\d,]+\s?k?(?: (?:tokens?|context|ctx))?$", "", name)
+    if plain != name:
+        return match(plain, size)
     if dated := _DATED.fullmatch(name):
         found = match(dated[1], size)
         # A name that has a date itself is not that of another date: Magistral-Small-2509 is no magistral-small-2506.

@@ -63,10 +63,10 @@ class Resolver:
         self.base = base
         folder = os.path.dirname(path) if path != "-" else "."
         self.folder = folder or "."
-        self.named = {names.clean(name).lower(): (source, base) for name, source in sources.items()}
+        self.named = {_key(name): (source, base) for name, source in sources.items()}
         for pin in document.pins if document else ():
             if pin.name:
-                self.named[names.clean(pin.name).lower()] = (pin.source, self.folder)
+                self.named[_key(pin.name)] = (pin.source, self.folder)
         self.default_source = ""
         self.default_folder: str | None = None
         self._outright: dict[Subject, Resolved | None] = {}
@@ -113,7 +113,7 @@ class Resolver:
             if match := re.match(r"<!--\s*archcalc:\s*(.+?)\s*-->", comment):
                 return self.source(match[1])
         plain = names.clean(subject.text)
-        if pinned := self.named.get(plain.lower()):
+        if pinned := self.named.get(_key(plain)):
             return self.source(*pinned)
         linked = self._linked(subject)
         found = names.match(subject.text, subject.size)
@@ -273,7 +273,7 @@ class Resolver:
         return Resolved(problem=f"{stated!r} names no model that the check knows" if stated else "nothing around names a model")
 
     def _text(self, text: str) -> Resolved | None:
-        pinned = self.named.get(names.clean(text).lower())
+        pinned = self.named.get(_key(text))
         if pinned:
             return self.source(*pinned)
         found = names.in_heading(text)
@@ -320,6 +320,11 @@ class Resolver:
             return None
         path = os.path.join(self.folder, "config.json")
         return self.source("config.json") if os.path.isfile(path) else None
+
+
+def _key(name: str) -> str:
+    """What a name that the page or the settings give a meaning is known by: "Foo 7B" is foo-7b."""
+    return re.sub(r"[\s_-]+", " ", names.clean(name).lower()).strip()
 
 
 def _runs(text: str) -> list[str]:

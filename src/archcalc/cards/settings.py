@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from fnmatch import fnmatch
+from fnmatch import filter, fnmatch
 from fractions import Fraction
 from typing import Any
 
@@ -109,7 +109,7 @@ def _read(path: str, named: bool) -> Settings:
         raise UsageError(f"{path} is nested too deeply to hold settings", "correct it there") from None
     # Beside what is no TOML and no UTF-8: a number of thousands of digits, a date that does not exist.
     except ValueError as error:
-        if not named and os.path.basename(path) == "pyproject.toml":
+        if not named and os.path.basename(path) == "pyproject.toml" and b"[tool.archcalc" not in raw:
             return Settings()
         raise UsageError(f"{path} is not TOML: {error}", "correct it there") from None
     if os.path.basename(path) == "pyproject.toml" or "tool" in data:
@@ -135,6 +135,15 @@ def _settings(data: Mapping[str, Any], path: str) -> Settings:
             or not all(isinstance(v, int if key == "line" else str) for key, v in rule.items())
         ):
             raise UsageError(f"{path}: ignore holds {rule!r}", 'as in { file = "docs/*.md", field = "context", reason = "why" }')
+        if not rule.keys() - {"reason"}:
+            raise UsageError(
+                f"{path}: an ignore without a pattern leaves out every claim", "name its file, model, field, text or line"
+            )
+        if not _is_field(rule.get("field", "*")):
+            raise UsageError(
+                f"{path}: ignore names the field {rule['field']!r}, which no claim has",
+                "archcalc check --format json says which they are",
+            )
         rules.append(Ignore(**rule))
     sources = data.get("sources", {})
     if not all(isinstance(value, str) for value in sources.values()):
@@ -149,6 +158,17 @@ def _settings(data: Mapping[str, Any], path: str) -> Settings:
         baseline=os.path.join(os.path.dirname(path), str(data["baseline"])) if data.get("baseline") else "",
         folder=os.path.dirname(path) or ".",
     )
+
+
+def _is_field(pattern: str) -> bool:
+    """Whether a pattern of an ignore may be of a claim: of a field, or of a part's (`vision:layers`)."""
+    from archcalc.cards.vocabulary import fields
+
+    own, parts = filter(fields(), pattern), [f"{part}:{field}" for part in _PARTS for field in fields()]
+    return bool(own or filter(parts, pattern))
+
+
+_PARTS = ("vision", "mtp")
 
 
 def tolerance(text: str) -> Fraction:

@@ -320,12 +320,26 @@ def is_no_footprint(claim: Claim, models: Sequence[Model]) -> bool:
 
 
 def _of_plan(finding: Finding, _near: Near) -> bool:
-    """A context within the model's, beside GPUs or ranks."""
+    """A context within the model's, beside GPUs or ranks, a sampler, or a limit of tokens, or under a key that may be a run's."""
     number = finding.claim.number
-    if number is None or finding.listed or not {"gpus", "gpu", "tp", "pp"} & _said("run", finding.block):
+    planned = {"gpus", "gpu", "tp", "pp"} & _said("run", finding.block)
+    of_run = finding.where.kind == "tree" and _may_be_setting(finding)
+    beside = planned or says("sampler", finding.block) or says("limit", finding.block)
+    if number is None or finding.listed or not (of_run or beside):
         return False
     claimed = number.printed * scales(number, "tokens")[0][0]
     return any(claimed < value for value in finding.values())
+
+
+def _of_none(finding: Finding, near: Near) -> bool:
+    """A window of a model without one, under a label that does not say of what and that is right of no other model."""
+    bare = finding.claim.number is not None and not says("window-of", finding.heading)
+    return bare and not near.column and not any(finding.values())
+
+
+def _of_machine(finding: Finding) -> bool:
+    """Memory of no type: what a machine has, or what a server takes."""
+    return not finding.label.quals.dtype and mark("bare-memory").fullmatch(finding.heading.strip()) is not None
 
 
 def _of_no_cache(finding: Finding, _near: Near) -> bool:
@@ -417,6 +431,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "it may say which one", _may_be_index, frozenset({"layers", "heads", "kv_heads", "experts"})),
     Sign(-4, "it is what one of several ranks has", _is_share, _SPLIT),
     Sign(-6, "it may be of several sequences, or of one of several devices", _of_batch, CACHES),
+    Sign(-4, "it may be compressed", None, CACHES, lambda f: says("compressed", f.block)),
     Sign(-6, "its item or table begins with another name", _item_of_another, by_place=_table_of_another),
     Sign(-3, "it is a setting of a run", _marked("given", "cell"), _SET_BY_RUNS),
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
@@ -424,7 +439,11 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "it may be what a service offers", None, _CONTEXT, lambda f: says("priced", f.block)),
     Sign(-4, "a GGUF file states a length of its own", None, _CONTEXT, lambda f: "gguf" in f.around.lower()),
     Sign(-3, "it may be what fits a machine", None, _CONTEXT, lambda f: not f.listed and says("machine", f.block)),
-    Sign(-3, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
+    Sign(-5, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
+    Sign(-4, "it may be set for a run", _of_none, frozenset({"window"})),
+    Sign(-4, "it may be of an experiment", None, _SET_BY_RUNS | {"layers"}, lambda f: says("experiment", f.around)),
+    Sign(-4, "it may count copies of experts", None, frozenset({"experts"}), lambda f: says("expert-parallel", f.block)),
+    Sign(-4, "it may be what a machine has", None, _WEIGHTS, _of_machine),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),
     Sign(-4, "it may be of another kind of layer", _of_other_kind, frozenset({"linear_layers"})),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from archcalc.cards import labels
 from archcalc.cards.document import Context, Document, Table
 from archcalc.cards.text import Cell, Lines, Segment
+from archcalc.cards.vocabulary import mark
 from archcalc.errors import FormatError
 
 if TYPE_CHECKING:
@@ -130,9 +131,11 @@ class _Walker:
             own = own._replace(pin=pin)
         if name:
             own = own._replace(caption=name, stated=name)
-        if rows:
+        if rows and (own.pin or not _of_run(node)):
             self.tables.append(Table("tree", rows[0][0].line, tuple(rows), own, 0, tuple(() for _ in rows)))
         for key, value in below:
+            if not own.pin and mark("run-group").fullmatch(labels.normal(key)):
+                continue
             inner = own
             if whole and not _groups(key, own):
                 inner = own._replace(caption=key, stated=key, pin=pin)
@@ -150,6 +153,25 @@ class _Walker:
         line, column = self.lines.place(begin)
         segments = (Segment(0, begin + found, len(text)),) if found >= 0 else ()
         return Cell(text, line, column, begin, end, segments)
+
+
+_SET_BY_RUNS = frozenset({"context", "weights", "active_experts", "routing", "window"})
+_OF_NO_CONFIG = frozenset({"data", "license", "release"})
+
+
+def _of_run(node: yaml.MappingNode) -> bool:
+    """Whether a mapping is the settings of a run, or what one measured: so say two of its keys, or of those right below it, and at least
+    as many as are a model's, of which those that no run sets count twice."""
+    import yaml
+
+    keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    inner = [value for _, value in node.value if isinstance(value, yaml.MappingNode)]
+    below = [key.value for value in inner for key, _ in value.value if isinstance(key, yaml.ScalarNode)]
+    runs = sum(mark("run-key").search(labels.normal(key)) is not None for key in {*keys, *below})
+    if runs < 2:
+        return False
+    found = [label.fields[0] for key in keys if (label := labels.parse(key)) is not None and label.fields]
+    return runs >= sum(1 if field in _SET_BY_RUNS else 2 for field in {*found} - _OF_NO_CONFIG)
 
 
 def _groups(key: str, context: Context) -> bool:

@@ -16,6 +16,7 @@ from archcalc.cards.document import Marker, markers
 from archcalc.cards.judge import FITS_CONTEXT, fits
 from archcalc.cards.labels import Quals
 from archcalc.cards.models import Model
+from archcalc.cards.truths.sizes import FILLING
 from archcalc.errors import FormatError, UnsupportedError
 from archcalc.records import NamedTuple
 
@@ -184,7 +185,10 @@ def memory(model: Model) -> Iterator[Row]:
     half = Quals(dtype="bf16")
     yield from _bytes(model, "Weights in half precision", "weights", half)
     yield from _bytes(model, "Checkpoint size", "weights", Quals())
-    yield from _bytes(model, "KV cache per token", "kv_per_token", Quals())
+    # As `archcalc kv` counts: one more token where windows are full; that is nothing where all layers have one.
+    first = next(iter(truth.safely(model, "kv_per_token", Quals())), None)
+    filling = " (before windows are full)" if first is not None and FILLING in first.basis else ""
+    yield from _bytes(model, f"KV cache per token{filling}", "kv_per_token", Quals())
     longest = model.report.architecture.context_tokens
     if longest:
         for tokens in sorted({*(c for c in _CONTEXTS if c < longest), longest}):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated
@@ -89,6 +89,10 @@ def command(
     if (fix or diff) and "-" in paths:
         raise UsageError("standard input cannot be rewritten", "give a file")
 
+    if diff and form is not CheckFormat.table:
+        raise UsageError("--diff prints a diff and no results", "leave --format out, or ask for --fix")
+    if explain and form in (CheckFormat.github, CheckFormat.sarif):
+        raise UsageError(f"--explain: --format {form.value} holds what is wrong alone", "the others hold every claim")
     if write_baseline and (fix or diff):
         raise UsageError("--write-baseline goes with neither --fix nor --diff", "mend first, then write what still stands")
     from archcalc.cards import baseline as standing
@@ -109,12 +113,16 @@ def command(
             except ArchcalcError as error:
                 errors.append(_error(path, error))
                 continue
-            if (fix or diff) and one.edits:
+            new = one if known is None else known.spared(one)
+            if (fix or diff) and new.edits:
 
                 def again(text: str, path: str = path) -> Checked:
                     return check.check_text(text, path, found, offline=offline, tolerance=share, model=model)
 
-                mended = mending.mend(one, again)
+                def as_new(text: str, again: Callable[[str], Checked] = again) -> Checked:
+                    return again(text) if known is None else known.spared(again(text))
+
+                mended = mending.mend(new, as_new)
                 if diff:
                     changed, confirmed = changed + mended.made, confirmed + mended.confirmed
                     sys.stdout.write(mending.diff(path, one.text, mended.text))
@@ -137,9 +145,11 @@ def command(
         count = standing.save(write_baseline, (r for one in done for r in one.results), strict)
         print(f"archcalc: {count} mismatch{'es' * (count != 1)} written to {write_baseline}", file=sys.stderr)
         return
+    if require_claims or found.require_claims:
+        errors += [_claimless(one.file) for one in done if not one.results]
     result = check.summarize(done, errors)
     if not diff:
-        _print(result, form, explain)
+        _print(result, form, explain, strict)
     if fix or diff:
         beside = f", {confirmed} of them doubtful until their neighbours were mended" if confirmed else ""
         print(f"archcalc: {changed} cell{'s' * (changed != 1)} {'to rewrite' if diff else 'rewritten'}{beside}", file=sys.stderr)
@@ -150,7 +160,10 @@ def command(
     if form is not CheckFormat.json:
         sys.stdout.flush()
         _tell(result.errors)
-    _leave(result, done, paths, strict, require_claims or found.require_claims)
+    if len(paths) == 1 and not done:
+        leave(2)
+    if result.wrong or result.errors or (strict and (result.doubtful or result.unknown_model)):
+        leave(1)
 
 
 @contextmanager
@@ -178,16 +191,11 @@ def _error(path: str, error: ArchcalcError) -> CheckError:
     return CheckError(path, 0, error.code, error.message, error.hint)
 
 
-def _leave(r: CheckReport, done: list[Checked], paths: list[str], strict: bool, require_claims: bool) -> None:
-    """End with the status that the results ask for."""
-    empty = [one.file for one in done if not one.results]
-    if require_claims:
-        for path in empty:
-            complain(f"{path} holds no claims", "leave --require-claims out if that is as it should be")
-    if len(paths) == 1 and not done:
-        leave(2)
-    if r.wrong or r.errors or (strict and (r.doubtful or r.unknown_model)) or (require_claims and empty):
-        leave(1)
+def _claimless(path: str) -> CheckError:
+    """What `--require-claims` says of a file without any."""
+    from archcalc.report import CheckError
+
+    return CheckError(path, 0, "no-claims", f"{path} holds no claims", "leave --require-claims out if that is as it should be")
 
 
 def _bar(paths: list[str], wanted: bool) -> Iterator[str]:
@@ -201,7 +209,7 @@ def _bar(paths: list[str], wanted: bool) -> Iterator[str]:
     yield from track(paths, "checking", console=Console(stderr=True), transient=True)
 
 
-def _print(r: CheckReport, form: CheckFormat, explain: bool) -> None:
+def _print(r: CheckReport, form: CheckFormat, explain: bool, strict: bool) -> None:
     from archcalc.render import check as render
 
     if form is CheckFormat.json:
@@ -215,7 +223,7 @@ def _print(r: CheckReport, form: CheckFormat, explain: bool) -> None:
 
         rows.write(form.value, render.COLUMNS, list(render.rows(r)), sys.stdout)
     else:
-        {"github": render.write_github, "sarif": render.write_sarif, "junit": render.write_junit}[form.value](r, sys.stdout)
+        {"github": render.write_github, "sarif": render.write_sarif, "junit": render.write_junit}[form.value](r, sys.stdout, strict)
 
 
 def _lines(rows: Iterable[object]) -> None:

@@ -18,6 +18,8 @@ COLUMNS = tuple(
     for key in ("file", "line", "column", "model", "resolved", "field", "claimed", "actual", "verdict", "why", "fix")
 )
 _SHOWN = ("wrong", "doubtful")
+_FAILING = {False: ("wrong",), True: ("wrong", "doubtful", "unknown-model")}
+"""What fails, by whether `--strict` was asked for."""
 _AT_ONCE = 1000
 """Lines, or pieces of JSON, that are written at once."""
 
@@ -126,28 +128,39 @@ def _unknown(page: Any, r: CheckReport) -> None:
 
 
 def unknown(r: CheckReport) -> Iterator[str]:
-    """Names without a model, each once, and how many claims were not judged for it."""
+    """Names without a model, each once, where it stands first, and how many claims were not judged for it."""
+    return (f"{x.file}:{x.line}: {said}" for x, said in _unknown_models(r))
+
+
+def _unknown_models(r: CheckReport) -> Iterator[tuple[CheckResult, str]]:
+    """The first claim of each name without a model, and what is said of all of them."""
     names: dict[tuple[str, str, str], list[CheckResult]] = {}
     for x in r.results:
         if x.verdict == "unknown-model":
             names.setdefault((x.file, x.model, x.why), []).append(x)
-    for (file, _, why), found in names.items():
+    for (_, _, why), found in names.items():
         count = len(found)
-        yield f"{file}:{found[0].line}: {why} ({count} claim{'s' * (count != 1)} not judged)"
+        yield found[0], f"{why} ({count} claim{'s' * (count != 1)} not judged)"
 
 
-def write_github(r: CheckReport, out: TextIO) -> None:
+def _noted(r: CheckReport, strict: bool) -> Iterator[tuple[CheckResult, str, str]]:
+    """What CI systems are told beside the errors, how grave it is, and in which words: alarms and doubts, and where they fail names
+    without a model, each once."""
+    for x in r.results:
+        if x.verdict in _SHOWN:
+            yield x, "error" if x.verdict in _FAILING[strict] else "warning", sentence(x)
+    if strict:
+        yield from ((x, "error", said) for x, said in _unknown_models(r))
+
+
+def write_github(r: CheckReport, out: TextIO, strict: bool = False) -> None:
     """Workflow commands that annotate the lines of a pull request (GitHub Docs, "Workflow commands for GitHub Actions")."""
     for error in r.errors:
         out.write(f"::error file={_property(error.file)},line={max(error.line, 1)},title=archcalc::{_message(error.message)}\n")
-    for x in r.results:
-        if x.verdict in _SHOWN:
-            level = {"wrong": "error", "doubtful": "warning"}.get(x.verdict, "notice")
-            out.write(
-                f"::{level} file={_property(x.file)},line={x.line},col={x.column},title={_property(f'archcalc: {label(x.field)}')}"
-                f"::{_message(sentence(x))}\n"
-            )
-    for line in unknown(r):
+    for x, level, said in _noted(r, strict):
+        title = _property(f"archcalc: {label(x.field)}")
+        out.write(f"::{level} file={_property(x.file)},line={x.line},col={x.column},title={title}::{_message(said)}\n")
+    for line in unknown(r) if not strict else ():
         out.write(f"{_plain(line)}\n")
     out.write(summary(r) + "\n")
 
@@ -160,14 +173,15 @@ def _property(text_: str) -> str:
     return _message(text_).replace(":", "%3A").replace(",", "%2C")
 
 
-def write_sarif(r: CheckReport, out: TextIO) -> None:
-    """SARIF 2.1.0 (OASIS), as code scanning reads it: wrong claims are errors, doubtful ones warnings.
+def write_sarif(r: CheckReport, out: TextIO, strict: bool = False) -> None:
+    """SARIF 2.1.0 (OASIS), as code scanning reads it: wrong claims are errors, doubtful ones warnings, unless they fail too.
 
-    Unknown models are notes of the run, each once.
+    Unknown models are notes of the run, each once, or errors where they fail.
     """
     from archcalc import __version__
 
-    fields = sorted({x.field for x in r.results if x.verdict in _SHOWN})
+    noted = list(_noted(r, strict))
+    fields = sorted({x.field for x, *_ in noted})
     rules = [{"id": f"archcalc/{f}", "shortDescription": {"text": f"{label(f)} as the config says"}} for f in fields]
     run = {
         "tool": {
@@ -185,13 +199,13 @@ def write_sarif(r: CheckReport, out: TextIO) -> None:
                     {"level": "error", "message": {"text": e.message}, "locations": [_location(e.file, max(e.line, 1), 1)]}
                     for e in r.errors
                 ]
-                + [{"level": "note", "message": {"text": line}} for line in unknown(r)],
+                + [{"level": "note", "message": {"text": line}} for line in unknown(r) if not strict],
             }
         ],
-        "results": [x for x in r.results if x.verdict in _SHOWN],
+        "results": [_Noted(x, level, said, fields.index(x.field)) for x, level, said in noted],
     }
     log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
-    write_json(log, out, lambda x: _sarif_result(x, fields.index(x.field)))
+    write_json(log, out, _sarif_result)
 
 
 def _location(file: str, line: int, column: int) -> dict[str, Any]:
@@ -214,18 +228,28 @@ def _artifact(file: str) -> dict[str, str]:
     return {"uri": quote(below.replace(os.sep, "/")), "uriBaseId": "%SRCROOT%"}
 
 
-def _sarif_result(x: CheckResult, index: int) -> dict[str, Any]:
+class _Noted:
+    """A result of a log, made when it is written."""
+
+    __slots__ = ("index", "level", "result", "said")
+
+    def __init__(self, result: CheckResult, level: str, said: str, index: int) -> None:
+        self.result, self.level, self.said, self.index = result, level, said, index
+
+
+def _sarif_result(x: _Noted) -> dict[str, Any]:
+    r = x.result
     return {
-        "ruleId": f"archcalc/{x.field}",
-        "ruleIndex": index,
-        "level": {"wrong": "error", "doubtful": "warning"}.get(x.verdict, "note"),
-        "message": {"text": sentence(x)},
-        "locations": [_location(x.file, x.line, x.column)],
+        "ruleId": f"archcalc/{r.field}",
+        "ruleIndex": x.index,
+        "level": x.level,
+        "message": {"text": x.said},
+        "locations": [_location(r.file, r.line, r.column)],
     }
 
 
-def write_junit(r: CheckReport, out: TextIO) -> None:
-    """JUnit's XML: a suite a file, a case a claim."""
+def write_junit(r: CheckReport, out: TextIO, strict: bool = False) -> None:
+    """JUnit's XML: a suite a file, a case a claim. `strict` where doubts and unknown models fail."""
     from xml.sax.saxutils import escape, quoteattr
 
     by_file: dict[str, list[CheckResult]] = {}
@@ -233,16 +257,18 @@ def write_junit(r: CheckReport, out: TextIO) -> None:
         by_file.setdefault(x.file, []).append(x)
     for error in r.errors:
         by_file.setdefault(error.file, [])
-    skipped = r.doubtful + r.unverifiable + r.unknown_model
+    failing = _FAILING[strict]
+    skipped = sum(x.verdict != "ok" and x.verdict not in failing for x in r.results)
+    failures = sum(x.verdict in failing for x in r.results)
     out.write('<?xml version="1.0" encoding="UTF-8"?>\n')
     out.write(
-        f'<testsuites name="archcalc" tests="{r.claims + len(r.errors)}" failures="{r.wrong}" errors="{len(r.errors)}" '
+        f'<testsuites name="archcalc" tests="{r.claims + len(r.errors)}" failures="{failures}" errors="{len(r.errors)}" '
         f'skipped="{skipped}">\n'
     )
     for file, found in by_file.items():
         errors = [e for e in r.errors if e.file == file]
-        wrong = sum(x.verdict == "wrong" for x in found)
-        left = sum(x.verdict in ("doubtful", "unverifiable", "unknown-model") for x in found)
+        wrong = sum(x.verdict in failing for x in found)
+        left = sum(x.verdict != "ok" and x.verdict not in failing for x in found)
         out.write(
             f'  <testsuite name={quoteattr(_plain(file))} tests="{len(found) + len(errors)}" failures="{wrong}" errors="{len(errors)}" '
             f'skipped="{left}">\n'
@@ -258,7 +284,7 @@ def write_junit(r: CheckReport, out: TextIO) -> None:
             if x.verdict == "ok":
                 out.write("/>\n")
                 continue
-            tag = "failure" if x.verdict == "wrong" else "skipped"
+            tag = "failure" if x.verdict in failing else "skipped"
             out.write(f"><{tag} message={quoteattr(_plain(sentence(x)))}>{escape(_plain(x.why))}</{tag}></testcase>\n")
         out.write("  </testsuite>\n")
     out.write("</testsuites>\n")

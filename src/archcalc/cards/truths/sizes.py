@@ -14,6 +14,12 @@ from archcalc.figures import memory
 # Formats of less than a byte have scales and blocks of their own: what they take is no product.
 DTYPE_BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "fp8": 1, "int8": 1}
 
+# Of an element in blocks of 32 with their scales: ggml 0c1e57098, ggml-common.h `block_q8_0` and those beside it.
+_CACHED: dict[str, int | Fraction] = DTYPE_BYTES | {
+    "int4": Fraction(1, 2), "q8_0": Fraction(34, 32), "q5_1": Fraction(24, 32), "q5_0": Fraction(22, 32), "q4_1": Fraction(20, 32),
+    "q4_0": Fraction(18, 32), "iq4_nl": Fraction(18, 32),
+}  # fmt: skip
+
 _STORED = {"F32": "fp32", "BF16": "bf16", "F16": "fp16", "F8_E4M3": "fp8", "F8_E5M2": "fp8", "I8": "int8"}
 
 
@@ -25,9 +31,14 @@ _INDEX_ROW = 132, 128
 @lru_cache(maxsize=64)
 def _caches(model: Model, tokens: int, batch: int, dtype: str, tp: int) -> list[tuple[int, int, str]]:
     """Bytes in all and of one more token, and what of an indexer's keys they count."""
-    size = DTYPE_BYTES.get(dtype, 0)
-    kinds = memory.textbook(model.architecture, tokens, batch, size, tp) if size else []
+    if dtype not in _CACHED:
+        return []
+    size = DTYPE_BYTES.get(dtype, 2)
+    kinds = memory.textbook(model.architecture, tokens, batch, size, tp)
     whole, token = sum(kind.bytes for kind in kinds), sum(kind.bytes_per_token for kind in kinds)
+    if dtype not in DTYPE_BYTES:
+        part = Fraction(_CACHED[dtype]) / size
+        return [(int(whole * part), int(token * part), "")]
     out = [(whole, token, "")]
     if index := [kind for kind in kinds if kind.kind == "index"]:
         keys, key = sum(kind.bytes for kind in index), sum(kind.bytes_per_token for kind in index)
@@ -43,7 +54,7 @@ def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
         return
     dtype, batch, tp = quals.dtype or "bf16", quals.batch, quals.tp
     found = _caches(model, tokens, batch, dtype, tp)
-    if found[0][0] and not next(_kv_per_token(model, quals), None):
+    if found and found[0][0] and not next(_kv_per_token(model, quals), None):
         yield Value(0, "no layer keeps keys and values")
     each = f"{batch} sequences of " * (batch > 1)
     rank = f", what one of {tp} ranks holds" * (tp > 1)
@@ -51,19 +62,29 @@ def _kv_cache(model: Model, quals: Quals) -> Iterator[Value]:
     if quals.context and not quals.context % 1024:
         # 128k tokens may be 128,000 of them.
         fewer = quals.context // 1024 * 1000
-        ways.append((_caches(model, fewer, batch, dtype, tp)[0][0], f"{fewer:,} tokens in {dtype}", "rare"))
+        ways += [(size, f"{fewer:,} tokens in {dtype}", "rare") for size, *_ in _caches(model, fewer, batch, dtype, tp)[:1]]
     yield from (Value(size, f"every token a layer can see, once: {basis}", tag) for size, basis, tag in ways if size)
     for _, token, index in _caches(model, 1, batch, dtype, tp):
         if token * tokens * batch > found[0][0]:
             yield Value(token * tokens * batch, f"as if every layer kept all {tokens:,} tokens, windows or not{index}")
 
 
+FILLING = "in every layer, before windows are full"
+
+
 def _kv_per_token(model: Model, quals: Quals) -> Iterator[Value]:
     dtype = quals.dtype or "bf16"
-    for tokens, when in ((1, "in every layer"), (quals.context or 1 << 30, "in layers without a full window")):
+    # What `archcalc kv` and `inspect` print first: what one more token costs where windows are full. Where all layers have one, that is
+    # nothing, and what the first tokens cost is left.
+    longest = model.report.architecture.context_tokens or 1 << 30
+    for tokens, when in ((quals.context or longest, "in layers without a full window"), (1, FILLING)):
         for _, size, index in _caches(model, tokens, 1, dtype, quals.tp):
             if size:
                 yield Value(size, f"one more token {when}, {dtype}{index}")
+
+
+_LOOKED_UP = "embedding", "head"
+"""What quantized releases mostly leave in two bytes."""
 
 
 def _weights(model: Model, quals: Quals) -> Iterator[Value]:
@@ -80,6 +101,9 @@ def _whole_weights(model: Model, quals: Quals) -> Iterator[Value]:
     if quals.dtype in DTYPE_BYTES:
         size = DTYPE_BYTES[quals.dtype]
         yield Value(params.total * size, f"all parameters in {quals.dtype}")
+        if size == 1:
+            held = [sum(c.total for c in params.components if c.part in parts) for parts in (("head",), ("embedding",), _LOOKED_UP)]
+            yield from (Value(params.total + more, f"{quals.dtype}, with a table in two bytes", "rare") for more in held if more)
         if params.mtp:
             yield Value((params.total + params.mtp) * size, f"all parameters and the MTP layer in {quals.dtype}")
     if quals.dtype == "int4":

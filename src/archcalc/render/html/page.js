@@ -220,7 +220,10 @@ function commandOf(fit, row, dtype, tokens) {
 function verdict(best, device, count, tokens, concurrency, engine, refused) {
   const what = `${formatTokens(tokens)} tokens x ${concurrency} on ${count} x ${device.name} under ${engine}`;
   if (best.fits) return `fits: ${what}, ${formatBytes(best.headroom)} to spare on the fullest GPU`;
-  if (best.headroom >= 0n || refused) return `does not start: ${what}; ${best.row[ROW.limit]}`;
+  if (best.headroom >= 0n || refused) {
+    const lacks = best.headroom < 0n ? `, and ${formatBytes(-best.headroom)} are missing on the fullest GPU` : "";
+    return `does not start: ${what}; ${best.row[ROW.limit]}${lacks}`;
+  }
   if (best.room < 0) {
     return `does not fit: ${what}; weights and overhead alone are ${formatBytes(BigInt(-best.room))} over on the fullest GPU`;
   }
