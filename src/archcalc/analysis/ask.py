@@ -99,7 +99,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
     engine.check_command(command.engine, version or command.version)
     found = read(command, version)
     _refuse_unknown(found)
-    release = _release(found)
+    release = taken_as(found)
     try:
         asked = engine.asked(found)
     except ArchcalcError as error:
@@ -174,9 +174,9 @@ def understand(command: Command, version: str | None = None) -> Understood:
     )
 
 
-def _release(found: Read) -> str:
+def taken_as(found: Read) -> str:
     """What a command that names no release is taken for, where the newest lacks some of its flags."""
-    if not found.gone or found.version is None:
+    if not found.gone or found.version is None or ENGINES[found.command.engine] == "llama.cpp":
         return ""
     return f"taken as {NAMES[found.command.engine]} {found.version}, the last release with {_listed(found.gone)}"
 
