@@ -281,9 +281,12 @@ def resolved(
         )
         notes = (f"{name} is not here, and taken for {known[0]} in {stored}{own_config}",)
     if ask.quant is not None and ask.quant.startswith("~"):
-        # The usual type, where the file is made anew.
-        usual = ask.quant[1:]
-        ask = ask._replace(quant=usual if any(server(ask.engine).storages(loaded.architecture)) else None)
+        # The usual type, where the file is made anew. What is published in FP4 Ollama's own converter keeps so, and the rest in the half
+        # precision that it has there (ollama 0.33, convert/convert_gptoss.go `Tensors`, convert/reader_safetensors.go `Kind`).
+        anew = any(server(ask.engine).storages(loaded.architecture))
+        ask = ask._replace(quant=ask.quant[1:] if anew else "bf16")
+        if not anew:
+            notes = (*notes, f"Ollama's file of {name} keeps the experts in FP4 as published, and all else in bf16")
     if ask.quant is not None and ask.quant.startswith("?"):
         # Quantized as it loads, unless the checkpoint is quantized already.
         ask = ask._replace(quant=ask.quant[1:] if loaded.architecture.quantization is None else None)
