@@ -588,3 +588,20 @@ def test_the_image_is_of_the_release_that_was_judged(kind: str, command: str, im
 def test_a_release_is_spelled_as_its_images_are(call: str, image: str, cli: Run) -> None:
     done = cli("fit", "--gpu", "h100", "--emit", "compose", *call.split())
     assert f"image: {image}\n" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "lines"),
+    [
+        # ollama, docs/modelfile.mdx (FROM, PARAMETER num_ctx), docs/faq.mdx (what the server's variables are).
+        ("OLLAMA_CONTEXT_LENGTH=8192 ollama run qwen3:8b", ["FROM qwen3:8b", "PARAMETER num_ctx 8192"]),
+        (
+            "OLLAMA_CONTEXT_LENGTH=8192 OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE=q8_0 OLLAMA_NUM_PARALLEL=2 ollama run gemma3:4b",
+            ["# OLLAMA_NUM_PARALLEL=2 OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE=q8_0 ollama serve", "FROM gemma3:4b"],
+        ),
+    ],
+)
+def test_a_command_of_ollama_is_a_modelfile(command: str, lines: list[str], cli: Run) -> None:
+    done = cli("fit", "--offline", "--gpu", "4090", "--emit", "modelfile", "--", *command.split())
+    assert done.returncode == 0, done.stderr
+    assert set(lines) <= set(done.stdout.splitlines())

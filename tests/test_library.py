@@ -167,3 +167,17 @@ def test_releases_that_raise_a_context(release: str, gpu: str, model: str, conte
     got = fit(cli, f"OLLAMA_CONTEXT_LENGTH=4096 ollama run {model}", "--gpu", gpu, "--engine-version", release)
     assert got["context_tokens"] == context
     assert any("raises the context" in note for note in got["notes"]) == (context == 8192)
+
+
+@pytest.mark.parametrize(
+    ("name", "tags"),
+    # What ollama.com/library lists of a name, and a bundled model stands for.
+    [("mistral", {"7b"}), ("llama3.3", {"70b"}), ("llama3.2", {"1b", "3b"}), ("devstral", set()), ("mixtral", {"8x7b", "8x22b"})],
+)
+def test_tags_that_are_named_are_the_library_s(name: str, tags: set[str]) -> None:
+    with pytest.raises(UsageError) as error:
+        of_library(name)
+    named = (error.value.hint or "").removeprefix("name a tag: ").split(", ") if "name a tag:" in (error.value.hint or "") else []
+    assert set(named) == {f"{name}:{tag}" for tag in tags}
+    for tag in named:
+        of_library(tag)

@@ -14,7 +14,7 @@ from archcalc.commands.flags import Read, of_bench, read
 from archcalc.commands.words import NAMES, Command
 from archcalc.engines.asked import Asked, FlagsRead
 from archcalc.engines.engine import server
-from archcalc.errors import ArchcalcError, OfflineError, UsageError
+from archcalc.errors import ArchcalcError, OfflineError, UnsupportedError, UsageError
 from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
@@ -260,7 +260,13 @@ def resolved(
         loaded = load(known[0], **options)
     notes: tuple[str, ...] = ()
     if known:
-        as_it_is = server(ask.engine).load(loaded.architecture, None, ask.gpus.device)[1]
+        try:
+            as_it_is = server(ask.engine).load(loaded.architecture, None, ask.gpus.device)[1]
+        except UnsupportedError:
+            # An engine that does not read the checkpoint which another was made of may read that one.
+            if not known[1]:
+                raise
+            as_it_is = ""
         # What is stored so is not quantized again as it loads.
         own_quant = None if (ask.quant or "?").startswith("?") else ask.quant
         if own_quant is not None and known[1] and own_quant[0] != "~" and canonical(own_quant) != canonical(known[1]):

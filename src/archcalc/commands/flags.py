@@ -561,6 +561,10 @@ def _is_flag(word: str) -> bool:
     return word.startswith("-") and len(word) > 1 and not re.fullmatch(r"-\d+(\.\d+)?(,-?\d+(\.\d+)?)*", word)
 
 
+_SPECIFIER = re.compile(r"%[A-Za-z]")
+"""What systemd puts in: the instance of a unit's template (systemd.unit(5), "Specifiers")."""
+
+
 def _typed(engine: Engine, row: Row, name: str, taken: list[str]) -> Value:
     """The value as the flag's kind reads it. A text with a variable in it is left: whoever uses it refuses it."""
     kind = row.kind
@@ -577,7 +581,7 @@ def _typed(engine: Engine, row: Row, name: str, taken: list[str]) -> Value:
     if kind == "optional":
         return taken[0] if taken else True
     text = taken[0]
-    if "$" in text or "`" in text:
+    if "$" in text or "`" in text or _SPECIFIER.fullmatch(text.strip()):
         return text
     if kind == "int":
         if re.fullmatch(r"[+-]?\d{1,18}", text.strip()):

@@ -287,7 +287,16 @@ def deployment(
             f"--emit {kind} has no words for {', '.join(variables)}, which the plan takes",
             "start the printed command, or write --emit compose",
         )
-    if words[0] not in ("vllm", "sglang", "python", "python3", "llama-server", "mlx_lm.server"):
+    started = (
+        "vllm",
+        "sglang",
+        "python",
+        "python3",
+        "llama-server",
+        "mlx_lm.server",
+        *(("ollama",) if kind == "modelfile" else ()),
+    )
+    if words[0] not in started:
         raise UsageError(
             f"--emit {kind} writes how a server is started, and this is {words[0]}",
             "give the server's command, such as vllm serve MODEL",
