@@ -176,7 +176,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
 
 def taken_as(found: Read) -> str:
     """What a command that names no release is taken for, where the newest lacks some of its flags."""
-    if not found.gone or found.version is None or ENGINES[found.command.engine] == "llama.cpp":
+    if not found.gone or found.version is None or server(ENGINES[found.command.engine]).one_file:
         return ""
     return f"taken as {NAMES[found.command.engine]} {found.version}, the last release with {_listed(found.gone)}"
 
