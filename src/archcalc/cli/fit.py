@@ -538,7 +538,7 @@ def _of_command(
         options["overrides"] = (*found.asked.overrides, *(reading.set_ or ()))
         loaded, asked, told = resolved(str(text), asked, **options)
         notes = (*found.notes, *told)
-        text.loaded = loaded
+        text.loaded, text.release = loaded, version or own.version
         remedies = Remedies(
             own, version, text.machine, quant, load.concurrency or 1, asked.ram_bytes, asked.host_bytes, counted, options
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from math import isfinite
 from pathlib import Path
@@ -188,6 +188,35 @@ _ARITY: dict[str, tuple[int, int]] = {
 }
 FLASH_TAKES = _ARITY["--flash-attn"]
 """The last build whose `--flash-attn` stands alone, and is off by default, and the first that decides by itself (`auto`)."""
+
+
+def renewed(words: Sequence[str]) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+    """The words of a command of llama.cpp with those flags that older builds took otherwise as the newest takes them, and what was changed
+    for what.
+
+    >>> renewed("llama-server -m a.gguf -fa --lora-scaled b.gguf 0.5".split())[1]
+    (('-fa', '-fa on'), ('--lora-scaled b.gguf 0.5', '--lora-scaled b.gguf:0.5'))
+    """
+    rows = table("llama.cpp").at(None)
+    out, changed, at = list[str](), list[tuple[str, str]](), 0
+    while at < len(words):
+        row = rows.get(words[at])
+        after = list(words[at + 1 : at + 3])
+        taken, value = 0, ""
+        if row is not None and row[0].name in _ARITY:
+            if any(old.kind == "two" for old in table("llama.cpp").rows[row[0].name]):
+                if len(after) == 2 and re.fullmatch(r"-?\d+(\.\d+)?", after[1]):
+                    taken, value = 2, ":".join(after)
+            elif not after or _is_flag(after[0]):
+                value = "on"
+        out.append(words[at])
+        if value:
+            out.append(value)
+            changed.append((" ".join(words[at : at + 1 + taken]), f"{words[at]} {value}"))
+        at += 1 + taken
+    return out, tuple(changed)
+
+
 # llama-bench has a parser of its own (tools/llama-bench/llama-bench.cpp `parse_cmd_params`): lists, and values for switches.
 _BENCH = {
     spelled: names.split()[0]
@@ -532,6 +561,10 @@ def _is_flag(word: str) -> bool:
     return word.startswith("-") and len(word) > 1 and not re.fullmatch(r"-\d+(\.\d+)?(,-?\d+(\.\d+)?)*", word)
 
 
+_SPECIFIER = re.compile(r"%[A-Za-z]")
+"""What systemd puts in: the instance of a unit's template (systemd.unit(5), "Specifiers")."""
+
+
 def _typed(engine: Engine, row: Row, name: str, taken: list[str]) -> Value:
     """The value as the flag's kind reads it. A text with a variable in it is left: whoever uses it refuses it."""
     kind = row.kind
@@ -548,7 +581,7 @@ def _typed(engine: Engine, row: Row, name: str, taken: list[str]) -> Value:
     if kind == "optional":
         return taken[0] if taken else True
     text = taken[0]
-    if "$" in text or "`" in text:
+    if "$" in text or "`" in text or _SPECIFIER.fullmatch(text.strip()):
         return text
     if kind == "int":
         if re.fullmatch(r"[+-]?\d{1,18}", text.strip()):

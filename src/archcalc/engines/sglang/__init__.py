@@ -159,7 +159,7 @@ class Sglang(Server):
         from archcalc.engines._offload import of_machine
 
         own = ask.own
-        cache = (own.host_bytes or int(max(0, budget.kv_room_bytes) * own.host_ratio)) if own is not None else 0
+        cache = (own.host_cache_bytes or int(max(0, budget.kv_room_bytes) * own.host_ratio)) if own is not None else 0
         return of_machine(ask, placement, weights.cpu_bytes + cache)
 
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
@@ -349,18 +349,20 @@ class Sglang(Server):
 
     def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
         """The largest share, in whole hundredths, that leaves a chunk of a prompt the memory it takes at least."""
+        from archcalc.engines._offload import less
         from archcalc.engines.plan import Setting
         from archcalc.units import format_bytes
 
+        found = less(ask, tuple((name, "--enable-hierarchical-cache") for name in ("host_cache_bytes", "host_ratio")))
         reserve = next((term.bytes for term in budget.overhead_terms if term.name == "reserve"), 0)
         if (ask.utilization is not None and ask.own is None) or not reserve:
-            return ()
+            return found
         free = reserve / (1 - budget.utilization)
         share = min(_LARGEST_SHARE, int((1 - budget.step_bytes / free) * 100) / 100)
         if share <= budget.utilization:
-            return ()
+            return found
         what = f"a share of {share:g}: {format_bytes(int(free * (1 - share)))} stay for steps"
-        return (Setting(what, f"--utilization {share:g}", {"utilization": share}),)
+        return [*found, Setting(what, f"--utilization {share:g}", {"utilization": share})]
 
     def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
         """SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py `resolve_max_num_reqs`: of each worker, among which attention in data

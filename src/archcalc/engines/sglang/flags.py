@@ -274,7 +274,7 @@ def _hierarchy(read: Read, own: dict[str, Any], unmodelled: list[str]) -> None:
         if value is not None and not 0 <= value < 1 << 20:
             raise UsageError(f"{flag} {value:g}: a number above 0 was expected", "such as --hicache-ratio 2")
     if size:
-        own["host_bytes"] = int(size) * 10**9
+        own["host_cache_bytes"] = int(size) * 10**9
     elif ratio or not since(read.version, 0, 5, 21):
         own["host_ratio"] = float(ratio or 2.0)
     else:

@@ -194,12 +194,19 @@ class Vllm(Server):
         from archcalc.engines.plan import Start, capability
         from archcalc.engines.served import TRUST, misnamed, untrusted
         from archcalc.engines.vllm import attention, lengths, quantization, start
+        from archcalc.engines.vllm.first_engine import lacking
+        from archcalc.engines.vllm.rules import rules
         from archcalc.engines.vllm.served import REGISTRY
 
         own, architecture, online = ask.own, model.architecture, model.options.online
         cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
         if why := start.not_built(ask.version, cuda):
             return why
+        if own is not None and own.first_engine is False and rules(ask.version).first_engine == "lacking":
+            lacks = lacking(ask.gpus.device, ask.version, own, architecture)
+            if lacks is not None and lacks.raises:
+                said = f"vLLM {ask.version} refuses VLLM_USE_V1=1 with {lacks.feature}"
+                return Start(False, said, "without VLLM_USE_V1=1", refused=True)
         if own is not None and not own.trusts:
             why = untrusted("vllm", self.title, architecture, ask.version, tokens=own.reads_tokens)
             if why is not None:
@@ -356,8 +363,11 @@ class Vllm(Server):
 
     def hosted(self, ask: Ask, model: Candidate, placement: Placement) -> tuple[Start | None, tuple[str, ...]]:
         from archcalc.engines.vllm import start
+        from archcalc.engines.vllm.first_engine import falls_back
 
-        return start.hosted(ask, placement)
+        found, notes = start.hosted(ask, placement)
+        said = falls_back(ask.gpus.device, ask.version, ask.own, model.architecture)
+        return found, (*notes, said) if said else notes
 
     def fits_pool(self, ask: Ask, budget: Budget, pooled: Pooled, sequences: int, taken: Taken) -> Taken:
         from archcalc.engines.vllm import start
@@ -393,9 +403,10 @@ class Vllm(Server):
     def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
         """A larger share of the memory, and smaller steps; of a command in place of those that it says."""
         from archcalc import units
+        from archcalc.engines._offload import less
         from archcalc.engines.plan import Setting
 
-        found = []
+        found = less(ask, (("offloaded_cache_bytes", "--kv-offloading-size"),))
         # Where CPU and GPU share the memory, the share is already all that is free.
         said = ask.own is not None
         if (said or ask.utilization is None) and ask.gpus.device.free_bytes is None and budget.utilization < _LARGER_SHARE:

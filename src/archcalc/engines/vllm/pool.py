@@ -86,7 +86,7 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
         smallest = min(spec.block for group in groups for spec in group.specs)
         pool = pool._replace(tokens_per_block=smallest * options.dcp)
     size = own.blocks * each if own is not None and own.blocks is not None else None
-    whole = ask.batched_tokens is not None and runs_v0(device, ask.version, own)
+    whole = ask.batched_tokens is not None and runs_v0(device, ask.version, own, architecture)
     if whole:
         context = ask.context_tokens or architecture.longest or 0
         whole = not first_engine_chunks(device, architecture, ask.version, own or Settings(), context)
