@@ -76,11 +76,18 @@ class Vllm(Server):
         return cache.allocate(architecture, work, _own(options), *(options.get(name) for name in _BESIDE))
 
     def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
-        from archcalc.engines.vllm import attention
+        from archcalc.engines.vllm import attention, cache
         from archcalc.errors import UsageError
 
         own = _own(options)
         if own.block_size is not None and (why := attention.lacks_block(architecture, work.kv_dtype, own)):
+            raise UsageError(*why)
+        dtype = cache.cache_dtype(architecture, work.kv_dtype, own)
+        if why := attention.unshared(architecture, dtype, own):
+            raise UsageError(*why)
+        if not own.expanded and (
+            why := attention.lacks_latent_fp8(architecture, own.version, dtype, own.capability, "--kv-dtype")
+        ):
             raise UsageError(*why)
 
     def span(self) -> tuple[str, str]:
@@ -299,10 +306,13 @@ class Vllm(Server):
     def cannot_divide(self, ask: Ask, model: Candidate, placement: Placement) -> str:
         from archcalc.engines._recurrent import cannot_split
         from archcalc.engines.asks import ranks_refused
+        from archcalc.engines.plan import machines
         from archcalc.engines.vllm import towers
+        from archcalc.engines.vllm.command import cannot_say
         from archcalc.engines.vllm.served import REGISTRY
 
-        why = cannot_split(model.architecture, placement.tp)
+        why = cannot_say(ask.version, placement, machines(ask.gpus)) if ask.own is None else ""
+        why = why or cannot_split(model.architecture, placement.tp)
         why = why or ranks_refused(REGISTRY, model.architecture, ask.version, placement.tp)
         return why or towers.cannot_divide(model.architecture, placement, ask)
 

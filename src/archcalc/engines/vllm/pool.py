@@ -38,9 +38,12 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
     if own is not None:
         options = options._replace(**settings_of(own))
     made = cache.plan(architecture, ask.kv_dtype, options)
-    if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
-        raise UnsupportedError(lacking, "leave --kv-dtype out, or name a newer GPU")
     stated = ask.kv_dtype is None and made.dtype in ("fp8", "fp8_e4m3", "nvfp4")
+    if lacking := start.cache_kernels(ask.version, made.dtype, options.capability):
+        hint = "name --kv-dtype fp16, which leaves the scales alone" if stated else "leave --kv-dtype out, or name a newer GPU"
+        raise UnsupportedError(lacking, hint)
+    if why := attention.unshared(architecture, made.dtype, options):
+        raise UnsupportedError(*why)
     cache_dtype = (
         made.dtype if stated else "auto" if ask.kv_dtype is None else cache.asked_dtype(architecture, ask.kv_dtype, options)
     )
@@ -52,6 +55,8 @@ def pooled(architecture: Architecture, placement: Placement, ask: Ask, plan: Bud
         architecture, ask.version, cache_dtype, options.block_size, options.capability, flag, elsewhere,
         named=own.attention if own is not None else "", text_alone=text_alone,
     )  # fmt: skip
+    if elsewhere is None and not options.expanded:
+        why = why or attention.lacks_latent_fp8(architecture, ask.version, cache_dtype, options.capability, flag)
     if why and stated:
         why = why[0].replace(f"{flag} {cache_dtype}:", f"the checkpoint states a cache in {cache_dtype}:"), f"name {flag} bfloat16"
     if why:
