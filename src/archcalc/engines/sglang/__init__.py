@@ -71,7 +71,7 @@ class Sglang(Server):
     axes = frozenset({"tp", "pp", "ep", "dp", "dcp"})
     absent = frozenset({"rg-lru", "rwkv", "xlstm"})
     dense_over_replicas = True
-    takes = frozenset({"engine_version"})
+    takes = frozenset({"engine_version", "utilization"})
     keeps_rotary = True
     whole_blocks = True
     leaves_by = "--cpu-offload-gb"

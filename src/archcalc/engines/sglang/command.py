@@ -14,7 +14,7 @@ from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, machines
 from archcalc.engines.served import classes_of, is_one_of, renamed
 from archcalc.engines.sglang import towers
 from archcalc.engines.sglang.cache import choices
-from archcalc.engines.sglang.rules import since
+from archcalc.engines.sglang.rules import since, spreads_by_switch
 from archcalc.model import Architecture
 
 _CACHES = {"fp16": "auto", "fp32": "auto"}
@@ -75,13 +75,6 @@ _SPREAD: tuple[tuple[tuple[int, ...], frozenset[str]], ...] = (
 )
 """Where `--enable-ep-moe` spreads experts, the classes that it does so for, with the release that brought each: srt/models/, which take
 `EPMoE` or what `get_moe_impl_class` says; the others build `FusedMoE` alone (0.4.1 to 0.4.10)."""
-
-
-def spreads_by_switch(version: str | None) -> bool:
-    """Whether `--enable-ep-moe` spreads experts, over all ranks, and `--ep-size` alone changes nothing: 0.4.0 to 0.4.10,
-    srt/layers/moe/ep_moe/layer.py `get_moe_impl_class` (to 0.4.6 in srt/models/), srt/server_args.py, which sets `ep_size` to `tp_size`.
-    In 0.5.1 the switch is deprecated, and the size alone spreads."""
-    return not since(version, 0, 5)
 
 
 def cannot_say(architecture: Architecture, version: str | None, p: Placement) -> str:

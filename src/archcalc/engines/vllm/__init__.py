@@ -54,7 +54,7 @@ class Vllm(Server):
     keeps_rotary = True
     whole_blocks = True
     even_vocabulary = True
-    takes = frozenset({"engine_version", "max_num_batched_tokens"})
+    takes = frozenset({"engine_version", "max_num_batched_tokens", "utilization"})
     reads_free = False
     leaves_by = "--cpu-offload-gb"
     # 256 is the default on smaller GPUs, and below 32 little is won, as the sampler's tensors of a vocabulary of 256k tokens are 112 MiB
@@ -85,9 +85,7 @@ class Vllm(Server):
         dtype = cache.cache_dtype(architecture, work.kv_dtype, own)
         if why := attention.unshared(architecture, dtype, own):
             raise UsageError(*why)
-        if not own.expanded and (
-            why := attention.lacks_latent_fp8(architecture, own.version, dtype, own.capability, "--kv-dtype")
-        ):
+        if not own.expanded and (why := attention.lacks_latent_fp8(architecture, own.version, dtype, own.capability, "--kv-dtype")):
             raise UsageError(*why)
 
     def span(self) -> tuple[str, str]:

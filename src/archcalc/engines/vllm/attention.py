@@ -277,7 +277,10 @@ def unshared(architecture: Architecture, dtype: str, options: CacheOptions) -> t
     kinds = {held.cache.kind for held in held_caches(architecture)}
     if "latent" not in kinds:
         if kinds and not at_least(version, *_SHARED):
-            return f"dcp is {options.dcp}: vLLM {version} shares the cache of MLA alone, and from 0.11.1 on others", "leave --dcp out"
+            return (
+                f"dcp is {options.dcp}: vLLM {version} shares the cache of MLA alone, and from 0.11.1 on others",
+                "leave --dcp out",
+            )
         return None
     if at_least(version, *_SHARED_FP8):
         return None
