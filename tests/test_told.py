@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -111,6 +112,25 @@ def test_a_cache_alone_is_held_to_the_same(cli: Run, words: str, said: str) -> N
     done = cli("kv", "--offline", "--engine", "vllm", *words.split())
     assert done.returncode == 2
     assert said in done.stderr
+
+
+# A cache that the checkpoint states, on a GPU without kernels for it: v1/attention/backends/triton_attn.py in 0.33.
+STATED = {"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16, "kv_cache_quant_algo": "FP8"}
+
+
+def test_a_stated_cache_that_is_not_read_is_no_option_to_leave_out(cli: Run, tmp_path: Path) -> None:
+    config = {
+        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 1024, "intermediate_size": 3072,
+        "num_hidden_layers": 4, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 1024,
+        "max_position_embeddings": 8192, "torch_dtype": "bfloat16", "quantization_config": STATED,
+    }  # fmt: skip
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(config))
+    words = ("fit", str(path), "--gpu", "t4", "--offline", "--format", "json")
+    assert json.loads(cli(*words).stdout)["engine"] == "llama.cpp"
+    stopped = json.loads(cli(*words, "--engine", "vllm").stdout)["verdict"]
+    assert "--kv-dtype float16 keeps it otherwise" in stopped
+    assert json.loads(cli(*words, "--engine", "vllm", "--kv-dtype", "float16").stdout)["fits"]
 
 
 # Each model with each release, and the options in turn: of two releases around each flag's first.

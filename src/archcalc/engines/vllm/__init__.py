@@ -243,6 +243,7 @@ class Vllm(Server):
         if why := quantization.off_platform(ask, architecture.quantization, online, cuda):
             return why
         from archcalc.engines.vllm.cache import overflows_in_fp16, served_dtype
+        from archcalc.engines.vllm.pool import stated_unread
         from archcalc.quant import plain
 
         if why := refused(REGISTRY, architecture, ask.version) or attention.mixed_windows(architecture, ask.version):
@@ -254,6 +255,7 @@ class Vllm(Server):
             why = start.modelopt_kernels(ask.version, architecture.quantization, cuda)
         why = why or start.intel_kernels(ask.version, architecture.quantization, ask.gpus.device)
         why = why or start.expert_kernels(ask.version, architecture, cuda)
+        why = why or (stated_unread(architecture, ask) if own is None else None)
         if why is not None:
             return why
         asked = own.dtype if own is not None else plain(ask.quant)
