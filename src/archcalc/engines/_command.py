@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from archcalc.commands.words import Engine
 from archcalc.engines.plan import Named
 from archcalc.engines.served import TRUST, code_of, needs_newer
 from archcalc.model import Architecture
+
+if TYPE_CHECKING:
+    from archcalc.commands.words import Engine
 
 TORCH = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 """What PyTorch calls a dtype of safetensors."""

@@ -129,6 +129,8 @@ def cache_dtype(architecture: Architecture, asked: str | None, version: str | No
     declared = declared_dtype(architecture)
     if dtype == "auto" and declared and declared[0].startswith("modelopt") and declared[1] == "fp8":
         return "fp8_e4m3"
+    if dtype == "auto":
+        return dtype
     known = tuple(name for name in DTYPES if name in choices(version))
     if dtype == "bf16" and "bf16" not in known and architecture.dtype in (None, "BF16"):
         return "auto"
