@@ -15,6 +15,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from archcalc.commands.accepted import choices as taken
 from archcalc.commands.accepted import refuse
 from archcalc.commands.alike import elsewhere
 from archcalc.commands.environment import as_flags
@@ -113,7 +114,7 @@ class Table:
         """Every spelling at a version, with its row and whether it turns the flag off."""
         out: dict[str, tuple[Row, bool]] = {}
         for rows in self.rows.values():
-            row = self._as_of(rows, version)
+            row = self.as_of(rows, version)
             if row is None:
                 continue
             for spelled in (row.name, *row.others):
@@ -124,7 +125,7 @@ class Table:
                 out.setdefault("--no-" + row.name[2:], (row, True))
         return out
 
-    def _as_of(self, rows: list[Row], version: str | None) -> Row | None:
+    def as_of(self, rows: list[Row], version: str | None) -> Row | None:
         if version is None:
             return next((r for r in rows if not r.until), None)
         asked = _key(self.engine, version)
@@ -150,6 +151,31 @@ TABLED = frozenset[Engine](("vllm", "sglang", "llama.cpp", "mlx"))
 @cache
 def table(engine: Engine) -> Table:
     return Table(engine)
+
+
+def _other_releases(engine: Engine, spelled: str, version: str) -> str:
+    """That a release has no flag spelled so, and which do."""
+    rows, asked = table(engine).elsewhere(spelled), _key(engine, version)
+    since = [row.since for row in rows if row.since and _key(engine, row.since) > asked]
+    said = f"it came with {min(since, key=partial(_key, engine))}" if since else f"{rows[-1].until} has it no longer"
+    return f"{NAMES[engine]} {version} has no {spelled}: {said}"
+
+
+def lacks(engine: Engine, spelled: str, version: str | None) -> str:
+    """That a release lacks a flag which others have, and which do; empty where it has it.
+
+    >>> lacks("vllm", "--data-parallel-size", "0.8.2"), lacks("vllm", "--data-parallel-size", "0.8.3")
+    ('vLLM 0.8.2 has no --data-parallel-size: it came with 0.8.3', '')
+    """
+    made = table(engine)
+    # What no release spells so is the start of a name.
+    rows = made.elsewhere(spelled)
+    return "" if not rows or made.as_of(rows, version) else _other_releases(engine, spelled, version or made.releases[-1])
+
+
+def choices(engine: Engine, version: str | None, flag: str) -> tuple[str, ...]:
+    """The values that a flag takes in a release, where its sources list them."""
+    return taken(engine, version, partial(_key, engine), flag)
 
 
 def _whole(engine: Engine, spelled: str) -> str | None:
@@ -495,11 +521,7 @@ class _Reader:
         hint = _before(name) or elsewhere(self.engine, name, _whole)
         hint = hint or (f"the nearest is {near[0]}" if near else f"its own --help lists the flags of {engine}")
         if rows:
-            since = [r.since for r in rows if r.since and _key(self.engine, r.since) > _key(self.engine, self.version or "0")]
-            said = (
-                f"it came with {min(since, key=lambda v: _key(self.engine, v))}" if since else f"{rows[-1].until} has it no longer"
-            )
-            raise UsageError(f"{engine} {self.version} has no {name}: {said}", hint)
+            raise UsageError(_other_releases(self.engine, name, self.version or "0"), hint)
         if self.command.program in _MLX_ALONE:
             raise UsageError(
                 f"{name}: of {self.command.program} only the flags that mlx_lm.server has too are known here", f"leave {name} out"

@@ -71,7 +71,7 @@ class Sglang(Server):
     axes = frozenset({"tp", "pp", "ep", "dp", "dcp"})
     absent = frozenset({"rg-lru", "rwkv", "xlstm"})
     dense_over_replicas = True
-    takes = frozenset({"engine_version"})
+    takes = frozenset({"engine_version", "utilization"})
     keeps_rotary = True
     whole_blocks = True
     leaves_by = "--cpu-offload-gb"
@@ -93,6 +93,13 @@ class Sglang(Server):
 
         own = settings_of(architecture, asked.own)
         return {**own, **{name: asked.values[name] for name in ("tp", "dcp")}, "version": asked.version}
+
+    def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
+        from archcalc.commands.flags import lacks
+        from archcalc.errors import UsageError
+
+        if options.get("dcp", 1) > 1 and (why := lacks("sglang", "--dcp-size", options.get("version"))):
+            raise UsageError(why, "leave --dcp out")
 
     def span(self) -> tuple[str, str]:
         from archcalc.engines.sglang.rules import FIRST, NEWEST
@@ -206,7 +213,7 @@ class Sglang(Server):
         if why := refused(registry(), model.architecture, ask.version):
             return why
         backends = ask.own.backends if ask.own is not None else ()
-        if why := attention.unread(model.architecture, cache_dtype(model.architecture, ask.kv_dtype), backends, cuda):
+        if why := attention.unread(model.architecture, cache_dtype(model.architecture, ask.kv_dtype, ask.version), backends, cuda):
             return why
         words = self.loading(ask.version, canonical(ask.quant)) if model.options.online and ask.quant is not None else None
         if why := quantization.off_platform(ask, model.architecture, words):
@@ -247,8 +254,10 @@ class Sglang(Server):
         from archcalc.engines._recurrent import cannot_split
         from archcalc.engines.asks import ranks_refused
         from archcalc.engines.sglang import towers
+        from archcalc.engines.sglang.command import cannot_say
 
-        why = cannot_split(model.architecture, placement.tp, quantized=bool(model.architecture.quantization))
+        why = cannot_say(model.architecture, ask.version, placement) if ask.own is None else ""
+        why = why or cannot_split(model.architecture, placement.tp, quantized=bool(model.architecture.quantization))
         why = why or ranks_refused(registry(), model.architecture, ask.version, placement.tp)
         return why or towers.cannot_divide(model.architecture, placement, ask)
 

@@ -14,7 +14,7 @@ from archcalc.engines.asked import Asked
 from archcalc.engines.sglang import attention
 from archcalc.engines.sglang.lengths import LIFTS
 from archcalc.engines.sglang.quantization import ONLINE
-from archcalc.engines.sglang.rules import check_known, since
+from archcalc.engines.sglang.rules import check_known, since, spreads_by_switch
 from archcalc.engines.sglang.settings import Settings
 from archcalc.engines.vllm.flags import flattened, json_of
 from archcalc.errors import UsageError
@@ -74,6 +74,8 @@ def asked(read: Read) -> Asked:
     ep = _ranks("--ep-size", read.get("--ep-size", "--expert-parallel-size"))
     if read.get("--enable-ep-moe") or read.get("--enable-deepep-moe"):
         ep = ranks
+    elif spreads_by_switch(read.version):
+        ep = 1
     values: dict[str, Any] = {"tp": tp, "pp": pp, "dp": dp, "ep": ep, "dcp": _ranks("--dcp-size", read.get("--dcp-size"))}
     if (context := read.get("--context-length")) is not None:
         if context <= 0:

@@ -54,7 +54,7 @@ class Vllm(Server):
     keeps_rotary = True
     whole_blocks = True
     even_vocabulary = True
-    takes = frozenset({"engine_version", "max_num_batched_tokens"})
+    takes = frozenset({"engine_version", "max_num_batched_tokens", "utilization"})
     reads_free = False
     leaves_by = "--cpu-offload-gb"
     # 256 is the default on smaller GPUs, and below 32 little is won, as the sampler's tensors of a vocabulary of 256k tokens are 112 MiB
@@ -76,11 +76,16 @@ class Vllm(Server):
         return cache.allocate(architecture, work, _own(options), *(options.get(name) for name in _BESIDE))
 
     def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
-        from archcalc.engines.vllm import attention
+        from archcalc.engines.vllm import attention, cache
         from archcalc.errors import UsageError
 
         own = _own(options)
         if own.block_size is not None and (why := attention.lacks_block(architecture, work.kv_dtype, own)):
+            raise UsageError(*why)
+        dtype = cache.cache_dtype(architecture, work.kv_dtype, own)
+        if why := attention.unshared(architecture, dtype, own):
+            raise UsageError(*why)
+        if not own.expanded and (why := attention.lacks_latent_fp8(architecture, own.version, dtype, own.capability, "--kv-dtype")):
             raise UsageError(*why)
 
     def span(self) -> tuple[str, str]:
@@ -245,6 +250,7 @@ class Vllm(Server):
         if why := quantization.off_platform(ask, architecture.quantization, online, cuda):
             return why
         from archcalc.engines.vllm.cache import overflows_in_fp16, served_dtype
+        from archcalc.engines.vllm.pool import stated_unread
         from archcalc.quant import plain
 
         if why := refused(REGISTRY, architecture, ask.version) or attention.mixed_windows(architecture, ask.version):
@@ -256,6 +262,7 @@ class Vllm(Server):
             why = start.modelopt_kernels(ask.version, architecture.quantization, cuda)
         why = why or start.intel_kernels(ask.version, architecture.quantization, ask.gpus.device)
         why = why or start.expert_kernels(ask.version, architecture, cuda)
+        why = why or (stated_unread(architecture, ask) if own is None else None)
         if why is not None:
             return why
         asked = own.dtype if own is not None else plain(ask.quant)
@@ -306,10 +313,13 @@ class Vllm(Server):
     def cannot_divide(self, ask: Ask, model: Candidate, placement: Placement) -> str:
         from archcalc.engines._recurrent import cannot_split
         from archcalc.engines.asks import ranks_refused
+        from archcalc.engines.plan import machines
         from archcalc.engines.vllm import towers
+        from archcalc.engines.vllm.command import cannot_say
         from archcalc.engines.vllm.served import REGISTRY
 
-        why = cannot_split(model.architecture, placement.tp)
+        why = cannot_say(ask.version, placement, machines(ask.gpus)) if ask.own is None else ""
+        why = why or cannot_split(model.architecture, placement.tp)
         why = why or ranks_refused(REGISTRY, model.architecture, ask.version, placement.tp)
         return why or towers.cannot_divide(model.architecture, placement, ask)
 
