@@ -291,9 +291,6 @@ class Planner:
                 groups = -(-n // run.every)
                 sizes = {block: size * groups // n if n else 0 for block, size in sizes.items()}
                 again *= min(run.every, n)
-            if again and n * sum(sizes.values()) + again > n * rank_bytes(alone, batch, tokens, split):
-                # Checkpointing a single layer, or groups as long as the model, saves nothing.
-                sizes, again, held = _by_block(alone, batch, tokens, split), 0, 0
             beside = rank_bytes(passing, batch, tokens, split)
             working = max(working, again + beside + x.dequantized, again + own_norm if again else 0)
             norm = max(norm, own_norm)

@@ -1,0 +1,46 @@
+"""The moments of a step: what is kept at each, and that the total is that of the fullest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from archcalc.analysis.training import Planner, Run
+from archcalc.arch import parse
+from archcalc.loader import load
+
+# As `AutoModelForCausalLM.from_config` takes it (transformers 5.24).
+DEEPSEEK: dict[str, Any] = {
+    "model_type": "deepseek_v3", "hidden_size": 256, "intermediate_size": 704, "num_hidden_layers": 4, "num_attention_heads": 8,
+    "num_key_value_heads": 8, "vocab_size": 2048, "max_position_embeddings": 2048, "tie_word_embeddings": False, "q_lora_rank": 64,
+    "kv_lora_rank": 32, "qk_rope_head_dim": 16, "qk_nope_head_dim": 32, "v_head_dim": 32, "head_dim": 16, "n_routed_experts": 8,
+    "num_experts_per_tok": 2, "n_group": 2, "topk_group": 1, "moe_intermediate_size": 128, "n_shared_experts": 1,
+    "torch_dtype": "bfloat16",
+}  # fmt: skip
+LLAMA: dict[str, Any] = {
+    "model_type": "llama", "hidden_size": 256, "intermediate_size": 704, "num_attention_heads": 8, "num_key_value_heads": 2,
+    "head_dim": 32, "vocab_size": 2048, "max_position_embeddings": 2048, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+}  # fmt: skip
+SMOLLM: dict[str, Any] = {**LLAMA, "model_type": "smollm3", "num_hidden_layers": 4}
+# What autograd kept on the CPU (torch 2.13, `saved_tensors_hooks`) of 2 x 256 tokens in bf16 with `use_reentrant: False`, what the loss keeps
+# left out (the log-softmax, 4 B x 512 x 2,048; labels, 8 B x 512; its weight, 4 B): an input for each layer, and what stands outside of
+# them.
+KEPT = 2_107_396 - 8 * 512 - 4
+
+
+@pytest.mark.parametrize("config", [
+    *({**DEEPSEEK, "first_k_dense_replace": dense} for dense in (0, 1, 2)),
+    {**LLAMA, "num_hidden_layers": 4}, SMOLLM,
+])  # fmt: skip
+def test_checkpointed_layers_keep_their_input_whatever_their_kind(config: dict[str, Any]) -> None:
+    run = Run(256, 2, "pure", recompute="full")
+    assert sum(size for _, size in Planner(parse(config)).memory(run).kept) == KEPT
+
+
+@pytest.mark.parametrize(("name", "stages"), [("llama-3.1-70b", (16, 40, 80)), ("qwen3-235b-a22b", (24, 47, 94))])
+def test_a_stage_of_one_layer_is_checkpointed_too(name: str, stages: tuple[int, ...]) -> None:
+    """More stages never need more, down to one layer in each."""
+    planner = Planner(load(name, offline=True).architecture)
+    totals = [planner.total(Run(4096, 1, recompute="full", pp=pp, micro_batches=pp)) for pp in stages]
+    assert totals == sorted(totals, reverse=True)
