@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from archcalc import hardware
 from archcalc.analysis.training import Planner, Run
 from archcalc.arch import parse
+from archcalc.frameworks.megatron import memory as mm
+from archcalc.frameworks.megatron.arguments import Arguments
+from archcalc.frameworks.megatron.terms import terms_of
 from archcalc.loader import load
 
 # As `AutoModelForCausalLM.from_config` takes it (transformers 5.24).
@@ -23,9 +27,9 @@ LLAMA: dict[str, Any] = {
     "head_dim": 32, "vocab_size": 2048, "max_position_embeddings": 2048, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
 }  # fmt: skip
 SMOLLM: dict[str, Any] = {**LLAMA, "model_type": "smollm3", "num_hidden_layers": 4}
-# What autograd kept on the CPU (torch 2.13, `saved_tensors_hooks`) of 2 x 256 tokens in bf16 with `use_reentrant: False`, what the loss keeps
-# left out (the log-softmax, 4 B x 512 x 2,048; labels, 8 B x 512; its weight, 4 B): an input for each layer, and what stands outside of
-# them.
+# What autograd kept on the CPU (torch 2.13, `saved_tensors_hooks`) of 2 x 256 tokens in bf16 with `use_reentrant: False`: an input for
+# each layer, and what stands outside of them; not what the loss keeps (the log-softmax, 4 B x 512 x 2,048, was left out; labels, 8 B x
+# 512, and its weight, 4 B).
 KEPT = 2_107_396 - 8 * 512 - 4
 
 
@@ -44,3 +48,34 @@ def test_a_stage_of_one_layer_is_checkpointed_too(name: str, stages: tuple[int, 
     planner = Planner(load(name, offline=True).architecture)
     totals = [planner.total(Run(4096, 1, recompute="full", pp=pp, micro_batches=pp)) for pp in stages]
     assert totals == sorted(totals, reverse=True)
+
+
+# Of NVIDIA's example of GPT-2 XL's size, on one GPU.
+XL: dict[str, Any] = {
+    "num-layers": 48, "hidden-size": 1600, "num-attention-heads": 25, "micro-batch-size": 1, "global-batch-size": 8, "seq-length": 1024,
+    "max-position-embeddings": 1024, "vocab-size": 50257, "recompute-granularity": "full", "recompute-method": "uniform",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "each", "gpus"), [
+    # Weights, gradients, the fp32 copy and two moments; copies of the gradients where these have 16 bits (Megatron-LM, main of 2026-08,
+    # core/optimizer/optimizer.py: `main_param.grad = model_param.main_grad.float()`, kept until the next `zero_grad`).
+    ({"bf16": True, "grad-reduce-in-bf16": True}, 2 + 2 + 12 + 4, 1),
+    ({"fp16": True}, 2 + 2 + 12 + 4, 1),
+    ({"bf16": True, "grad-reduce-in-bf16": True, "optimizer": "sgd"}, 2 + 2 + 4 + 4, 1),
+    ({"bf16": True}, 2 + 4 + 12, 1),
+    ({"bf16": True, "grad-reduce-in-bf16": True, "use-distributed-optimizer": True}, 2 + 2 + (12 + 4) / 8, 8),
+])  # fmt: skip
+def test_the_total_of_megatron_is_that_of_its_fullest_moment(more: dict[str, Any], each: float, gpus: int) -> None:
+    a = Arguments("run.yaml", {**XL, **more}, {})
+    a.refuse()
+    s, model = mm.read(a, gpus)
+    stage = mm.stage_of(s, model, 0, mm.chunks(a, s, 48)[0], hardware.parse_spec("h100").device, {})
+    between = stage.static - stage.work - stage.buffers
+    # Tensors are blocks of the allocator, of whole MiB where they are large.
+    assert between == pytest.approx(each * stage.params, rel=2e-2)
+    assert stage.total >= stage.static
+    rows = terms_of(s, stage)
+    assert sum(size for _, _, size, _ in rows) == stage.total == stage.fullest.total
+    assert ("gradients in fp32" in {name for _, name, _, _ in rows}) == (stage.moment == "optimizer's step")
+    assert (stage.moment == "optimizer's step") == ((gpus == 1 and "grad-reduce-in-bf16" in more) or "fp16" in more)

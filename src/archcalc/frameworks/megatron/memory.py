@@ -104,8 +104,27 @@ class Stage(NamedTuple):
         return self.weights + self.gradients + self.optimizer + self.work + self.buffers + self.between
 
     @property
-    def total(self) -> int:
+    def passing(self) -> int:
+        """The most during the passes."""
         return self.static - self.between + sum(self.activations.values()) + self.again + self.logits + self.gathered
+
+    @property
+    def total(self) -> int:
+        return max(self.static, self.passing)
+
+    @property
+    def fullest(self) -> Stage:
+        """What is alive when most is: during the passes, or in the optimizer's step, whose copies of gradients live as long as it and none
+        of the passes' storages (core/optimizer/optimizer.py `MixedPrecisionOptimizer.step`, `zero_grad`)."""
+        if self.static > self.passing:
+            return self._replace(activations={}, again=0, logits=0, gathered=0)
+        return self._replace(between=0)
+
+    @property
+    def moment(self) -> str:
+        if self.static > self.passing:
+            return "optimizer's step"
+        return "loss of the last micro-batch" if self.logits else "last micro-batch in flight"
 
 
 class Model(NamedTuple):

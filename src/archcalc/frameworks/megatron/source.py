@@ -53,7 +53,7 @@ class MegatronPlanner(Planner):
         f = stages[fullest]
         terms = [Term(*row) for row in terms_of(self._settings, f)]
         return Memory(
-            f.total, tuple(t for t in terms if t.bytes), "loss of the last micro-batch" if f.logits else "last micro-batch in flight",
+            f.total, tuple(t for t in terms if t.bytes), f.moment,
             (("between two steps", f.static), ("at most", f.total)), fullest, tuple(s.total for s in stages),
             tuple(s.static for s in stages), 0, tuple(f.activations.items()),
         )  # fmt: skip
