@@ -100,7 +100,8 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
         plan=_plan(s),
         per_gpu=report.TrainPerGpu(
             f.weights + f.gathered, f.gradients + f.between, f.optimizer,
-            sum(f.activations.values()) + f.again + f.work + f.buffers, f.logits, f.total, taken, OVERHEAD_BYTES, capacity, budget - taken, f.on_cpu,
+            sum(f.activations.values()) + f.again + f.work + f.buffers, f.logits, f.total,
+            taken, OVERHEAD_BYTES, capacity, budget - taken, f.on_cpu,
         ),
         fits=taken <= budget,
         verdict=verdict(f.total, taken, budget, gpus),
