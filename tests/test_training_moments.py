@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from archcalc import hardware
-from archcalc.analysis.training import Planner, Run
+from archcalc.analysis.training import Planner, Run, remedies
 from archcalc.arch import parse
 from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.arguments import Arguments
@@ -79,3 +79,20 @@ def test_the_total_of_megatron_is_that_of_its_fullest_moment(more: dict[str, Any
     assert sum(size for _, _, size, _ in rows) == stage.total == stage.fullest.total
     assert ("gradients in fp32" in {name for _, name, _, _ in rows}) == (stage.moment == "optimizer's step")
     assert (stage.moment == "optimizer's step") == bool({"grad-reduce-in-bf16", "fp16"} & more.keys())
+
+
+@pytest.mark.parametrize(("more", "gradients"), [
+    # The largest tensor alone: the tied embedding, in bf16; of adapters, in fp32, that beside the widest matrix (8,192 and 2,048).
+    ({}, 2 * 128_256 * 2048),
+    ({"lora": 16}, 4 * 16 * (8192 + 2048)),
+    ({"lora": 16, "quant": "nf4"}, 4 * 16 * (8192 + 2048)),
+])  # fmt: skip
+def test_a_step_in_the_backward_pass_holds_one_gradient(more: dict[str, Any], gradients: int) -> None:
+    """torchtune 0.6, training/memory.py `register_optim_in_bwd_hooks`."""
+    planner = Planner(load("llama-3.2-1b", offline=True).architecture)
+    run = Run(512, 1, "pure", step_in_backward=True, **more)
+    assert dict(planner.memory(run).moments)["optimizer's step"] - planner.total(run._replace(step_in_backward=False)) < 0
+    (states,) = (x.states for x in planner._held(run))
+    assert states.gradients == gradients
+    # Searches try adapters too.
+    assert remedies(planner, run._replace(lora=0, quant=""), 3 << 30)
