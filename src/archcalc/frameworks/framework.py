@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from types import MappingProxyType
@@ -112,6 +112,8 @@ MEANS: Mapping[str, frozenset[str]] = {
     "litgpt": frozenset({"dp", "fsdp"}),
     "transformers": _TRAINER,
 }
+VERSIONED = ("transformers", "torchtitan", "llama-factory")
+"""Those whose rules differ by release here."""
 _PEFT = ("llama-factory", "axolotl", "transformers", "deepspeed")
 _NO_ADAPTERS = ("megatron", "nanochat")
 _MOST_ZERO = {"nanochat": 2, "megatron": 1}
@@ -157,6 +159,22 @@ def _can(name: str, given: Mapping[str, Any], changes: Mapping[str, Any], gpus: 
     ):
         if field in given and wrong:
             raise UsageError(f"{option} changes nothing in this call", f"give {needed} with it, or leave it out")
+
+
+def taken_by(name: str, gpus: int) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a framework has something for changes of a run."""
+
+    def takes(changes: Mapping[str, Any]) -> bool:
+        zero = changes.get("zero", 0)
+        if zero and ("zero" if zero == 1 else f"zero-{zero}") not in MEANS[name]:
+            return False
+        try:
+            _can(name, changes, changes, gpus)
+        except UsageError:
+            return False
+        return True
+
+    return takes
 
 
 # torchtitan 2026-08, config/configs.py `TrainingConfig`; LLaMA-Factory 0.9.5, hparams/data_args.py; axolotl 0.19,
@@ -290,10 +308,10 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         # Mixed precision that is asked for casts fp32 shards under FSDP, frozen ones among them (PEFT 0.13, examples/sft/utils.py: what
         # is not quantized is loaded in fp32, as TRL's default is); a model loaded in half precision is `pure`.
         changes["fp32_shards"] = True
-    if ask.version is not None and name not in ("transformers", "torchtitan"):
+    if ask.version is not None and name not in VERSIONED:
         whose = f"{name}'s rules are those of one release" if name else "no framework is named"
         raise UsageError(
-            f"--framework-version changes nothing here: {whose}", "leave it out, or give --framework transformers or torchtitan"
+            f"--framework-version changes nothing here: {whose}", f"leave it out, or give --framework {' or '.join(VERSIONED)}"
         )
     if name:
         _can(name, ask.changes, changes, ask.gpus.count if ask.gpus else 1)
@@ -339,6 +357,7 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     open_ = not name and planner is None and (ask.method is None or ask.method.method == "sft")
     r = train_report(
         loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner, means=_tried(name),
+        takes=taken_by(name, ask.gpus.count if ask.gpus else 1) if name else None,
         elsewhere=partial(_elsewhere, taken, asked_for) if open_ else None,
     )  # fmt: skip
     if run.size == 2 and (half := flash.half(ask.gpus)):

@@ -234,7 +234,11 @@ def _block(a: Architecture, layer: Layer, r: Rank, capacity: int) -> Block:
         assert down.experts is not None
         projected = _named(layer, "fc1_latent_proj")
         read = projected.shape[0] if projected else a.facts.hidden_size
-        inner = down.shape[2] if down.shape[1] == read else down.shape[1]
+        # DBRX stacks the rows of all experts in one matrix.
+        *_, rows, columns = down.shape
+        rows = rows if len(down.shape) == 3 else rows // down.experts.total
+        inner = columns if rows == read else rows
+        gated = gated or sum(t.elements for t in routed) >= 3 * down.elements
         shared = sum(max(t.shape) if min(t.shape) == a.facts.hidden_size else min(t.shape) for t in downs[:1])
         experts = ml.Experts(
             down.experts.total,

@@ -1,0 +1,61 @@
+"""What the page offers where a run does not fit: changes that the framework named takes, and that fit when they are asked for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from archcalc.analysis.params import components
+from archcalc.analysis.training import Run
+from archcalc.frameworks.framework import REGISTRY
+from archcalc.frameworks.megatron import memory as mm
+from archcalc.frameworks.megatron.source import modules
+from archcalc.loader import load
+from conftest import Run as Run_
+
+
+@pytest.mark.parametrize("framework", sorted({*REGISTRY} - {"nanochat"}))
+@pytest.mark.parametrize("words", [("yi-34b-chat", "--gpu", "1x4090"), ("dbrx", "--gpu", "16xH100")], ids=["yi-34b", "dbrx"])
+def test_what_is_offered_is_taken(cli: Run_, framework: str, words: tuple[str, ...]) -> None:
+    asked = ("train", *words, "--seq", "8k", "--framework", framework, "--offline", "--format", "json")
+    first = cli(*asked)
+    assert first.returncode in (0, 1), first.stderr
+    for remedy in json.loads(first.stdout)["would_fit"][:2]:
+        again = cli(*asked, *remedy["options"].split())
+        assert again.returncode == 0, (remedy["options"], again.stderr)
+
+
+# LLaMA-Factory 0.9.3 takes transformers up to 4.52.4, 0.9.4 up to 4.57.1 (Requires-Dist), whose default is `adamw_torch_fused` with PyTorch
+# 2.8 (training_args.py `default_optim`: from 4.54 on, not in 4.53.3).
+@pytest.mark.parametrize(("framework", "version", "optimizer"), [
+    ("llama-factory", None, "adamw-fused"), ("llama-factory", "0.9.4", "adamw-fused"), ("llama-factory", "0.9.3", "adamw"),
+    ("transformers", None, "adamw-fused"), ("transformers", "4.54.1", "adamw-fused"), ("transformers", "4.53.3", "adamw"),
+])  # fmt: skip
+def test_the_optimizer_that_nobody_names(cli: Run_, tmp_path: Path, framework: str, version: str | None, optimizer: str) -> None:
+    keys = {
+        "llama-factory": "stage: sft\ndo_train: true\nfinetuning_type: full\ncutoff_len: 4096\nbf16: true\npure_bf16: true\n",
+        "transformers": "bf16: true\n",
+    }[framework]
+    path = tmp_path / "run.yaml"
+    path.write_text(f"model_name_or_path: meta-llama/Llama-3.1-8B\nper_device_train_batch_size: 1\n{keys}", encoding="utf-8")
+    release = ("--framework-version", version) if version else ()
+    for words in (("--recipe", str(path)), ("llama-3.1-8b", "--framework", framework)):
+        done = cli("train", *words, *release, "--gpu", "1xH100", "--offline", "--format", "json")
+        assert json.loads(done.stdout)["plan"]["optimizer"] == optimizer, done.stderr
+
+
+def test_a_fused_optimizer_is_offered_where_copies_are_what_is_over(cli: Run_) -> None:
+    words = ("llama-3.1-8b", "--gpu", "1xH100", "--seq", "4k", "--precision", "pure", "--checkpointing", "full", "--loss", "fused")
+    done = cli("train", *words, "--optimizer", "adamw", "--offline", "--format", "json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["would_fit"][0]["options"] == "--optimizer adamw-fused"
+
+
+@pytest.mark.parametrize("name", ["dbrx", "mixtral-8x7b", "qwen3-30b-a3b"])
+def test_megatron_s_modules_hold_all_experts(name: str) -> None:
+    """DBRX keeps the rows of all experts in one matrix (its modeling_dbrx.py, `DbrxExpertGLU`), others in three dimensions."""
+    a = load(name, offline=True).architecture
+    held = mm.parameters(*modules(a, Run(128, implementation="megatron")))[0]
+    assert held == pytest.approx(sum(c.total for c in components(a)), rel=1e-3)
