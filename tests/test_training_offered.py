@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,27 @@ def test_what_is_offered_is_taken(cli: Run_, framework: str, words: tuple[str, .
     for remedy in json.loads(first.stdout)["would_fit"][:2]:
         again = cli(*asked, *remedy["options"].split())
         assert again.returncode == 0, (remedy["options"], again.stderr)
+
+
+@pytest.mark.parametrize("words", [
+    "qwen2.5-vl-32b --gpu 8xH100 --seq 4k --fsdp 8 --checkpointing full", "phi-3-medium --gpu 64xH100 --seq 16k --checkpointing none",
+    "llama-3.1-8b --gpu 4xH100 --seq 4k --zero 2", "llama-3.1-8b --gpu 1xH100 --seq 4k --checkpointing full",
+    "llama-3.1-8b --gpu 1x4090 --seq 2k --lora 16", "qwen3-30b-a3b --gpu 8xH100 --seq 4k --fsdp 8 --checkpointing full",
+    "gemma-2-9b --gpu 8xH100 --seq 8k --fsdp 8 --precision pure --checkpointing full", "gpt2 --gpu 1x4090 --seq 1k",
+])  # fmt: skip
+def test_a_run_by_options_alone_is_what_frameworks_take_or_says_what_it_has(cli: Run_, words: str) -> None:
+    """Where all that are compared fit, the run does not fail to."""
+    r = json.loads(cli("train", *words.split(), "--offline", "--format", "json").stdout)
+    note = next(n for n in r["notes"] if n.startswith("by framework: "))
+    (low, unit, _), (high, unit2, most) = re.findall(r"([\d.]+) (GiB|MiB) \((\w+)\)", note)
+    assert unit == unit2
+    total = r["per_gpu"]["total_bytes"] / (2**30 if unit == "GiB" else 2**20)
+    outside = any(n.startswith("by options alone") for n in r["notes"])
+    assert float(low) * 0.99 <= total <= float(high) * 1.01 or outside
+    if not r["fits"]:
+        reserved = float(high) * r["per_gpu"]["reserved_bytes"] / r["per_gpu"]["total_bytes"]
+        capacity = (r["per_gpu"]["memory_bytes"] - r["per_gpu"]["overhead_bytes"]) / (2**30 if unit == "GiB" else 2**20)
+        assert reserved > capacity, most
 
 
 # LLaMA-Factory 0.9.3 takes transformers up to 4.52.4, 0.9.4 up to 4.57.1 (Requires-Dist), whose default is `adamw_torch_fused` with PyTorch
