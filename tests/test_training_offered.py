@@ -81,3 +81,21 @@ def test_megatron_s_modules_hold_all_experts(name: str) -> None:
     a = load(name, offline=True).architecture
     held = mm.parameters(*modules(a, Run(128, implementation="megatron")))[0]
     assert held == pytest.approx(sum(c.total for c in components(a)), rel=1e-3)
+
+
+TRL = "accelerate launch --num_processes 8 trl/scripts/sft.py --model_name_or_path meta-llama/Llama-3.1-8B --per_device_train_batch_size 2"
+
+
+# transformers 5.24, hf_argparser.py `_parse_dataclass_field`: `--no_NAME` and `--no-NAME` of flags that are on by default; TRL 1.16,
+# trainer/base_config.py: `gradient_checkpointing` is.
+@pytest.mark.parametrize(("flag", "checkpointing"), [
+    ("", "full"), ("--no_gradient_checkpointing", "none"), ("--no-gradient-checkpointing", "none"),
+    ("--gradient_checkpointing False", "none"), ("--no_remove_unused_columns", "full"), ("--no-dataloader-pin-memory", "full"),
+    ("--no_gradient_checkpointing --gradient_checkpointing", "full"), ("--no_cuda", "full"),
+])  # fmt: skip
+def test_flags_that_switch_off(cli: Run_, tmp_path: Path, flag: str, checkpointing: str) -> None:
+    path = tmp_path / "run.sh"
+    path.write_text(f"{TRL} {flag} --dataset_name x\n", encoding="utf-8")
+    r = json.loads(cli("train", "--recipe", str(path), "--gpu", "8xH100", "--offline", "--format", "json").stdout)
+    assert r["plan"]["checkpointing"] == checkpointing
+    assert r["recipe"]["unmodelled"] == (["no_cuda"] if flag == "--no_cuda" else [])
