@@ -99,3 +99,29 @@ def test_flags_that_switch_off(cli: Run_, tmp_path: Path, flag: str, checkpointi
     r = json.loads(cli("train", "--recipe", str(path), "--gpu", "8xH100", "--offline", "--format", "json").stdout)
     assert r["plan"]["checkpointing"] == checkpointing
     assert r["recipe"]["unmodelled"] == (["no_cuda"] if flag == "--no_cuda" else [])
+
+
+# torchtune 0.6.1, recipes/configs: q, k and v are modules of their own, and so are w1, w2 and w3 (models/phi3/_component_builders.py); each
+# has rank x (in + out) in every layer.
+@pytest.mark.parametrize(("component", "modules_", "trained"), [
+    # Phi-4: 40 layers of 5,120, keys of 1,280, FFN of 17,920; Phi-3 mini: 32 layers of 3,072, FFN of 8,192.
+    ("phi4.lora_phi4_14b", "[q_proj, v_proj, output_proj]", 40 * 8 * (10_240 + 6_400 + 10_240 + 3 * 23_040)),
+    ("phi4.lora_phi4_14b", "[q_proj, k_proj]", 40 * 8 * (10_240 + 6_400 + 3 * 23_040)),
+    ("phi3.lora_phi3_mini", "[q_proj, v_proj, output_proj]", 32 * 8 * (3 * 6_144 + 3 * 11_264)),
+    ("phi3.qlora_phi3_mini", "[k_proj]", 32 * 8 * (6_144 + 3 * 11_264)),
+    ("llama3_1.lora_llama3_1_8b", "[q_proj, v_proj]", 32 * 8 * (8_192 + 5_120 + 3 * 18_432)),
+    ("gemma.lora_gemma_2b", "[q_proj, v_proj]", 18 * 8 * (4_096 + 2_304 + 3 * 18_432)),
+])  # fmt: skip
+def test_adapters_of_torchtune_go_on_its_own_modules(
+    cli: Run_, tmp_path: Path, component: str, modules_: str, trained: int
+) -> None:
+    path = tmp_path / "u.yaml"
+    path.write_text(
+        f"model:\n  _component_: torchtune.models.{component}\n  lora_attn_modules: {modules_}\n  apply_lora_to_mlp: true\n"
+        "  lora_rank: 8\ntokenizer:\n  max_seq_len: 2048\noptimizer:\n  _component_: torch.optim.AdamW\n",
+        encoding="utf-8",
+    )
+    done = cli("train", "--recipe", str(path), "--gpu", "1xH100", "--offline", "--format", "json")
+    r = json.loads(done.stdout)
+    assert r["trainable_params"] == trained, done.stderr
+    assert not any("no linear module" in note or "sliding" in note for note in r["notes"])
