@@ -125,3 +125,44 @@ def test_adapters_of_torchtune_go_on_its_own_modules(
     r = json.loads(done.stdout)
     assert r["trainable_params"] == trained, done.stderr
     assert not any("no linear module" in note or "sliding" in note for note in r["notes"])
+
+
+# liger-kernel 0.8.5, ops/rms_norm.py `save_for_backward(X, W, RSTD)`, ops/swiglu.py and geglu.py `save_for_backward(a, b)`. In steps an
+# RMSNorm keeps its input in fp32 and what it normalized, in bf16 (Gemma's in fp32), beside the deviation; an activation its output.
+@pytest.mark.parametrize(("model", "layers", "hidden", "inner", "norms", "plain_norm"), [
+    ("meta-llama/Llama-3.1-8B", 32, 4096, 14_336, 2, 4 + 2), ("google/gemma-2-9b", 42, 3584, 14_336, 4, 4 + 4),
+])  # fmt: skip
+@pytest.mark.parametrize(("framework", "keys", "fused"), [
+    ("axolotl", "plugins: [axolotl.integrations.liger.LigerPlugin]\nliger_rms_norm: true\n", "norms"),
+    ("axolotl", "plugins: [axolotl.integrations.liger.LigerPlugin]\nliger_glu_activation: true\n", "glu"),
+    ("axolotl", "liger_glu_activation: true\n", ""),
+    ("llama-factory", "enable_liger_kernel: true\n", "norms glu"), ("transformers", "use_liger_kernel: true\n", "norms glu"),
+    ("transformers", "use_liger_kernel: true\nliger_kernel_config:\n  rms_norm: false\n", "glu"),
+])  # fmt: skip
+def test_liger_s_kernels_keep_less(
+    cli: Run_, tmp_path: Path, framework: str, keys: str, fused: str, model: str, layers: int, hidden: int, inner: int, norms: int,
+    plain_norm: int,
+) -> None:  # fmt: skip
+    own = {
+        "axolotl": "base_model: {}\nmicro_batch_size: 1\nsequence_len: 1024\nbf16: true\n",
+        "llama-factory": "model_name_or_path: {}\nstage: sft\ndo_train: true\nfinetuning_type: full\ncutoff_len: 1024\npure_bf16: true\n"
+        "per_device_train_batch_size: 1\ndisable_gradient_checkpointing: true\n",
+        "transformers": "model_name_or_path: {}\nper_device_train_batch_size: 1\nmax_length: 1024\ndtype: bfloat16\nbf16: true\n"
+        "gradient_checkpointing: false\n",
+    }[framework].format(model)
+    kept = []
+    for text in (own, own + keys):
+        path = tmp_path / "r.yaml"
+        path.write_text(text, encoding="utf-8")
+        # A fused loss is one of Liger's kernels too.
+        done = cli("train", "--recipe", str(path), "--gpu", "8xH200", "--loss", "chunked", "--offline", "--format", "json")
+        r = json.loads(done.stdout)
+        assert not r["recipe"]["unmodelled"], done.stderr
+        kept.append({t["name"]: t["bytes"] for t in r["terms"] if t["name"].startswith("activations")})
+    before, after = kept
+    glu = 2 * inner * 1024 * layers if "glu" in fused else 0
+    assert before["activations: mlp"] - after["activations: mlp"] == glu
+    # The last norm is one of them.
+    per_norm = (plain_norm - 2) * hidden * 1024 if "norms" in fused else 0
+    left = before["activations: norm"] - after["activations: norm"] - (norms * layers + 1) * per_norm
+    assert 0 <= left <= 4 * hidden * (norms * layers + 1)

@@ -13,7 +13,7 @@ from archcalc import report
 from archcalc.analysis.training.method import Asked
 from archcalc.engines._version import at_least
 from archcalc.errors import ConfigError, UnsupportedError
-from archcalc.frameworks import flash
+from archcalc.frameworks import flash, liger
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -125,6 +125,8 @@ class LlamaFactory:
             # model/model_utils/checkpointing.py `get_unsloth_gradient_checkpointing_func`: inputs of layers wait on the CPU.
             "offload_inputs": k.flag("use_unsloth_gc") or None,
             "loss": "fused" if k.flag("enable_liger_kernel") else "full",
+            "fused_norms": liger.norms(k.flag("enable_liger_kernel")),
+            "fused_glu": liger.glu(k.flag("enable_liger_kernel")),
             "output_freed": True,
             "lora": (k.int("lora_rank", default=8) or 8) if lora else None,
             "targets": (("all-linear",) if targets in ((), ("all",)) else targets) if lora else None,

@@ -14,7 +14,7 @@ from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.analysis.training.method import Asked
 from archcalc.engines._version import at_least
 from archcalc.errors import ConfigError
-from archcalc.frameworks import flash
+from archcalc.frameworks import flash, liger
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -186,6 +186,11 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "recompute": "full" if k.flag("activation_checkpointing", "gradient_checkpointing", default=trl) else "none",
         # TRL 1.16 computes log-probabilities with the head in tiles (trainer/utils.py `add_fused_lm_head`).
         "loss": "fused" if k.flag("use_liger_kernel") or trl else "full",
+        # integrations/liger.py: all kernels but those that `liger_kernel_config` switches off.
+        "fused_norms": liger.norms(k.flag("liger_kernel_config.rms_norm", default=True) and k.flag("use_liger_kernel")),
+        "fused_glu": liger.glu(
+            k.flag("liger_kernel_config.swiglu", "liger_kernel_config.geglu", default=True) and k.flag("use_liger_kernel")
+        ),
         "output_freed": True,
         "shifted": shifted(ask.version),
         "offload_inputs": k.flag("activation_offloading") or None,

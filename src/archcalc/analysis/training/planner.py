@@ -150,7 +150,7 @@ class Planner:
             inputs=run.quant == "int8" or (bool(run.quant) and run.nf4_inputs),
             capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
             autocast=("kept" if run.quant else "cast") if autocast else "",
-            exchanged=run.ep > 1, compiled=run.compiled, dora=run.dora,
+            exchanged=run.ep > 1, compiled=run.compiled, dora=run.dora, fused_norms=run.fused_norms, fused_glu=run.fused_glu,
             whole=run.dora and (bool(run.quant) or run.adapter_size != run.size),
         )  # fmt: skip
 
