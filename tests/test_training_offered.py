@@ -166,3 +166,28 @@ def test_liger_s_kernels_keep_less(
     per_norm = (plain_norm - 2) * hidden * 1024 if "norms" in fused else 0
     left = before["activations: norm"] - after["activations: norm"] - (norms * layers + 1) * per_norm
     assert 0 <= left <= 4 * hidden * (norms * layers + 1)
+
+
+@pytest.mark.parametrize("budget", ["0.0", "1.0"])
+def test_torchtitan_s_memory_budget_is_refused(cli: Run_, tmp_path: Path, budget: str) -> None:
+    """torchtitan 0.2.2, distributed/activation_checkpoint.py `apply_ac`: the compiler decides what is made again."""
+    path = tmp_path / "t.toml"
+    path.write_text(
+        '[model]\nname = "llama3"\nflavor = "8B"\n[training]\nlocal_batch_size = 1\nseq_len = 4096\n'
+        f'[activation_checkpoint]\nmode = "memory_budget"\nmemory_budget = {budget}\n[compile]\nenable = true\n',
+        encoding="utf-8",
+    )
+    done = cli("train", "--recipe", str(path), "--gpu", "8xH100", "--offline")
+    assert done.returncode == 2 and "activation_checkpoint.mode 'memory_budget'" in done.stderr
+
+
+@pytest.mark.parametrize(("words", "status"), [
+    ("--tp 2 --sp", 0), ("--tp 2", 2), ("--tp 2 --gpu 8xH100", 0), ("--gpu 8xH100", 0),
+])  # fmt: skip
+def test_megatron_splits_a_model_of_experts_with_sequence_parallelism(cli: Run_, words: str, status: int) -> None:
+    """Megatron-LM, main of 2026-08, core/transformer/moe/moe_layer.py `MoELayer.forward` raises in training where it is off."""
+    done = cli("train", "qwen3-30b-a3b", "--framework", "megatron", "--seq", "4k", *words.split(), "--offline", "--format", "json")
+    assert done.returncode == status and ("--sp" in done.stderr) == (status == 2)
+    if status == 0:
+        plan = json.loads(done.stdout)["plan"]
+        assert plan["tp"] == 1 or plan["sequence_parallel"]

@@ -111,7 +111,7 @@ def train_report(
             )
     if gpus is not None:
         # The model's own rules first: they tell more than a product that does not come out.
-        planner.check(run._replace(ep=1))
+        planner.check(run._replace(ep=1, sequence=run.sequence or (given is not None and run.tp > 1)))
         if given is None:
             run, said = place(run, gpus.count)
         else:

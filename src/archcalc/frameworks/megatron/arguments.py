@@ -260,7 +260,7 @@ def global_batch(a: Arguments, least: int) -> int:
     schedule = a.text("step-batch-size-schedule")
     if not schedule:
         return a.int("global-batch-size", least)
-    steps = [re.fullmatch(r"\d{1,15}[KMBT]?:(\d{1,9})", step) for step in schedule.replace(",", " ").split()]
+    steps = [re.fullmatch(r"\d{1,15}(?:\.\d{1,15})?[KMBT]?:(\d{1,9})", step) for step in schedule.replace(",", " ").split()]
     sizes = [int(m[1]) for m in steps if m]
     if not sizes or len(sizes) < len(steps) or not min(sizes):
         raise ConfigError(

@@ -223,6 +223,12 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     data = gpus // (tp * pp * cp)
     micro_batches = max(1, global_batch(a, batch * data) // (batch * data))
     experts = a.int("num-experts", 0, 0, MOST_EXPERTS)
+    if experts and tp > 1 and not sp:
+        # core/transformer/moe/moe_layer.py `MoELayer.forward`, in training.
+        raise UsageError(
+            f"{a.path}: --num-experts with --tensor-model-parallel-size {tp}: Megatron-LM trains no experts so without --sequence-parallel",
+            "add --sequence-parallel",
+        )
     settings = Settings(
         family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches,
         fsdp.strategy != "no_shard" if fsdp else laid_out or (a.flag("use-distributed-optimizer") and not layer_wise),

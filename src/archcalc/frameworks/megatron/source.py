@@ -35,6 +35,11 @@ class MegatronPlanner(Planner):
                 f"--etp {run.etp}: this model or run is not counted by Megatron-LM's modules, whose experts it splits",
                 "no adapters, FSDP, ZeRO above 1 or offload beside it",
             )
+        if run.tp > 1 and not run.sequence and self.a.facts.moe is not None and covers(self.a, run):
+            raise UsageError(
+                f"--tp {run.tp}: Megatron-LM trains no experts so without sequence parallelism (core/transformer/moe/moe_layer.py)",
+                "add --sp",
+            )
         if run.moment_size and (run.optimizer not in ("adamw", "adamw-fused") or run.zero != 1 or run.precision != "mixed"):
             raise UsageError(
                 "--moment-dtype is of Megatron-LM's precision-aware optimizer: Adam in mixed precision, its states shared (ZeRO 1)",
