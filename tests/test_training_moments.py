@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from archcalc.analysis.training import Planner, Run, remedies
 from archcalc.arch import parse
 from archcalc.frameworks.megatron import memory as mm
 from archcalc.frameworks.megatron.arguments import Arguments
+from archcalc.frameworks.megatron.source import MegatronPlanner
 from archcalc.frameworks.megatron.terms import terms_of
 from archcalc.loader import load
 
@@ -96,3 +98,13 @@ def test_a_step_in_the_backward_pass_holds_one_gradient(more: dict[str, Any], gr
     assert states.gradients == gradients
     # Searches try adapters too.
     assert remedies(planner, run._replace(lora=0, quant=""), 3 << 30)
+
+
+def test_plans_that_no_gpu_holds_take_no_blocks_apart() -> None:
+    """671 B parameters whole on each GPU: 18 bytes each at least, in no more blocks than there are bytes."""
+    planner = MegatronPlanner(load("deepseek-v3", offline=True).architecture)
+    start = time.perf_counter()
+    whole = planner.total(Run(4096, 1, implementation="megatron", dp=8))
+    assert time.perf_counter() - start < 0.5
+    assert whole >= 18 * 671_000_000_000
+    assert whole > planner.total(Run(4096, 1, implementation="megatron", dp=8, zero=1, ep=8))

@@ -190,4 +190,4 @@ def test_megatron_splits_a_model_of_experts_with_sequence_parallelism(cli: Run_,
     assert done.returncode == status and ("--sp" in done.stderr) == (status == 2)
     if status == 0:
         plan = json.loads(done.stdout)["plan"]
-        assert plan["tp"] == 1 or plan["sequence_parallel"]
+        assert plan["tp"] == 1 or plan["sp"]

@@ -650,9 +650,16 @@ def _dealt(s: Settings, held: Sequence[Weight]) -> list[Weight]:
     return out
 
 
+_NO_GPU = 1 << 39
+"""Bytes that no GPU has, of which blocks of the allocator are not told apart."""
+
+
 def _blocks(s: Settings, held: Sequence[Weight], size: int) -> tuple[int, int]:
     """Weights and states that are tensors of their own, as the allocator counts their blocks: the weights, for each its copy in half
     precision and from it the one in fp32 (core/optimizer/optimizer.py `Float16OptimizerWithFloat16Params`), then its moments."""
+    states = sum(w.total * _state_bytes(s, w) for w in held)
+    if size * sum(w.total for w in held) + states > _NO_GPU:
+        return size * sum(w.total for w in held), states
     pool = Allocator()
     each = [w for w in held for _ in range(w.copies)]
     for w in each:

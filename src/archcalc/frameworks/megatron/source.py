@@ -22,20 +22,28 @@ class MegatronPlanner(Planner):
         super().__init__(architecture)
         self.device = device
         self._settings: mm.Settings
+        self._known: dict[Run, bool] = {}
+
+    def _covered(self, run: Run) -> bool:
+        """`covers`, which no length and no micro-batch changes."""
+        key = run._replace(seq=1, micro_batch=1)
+        if key not in self._known:
+            self._known[key] = covers(self.a, run)
+        return self._known[key]
 
     def check(self, run: Run) -> None:
         super().check(run)
-        if run.modules and not covers(self.a, run):
+        if run.modules and not self._covered(run):
             raise UsageError(
                 "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
                 "no adapters, FSDP, ZeRO above 1 or offload beside it",
             )
-        if run.etp and not covers(self.a, run):
+        if run.etp and not self._covered(run):
             raise UsageError(
                 f"--etp {run.etp}: this model or run is not counted by Megatron-LM's modules, whose experts it splits",
                 "no adapters, FSDP, ZeRO above 1 or offload beside it",
             )
-        if run.tp > 1 and not run.sequence and self.a.facts.moe is not None and covers(self.a, run):
+        if run.tp > 1 and not run.sequence and self.a.facts.moe is not None and self._covered(run):
             raise UsageError(
                 f"--tp {run.tp}: Megatron-LM trains no experts so without sequence parallelism (core/transformer/moe/moe_layer.py)",
                 "add --sp",
@@ -51,7 +59,7 @@ class MegatronPlanner(Planner):
 
     def memory(self, run: Run) -> Memory:
         self.check(run)
-        if not covers(self.a, run):
+        if not self._covered(run):
             return super().memory(run)
         stages = self._megatron(run)
         fullest = max(range(len(stages)), key=lambda i: stages[i].total)
@@ -64,10 +72,10 @@ class MegatronPlanner(Planner):
         )  # fmt: skip
 
     def least(self, run: Run) -> int:
-        return 0 if covers(self.a, run) else super().least(run)
+        return 0 if self._covered(run) else super().least(run)
 
     def total(self, run: Run) -> int:
-        if not covers(self.a, run):
+        if not self._covered(run):
             return super().total(run)
         return max(stage.total for stage in self._megatron(run))
 
