@@ -83,6 +83,28 @@ def test_megatron_s_modules_hold_all_experts(name: str) -> None:
     assert held == pytest.approx(sum(c.total for c in components(a)), rel=1e-3)
 
 
+def test_reserved_is_the_most_of_any_stage(cli: Run_) -> None:
+    """Accumulating never reserves less; which stage is the fullest by what is allocated may change."""
+    words = "llama-3.2-1b --framework deepspeed --tp 4 --pp 2 --lora 64 --qlora --optimizer paged-adamw --seq 2k --gpu 8xH100"
+    sizes = []
+    for number in ("1", "2"):
+        done = cli("train", *words.split(), "--accumulate", number, "--offline", "--format", "json")
+        sizes.append(json.loads(done.stdout)["per_gpu"]["reserved_bytes"])
+    assert sizes == sorted(sizes)
+
+
+def test_a_micro_batch_that_is_searched_for_is_told(cli: Run_, tmp_path: Path) -> None:
+    path = tmp_path / "f.yaml"
+    path.write_text(
+        "model:\n  name: mpt_causal_lm\n  d_model: 768\n  n_heads: 12\n  n_layers: 12\n  expansion_ratio: 4\n  max_seq_len: 2048\n"
+        "  vocab_size: 50368\nmax_seq_len: 2048\nprecision: amp_bf16\nglobal_train_batch_size: 64\ndevice_train_microbatch_size: auto\n",
+        encoding="utf-8",
+    )
+    for more, told in (((), True), (("--micro-batch", "8"), False)):
+        done = cli("train", "--recipe", str(path), "--gpu", "8xH100", *more, "--offline", "--format", "json")
+        assert any("auto" in note for note in json.loads(done.stdout)["notes"]) == told, done.stderr
+
+
 TRL = "accelerate launch --num_processes 8 trl/scripts/sft.py --model_name_or_path meta-llama/Llama-3.1-8B --per_device_train_batch_size 2"
 
 
