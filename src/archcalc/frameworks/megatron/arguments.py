@@ -39,6 +39,7 @@ INERT = frozenset(
     log-throughput log-timers-to-tensorboard log-validation-ppl-to-tensorboard log-world-size-to-tensorboard logging-level loss-scale
     loss-scale-window lr lr-decay-iters lr-decay-samples lr-decay-style lr-mult-router lr-warmup-fraction lr-warmup-init lr-warmup-iters
     lr-warmup-samples lr-wsd-decay-iters lr-wsd-decay-samples lr-wsd-decay-style manual-gc manual-gc-interval mask-prob
+    merge-file
     max-position-embeddings-inference mid-level-dataset-surplus min-loss-scale min-lr mock-data moe-aux-loss-coeff
     moe-input-jitter-eps moe-token-drop-policy
     moe-per-layer-logging moe-router-bias-update-rate moe-router-force-load-balancing moe-router-group-topk
