@@ -427,7 +427,7 @@ def _sampler(environment: tuple[tuple[str, str], ...], release: str, kind: str) 
         return (*environment, (_SAMPLER, "0")), ""
     return (
         environment,
-        f"the image samples with FlashInfer, which takes more memory than is counted: set {_SAMPLER}=0 in its environment",
+        f"the image samples with FlashInfer, which needs less memory than the plan counts; with {_SAMPLER}=0 it is as planned",
     )
 
 
