@@ -11,7 +11,7 @@ from typing import Literal
 
 from archcalc.cards import mentions, truth, words
 from archcalc.cards.findings import Finding, Near
-from archcalc.cards.judge import Rules, is_misworked, is_right, judge
+from archcalc.cards.judge import Rules, is_misworked, is_right, judge, rounds_to_stated
 from archcalc.cards.labels import NUMERIC, WORDS, Quals
 from archcalc.cards.models import Model, load
 from archcalc.cards.names import namesakes, siblings
@@ -359,6 +359,13 @@ def _between(finding: Finding, _near: Near) -> bool:
     return bool(values) and min(values) < claimed < max(values) <= min(values) * _CLOSE
 
 
+def _as_stated(finding: Finding, _near: Near) -> bool:
+    """A total that rounds to the publisher's own figure: 1043B of what is stated as 1.04T."""
+    number = finding.claim.number
+    claimed = number.printed * 10 ** (number.scale or finding.claim.quals.unit) if number is not None else 0
+    return any(rounds_to_stated(model, finding.claim.field, claimed) for model in finding.models)
+
+
 _CLOSE = Fraction(11, 10)
 """Ways to count that differ by more than a tenth count different things."""
 
@@ -447,6 +454,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),
     Sign(-4, "it may be of another kind of layer", _of_other_kind, frozenset({"linear_layers"})),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS),
+    Sign(-6, "it rounds to the publisher's own figure", _as_stated, frozenset({"total_params"})),
     Sign(-4, "several types are named above it", None, TYPED, lambda f: not f.claim.quals.dtype and len(f.types) > 1),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
     Sign(-4, "it may be made of rounded parameters", _flops_rounded, frozenset({"flops"})),
