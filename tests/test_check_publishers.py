@@ -29,6 +29,7 @@ def test_a_rotary_width_is_what_is_turned_of_a_head() -> None:
     assert "rope_dim=256 wrong" in told(page.replace("| GPT-J-6B | 64 |", "| GPT-J-6B | 256 |"))
 
 
+BASE = ["layers=28", "hidden_size=3584", "heads=28"]
 ORIGINS = [
     ("VLM", "LLM", "Qwen2-VL-2B", "Qwen2-1.5B", "2.2B", "28"),
     ("MLLM", "Backbone", "Qwen2.5-VL-7B", "Qwen2.5-7B", "8.3B", "28"),
@@ -43,6 +44,56 @@ ORIGINS = [
 def test_what_a_row_is_made_of_is_not_its_model(head: str, origin: str, model: str, base: str, params: str, layers: str) -> None:
     page = f"| {head} | {origin} | Params | Layers |\n|---|---|---|---|\n| {model} | {base} | {params} | {layers} |\n"
     assert told(page) == [f"total_params={params}", f"layers={layers}"]
+
+
+SILENT = [
+    # The experts that a token visits, and some of them.
+    ("# Mixtral-8x7B\n\n- Layers: 32\n- **Routing:** each token goes to 2 experts\n- **Architecture:** 12.9B active with 2 experts\n",
+     ["layers=32", "active_experts=2", "active_params=12.9B", "active_experts=2"]),
+    ("# Qwen3-30B-A3B\n\n- Layers: 48\n- KV heads: 4\n- **Offloading:** 100 experts live on the CPU\n- **Pruned to:** 96 experts\n"
+     "- **Fast mode:** 4 experts per token\n",
+     ["layers=48", "kv_heads=4", "experts=100 doubtful", "experts=96 doubtful", "active_experts=4 doubtful"]),
+    # Tags and files, of eight bits or four, as `ollama list` and the pages of its library have them.
+    ("| Tag | Size | Context |\n|---|---|---|\n| gemma3:270m | 292MB | 32K |\n| qwen3:0.6b | 523MB | 40K |\n"
+     "| llama3.2:1b | 1.3GB | 128K |\n",
+     ["weights=292MB doubtful", "context=32K", "weights=523MB doubtful", "context=40K", "weights=1.3GB doubtful", "context=128K"]),
+    # What a checkpoint of a training holds.
+    ("# BLOOM-176B\n\n- Layers: 70\n- Heads: 112\n- Checkpoint size: the full checkpoint with optimizer states is 2.3TB\n",
+     ["layers=70", "heads=112", "weights=2.3TB doubtful"]),
+    # Encoders by their publishers: 675M in one release's paper is of all of them.
+    ("| Model | Vision params | Layers |\n|---|---|---|\n| Qwen2-VL-2B | 675M | 28 |\n| MiniCPM-V-2.6 | 400M | 28 |\n",
+     ["vision_params=675M doubtful", "layers=28", "vision_params=400M doubtful", "layers=28"]),
+    # A part of what stands before the bracket.
+    ("# DeepSeek-V3\n\n- Layers: 61\n- Active parameters: 36.7B (including 0.9B for the embedding and 0.9B for the output head)\n",
+     ["layers=61", "active_params=36.7B doubtful", "embedding_params=0.9B", "active_params=0.9B doubtful"]),
+    # What is used, and of which model.
+    *[(f"# Qwen2.5-7B\n\n- Layers: 28\n- Hidden size: 3584\n- Heads: 28\n- {label}: {text}\n", [*BASE, *said])
+      for label, text, said in (
+          ("Context used", "16k", []), ("Layers used", "20", []), ("推理上下文长度", "8192", []), ("剪枝后层数", "20", []),
+          ("学生模型层数", "16", []), ("裁剪后词表大小", "64000", []), ("Training context", "4096", ["context=4096 doubtful"]),
+      )],
+    # What is made of a model may hold more than it.
+    ("| Method | LLM | Params | Layers |\n|---|---|---|---|\n| Ours | Qwen2.5-7B | 7.9B | 28 |\n| Plain | Llama-3.1-8B | 8.03B | 32 |\n",
+     ["total_params=7.9B doubtful", "layers=28", "total_params=8.03B", "layers=32"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "said"), SILENT)
+def test_what_is_of_something_else_raises_no_alarm(page: str, said: list[str]) -> None:
+    assert told(page) == said
+
+
+WRONG = [
+    ("# Mixtral-8x7B\n\n- Layers: 32\n- KV heads: 8\n- Experts: 16\n", "experts=16 wrong"),
+    ("| Model | Layers | Weights (BF16) |\n|---|---|---|\n| llama3.2:1b | 16 | 1.9 GB |\n", "weights=1.9 GB wrong"),
+    ("# Qwen2.5-7B\n\n- Layers: 28\n- Heads: 28\n- Context length: 98304\n", "context=98304 wrong"),
+    ("| VLM | LLM | Params | Layers |\n|---|---|---|---|\n| Qwen2-VL-2B | Qwen2-1.5B | 3.1B | 28 |\n", "total_params=3.1B wrong"),
+]
+
+
+@pytest.mark.parametrize(("page", "said"), WRONG)
+def test_what_is_wrong_is_an_alarm_all_the_same(page: str, said: str) -> None:
+    assert said in told(page)
 
 
 PUBLISHED = [

@@ -307,10 +307,12 @@ def _as_published(model: Model, claim: Claim, number: Number, values: Sequence[V
 
 def rounds_to_stated(model: Model, field: str, count: int | Fraction) -> bool:
     """Whether a count rounds to what the publisher states, which is not what the tensors round to; trillions have two decimals."""
-    true = next((value.value for value in truth.safely(model, field, Quals())), 0)
+    true: int | Fraction = next((value.value for value in truth.safely(model, field, Quals())), 0)
     for one in model.counts:
-        digit = _last_digit(one.params) * (10 if one.params >= _TRILLION else 1)
-        if one.field == field and 2 * abs(count - one.params) <= digit < abs(one.params - true):
+        digit = _last_digit(one.params)
+        if one.params >= _TRILLION:
+            digit *= 10
+        if one.field == field and 2 * abs(Fraction(count) - one.params) <= digit < abs(Fraction(one.params) - true):
             return True
     return False
 

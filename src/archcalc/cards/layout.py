@@ -484,7 +484,8 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     batches = {k for k, label, _ in asked if batch is not None and label.fields[0] == "kv_cache"}
     ranked = {k for k, label, _ in asked if ranks is not None and not label.quals.tp}
     growing = {k for k, label, _ in asked if at is not None and label.fields[0] in _GROWING}
-    made = model + 1 in origins or (model in origins and model + 1 in ids and mark("made").search(head[model + 1].text) is not None)
+    tuned = model + 1 in ids and mark("made").search(head[model + 1].text) is not None
+    made = model + 1 in origins or (model in origins and tuned)
     name, of_parts = EMPTY, model == 0 and mark("parts").fullmatch(_key(head[0].text)) is not None
     beside_weights = any(label.fields[0] == "weights" for _, label, _ in asked)
     rows_of_formats = model == 0 and len(body) > 1 and all(row and _FORMAT.fullmatch(row[0].text.strip()) for row in body)
