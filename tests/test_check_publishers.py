@@ -63,6 +63,9 @@ SILENT = [
     # Encoders by their publishers: 675M in one release's paper is of all of them.
     ("| Model | Vision params | Layers |\n|---|---|---|\n| Qwen2-VL-2B | 675M | 28 |\n| MiniCPM-V-2.6 | 400M | 28 |\n",
      ["vision_params=675M doubtful", "layers=28", "vision_params=400M doubtful", "layers=28"]),
+    # Members of families, of which not all are known.
+    ("| Models | Sizes | Layers |\n|---|---|---|\n| LLaVA-1.5 | 7B/13B | 32 |\n| Llama-3.1-8B | 8B/70B | 32 |\n",
+     ["active_params=7B", "total_params=13B doubtful", "layers=32", "active_params=8B", "total_params=70B doubtful", "layers=32"]),
     # A part of what stands before the bracket.
     ("# DeepSeek-V3\n\n- Layers: 61\n- Active parameters: 36.7B (including 0.9B for the embedding and 0.9B for the output head)\n",
      ["layers=61", "active_params=36.7B doubtful", "embedding_params=0.9B", "active_params=0.9B doubtful"]),

@@ -410,7 +410,7 @@ def _of_some(finding: Finding, _near: Near) -> bool:
 
 
 def _of_members(finding: Finding, _near: Near) -> bool:
-    """The smaller of two sizes with a slash between them, of a model without experts: those of two members."""
+    """Sizes with slashes between them, of a model without experts: those of a family's members."""
     between = _SLASHED.search(finding.cell)
     return between is not None and not any(model.report.architecture.moe for model in finding.models)
 
@@ -510,7 +510,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-6, "encoders are counted with and without what stands around them", _of_encoder, _ENCODERS),
     Sign(-6, "it may be what a sentence says of a part", _of_clause, _COUNTS),
     Sign(-4, "its item may be of some of them", _of_some, _SOME),
-    Sign(-4, "the same cell states another size", _of_members, frozenset({"active_params"})),
+    Sign(-6, "its cell lists sizes, as of several members", _of_members, frozenset({"total_params", "active_params"})),
     Sign(-6, "it rounds to the publisher's own figure", _as_stated, frozenset({"total_params"})),
     Sign(-4, "several types are named above it", None, TYPED, lambda f: not f.claim.quals.dtype and len(f.types) > 1),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
