@@ -128,3 +128,12 @@ def test_a_kind_of_page_is_read_as_it_is_meant(page: str, claims: list[str]) -> 
     results = check_text(page, "card.md", Settings(), offline=True).results
     said = [f"{r.field}={r.claimed.lstrip('≈ ')}{'' if r.verdict == 'ok' else f' {r.verdict}'}" for r in results]
     assert said == claims, results
+
+
+@pytest.mark.parametrize("above", ["## Ablation experiments", "## Pruned models"])
+def test_what_stands_above_a_table_is_its_own(above: str) -> None:
+    """Tables with the same heads and models: only below a heading that says so may a figure be of something else."""
+    table = "| Model | Layers | Hidden size |\n|---|---|---|\n| Qwen3-8B | {} | 4096 |\n| Qwen3-4B | 36 | 2560 |\n"
+    page = f"# Models\n\n## Sizes\n\n{table.format(35)}\n{above}\n\n{table.format(33)}"
+    results = check_text(page, "card.md", Settings(), offline=True).results
+    assert [(r.claimed, r.verdict) for r in results if r.verdict != "ok"] == [("35", "wrong"), ("33", "doubtful")]

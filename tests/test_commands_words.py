@@ -292,7 +292,7 @@ def test_a_config_file_is_read_in_front_of_the_flags(run: Run, tmp_path: Path) -
         ("phi4", 0, "phi-4 in q4_k_m"),
         ("phi4:latest", 0, "phi-4 in q4_k_m"),
         # MXFP4 stays so in GGUF.
-        ("gpt-oss:20b", 0, "gpt-oss-20b in mxfp4_moe"),
+        ("gpt-oss:20b", 0, "gpt-oss-20b in bf16"),
         # A tag with a size names another model of the family, which the family's first is not.
         ("deepseek-r1:32b", 2, "deepseek-r1-distill-qwen-32b"),
         ("deepseek-coder-v2:16b", 2, "which release of that name and size"),
@@ -357,13 +357,16 @@ def test_the_repacked_model_that_a_llamacpp_command_names(run: Run, words: str, 
         ("vllm serve Qwen/Qwen3-235B-A22B-FP8 -tp 8", "qwen3-235b-a22b in fp8"),
         ("vllm serve Qwen/Qwen3-8B-AWQ", "qwen3-8b in awq"),
         ("python -m sglang.launch_server --model-path Qwen/Qwen3-8B-GPTQ-Int4", "qwen3-8b in gptq"),
+        # mlx-lm reads MLX's own types alone: what the model itself is published in is nothing to a checkpoint made of it.
+        ("mlx_lm.server --model mlx-community/DeepSeek-V3.1-4bit", "deepseek-v3.1 in mlx-4bit"),
         ("vllm serve nvidia/DeepSeek-R1-FP4 -tp 8", None),
         ("vllm serve some/Thing-AWQ", None),
     ],
 )
 def test_a_quantized_checkpoint_without_the_network(run: Run, command: str, taken: str | None) -> None:
     """Its config is not to be had: the answer is of the bundled model in that storage, and says so; FP4 is each publisher's own."""
-    r = run("fit", "--gpu", "8xh100", "--offline", "-f", "json", "--", *command.split())
+    gpu = "m3-ultra-512gb" if command.startswith("mlx") else "8xh100"
+    r = run("fit", "--gpu", gpu, "--offline", "-f", "json", "--", *command.split())
     if taken is None:
         assert r.returncode == 2 and "the network" in r.stderr
     else:
@@ -397,6 +400,8 @@ def test_a_repacked_checkpoint_that_is_not_here_is_named_by_its_model(run: Run, 
     [
         "vllm serve qwen3-8b -tp 8 --nnodes 2 --node-rank $RANK --port $PORT",
         "vllm serve qwen3-8b -tp 8 --data-parallel-rank $RANK",
+        # The instance of a unit's template, systemd.unit(5), "Specifiers".
+        "vllm serve qwen3-8b -tp 8 --port %i",
         "vllm serve qwen3-8b -tp 8 --enable-lora --max-cpu-loras $N",
         "python -m sglang.launch_server --model-path qwen3-8b --tp 8 --nnodes $N --node-rank $RANK",
     ],

@@ -543,3 +543,65 @@ def test_a_bundled_name_that_llama_server_was_given_is_written_as_a_file(cli: Ru
     words = f"fit --offline --gpu 4090 --quant q4_k_m --emit {kind} -- llama-server {flags} -c 8192 -np 1"
     text = cli(*words.split()).stdout
     assert "Qwen3-8B-Q4_K_M" in text and not re.search(r"(-m|--model|hf\.co/)[ \n-]*(qwen3-8b|Qwen/Qwen3-8B)\b(?!-)", text)
+
+
+# The last releases that have a flag, and the first without it: vLLM's and SGLang's own argument parsers of those releases
+# (vllm/engine/arg_utils.py, vllm/entrypoints/openai/cli_args.py, sglang/srt/server_args.py).
+@pytest.mark.parametrize("kind", ["compose", "k8s", "slurm", "helm", "llm-d"])
+@pytest.mark.parametrize(
+    ("command", "image", "says"),
+    [
+        ("vllm serve qwen3-8b --max-model-len 16384 --swap-space 4", "vllm/vllm-openai:v0.17.0", "--swap-space"),
+        ("vllm serve qwen3-8b --max-model-len 16384 --task generate", "vllm/vllm-openai:v0.12.0", "--task"),
+        (
+            "python -m sglang.launch_server --model-path qwen3-30b-a3b --tp 2 --enable-ep-moe",
+            "lmsysorg/sglang:v0.5.4",
+            "--enable-ep-moe",
+        ),
+        ("docker run --gpus all vllm/vllm-openai:v0.12.0 --model qwen3-8b --max-model-len 8192", "vllm/vllm-openai:v0.12.0", ""),
+        ("llama-server -m Qwen3-8B-Q4_K_M.gguf -c 8192 -fa", "ghcr.io/ggml-org/llama.cpp:server-cuda", "-fa on"),
+    ],
+)
+def test_the_image_is_of_the_release_that_was_judged(kind: str, command: str, image: str, says: str, cli: Run) -> None:
+    engine = "vllm" if "vllm" in command else "sglang" if "sglang" in command else "llama.cpp"
+    if engine not in KINDS[kind].engines:
+        pytest.skip("another engine's file")
+    done = cli("fit", "--gpu", "2xh100", "--emit", kind, "--", *command.split())
+    assert done.returncode == 0, done.stderr
+    head = "".join(line for line in done.stdout.splitlines(True) if line.startswith("#"))
+    assert re.search(rf"{re.escape(image)}\s", head) and says in head
+    assert {":".join(found) for found in re.findall(r"(vllm/vllm-openai|lmsysorg/sglang):(\S+)", done.stdout)} <= {image}
+    assert engine != "llama.cpp" or re.search(r"-fa\W+on\b", done.stdout.replace(head, ""))
+
+
+@pytest.mark.parametrize(
+    ("call", "image"),
+    [
+        # vLLM's images are of all three numbers; those of llama.cpp have a build's tag behind their own (.github/workflows/docker.yml).
+        ("qwen3-8b --engine vllm --engine-version 0.17", "vllm/vllm-openai:v0.17.0"),
+        (
+            "--engine-version b6000 -- llama-server -m Qwen3-8B-Q4_K_M.gguf -c 8192 -fa",
+            "ghcr.io/ggml-org/llama.cpp:server-cuda-b6000",
+        ),
+    ],
+)
+def test_a_release_is_spelled_as_its_images_are(call: str, image: str, cli: Run) -> None:
+    done = cli("fit", "--gpu", "h100", "--emit", "compose", *call.split())
+    assert f"image: {image}\n" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "lines"),
+    [
+        # ollama, docs/modelfile.mdx (FROM, PARAMETER num_ctx), docs/faq.mdx (what the server's variables are).
+        ("OLLAMA_CONTEXT_LENGTH=8192 ollama run qwen3:8b", ["FROM qwen3:8b", "PARAMETER num_ctx 8192"]),
+        (
+            "OLLAMA_CONTEXT_LENGTH=8192 OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE=q8_0 OLLAMA_NUM_PARALLEL=2 ollama run gemma3:4b",
+            ["# OLLAMA_NUM_PARALLEL=2 OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE=q8_0 ollama serve", "FROM gemma3:4b"],
+        ),
+    ],
+)
+def test_a_command_of_ollama_is_a_modelfile(command: str, lines: list[str], cli: Run) -> None:
+    done = cli("fit", "--offline", "--gpu", "4090", "--emit", "modelfile", "--", *command.split())
+    assert done.returncode == 0, done.stderr
+    assert set(lines) <= set(done.stdout.splitlines())

@@ -215,7 +215,7 @@ def test_a_kind_that_only_the_model_names_is_refused_all_the_same(monkeypatch: p
 def test_an_engine_that_takes_no_share_says_so(cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     made = cli("fit", "qwen3-8b", "--gpu", "h100", "--engine", "abacus", "--ctx", "4k", "--utilization", "0.5", "--offline")
     assert made.returncode == 2
-    assert "takes no share of the memory" in made.stderr
+    assert "--utilization is an option of vllm and sglang, not of abacus" in made.stderr
 
 
 def test_transformers_runs_what_it_has_or_what_brings_its_code(tmp_path: Path, cli: Run) -> None:

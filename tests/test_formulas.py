@@ -43,6 +43,8 @@ RUNS: list[dict[str, Any]] = [
     {"fsdp": 8, "micro_batches": 4, "no_sync": True, "precision": "amp", "recompute": "full"},
     {"fsdp": 8, "micro_batches": 2, "no_sync": True, "lora": 16},
     {"step_in_backward": True, "optimizer": "adamw-8bit", "precision": "pure"},
+    {"precision": "pure", "loss": "chunked", "fp32_logits": True, "pass_before": True, "recompute": "full"},
+    {"precision": "pure", "shifted": "fp32-logits", "recompute": "full"},
     {"step_in_backward": True, "fsdp": 8, "precision": "pure"},
 ]
 MODELS = ["gpt2", "llama-3.1-8b", "qwen3-30b-a3b", "gemma-2-2b", "deepseek-v3", "qwen3.5-27b", "gpt-oss-20b"]

@@ -13,6 +13,7 @@ import shlex
 import pytest
 
 from archcalc import hardware
+from archcalc.engines.hosts import most
 from conftest import Run
 
 # GPUs that one operating system sees, and those that the rack's link joins: NVIDIA's GB200, GB300 and Vera Rubin NVL72 have 18 compute
@@ -141,6 +142,15 @@ ONE_HOST = [
     # Servers have up to ten cards of PCIe.
     ("10x3090", None, "vllm serve qwen3-8b -tp 2 -pp 5", True),
     ("16x3090", None, "vllm serve qwen3-8b -tp 2 -pp 8", False),
+    # Machines of one GPU, which no other goes into (NVIDIA: DGX Spark User Guide, "Spark Stacking"; GH200 and Jetson modules).
+    ("2xdgx-spark", None, "vllm serve gpt-oss-20b -tp 2 --gpu-memory-utilization 0.8", False),
+    ("2xdgx-spark", None, "vllm serve gpt-oss-20b -pp 2 --gpu-memory-utilization 0.8", False),
+    ("2x1xdgx-spark", None, "vllm serve gpt-oss-20b -tp 2 --gpu-memory-utilization 0.8", False),
+    ("2xdgx-spark", None, "vllm serve gpt-oss-20b -tp 2 --distributed-executor-backend ray --gpu-memory-utilization 0.8", True),
+    ("2xgh200", None, "vllm serve gpt-oss-20b -tp 2", False),
+    ("2xthor", None, "vllm serve gpt-oss-20b -tp 2 --gpu-memory-utilization 0.8", False),
+    ("4xstrix-halo", None, "vllm serve qwen3-8b -tp 4 --gpu-memory-utilization 0.8", False),
+    ("2xdgx-spark", None, "python -m sglang.launch_server --model-path gpt-oss-20b --tp 2", False),
     # SGLang 0.5.23, srt/entrypoints/engine.py `_calculate_rank_ranges`: a node's share of the ranks, all of them without --nnodes.
     ("16xh100", None, "python -m sglang.launch_server --model-path gpt-oss-120b --tp 16", False),
     (
@@ -174,8 +184,23 @@ def test_a_command_starts_on_one_host_what_it_has_gpus_for(
             assert fit(cli, "--gpu", gpu, *release, command=f"{command}{flag} {lifted}")["fits"]
 
 
-@pytest.mark.parametrize(("flags", "seen"), [("", 8), (" --rpc a:50052", 16)])
-def test_llama_server_sees_one_host_s_gpus_without_rpc(flags: str, seen: int, cli: Run) -> None:
+@pytest.mark.parametrize("device", [d for d in hardware.devices() if d.shared_memory], ids=lambda d: d.id)
+def test_a_gpu_that_shares_its_machine_s_memory_gets_no_other_beside_it(device: hardware.Device) -> None:
+    """What shares its memory with a CPU is soldered beside it: one to a machine, and of MI300A, which has links, four."""
+    assert most(device) == device.per_host == device.per_node == (4 if device.id.startswith("mi300a") else 1)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "flags", "seen"),
+    [
+        ("16xh100", "", 8),
+        ("16xh100", " --rpc a:50052", 16),
+        ("2xdgx-spark", "", 1),
+        ("2xdgx-spark", " --rpc a:50052", 2),
+        ("2xgh200", "", 1),
+    ],
+)
+def test_llama_server_sees_one_host_s_gpus_without_rpc(gpu: str, flags: str, seen: int, cli: Run) -> None:
     """llama.cpp 0c1e57098, tools/rpc/README.md: other hosts' GPUs are devices through --rpc alone."""
-    got = fit(cli, "--gpu", "16xh100", command=f"llama-server -m qwen3-8b-Q8_0.gguf -c 8192{flags}")
+    got = fit(cli, "--gpu", gpu, command=f"llama-server -m qwen3-8b-Q8_0.gguf -c 8192{flags}")
     assert got["gpus"] == seen

@@ -26,6 +26,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "linear": {"max_position_embeddings": 16384, "rope_scaling": {"type": "linear", "factor": 4.0}},
     "dynamic": {"max_position_embeddings": 32768, "rope_scaling": {"rope_type": "dynamic", "factor": 2.0}},
     "yarn": {"max_position_embeddings": 40960, "rope_scaling": _YARN},
+    "yarn of Qwen2.5": {"max_position_embeddings": 32768, "rope_scaling": _YARN},
     "yarn stated": {
         "max_position_embeddings": 262144,
         "rope_scaling": {"type": "yarn", "factor": 32.0, "original_max_position_embeddings": 4096},
@@ -69,6 +70,7 @@ VLLM = {
     "linear": (("0.8.5", 65536),),
     "dynamic": (("0.8.5", 65536),),
     "yarn": (("0.8.5", 131072), ("0.30.0", 40960)),
+    "yarn of Qwen2.5": (("0.8.5", 131072), ("0.30.0", 32768)),
     "yarn stated": (("0.8.5", 131072), ("0.30.0", 262144)),
     "yarn beside": (("0.8.5", 65536), ("0.12.0", 32768), ("0.30.0", 65536)),
     "llama3": (("0.8.5", 131072),),
@@ -91,6 +93,7 @@ SGLANG = {
     "linear": (("0.3.6", 65536),),
     "dynamic": (("0.3.6", 65536),),
     "yarn": (("0.3.6", 40960),),
+    "yarn of Qwen2.5": (("0.3.6", 32768),),
     "yarn stated": (("0.3.6", 262144),),
     "yarn beside": (("0.3.6", 65536),),
     "yarn bare": (("0.3.6", 131072), ("0.5.10", 32768)),

@@ -123,3 +123,61 @@ def test_what_a_bare_tag_is_taken_for_is_said() -> None:
     name, notes = of_library("qwen3:4b")
     assert name == "qwen3-4b-thinking-2507" and "qwen3:4b-q4_K_M names qwen3-4b" in notes[0]
     assert of_library("qwen3:8b-q4_K_M")[1] == ("qwen3:8b-q4_K_M is taken for qwen3-8b",)
+
+
+def fit(cli: Run, command: str, *words: str) -> dict:  # type: ignore[type-arg]
+    return json.loads(cli("fit", "--offline", "--format", "json", *words, "--", *command.split()).stdout)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("model", "on_gpus", "in_ram"),
+    [
+        # ollama/ollama#12752 (0.12.6): required.ROCm0.Weights, 36 layers of 1,751,096,064 bytes and a head of 1,158,278,400, and
+        # required.InputWeights. #16416 (0.30): 61,223 MiB on the GPU, 1,104 beside it.
+        ("gpt-oss:120b", 36 * 1_751_096_064 + 1_158_278_400, 1_158_266_880),
+        # #11711 (0.11.0): memory.weights.total 11.7 GiB, of which the head is 1.1; the embedding has its shape.
+        ("gpt-oss:20b", 11.7 * 2**30, 1_158_266_880),
+    ],
+)
+def test_ollama_s_own_file_of_what_is_published_in_fp4(model: str, on_gpus: float, in_ram: int, cli: Run) -> None:
+    """Ollama's converter writes all but the experts as published, not in Q8_0 (convert/convert_gptoss.go `Tensors`)."""
+    got = fit(cli, f"ollama run {model}", "--gpu", "mi300x")
+    assert got["per_gpu"]["weights_bytes"] == pytest.approx(on_gpus, rel=1e-6 if isinstance(on_gpus, int) else 0.005)
+    assert got["ram"]["used_bytes"] == in_ram
+    assert any("all else in bf16" in note for note in got["notes"])
+
+
+@pytest.mark.parametrize(
+    ("release", "gpu", "model", "context"),
+    [
+        # ollama/ollama, server/routes.go `scheduleRunner` at each tag: from 0.11.0 of gpt-oss, from 0.11.4 where all GPUs have 20 GiB or
+        # more, from 0.12.7 of Qwen3-VL too, and from 0.15.5 of none (pull request 13946, defaults by the memory for all models).
+        ("0.11.0", "rtx-4060-ti-16gb", "gpt-oss:20b", 8192),
+        ("0.11.4", "rtx-4060-ti-16gb", "gpt-oss:20b", 4096),
+        ("0.11.4", "2xrtx-4060-ti-16gb", "gpt-oss:20b", 8192),
+        ("0.11.4", "4090", "gpt-oss:20b", 8192),
+        ("0.12.6", "4090", "qwen3-vl:8b", 4096),
+        ("0.12.7", "4090", "qwen3-vl:8b", 8192),
+        ("0.12.7", "4090", "qwen3:8b", 4096),
+        ("0.15.4", "4090", "gpt-oss:20b", 8192),
+        ("0.15.5", "4090", "gpt-oss:20b", 4096),
+    ],
+)
+def test_releases_that_raise_a_context(release: str, gpu: str, model: str, context: int, cli: Run) -> None:
+    got = fit(cli, f"OLLAMA_CONTEXT_LENGTH=4096 ollama run {model}", "--gpu", gpu, "--engine-version", release)
+    assert got["context_tokens"] == context
+    assert any("raises the context" in note for note in got["notes"]) == (context == 8192)
+
+
+@pytest.mark.parametrize(
+    ("name", "tags"),
+    # What ollama.com/library lists of a name, and a bundled model stands for.
+    [("mistral", {"7b"}), ("llama3.3", {"70b"}), ("llama3.2", {"1b", "3b"}), ("devstral", set()), ("mixtral", {"8x7b", "8x22b"})],
+)
+def test_tags_that_are_named_are_the_library_s(name: str, tags: set[str]) -> None:
+    with pytest.raises(UsageError) as error:
+        of_library(name)
+    named = (error.value.hint or "").removeprefix("name a tag: ").split(", ") if "name a tag:" in (error.value.hint or "") else []
+    assert set(named) == {f"{name}:{tag}" for tag in tags}
+    for tag in named:
+        of_library(tag)

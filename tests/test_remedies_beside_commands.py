@@ -208,3 +208,34 @@ def test_nodes_against_a_number_of_machines_that_is_said_are_refused(cli: Run) -
     for line in ("--gpu 32xh100 --nodes 2", "--gpu gb200-nvl72 --nodes 2", "--vram 24GiB --nodes 2"):
         done = cli("fit", "qwen3-8b", "--offline", *line.split())
         assert done.returncode == 2 and "--nodes 2" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "first"),
+    [
+        # vLLM 0.33, config/offload.py `cpu_offload_gb` (GiB of each GPU) and config/cache.py `kv_offloading_size` (GiB of all ranks);
+        # SGLang 0.5.23, srt/server_args.py `cpu_offload_gb`, `hicache_size` (GB of each rank).
+        (
+            "--gpu 8xh100 --ram 127GiB -- vllm serve glm-4.5-air -tp 8 --cpu-offload-gb 16",
+            ["--cpu-offload-gb", "--cpu-offload-gb 15"],
+        ),
+        (
+            "--gpu 4xh100 --ram 40GiB -- python -m sglang.launch_server --model-path glm-4.5-air --tp 4 --cpu-offload-gb 16",
+            ["--cpu-offload-gb", "--cpu-offload-gb 10"],
+        ),
+        ("--gpu 2xh100 --ram 16GiB -- vllm serve qwen3-8b -tp 2 --kv-offloading-size 20", ["--kv-offloading-size"]),
+        (
+            "--gpu 2xh100 --ram 16GiB -- sglang serve --model-path qwen3-8b --tp 2 --enable-hierarchical-cache --hicache-size 30",
+            ["--enable-hierarchical-cache"],
+        ),
+    ],
+)
+def test_less_in_the_cpu_s_memory_goes_before_other_machines(line: str, first: list[str], cli: Run) -> None:
+    got = fit(cli, line)
+    assert "the CPU's memory is too small" in got["verdict"]
+    assert offered(got)[: len(first)] == [f"without {first[0]}", *first[1:]]
+    for flag in first[1:]:
+        name = flag.split()[0]
+        words = line.split()
+        words[words.index(name) + 1] = flag.split()[1]
+        assert fit(cli, " ".join(words))["fits"]

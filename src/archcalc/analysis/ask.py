@@ -14,7 +14,7 @@ from archcalc.commands.flags import Read, of_bench, read
 from archcalc.commands.words import NAMES, Command
 from archcalc.engines.asked import Asked, FlagsRead
 from archcalc.engines.engine import server
-from archcalc.errors import ArchcalcError, OfflineError, UsageError
+from archcalc.errors import ArchcalcError, OfflineError, UnsupportedError, UsageError
 from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def understand(command: Command, version: str | None = None) -> Understood:
     engine.check_command(command.engine, version or command.version)
     found = read(command, version)
     _refuse_unknown(found)
-    release = _release(found)
+    release = taken_as(found)
     try:
         asked = engine.asked(found)
     except ArchcalcError as error:
@@ -174,9 +174,9 @@ def understand(command: Command, version: str | None = None) -> Understood:
     )
 
 
-def _release(found: Read) -> str:
+def taken_as(found: Read) -> str:
     """What a command that names no release is taken for, where the newest lacks some of its flags."""
-    if not found.gone or found.version is None:
+    if not found.gone or found.version is None or server(ENGINES[found.command.engine]).one_file:
         return ""
     return f"taken as {NAMES[found.command.engine]} {found.version}, the last release with {_listed(found.gone)}"
 
@@ -260,7 +260,13 @@ def resolved(
         loaded = load(known[0], **options)
     notes: tuple[str, ...] = ()
     if known:
-        as_it_is = server(ask.engine).load(loaded.architecture, None, ask.gpus.device)[1]
+        try:
+            as_it_is = server(ask.engine).load(loaded.architecture, None, ask.gpus.device)[1]
+        except UnsupportedError:
+            # An engine that does not read the checkpoint which another was made of may read that one.
+            if not known[1]:
+                raise
+            as_it_is = ""
         # What is stored so is not quantized again as it loads.
         own_quant = None if (ask.quant or "?").startswith("?") else ask.quant
         if own_quant is not None and known[1] and own_quant[0] != "~" and canonical(own_quant) != canonical(known[1]):
@@ -281,9 +287,12 @@ def resolved(
         )
         notes = (f"{name} is not here, and taken for {known[0]} in {stored}{own_config}",)
     if ask.quant is not None and ask.quant.startswith("~"):
-        # The usual type, where the file is made anew.
-        usual = ask.quant[1:]
-        ask = ask._replace(quant=usual if any(server(ask.engine).storages(loaded.architecture)) else None)
+        # The usual type, where the file is made anew. What is published in FP4 Ollama's own converter keeps so, and the rest in the half
+        # precision that it has there (ollama 0.33, convert/convert_gptoss.go `Tensors`, convert/reader_safetensors.go `Kind`).
+        anew = any(server(ask.engine).storages(loaded.architecture))
+        ask = ask._replace(quant=ask.quant[1:] if anew else "bf16")
+        if not anew:
+            notes = (*notes, f"Ollama's file of {name} keeps the experts in FP4 as published, and all else in bf16")
     if ask.quant is not None and ask.quant.startswith("?"):
         # Quantized as it loads, unless the checkpoint is quantized already.
         ask = ask._replace(quant=ask.quant[1:] if loaded.architecture.quantization is None else None)

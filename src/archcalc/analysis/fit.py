@@ -290,10 +290,11 @@ def no_kernels(model: Candidate, ask: Ask) -> str | None:
 def _refused(model: Candidate, ask: Ask) -> Start | None:
     if ask.own is not None:
         return _refusal(model, ask)
-    if ask.quant not in model.lacking:
-        # A candidate is made for one engine, release and GPU, and nothing else is asked here without a command.
-        model.lacking[ask.quant] = _refusal(model, ask)
-    return model.lacking[ask.quant]
+    # A candidate is made for one engine, release and GPU, and nothing else is asked here without a command.
+    key = ask.quant, ask.kv_dtype
+    if key not in model.lacking:
+        model.lacking[key] = _refusal(model, ask)
+    return model.lacking[key]
 
 
 def _refusal(model: Candidate, ask: Ask) -> Start | None:

@@ -100,9 +100,21 @@ def _untagged(model: str, name: str, alone: Entry | None) -> tuple[str, tuple[st
     if alone is not None:
         return alone.name, () if zoo.key(model) == zoo.key(alone.name) else (f"{model} is taken for {alone.name}",)
     if near:
-        hint = f"name a tag: {', '.join(f'{name}:{size}' for size in _sizes(near)[:4])}"
+        tags = [tag for size in _sizes(near) if _is_taken(tag := f"{name}:{size}")]
+        hint = (
+            f"name a tag: {', '.join(tags[:4])}" if tags else f"name a tag with a size, as the library's page of {name} lists them"
+        )
         raise UsageError(f"{model} names no size, and what Ollama's library has behind it is not known here", hint)
     return model.partition(":")[0], ()
+
+
+def _is_taken(tag: str) -> bool:
+    """Whether a tag is one that a bundled model is known for."""
+    try:
+        of_library(tag)
+    except UsageError:
+        return False
+    return True
 
 
 class _Named(NamedTuple):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 from archcalc import hardware, report, units
 from archcalc.analysis.activations import without_rule
@@ -87,12 +87,13 @@ def train_report(
     given: frozenset[str] | None = None,
     planner: Planner | None = None,
     means: frozenset[str] | None = None,
+    takes: Callable[[Mapping[str, Any]], bool] | None = None,
     elsewhere: Callable[[Planner, Run], list[str]] | None = None,
 ) -> report.TrainReport:
     """The report of one run. `brief` leaves out what would take further trials: the limits and the remedies. With `given`, the
-    fields of the
-    run that are set, the rest of the plan is chosen for the GPUs; without, replicas fill them. `planner` is a
-    framework's own where it has one, `means` how it can spread a run, `elsewhere` says what other frameworks make of it."""
+    fields of the run that are set, the rest of the plan is chosen for the GPUs; without, replicas fill them. `planner` is a framework's
+    own where it has one, `means` how it can spread a run, `takes` which changes of one it has something for, `elsewhere` says what other
+    frameworks make of it."""
     a, notes = loaded.architecture, list(loaded.architecture.notes)
     if loaded.architecture.unmodelled_keys:
         notes += loaded.architecture.doubts
@@ -110,7 +111,7 @@ def train_report(
             )
     if gpus is not None:
         # The model's own rules first: they tell more than a product that does not come out.
-        planner.check(run._replace(ep=1))
+        planner.check(run._replace(ep=1, sequence=run.sequence or (given is not None and run.tp > 1)))
         if given is None:
             run, said = place(run, gpus.count)
         else:
@@ -132,7 +133,7 @@ def train_report(
     fits = None if budget is None else taken <= budget
     room = None if budget is None else budget * 100 // RESERVED
     most = limits(planner, run, room) if room is not None and not brief else None
-    would = remedies(planner, run, room, means) if room is not None and not fits and not brief else []
+    would = remedies(planner, run, room, takes) if room is not None and not fits and not brief else []
     counted = [c for c in components(a) if c.part != "mtp"]
     total, active = sum(c.total for c in counted), sum(c.active for c in counted)
     trained, added = trainable(a, run)

@@ -36,11 +36,11 @@ _OF_ANOTHER = re.compile(
     r"|Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[A-Z][A-Za-z]+(?:[- ](?=\d)|-?(?=\d))\d[\w.]*)\b|我们|本文"
 )
 """What makes the figures behind it those of something else: another name, or who writes."""
-_ALSO = (
-    ("window", re.compile(rf"(?i)^(?!.*(?:{vocabulary.mark('window-of').pattern}))"), "context"),
-    ("kv_heads", re.compile(r"(?i)\bgroups?\b"), "gqa_ratio"),
-    ("context", re.compile(r"(?i)\btrain|训练"), "original_context"),
-)
+_ALSO = {
+    "window": (re.compile(rf"(?i)^(?!.*(?:{vocabulary.mark('window-of').pattern}))"), "context"),
+    "kv_heads": (re.compile(r"(?i)\bgroups?\b"), "gqa_ratio"),
+    "context": (re.compile(r"(?i)\btrain|训练"), "original_context"),
+}
 """What a label may ask for beside its field: a window of tokens is of the attention, or of the context; groups are counted, or measured;
 what a model was trained on may be what was stretched."""
 _SHORT = 80
@@ -458,26 +458,15 @@ class _Checker:
             judgement = Judgement("unverifiable", why=UNKNOWABLE.get(claim.field, resolved.problem))
         else:
             judgement = self._judge(claim, owner, table)
-            also = claim.also or tuple(field for own, mark, field in _ALSO if own == claim.field and mark.search(slot.heading))
-            for field in also if judgement.verdict != "ok" and claim.form == "number" else ():
-                other = claim._replace(field=field, also=())
-                if (found := self._judge(other, owner, table)).verdict == "ok":
-                    claim, judgement = other, found
-            if (
-                judgement.verdict == "wrong"
-                and claim.form == "number"
-                and (noun := signs.another_noun(claim.field, cell.text, claim.end))
-            ):
-                claim = claim._replace(field=noun, also=())  # MoE block: 128 experts
-                judgement = self._judge(claim, owner, table)
-            if judgement.verdict == "wrong" and claim.field in signs.TYPED and not claim.quals.dtype and not table.context.begin:
-                claim, judgement = self._as_typed(claim, judgement, owner, table, slot.types)
-            if judgement.verdict == "wrong" and table.context.begin and self._as_written(resolved, line):
-                judgement = Judgement("ok", why="as archcalc card writes it")
-            if judgement.verdict == "wrong" and not table.context.begin:
-                if slot.label.unsure:
+            if judgement.verdict != "ok":
+                claim, judgement = self._otherwise(slot, claim, judgement, owner, table)
+            if judgement.verdict == "wrong":
+                if table.context.begin:
+                    if self._as_written(resolved, line):
+                        judgement = Judgement("ok", why="as archcalc card writes it")
+                elif slot.label.unsure:
                     return
-                if slot.subject is not None and slot.subject.made:
+                elif slot.subject is not None and slot.subject.made:
                     why = f"{judgement.why}; a model made from {owner.label} may have its own"
                     judgement = Judgement("unverifiable", judgement.actual, why)
             verdict = judgement.verdict
@@ -488,6 +477,21 @@ class _Checker:
             self._by_line[line] = [finding]
         else:
             found_here.append(finding)
+
+    def _otherwise(self, slot: Slot, claim: Claim, judgement: Judgement, owner: Owner, table: Table) -> tuple[Claim, Judgement]:
+        """What is not right of its label's field as what else the label or the words behind it may ask for."""
+        numeric = claim.form == "number"
+        if numeric and (fields := claim.also or _also(claim.field, slot.heading)):
+            for field in fields:
+                other = claim._replace(field=field, also=())
+                if (found := self._judge(other, owner, table)).verdict == "ok":
+                    claim, judgement = other, found
+        if judgement.verdict == "wrong" and numeric and (noun := signs.another_noun(claim.field, slot.cell.text, claim.end)):
+            claim = claim._replace(field=noun, also=())  # MoE block: 128 experts
+            judgement = self._judge(claim, owner, table)
+        if judgement.verdict == "wrong" and claim.field in signs.TYPED and not claim.quals.dtype and not table.context.begin:
+            return self._as_typed(claim, judgement, owner, table, slot.types)
+        return claim, judgement
 
     def _as_typed(
         self, claim: Claim, judgement: Judgement, owner: Owner, table: Table, beside: tuple[str, ...]
@@ -663,6 +667,12 @@ def _fault(pin: Pin) -> ArchcalcError | None:
             f"the comment `archcalc: {said}` has words behind its model", "leave them out, or put them into another comment"
         )
     return None
+
+
+def _also(field: str, heading: str) -> tuple[str, ...]:
+    """What a label may ask for beside its field."""
+    pattern, other = _ALSO.get(field, (None, ""))
+    return (other,) if pattern is not None and pattern.search(heading) else ()
 
 
 @lru_cache(maxsize=1024)

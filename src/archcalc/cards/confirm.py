@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 
@@ -53,12 +54,12 @@ def _place(f: Finding, number: int) -> _Place:
     for sign in signs_for:
         if sign.by_place is not None and sign.by_place(f):
             weight += sign.weight
-        elif sign.holds is not None or sign.by_near is not None:
+        elif (sign.holds is not None and sign.where(f)) or sign.by_near is not None:
             left.append(sign)
     against = []
     for sign in signs_against:
         holds = sign.by_place is not None and sign.by_place(f)
-        if holds or sign.holds is not None or sign.by_near is not None:
+        if holds or (sign.holds is not None and sign.where(f)) or sign.by_near is not None:
             against.append((holds, sign))
     return _Place(number, weight, tuple(left), tuple(against))
 
@@ -93,9 +94,10 @@ class Places:
         """The place of a claim."""
         number = self._numbers.get(f.table)
         if number is None:
-            where = f.where
+            where, around = f.where, f.around
             corner = where.rows[0][0].text if where.kind == "table" and where.heads and where.rows[0] else ""
-            said = where.kind, f.block, says("part", f.around), "gguf" in f.around.lower(), corner
+            above = *(says(name, around) for name in ("part", "reduced", "experiment")), "gguf" in around.lower(), len(f.types) > 1
+            said = where.kind, f.block, f.heads, corner, above
             number = self._numbers[f.table] = self._tables.setdefault(said, len(self._tables))
         key = number, id(f.owner), id(f.slot.label), f.claim.field, f.heading, f.name, f.named
         if (place := self._places.get(key)) is None:
@@ -119,7 +121,7 @@ def doubts(findings: Sequence[Finding], places: Places) -> dict[int, str]:
         if f.where.context.begin:
             continue
         place = places.of(f)
-        alike = place.number, around.right, around.wrong, around.column, around.said, around.nearly, around.varied
+        alike = place.number, around[:-1]
         case = cases.get(alike)
         if case is None:
             case = cases[alike] = _case(f, around, place)
@@ -211,6 +213,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
     wrong_of = {known[number] for number in {id(f.owner) for f in wrong}}
     blocks: dict[int, _Block] = {}
     by_line: dict[int, dict[int, _Said]] = {who: {} for who in wrong_of}
+    nearly: set[int] = set()
     for table, group in groupby(findings, _table_of):
         judged = [f for f in group if f.verdict in ("ok", "wrong")]
         if not judged:
@@ -227,6 +230,7 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
                     block.stated.setdefault((who, line, field), []).append(f)
                 elif len(those) > _SEVERAL and f.nearly:
                     block.nearly.setdefault(field, set()).add(who)
+                    nearly.add(id(f))
             if who not in wrong_of:
                 continue
             if (said := block.said.get(who)) is None:
@@ -239,31 +243,34 @@ def near(findings: Sequence[Finding]) -> Iterator[tuple[Finding, Near]]:
                 said.add(field, f.claim, right)
     in_order = {who: sorted(lines) for who, lines in by_line.items()}
     varied = _varied(wrong, findings)
-    together: dict[tuple[int, int, int], _Said] = {}
+    together: dict[tuple[int, int, int, int], _Said] = {}
     alike: dict[tuple[object, ...], Near] = {}
     for f in wrong:
         who, field, line, block = known[id(f.owner)], f.claim.field, f.line, blocks[f.table]
         if block.is_inside(line):
             said = block.said[who]
-        elif (found := together.get((who, f.table, line))) is not None:
-            said = found
         else:
-            said = together[who, f.table, line] = _Said()
-            said.join(block.said[who])
             at = in_order[who]
-            for other in at[bisect_left(at, line - NEAR) : bisect_right(at, line + NEAR)]:
-                said.join(by_line[who][other])
+            first, last = bisect_left(at, line - NEAR), bisect_right(at, line + NEAR)
+            # Items of one list have the same lines near them.
+            if (found := together.get((who, f.table, first, last))) is not None:
+                said = found
+            else:
+                said = together[who, f.table, first, last] = _Said()
+                said.join(block.said[who])
+                for other in at[first:last]:
+                    said.join(by_line[who][other])
         rightly = (who, line, field) in block.stated and any(
             f.claim.form == "number" if other.cell == f.cell else other.heading != f.heading
             for other in block.stated[who, line, field]
         )
         right_for = block.right.get(field, ())
         column = not f.listed and len(right_for) > (who in right_for)
-        beside = len(block.nearly[field] - {who}) if field in block.nearly and f.nearly else 0
+        beside = len(block.nearly[field] - {who}) if id(f) in nearly else 0
         others, wrongly = said.neighbours(field)
         key = id(others), wrongly, column, rightly, beside, id(f) in varied
         if (around := alike.get(key)) is None:
-            around = alike[key] = Near(len(others), wrongly, column, rightly, beside, others, key[-1])
+            around = alike[key] = Near(len(others), wrongly, column, rightly, beside, key[-1], others)
         yield f, around
 
 
@@ -275,25 +282,38 @@ _SEVERAL = 2
 def _varied(wrong: Sequence[Finding], findings: Sequence[Finding]) -> frozenset[int]:
     """Wrong claims, by identity, of which a table has other values of the model in other rows: contexts; or one that is right, where words
     or shares in their row say of which variant they are."""
-    asked = {_stated(f) for f in wrong if f.where.kind == "table" and f.heading}
-    cells: dict[tuple[object, ...], dict[int, str]] = {}
-    rightly = set()
-    for f in findings if asked else ():
-        if (key := _stated(f)) in asked:
-            cells.setdefault(key, {})[f.line] = f.cell
-            if f.verdict == "ok" or f.claim.field == "context":
-                rightly.add(key)
-    several = {key for key in rightly if len(set(cells[key].values())) > 1}
+    columns: dict[tuple[int, str, str], list[Finding]] = {
+        (f.table, f.heading, f.claim.field): [] for f in wrong if f.where.kind == "table" and f.heading
+    }
+    for f in findings if columns else ():
+        if (column := columns.get((f.table, f.heading, f.claim.field))) is not None:
+            column.append(f)
     rows: dict[int, dict[int, tuple[Cell, ...]]] = {}
     found = []
-    for f in wrong if several else ():
-        if _stated(f) in several:
-            if f.table not in rows:
-                rows[f.table] = {cell.line: row for row in f.where.rows for cell in row}
-            beside = [cell.text for cell in rows[f.table].get(f.line, ()) if cell.text not in (f.cell, f.name)]
-            if f.claim.field == "context" or any(_VARIANT.search(text) for text in beside):
-                found.append(id(f))
+    for (table, _, field), column in columns.items():
+        if field != "context" and not any(f.verdict == "ok" for f in column):
+            continue
+        cells: dict[tuple[object, ...], dict[int, str]] = {}
+        rightly = set()
+        for f in column:
+            cells.setdefault(key := _stated(f), {})[f.line] = f.cell
+            if f.verdict == "ok":
+                rightly.add(key)
+        several = {key for key, said in cells.items() if (key in rightly or field == "context") and len(set(said.values())) > 1}
+        for f in column if several else ():
+            if f.verdict == "wrong" and _stated(f) in several:
+                if field != "context" and table not in rows:
+                    rows[table] = {cell.line: row for row in f.where.rows for cell in row}
+                if field == "context" or any(
+                    _is_variant(cell.text) for cell in rows[table].get(f.line, ()) if cell.text not in (f.cell, f.name)
+                ):
+                    found.append(id(f))
     return frozenset(found)
+
+
+@lru_cache(maxsize=4096)
+def _is_variant(text: str) -> bool:
+    return _VARIANT.search(text) is not None
 
 
 _VARIANT = re.compile(r"(?i)(?<!\w)(?!(?:bf|fp|int|i?q|nf|mxfp|nvfp|w)\d|auto\b)[^\W\d_]{2}(?!\w*\d+ ?[gmk]i?b\b)|\d ?[%x×]")
@@ -301,18 +321,9 @@ _VARIANT = re.compile(r"(?i)(?<!\w)(?!(?:bf|fp|int|i?q|nf|mxfp|nvfp|w)\d|auto\b)
 
 
 def _stated(f: Finding) -> tuple[object, ...]:
-    """The table, the label, the model, and how a figure is counted."""
-    field, quals = f.claim.field, f.claim.quals
-    return (
-        f.table,
-        f.heading,
-        f.owner.who if field == "context" else f.name,
-        field,
-        quals.dtype,
-        quals.context,
-        quals.tp,
-        quals.batch,
-    )
+    """The model, and how a figure is counted."""
+    quals = f.claim.quals
+    return f.owner.who if f.claim.field == "context" else f.name, quals.dtype, quals.context, quals.tp, quals.batch
 
 
 def block_fields(findings: Sequence[Finding]) -> dict[int, frozenset[str]]:

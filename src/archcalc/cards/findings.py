@@ -187,10 +187,10 @@ class Near(NamedTuple):
     column: bool
     said: bool
     nearly: int = 0
-    claims: tuple[Claim, ...] = ()
-    """What is right around it of its model."""
     varied: bool = False
     """Whether its table has several values of the field for its model."""
+    claims: tuple[Claim, ...] = ()
+    """What is right around it of its model."""
 
 
 NOTHING = Near(0, 0, False, False)

@@ -23,7 +23,6 @@ from archcalc.cards.readers.claim import Claim
 from archcalc.cards.truths.layers import indices
 from archcalc.cards.truths.params import stated
 from archcalc.cards.truths.value import Value
-from archcalc.cards.vocabulary import NOUGHTS
 from archcalc.errors import ArchcalcError
 from archcalc.records import NamedTuple
 
@@ -130,8 +129,12 @@ def settled(model: Model, claim: Claim, rules: Rules) -> tuple[tuple[int, int], 
     number, quals = claim.number, claim.quals
     if claim.form != "number" or number is None or claim.product is not None or rules.tolerance or quals.tp != 1:
         return None
-    known: _Wrong | None = model.wrongs.get(_style(claim, number, rules))
-    return known.near if known is not None else None
+    if number.unit == "%" or number.bound:
+        return None
+    values, readings = _open(model, claim, rules), scales(number, NUMERIC[claim.field], quals.unit)
+    if rules.strict:
+        values, readings = values[:1], readings[:1]
+    return _near(number, claim.field, values, readings) if values else None
 
 
 def within(bands: Iterable[tuple[int, int]], digits: int) -> bool:
@@ -140,19 +143,6 @@ def within(bands: Iterable[tuple[int, int]], digits: int) -> bool:
         if low <= digits <= high:
             return True
     return False
-
-
-def _style(claim: Claim, number: Number, rules: Rules) -> tuple[object, ...]:
-    """What numbers have in common that are mended alike, whatever their digits say."""
-    shape = number.text.translate(NOUGHTS), number.decimals, number.scale, number.unit, number.suffix
-    return claim.field, claim.quals, rules.strict, shape
-
-
-class _Wrong(NamedTuple):
-    """What is said of wrong numbers of one style, and between which digits one may be right or nearly so, for each value that is right."""
-
-    judgement: Judgement
-    near: tuple[tuple[int, int], ...]
 
 
 _ANY = ((0, 10**MAX_DIGITS),)
@@ -175,14 +165,15 @@ def _near(number: Number, field: str, values: Sequence[Value], readings: Sequenc
     return tuple((int(one * 7 / 8) - 2, int(one * 9 / 8) + 2) for one in digits)
 
 
+def _open(model: Model, claim: Claim, rules: Rules) -> list[Value]:
+    """The values that a number may stand for."""
+    quals = claim.quals._replace(key="") if rules.strict else claim.quals
+    return _allowed(truth.safely(model, claim.field, quals), claim, rules)
+
+
 def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgement:
     kind = NUMERIC[claim.field]
-    style = _style(claim, number, rules)
-    known: _Wrong | None = model.wrongs.get(style)
-    if known is not None and not rules.tolerance and not within(known.near, number.mantissa):
-        return known.judgement
-    quals = claim.quals._replace(key="") if rules.strict else claim.quals
-    values = _allowed(truth.safely(model, claim.field, quals), claim, rules)
+    values = _open(model, claim, rules)
     if not values:
         return Judgement("unverifiable", why="the config does not say")
     if number.unit == "%":
@@ -204,17 +195,10 @@ def _number(model: Model, claim: Claim, number: Number, rules: Rules) -> Judgeme
     if not rules.strict and (as_thousands := _written_out(number, values, kind)):
         return as_thousands
     best = values[0]
-    if known is None:
-        written = _written(number, best if rules.strict else _as_published(model, claim, number, values, readings[0][0]), readings)
-        why = _why(claim.field, tuple(values[: 1 if rules.strict else 4]))
-        found_wrong = Judgement("wrong", written + _behind(number), why, written)
-        if claim.field == "window" and not best.value:
-            found_wrong = Judgement("wrong", "none", best.basis)
-        near = _near(number, claim.field, (*values, *namesakes), readings)
-        known = model.wrongs[style] = _Wrong(found_wrong, near)
-    found_wrong = known.judgement
     if claim.field == "window" and not best.value:
-        return found_wrong
+        return Judgement("wrong", "none", best.basis)
+    written = _written(number, best if rules.strict else _as_published(model, claim, number, values, readings[0][0]), readings)
+    found_wrong = Judgement("wrong", written + _behind(number), _why(claim.field, tuple(values[:4])), written)
     if (
         rules.tolerance
         and not rules.strict

@@ -42,8 +42,6 @@ class Model:
         self.architecture = architecture
         self.truths: dict[Any, Any] = {}
         """What `truth.safely` found, by field and qualifiers."""
-        self.wrongs: dict[Any, Any] = {}
-        """What the judge says of wrong numbers, by field, qualifiers and the style of the number."""
 
     @cached_property
     def report(self) -> Inspection:

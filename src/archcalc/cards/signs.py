@@ -24,8 +24,8 @@ from archcalc.records import NamedTuple
 class Sign(NamedTuple):
     """A sign for an alarm (a positive weight) or against one, and what to say of it; of some fields, or of all.
 
-    `holds` asks the claim and what is near it, `by_place` its place alone (`confirm._Place`): each claim of it has what holds there;
-    `by_near` its place, and how many neighbours are right and wrong."""
+    `holds` asks the claim and what is near it, at places where it may hold (`where`); `by_place` its place alone (`confirm._Place`):
+    each claim of it has what holds there; `by_near` its place, and how many neighbours are right and wrong."""
 
     weight: int
     says: str
@@ -33,6 +33,7 @@ class Sign(NamedTuple):
     fields: frozenset[str] = frozenset()
     by_place: Callable[[Finding], bool] | None = None
     by_near: Callable[[Finding, Near], bool] | None = None
+    where: Callable[[Finding], bool] = lambda _f: True
 
 
 _SET_BY_RUNS = frozenset({"context", "active_experts", "routing", "window"})
@@ -85,7 +86,9 @@ _MIXED_UP = (
 
 def another_noun(field: str, text: str, end: int) -> str:
     """The field of the noun behind a number, where it counts something else than the number's label, and nothing like it."""
-    found = mentions.counted_by(text, end) if end < len(text) else ()
+    if end >= len(text):
+        return ""
+    found = mentions.counted_by(text, end)
     alike = {other for group in _MIXED_UP if field in group for other in group}
     like = any(other in alike or other.rpartition("_")[2] == field.rpartition("_")[2] for other in found)
     return found[0] if found and not like and NUMERIC[found[0]] == NUMERIC[field] else ""
@@ -94,7 +97,7 @@ def another_noun(field: str, text: str, end: int) -> str:
 def _another_fact(finding: Finding, near: Near) -> bool:
     """Whether the number is another figure of the model that cells state beside this one, such as 384 experts read as active ones."""
     number = finding.claim.number
-    if number is None or near.column or len(finding.models) != 1 or number.printed < 3:
+    if number is None or near.column or number.printed < 3:
         return False
     return number.printed in _beside(finding.models[0], finding.claim.field)
 
@@ -157,7 +160,7 @@ def _under_part(finding: Finding) -> bool:
 
 
 def _of_part(finding: Finding, _near: Near) -> bool:
-    return _may_be_of_part(finding) and says("part", finding.line_text if finding.listed else finding.cell)
+    return says("part", finding.line_text if finding.listed else finding.cell)
 
 
 def _may_be_of_part(finding: Finding) -> bool:
@@ -190,7 +193,7 @@ def _share(f: Finding, _near: Near) -> bool:
 def _is_share(f: Finding, _near: Near) -> bool:
     """A width or count of the model over ranks, beside a column of them: 8 of 64 heads beside TP 8."""
     number = f.claim.number
-    if number is None or not number.mantissa or f.listed or not says("ranks", f.block):
+    if number is None or not number.mantissa:
         return False
     claimed = number.printed * 10**number.scale
     return any(value % claimed == 0 and value // claimed in _RANKS for value in f.values())
@@ -204,13 +207,17 @@ _SPLIT = frozenset({"heads", "kv_heads", "intermediate_size", "expert_size", "ex
 def _may_be_index(f: Finding, _near: Near) -> bool:
     """A number below the model's under a label in the singular: which layer, head or expert is meant."""
     number = f.claim.number
-    if number is None or not mark("one-of-them").fullmatch(f.heading):
-        return False
-    return all(number.printed < v.value for model in f.models for v in truth.safely(model, f.claim.field, Quals())[:1])
+    return number is not None and all(
+        number.printed < v.value for model in f.models for v in truth.safely(model, f.claim.field, Quals())[:1]
+    )
 
 
 def _misworked(f: Finding, _near: Near) -> bool:
-    return len(f.models) == 1 and is_misworked(f.models[0], f.claim)
+    return _is_of_one(f) and is_misworked(f.models[0], f.claim)
+
+
+def _is_of_one(f: Finding) -> bool:
+    return len(f.models) == 1
 
 
 def _of_other_kind(f: Finding, _near: Near) -> bool:
@@ -238,7 +245,7 @@ _HEAD = 120
 
 def _item_of_another(f: Finding, _near: Near) -> bool:
     """A list's item that begins with the name of another release, known or not."""
-    return f.listed and _is_of_another(f, f.line_text[:_HEAD])
+    return _is_of_another(f, f.line_text[:_HEAD])
 
 
 def _table_of_another(f: Finding) -> bool:
@@ -322,19 +329,22 @@ def is_no_footprint(claim: Claim, models: Sequence[Model]) -> bool:
 def _of_plan(finding: Finding, _near: Near) -> bool:
     """A context within the model's, beside GPUs or ranks, a sampler, or a limit of tokens, or under a key that may be a run's."""
     number = finding.claim.number
-    planned = {"gpus", "gpu", "tp", "pp"} & _said("run", finding.block)
-    of_run = finding.where.kind == "tree" and _may_be_setting(finding)
-    beside = planned or says("sampler", finding.block) or says("limit", finding.block) or says("training", finding.heading)
-    if number is None or not (of_run or beside) or (finding.listed and not says("training", finding.heading)):
+    if number is None:
         return False
     claimed = number.printed * scales(number, "tokens")[0][0]
     return any(claimed < value for value in finding.values())
 
 
+def _is_planned(finding: Finding) -> bool:
+    planned = {"gpus", "gpu", "tp", "pp"} & _said("run", finding.block)
+    of_run = finding.where.kind == "tree" and _may_be_setting(finding)
+    beside = planned or says("sampler", finding.block) or says("limit", finding.block)
+    return says("training", finding.heading) or (not finding.listed and bool(of_run or beside))
+
+
 def _of_none(finding: Finding, near: Near) -> bool:
     """A window of a model without one, under a label that does not say of what and that is right of no other model."""
-    bare = finding.claim.number is not None and not says("window-of", finding.heading)
-    return bare and not near.column and not any(finding.values())
+    return finding.claim.number is not None and not near.column and not any(finding.values())
 
 
 def _of_machine(finding: Finding) -> bool:
@@ -352,7 +362,7 @@ def _of_no_cache(finding: Finding, _near: Near) -> bool:
 def _between(finding: Finding, _near: Near) -> bool:
     """A count of parameters between two ways to count them."""
     number = finding.claim.number
-    if number is None or len(finding.models) != 1:
+    if number is None:
         return False
     claimed = number.printed * 10 ** (number.scale or finding.claim.quals.unit)
     values = [v.value for v in truth.safely(finding.models[0], finding.claim.field, finding.claim.quals) if v.tag != "name"]
@@ -406,7 +416,7 @@ _SOME = frozenset({"layers", "heads", "kv_heads", "experts", "active_experts"})
 
 def _of_some(finding: Finding, _near: Near) -> bool:
     """A count in an item that says where some of them are, or what is done with them: "100 experts live on the CPU"."""
-    return finding.listed and says("some-of-them", finding.line_text)
+    return says("some-of-them", finding.line_text)
 
 
 def _of_members(finding: Finding, _near: Near) -> bool:
@@ -442,8 +452,6 @@ def _padded(finding: Finding, _near: Near) -> bool:
 def _of_sibling(finding: Finding, near: Near) -> bool:
     """A figure that is right of a release whose name goes on: 15.7B of DeepSeek-V2-Lite, which pages call DeepSeek-V2 too; or of what
     this one was tuned from. Unless the figures around it are this one's alone."""
-    if len(finding.models) != 1 or finding.models[0].source.kind != "bundled":
-        return False
     sizes, claim = ("total_params", "active_params"), finding.claim
     fields = sizes if claim.field in sizes else (claim.field,)
     # Contexts of releases that go on stand in contexts.json.
@@ -454,10 +462,22 @@ def _of_sibling(finding: Finding, near: Near) -> bool:
     )
 
 
+def _has_releases(finding: Finding) -> bool:
+    """Whether a claim is of one bundled model, whose name others have too."""
+    models = finding.models
+    if len(models) != 1 or models[0].source.kind != "bundled":
+        return False
+    return bool(_names(models[0].name, finding.claim.field != "context"))
+
+
+def _names(name: str, all_of_them: bool) -> tuple[str, ...]:
+    return (*namesakes(name), *(siblings(name) if all_of_them else ()))
+
+
 @lru_cache(maxsize=1024)
 def _releases(name: str, all_of_them: bool) -> tuple[Model, ...]:
     """Other releases of a bundled model's name; `all_of_them` with those that it was tuned from."""
-    return tuple(load(other, True) for other in (*namesakes(name), *(siblings(name) if all_of_them else ())))
+    return tuple(load(other, True) for other in _names(name, all_of_them))
 
 
 _ALONE = 2
@@ -474,42 +494,43 @@ SIGNS: tuple[Sign, ...] = (
     Sign(2, "the product in front of it is right", _misworked),
     Sign(-1, "another figure of the model is not right either", None, by_near=lambda f, n: n.wrong > 0 and f.named != "pinned"),
     Sign(-2, "most figures here are not this model's", None, by_near=lambda f, n: 1 < n.wrong >= n.right and f.named != "pinned"),
-    Sign(-2, "it is another figure of the model", _another_fact, frozenset().union(*_MIXED_UP)),
-    Sign(-4, "it is right of another release of that name", _of_sibling),
+    Sign(-2, "it is another figure of the model", _another_fact, frozenset().union(*_MIXED_UP), where=_is_of_one),
+    Sign(-4, "it is right of another release of that name", _of_sibling, where=_has_releases),
     Sign(-2, "it is too far off to be of this model", far),
     Sign(-3, "the same line states it rightly", None, by_near=lambda _f, n: n.said),
     Sign(-3, "it is a word of an explanation", _gloss),
     Sign(-3, "it may be the size of a quantized file", _marked("quantized", "line_text"), SIZES),
     Sign(-4, "it may be the size of a quantization", _as_quantized, _WEIGHTS),
-    Sign(-4, "it may be of another part of the model", _of_part, by_place=_under_part),
+    Sign(-4, "it may be of another part of the model", _of_part, by_place=_under_part, where=_may_be_of_part),
     Sign(-6, "it may be of a model made from this one", None, by_place=_of_derived),
     Sign(-4, "the table states it several times of one model", None, by_near=lambda _f, n: n.varied),
     Sign(-4, "it is what one device has", _share),
-    Sign(-4, "it may say which one", _may_be_index, frozenset({"layers", "heads", "kv_heads", "experts"})),
-    Sign(-4, "it is what one of several ranks has", _is_share, _SPLIT),
+    Sign(-4, "it may say which one", _may_be_index, frozenset({"layers", "heads", "kv_heads", "experts"}),
+         where=lambda f: mark("one-of-them").fullmatch(f.heading) is not None),
+    Sign(-4, "it is what one of several ranks has", _is_share, _SPLIT, where=lambda f: not f.listed and says("ranks", f.block)),
     Sign(-6, "it may be of several sequences, or of one of several devices", _of_batch, CACHES),
     Sign(-4, "it may be compressed", None, CACHES, lambda f: says("compressed", f.block)),
-    Sign(-6, "its item or table begins with another name", _item_of_another, by_place=_table_of_another),
+    Sign(-6, "its item or table begins with another name", _item_of_another, by_place=_table_of_another, where=lambda f: f.listed),
     Sign(-3, "it is a setting of a run", _marked("given", "cell"), _SET_BY_RUNS),
     Sign(-4, "the column is nearly right for several models, as if counted in another way", _counted_otherwise),
     Sign(-3, "it may be padded", _padded, frozenset({"vocab", "embedding_params"})),
     Sign(-4, "it may be what a service offers", None, _CONTEXT, lambda f: says("priced", f.block)),
     Sign(-4, "a GGUF file states a length of its own", None, _CONTEXT, lambda f: "gguf" in f.around.lower()),
     Sign(-3, "it may be what fits a machine", None, _CONTEXT, lambda f: not f.listed and says("machine", f.block)),
-    Sign(-5, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT),
-    Sign(-4, "it may be set for a run", _of_none, frozenset({"window"})),
+    Sign(-5, "it is shorter than the model's, as a run's is", _of_plan, _CONTEXT, where=_is_planned),
+    Sign(-4, "it may be set for a run", _of_none, frozenset({"window"}), where=lambda f: not says("window-of", f.heading)),
     Sign(-4, "it may be of an experiment", None, _SET_BY_RUNS | {"layers"}, lambda f: says("experiment", f.around)),
     Sign(-4, "it may count copies of experts", None, frozenset({"experts"}), lambda f: says("expert-parallel", f.block)),
     Sign(-4, "it may be what a machine has", None, _WEIGHTS, _of_machine),
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),
     Sign(-4, "it may be of another kind of layer", _of_other_kind, frozenset({"linear_layers"})),
-    Sign(-4, "it lies between two ways to count", _between, _COUNTS),
+    Sign(-4, "it lies between two ways to count", _between, _COUNTS, where=_is_of_one),
     Sign(-6, "the row may hold more than the model", None, SIZES, _of_whole),
     Sign(-6, "it is the size of a tag or a file, of a type that is not said", None, _WEIGHTS, _of_file),
     Sign(-6, "it may hold an optimizer's states", _marked("states-beside", "cell"), _WEIGHTS, lambda f: says("states-beside", f.heading)),
     Sign(-6, "encoders are counted with and without what stands around them", _of_encoder, _ENCODERS),
     Sign(-6, "it may be what a sentence says of a part", _of_clause, _COUNTS),
-    Sign(-4, "its item may be of some of them", _of_some, _SOME),
+    Sign(-4, "its item may be of some of them", _of_some, _SOME, where=lambda f: f.listed),
     Sign(-6, "its cell lists sizes, as of several members", _of_members, frozenset({"total_params", "active_params"})),
     Sign(-6, "it rounds to the publisher's own figure", _as_stated, frozenset({"total_params"})),
     Sign(-4, "several types are named above it", None, TYPED, lambda f: not f.claim.quals.dtype and len(f.types) > 1),

@@ -60,6 +60,8 @@ class Pair(str):
     machine: GpuSpec
     loaded: Loaded
     """What was read of it, once it was reported."""
+    release: str | None = None
+    """The engine's release that it is judged by, where one is said: by the call, or by the image or what installs it in a command."""
 
 
 def pairs_of(sources: Iterable[str], specs: Collection[GpuSpec]) -> list[str]:
@@ -168,7 +170,7 @@ def _emit(pairs: list[str], report: Reporter, emitted: Emitted) -> None:
             "there is no plan to write a file for; the same call without --emit says what would fit",
         )
         leave(1)
-    sys.stdout.write(emit(emitted[0], made, pair.loaded.architecture, pair.machine, emitted[1], emitted[2]))
+    sys.stdout.write(emit(emitted[0], made, pair.loaded.architecture, pair.machine, emitted[1] or pair.release, emitted[2]))
     if made.speed.target is not None and not made.speed.target.met:
         sys.stdout.flush()
         complain(f"{made.source} fits, and is not shown to keep the target: {made.speed.target.why}")

@@ -397,7 +397,8 @@ def asked(spec: GpuSpec, load: Load, split: Split, quant: str | None, settings: 
     )
     if host.calibration is not None and wanted.calibration is None:
         ask = calibrated(ask, host.calibration)
-    for option, value in (("engine_version", settings.engine_version), ("max_num_batched_tokens", settings.batched_tokens)):
+    options = {"engine_version": settings.engine_version, "max_num_batched_tokens": settings.batched_tokens, "utilization": share}
+    for option, value in options.items():
         if value is not None and option not in server(ask.engine).takes:
             takers = [name for name in servers() if option in server(name).takes]
             chosen = f", which is chosen on {spec.device.name} where none is named" if engine is None else ""
@@ -538,7 +539,7 @@ def _of_command(
         options["overrides"] = (*found.asked.overrides, *(reading.set_ or ()))
         loaded, asked, told = resolved(str(text), asked, **options)
         notes = (*found.notes, *told)
-        text.loaded = loaded
+        text.loaded, text.release = loaded, version or own.version
         remedies = Remedies(
             own, version, text.machine, quant, load.concurrency or 1, asked.ram_bytes, asked.host_bytes, counted, options
         )

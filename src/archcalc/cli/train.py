@@ -128,9 +128,9 @@ class Computed(NamedTuple):
     ] = None
     micro_batch: Annotated[int | None, _number("--micro-batch", 1, 1 << 20, "Sequences at once on one replica: 1.", COMPUTE)] = None
     accumulate: Annotated[int | None, _number("--accumulate", 1, 1 << 20, "Micro-batches of one step: 1.", COMPUTE)] = None
-    optimizer: Annotated[Optimizers | None, typer.Option("--optimizer", help="Whose states: adamw.", rich_help_panel=COMPUTE)] = (
-        None
-    )
+    optimizer: Annotated[
+        Optimizers | None, typer.Option("--optimizer", help="Whose states: adamw-fused.", rich_help_panel=COMPUTE)
+    ] = None
     precision: Annotated[
         Precisions | None,
         typer.Option(

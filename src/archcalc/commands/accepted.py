@@ -56,6 +56,16 @@ def lines(engine: Engine, names: frozenset[str]) -> Lines:
     return Lines(tuple(releases), {name: tuple(made) for name, made in found.items()})
 
 
+def choices(engine: Engine, version: str | None, key: Any, flag: str) -> tuple[str, ...]:
+    """What a flag takes in a release, or in the nearest that was read; of two around it in the later one."""
+    table = lines(engine, frozenset({flag}))
+    places = _places(table.releases, version, key)
+    older = version is not None and key(version) < key(table.releases[0])
+    at = places[-1] if places else 0 if older else len(table.releases) - 1
+    found = _line(table.of.get(flag, ()), at)
+    return tuple(_known(found, table.releases, at)) if found else ()
+
+
 class Passed(NamedTuple):
     """Values that only other releases take, where none is named, and those that no release knows and a plugin may bring."""
 

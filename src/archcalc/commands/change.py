@@ -29,7 +29,8 @@ FLAGS: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
         "lora_rank": ("--max-lora-rank",),
         "ep": ("--enable-expert-parallel",),
         "quant": ("--quantization",),
-        "offload": ("--cpu-offload-gb",),
+        "offload_bytes": ("--cpu-offload-gb",),
+        "offloaded_cache_bytes": ("--kv-offloading-size",),
         "cache_bytes": ("--kv-cache-memory-bytes",),
         "trusts": ("--trust-remote-code",),
         "dtype": ("--dtype",),
@@ -45,6 +46,9 @@ FLAGS: Mapping[Engine, Mapping[str, tuple[str, ...]]] = {
         "graph_batch": ("--cuda-graph-max-bs",),
         "quant": ("--quantization",),
         "running": ("--max-running-requests",),
+        "offload_bytes": ("--cpu-offload-gb",),
+        "host_cache_bytes": ("--enable-hierarchical-cache",),
+        "host_ratio": ("--enable-hierarchical-cache",),
         "trusts": ("--trust-remote-code",),
         "dtype": ("--dtype",),
     },
@@ -74,11 +78,20 @@ _SHORT = {
 }
 
 
+def _as_flags_say(changes: Mapping[str, object]) -> dict[str, object]:
+    """The changes in the flags' own units: what is left in the CPU's memory in whole GiB, and none of it by no flag."""
+    out = dict(changes)
+    for name in ("offload_bytes", "offloaded_cache_bytes", "host_cache_bytes", "host_ratio"):
+        if isinstance(size := out.get(name), (int, float)):
+            out[name] = int(size) >> 30 or None
+    return out
+
+
 def altered(command: Command, changes: Mapping[str, object]) -> Command:
     """The command with each change in place of what it said: True writes a flag alone, False or None takes it out."""
     flags = FLAGS.get(command.engine, {})
     words = list(command.words)
-    for name, value in changes.items():
+    for name, value in _as_flags_say(changes).items():
         for flag in flags.get(name, ()):
             words = _set(command.engine, words, _of_release(command, flag), value)
     variables = {variable: str(changes[name]) for name, variable in VARIABLES.get(command.engine, {}).items() if name in changes}
@@ -114,7 +127,7 @@ def with_words(command: Command, line: str) -> tuple[Command, list[str]]:
 def told(command: Command, changes: Mapping[str, object]) -> list[str] | None:
     """The words that say each change, as the command's program takes them; None where it has none for one of them."""
     out: list[str] = []
-    for name, value in changes.items():
+    for name, value in _as_flags_say(changes).items():
         flags = FLAGS.get(command.engine, {}).get(name, ())
         if variable := VARIABLES.get(command.engine, {}).get(name):
             out.append(f"{variable}={value}")

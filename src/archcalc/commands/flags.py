@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from archcalc.commands.accepted import choices as taken
 from archcalc.commands.accepted import refuse
 from archcalc.commands.alike import elsewhere
 from archcalc.commands.environment import as_flags
@@ -113,7 +114,7 @@ class Table:
         """Every spelling at a version, with its row and whether it turns the flag off."""
         out: dict[str, tuple[Row, bool]] = {}
         for rows in self.rows.values():
-            row = self._as_of(rows, version)
+            row = self.as_of(rows, version)
             if row is None:
                 continue
             for spelled in (row.name, *row.others):
@@ -124,7 +125,7 @@ class Table:
                 out.setdefault("--no-" + row.name[2:], (row, True))
         return out
 
-    def _as_of(self, rows: list[Row], version: str | None) -> Row | None:
+    def as_of(self, rows: list[Row], version: str | None) -> Row | None:
         if version is None:
             return next((r for r in rows if not r.until), None)
         asked = _key(self.engine, version)
@@ -150,6 +151,31 @@ TABLED = frozenset[Engine](("vllm", "sglang", "llama.cpp", "mlx"))
 @cache
 def table(engine: Engine) -> Table:
     return Table(engine)
+
+
+def _other_releases(engine: Engine, spelled: str, version: str) -> str:
+    """That a release has no flag spelled so, and which do."""
+    rows, asked = table(engine).elsewhere(spelled), _key(engine, version)
+    since = [row.since for row in rows if row.since and _key(engine, row.since) > asked]
+    said = f"it came with {min(since, key=partial(_key, engine))}" if since else f"{rows[-1].until} has it no longer"
+    return f"{NAMES[engine]} {version} has no {spelled}: {said}"
+
+
+def lacks(engine: Engine, spelled: str, version: str | None) -> str:
+    """That a release lacks a flag which others have, and which do; empty where it has it.
+
+    >>> lacks("vllm", "--data-parallel-size", "0.8.2"), lacks("vllm", "--data-parallel-size", "0.8.3")
+    ('vLLM 0.8.2 has no --data-parallel-size: it came with 0.8.3', '')
+    """
+    made = table(engine)
+    # What no release spells so is the start of a name.
+    rows = made.elsewhere(spelled)
+    return "" if not rows or made.as_of(rows, version) else _other_releases(engine, spelled, version or made.releases[-1])
+
+
+def choices(engine: Engine, version: str | None, flag: str) -> tuple[str, ...]:
+    """The values that a flag takes in a release, where its sources list them."""
+    return taken(engine, version, partial(_key, engine), flag)
 
 
 def _whole(engine: Engine, spelled: str) -> str | None:
@@ -188,6 +214,35 @@ _ARITY: dict[str, tuple[int, int]] = {
 }
 FLASH_TAKES = _ARITY["--flash-attn"]
 """The last build whose `--flash-attn` stands alone, and is off by default, and the first that decides by itself (`auto`)."""
+
+
+def renewed(words: Sequence[str]) -> tuple[list[str], tuple[tuple[str, str], ...]]:
+    """The words of a command of llama.cpp with those flags that older builds took otherwise as the newest takes them, and what was changed
+    for what.
+
+    >>> renewed("llama-server -m a.gguf -fa --lora-scaled b.gguf 0.5".split())[1]
+    (('-fa', '-fa on'), ('--lora-scaled b.gguf 0.5', '--lora-scaled b.gguf:0.5'))
+    """
+    rows = table("llama.cpp").at(None)
+    out, changed, at = list[str](), list[tuple[str, str]](), 0
+    while at < len(words):
+        row = rows.get(words[at])
+        after = list(words[at + 1 : at + 3])
+        taken, value = 0, ""
+        if row is not None and row[0].name in _ARITY:
+            if any(old.kind == "two" for old in table("llama.cpp").rows[row[0].name]):
+                if len(after) == 2 and re.fullmatch(r"-?\d+(\.\d+)?", after[1]):
+                    taken, value = 2, ":".join(after)
+            elif not after or _is_flag(after[0]):
+                value = "on"
+        out.append(words[at])
+        if value:
+            out.append(value)
+            changed.append((" ".join(words[at : at + 1 + taken]), f"{words[at]} {value}"))
+        at += 1 + taken
+    return out, tuple(changed)
+
+
 # llama-bench has a parser of its own (tools/llama-bench/llama-bench.cpp `parse_cmd_params`): lists, and values for switches.
 _BENCH = {
     spelled: names.split()[0]
@@ -466,11 +521,7 @@ class _Reader:
         hint = _before(name) or elsewhere(self.engine, name, _whole)
         hint = hint or (f"the nearest is {near[0]}" if near else f"its own --help lists the flags of {engine}")
         if rows:
-            since = [r.since for r in rows if r.since and _key(self.engine, r.since) > _key(self.engine, self.version or "0")]
-            said = (
-                f"it came with {min(since, key=lambda v: _key(self.engine, v))}" if since else f"{rows[-1].until} has it no longer"
-            )
-            raise UsageError(f"{engine} {self.version} has no {name}: {said}", hint)
+            raise UsageError(_other_releases(self.engine, name, self.version or "0"), hint)
         if self.command.program in _MLX_ALONE:
             raise UsageError(
                 f"{name}: of {self.command.program} only the flags that mlx_lm.server has too are known here", f"leave {name} out"
@@ -532,6 +583,10 @@ def _is_flag(word: str) -> bool:
     return word.startswith("-") and len(word) > 1 and not re.fullmatch(r"-\d+(\.\d+)?(,-?\d+(\.\d+)?)*", word)
 
 
+_SPECIFIER = re.compile(r"%[A-Za-z]")
+"""What systemd puts in: the instance of a unit's template (systemd.unit(5), "Specifiers")."""
+
+
 def _typed(engine: Engine, row: Row, name: str, taken: list[str]) -> Value:
     """The value as the flag's kind reads it. A text with a variable in it is left: whoever uses it refuses it."""
     kind = row.kind
@@ -548,7 +603,7 @@ def _typed(engine: Engine, row: Row, name: str, taken: list[str]) -> Value:
     if kind == "optional":
         return taken[0] if taken else True
     text = taken[0]
-    if "$" in text or "`" in text:
+    if "$" in text or "`" in text or _SPECIFIER.fullmatch(text.strip()):
         return text
     if kind == "int":
         if re.fullmatch(r"[+-]?\d{1,18}", text.strip()):

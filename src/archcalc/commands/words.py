@@ -195,7 +195,9 @@ def _config_of(text: str) -> str | None:
 
 
 def _written(word: str) -> Iterator[str]:
-    """Variables that a shell would have put in, in a word that comes without a shell."""
+    """Variables that a shell would have put in, in a word that comes without a shell; of a unit of systemd what that puts in."""
+    if re.fullmatch(r"%[A-Za-z]", word):
+        yield word
     for m in re.finditer(r"\$(?:\{([A-Za-z_]\w*)\}|\(?([A-Za-z_]\w*)\)?)", word):
         yield m[0]
 

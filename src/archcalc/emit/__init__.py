@@ -70,12 +70,13 @@ PROGRAMS = {
     "vllm": Program(8000, (), {"nvidia": "vllm/vllm-openai:v{version}", "amd": "vllm/vllm-openai-rocm:v{version}"}),
     # SGLang 0.5.23: docs/get_started/install.md, srt/server_args.py (host 127.0.0.1, port 30000).
     "sglang": Program(30000, ("--host", "0.0.0.0"), {"nvidia": "lmsysorg/sglang:v{version}"}, "python3"),
-    # llama.cpp 0c1e57098: docs/docker.md, common/common.h (hostname 127.0.0.1, port 8080).
+    # llama.cpp 0c1e57098: docs/docker.md, common/common.h (hostname 127.0.0.1, port 8080); the image of a build has its tag behind its own
+    # (.github/workflows/docker.yml, `merge_arch_tags`).
     "llama.cpp": Program(
         8080,
         ("--host", "0.0.0.0"),
         {
-            vendor: f"ghcr.io/ggml-org/llama.cpp:server-{name}"
+            vendor: f"ghcr.io/ggml-org/llama.cpp:server-{name}{{version}}"
             for vendor, name in (("nvidia", "cuda"), ("amd", "rocm"), ("intel", "intel"))
         },
         "/app/llama-server",
@@ -206,8 +207,8 @@ def check(kind: str) -> str:
 def emit(
     kind: str, r: FitReport, architecture: Architecture, spec: GpuSpec, version: str | None = None, image: str | None = None
 ) -> str:
-    """The file that starts a plan that fits, as text. `architecture` is the model's as it is published, `version` the engine's release, the
-    newest that is known without one.
+    """The file that starts a plan that fits, as text. `architecture` is the model's as it is published, `version` the engine's release;
+    without one it is the last that takes all of the plan's command, the newest that is known where that does.
 
     Raises `UnsupportedError` for a plan that such a file does not start, and `UsageError` for an engine that it does not.
     """
@@ -286,7 +287,16 @@ def deployment(
             f"--emit {kind} has no words for {', '.join(variables)}, which the plan takes",
             "start the printed command, or write --emit compose",
         )
-    if words[0] not in ("vllm", "sglang", "python", "python3", "llama-server", "mlx_lm.server"):
+    started = (
+        "vllm",
+        "sglang",
+        "python",
+        "python3",
+        "llama-server",
+        "mlx_lm.server",
+        *(("ollama",) if kind == "modelfile" else ()),
+    )
+    if words[0] not in started:
         raise UsageError(
             f"--emit {kind} writes how a server is started, and this is {words[0]}",
             "give the server's command, such as vllm serve MODEL",
@@ -294,7 +304,7 @@ def deployment(
     program = _program_words(words)
     known = PROGRAMS.get(r.engine)
     port = known.port if known else 8080
-    release = version or newest(r.engine)
+    words, release, told = _judged(words, r.engine, version, kind, image, contained)
     if contained:
         assert known is not None
         template = image or known.images.get(spec.device.vendor)
@@ -304,7 +314,7 @@ def deployment(
                 + (", and containers on a Mac see no GPU" if spec.device.vendor == "apple" else ""),
                 "give one with --image" if spec.device.vendor != "apple" else "--emit modelfile, lmstudio or mlx are for a Mac",
             )
-        image = template.format(version=release.removeprefix("v")) if image is None else image
+        image = template.format(version=_tag(r.engine, release)) if image is None else image
         words[0] = known.binary if known.binary and words[0] != "sglang" else words[0]
         stated = words[words.index("--port") + 1] if "--port" in words[:-1] else ""
         port = int(stated) if stated.isdecimal() else port
@@ -330,6 +340,7 @@ def deployment(
     head = (
         f"{r.source} on {spec.named}: {plan_text(r.plan)}, {r.context_tokens:,} tokens x {r.concurrency:,}",
         f"{r.engine} {release}".strip() + (f", image {image}" if contained else ""),
+        *told,
         *unknown,
         *samples,
     )
@@ -359,6 +370,41 @@ def deployment(
         environment=tuple((name, value) for name, value in environment if name not in VISIBLE),
         files=files,
     )
+
+
+def _judged(
+    words: list[str], engine: str, version: str | None, kind: str, image: str | None, contained: bool
+) -> tuple[list[str], str, tuple[str, ...]]:
+    """The words, the release that they were judged by, and what to say of the two: the one that is named, else the last that takes all of
+    the command's flags. Where a container starts the newest build of llama.cpp, the words as that takes them.
+
+    Raises `UnsupportedError` for a flag that this build has no more."""
+    from archcalc.analysis.ask import taken_as
+    from archcalc.commands.flags import read, renewed
+    from archcalc.commands.words import of_arguments
+
+    found = read(of_arguments(words), version)
+    release = found.version or newest(engine)
+    if found.version is not None or not found.gone or not contained:
+        said = taken_as(found)
+        return words, release, (said,) if said else ()
+    if image is not None:
+        return words, release, (f"builds as new as those whose rules hold here refuse {', '.join(found.gone)}",)
+    words, changed = renewed(words)
+    if gone := read(of_arguments(words), version).gone:
+        raise UnsupportedError(
+            f"--emit {kind} starts the newest build, which refuses {', '.join(gone)}",
+            "leave it out, name a build that has it with --engine-version, or an image with --image",
+        )
+    return words, release, tuple(f"{after} is how the newest build takes {before}" for before, after in changed)
+
+
+def _tag(engine: str, release: str) -> str:
+    """A release as the tags of images spell it: all three numbers (`v0.33.0`), and of llama.cpp a build behind the image's own name."""
+    if engine == "llama.cpp":
+        return f"-b{release.lstrip('b')}" if release else ""
+    numbers = re.match(r"\d+(?:\.\d+)*", plain := release.removeprefix("v"))
+    return plain if numbers is None else numbers[0] + ".0" * (2 - numbers[0].count(".")) + plain[numbers.end() :]
 
 
 _SAMPLER = "VLLM_USE_FLASHINFER_SAMPLER"

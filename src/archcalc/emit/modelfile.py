@@ -6,7 +6,9 @@ from __future__ import annotations
 from archcalc.emit import OFFLOADED, Deployment
 from archcalc.errors import UnsupportedError
 
-SAYS = OFFLOADED | {"--cache-type-k", "--cache-type-v"}
+# A command of Ollama's own is said by the same parameters, and by its server's variables.
+_OWN = "--num_ctx --num_gpu OLLAMA_CONTEXT_LENGTH OLLAMA_NUM_PARALLEL OLLAMA_FLASH_ATTENTION OLLAMA_KV_CACHE_TYPE"
+SAYS = OFFLOADED | {"--cache-type-k", "--cache-type-v", *_OWN.split()}
 
 _CACHES = ("q8_0", "q4_0")
 
@@ -27,6 +29,7 @@ def write(d: Deployment) -> str:
         else ""
     )
     create = f"# ollama create {d.name} -f Modelfile && ollama run {d.name}\n"
-    model = d.model if d.path is not None or d.model.startswith("<") else f"hf.co/{d.model}"
+    own = d.words[0] == "ollama"
+    model = d.model if own or d.path is not None or d.model.startswith("<") else f"hf.co/{d.model}"
     layers = "" if d.gpu_layers is None else f"PARAMETER num_gpu {d.gpu_layers}\n"
     return f"{d.comment}{d.left_out}{started}{create}FROM {model}\nPARAMETER num_ctx {d.context_tokens}\n{layers}"

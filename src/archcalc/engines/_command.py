@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from archcalc.engines.plan import Named
 from archcalc.engines.served import TRUST, code_of, needs_newer
 from archcalc.model import Architecture
+
+if TYPE_CHECKING:
+    from archcalc.commands.words import Engine
 
 TORCH = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 """What PyTorch calls a dtype of safetensors."""
@@ -52,6 +56,16 @@ def trusted(folder: str, title: str, architecture: Architecture, version: str | 
     if not held:
         return [], ()
     return [TRUST], (f"{TRUST} lets the repository's own code run, which holds {held.rstrip(',')}: read it first",)
+
+
+def untold(engine: Engine, words: Iterable[str], version: str | None) -> str:
+    """Why a release cannot be told these flags of a plan; empty where it can."""
+    if version is None:
+        return ""
+    from archcalc.commands.flags import lacks
+
+    flags = (word for line in words for word in line.split() if word.startswith("--"))
+    return next((why for flag in flags if (why := lacks(engine, flag, version))), "")
 
 
 def everywhere(machines: int) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from archcalc.engines.placement import ComponentBytes, Placement, RankWeights, rank_weights
-from archcalc.engines.plan import Ask, machines
+from archcalc.engines.plan import Ask, Setting, machines
 from archcalc.engines.weights import WeightOptions, kept
 from archcalc.model import Architecture
 
@@ -49,3 +49,23 @@ def spared(found: RankWeights, size: int) -> RankWeights:
 def of_machine(ask: Ask, placement: Placement, each: int) -> int:
     """The RAM of one machine where every rank keeps so much there."""
     return each * -(-placement.tp * placement.pp * placement.dp // machines(ask.gpus))
+
+
+def less(ask: Ask, caches: tuple[tuple[str, str], ...]) -> list[Setting]:
+    """Less in the CPU's memory than a command leaves there, where there is a budget of it: no second cache (`caches` are the settings that
+    ask for one and their flags), and of weights that are more than it holds none, or as many as it does."""
+    if ask.ram_bytes is None or ask.own is None:
+        return []
+    found = [
+        Setting("no second cache in the CPU's memory", f"without {flag}", {name: 0})
+        for name, flag in caches
+        if getattr(ask.own, name)
+    ]
+    left, ranks = ask.own.offload_bytes, max(1, ask.gpus.count // ask.gpus.nodes)
+    if left * ranks <= ask.ram_bytes:
+        return found
+    found += [Setting("all of the weights on the GPUs", "without --cpu-offload-gb", {"offload_bytes": 0})]
+    if 0 < (held := (ask.ram_bytes // ranks) >> 30) < left >> 30:
+        what = f"{held} GiB of each GPU's weights in the CPU's memory in place of {left >> 30}"
+        found.append(Setting(what, f"--cpu-offload-gb {held}", {"offload_bytes": held << 30}))
+    return found

@@ -11,7 +11,7 @@ CARDS = 10
 
 def most(device: Device) -> int:
     """The GPUs that one host can have: of cards that go into any machine, as many as there are servers for."""
-    fixed = (device.link and not device.bridge) or not device.domain
+    fixed = (device.link and not device.bridge) or not device.domain or device.built_in
     return device.per_host if fixed else max(device.per_host, CARDS)
 
 
@@ -22,5 +22,6 @@ def crowded(ask: Ask, title: str, here: int, joined: str = "") -> Start | None:
     if ask.own is None or gpus.nodes == 1 or here <= most(gpus.device):
         return None
     what = "compute tray" if gpus.device.of_rack else "machine"
-    limit = f"{title} starts {here:,} ranks on one host so, and a {what} has {most(gpus.device)} GPUs at most"
+    has = "one GPU" if most(gpus.device) == 1 else f"{most(gpus.device)} GPUs at most"
+    limit = f"{title} starts {here:,} ranks on one host so, and a {what} has {has}"
     return Start(False, limit, joined or None, refused=True)

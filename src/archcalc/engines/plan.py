@@ -133,7 +133,7 @@ class Candidate(NamedTuple):
     caches: dict[tuple[Placement, str | None, int, int, int], Pooled]
     refused: dict[Placement, str]
     works: dict[tuple[Placement, str], tuple[RankWeights, Any]]
-    lacking: dict[str | None, Start | None]
+    lacking: dict[tuple[str | None, str | None], Start | None]
     budgets: dict[tuple[Any, ...], Budget]
 
 

@@ -13,7 +13,7 @@ from archcalc import report
 from archcalc.analysis.training.method import Asked
 from archcalc.analysis.training.pieces import patterns
 from archcalc.errors import ConfigError, UnsupportedError, UsageError
-from archcalc.frameworks import flash
+from archcalc.frameworks import flash, liger
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -41,8 +41,8 @@ _VLLM = (
 )  # fmt: skip
 _INERT = (
     INERT[:-1] + rf"|trl\.(?:{'|'.join(_TRL)})|vllm\.(?:{'|'.join(_VLLM)})"
-    r"|tf32|pad_to_sequence_len|sample_packing_.*|eval_sample_packing|flash_attn_.*|liger_rope|liger_rms_norm|liger_swiglu"
-    r"|liger_glu_activation|liger_layer_norm|gradient_checkpointing_kwargs.*|xformers_attention|use_tensorboard|experimental_.*|tokenizer_.*"
+    r"|tf32|pad_to_sequence_len|sample_packing_.*|eval_sample_packing|flash_attn_.*|liger_rope"
+    r"|liger_layer_norm|gradient_checkpointing_kwargs.*|xformers_attention|use_tensorboard|experimental_.*|tokenizer_.*"
     r"|lora_mlp_kernel|lora_qkv_kernel|lora_o_kernel|bfloat16|float16|tokens\..*|lora_fan_in_fan_out|sequence_parallel.*|micro_batch_size_eval"
     r"|fsdp_config\..*|fsdp|revision_of_model|eot_tokens|roles_to_train|excess_length_strategy|use_kernels|processor_type|skip_prepare_dataset|pretraining_dataset.*|pretrain_.*|streaming.*|num_labels"
     r"|resize_token_embeddings_to_32x|batch_size|ddp_find_unused_parameters|low_cpu_mem_usage|device_map|use_ray|ray_.*|use_otel_metrics|otel_.*"
@@ -171,6 +171,9 @@ class Axolotl:
             "recompute": "none" if checkpointing in ("false", "no", "") else "full",
             "offload_inputs": (checkpointing.startswith("offload") or k.text("activation_offloading").lower() not in ("", "false")) or None,
             "loss": "fused" if fused else "full",
+            # integrations/liger/plugin.py `pre_model_load`.
+            "fused_norms": liger.norms(k.flag("liger_rms_norm") and "liger" in plugins),
+            "fused_glu": liger.glu(k.flag("liger_glu_activation", "liger_swiglu") and "liger" in plugins),
             "output_freed": True,
             # transformers 5.24, models/llama/modeling_llama.py `_tp_plan`: `colwise_gather_output`.
             "gathered_logits": True,

@@ -9,7 +9,7 @@ from archcalc import report
 from archcalc.analysis.training.method import Asked, with_method
 from archcalc.errors import UnsupportedError, UsageError
 from archcalc.frameworks import flash
-from archcalc.frameworks.framework import Ask, length, planner_of
+from archcalc.frameworks.framework import VERSIONED, Ask, length, planner_of, taken_by
 from archcalc.frameworks.keys import Keys
 from archcalc.frameworks.launch import PROCESSES
 from archcalc.loader import Loaded
@@ -46,14 +46,17 @@ def reported(
         keys.notes.append(assumed)
     recipe = keys.recipe(framework, ask.version, inert)
     said = [*notes, *keys.notes]
-    if ask.version is not None and framework != "transformers":
+    if ask.version is not None and framework not in VERSIONED:
         said.append(f"--framework-version changes nothing here: {framework}'s rules are those of one release")
     if recipe.unmodelled:
         said.append(f"not modelled, taken as changing nothing: {', '.join(recipe.unmodelled)}")
     run, told = with_method(Run(**whole), ask.method or method or Asked())
     said += told
     planner = planner_of(loaded.architecture, run, ask.gpus)
-    r = train_report(loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, recipe=recipe, planner=planner)
+    r = train_report(
+        loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, recipe=recipe, planner=planner,
+        takes=taken_by(framework, world(ask)),
+    )  # fmt: skip
     if run.unfrozen:
         said.append("activations are counted as if all layers were trained: frozen ones keep less")
     if run.size == 2 and (half := flash.half(ask.gpus)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
 from types import MappingProxyType
@@ -112,6 +112,8 @@ MEANS: Mapping[str, frozenset[str]] = {
     "litgpt": frozenset({"dp", "fsdp"}),
     "transformers": _TRAINER,
 }
+VERSIONED = ("transformers", "torchtitan", "llama-factory")
+"""Those whose rules differ by release here."""
 _PEFT = ("llama-factory", "axolotl", "transformers", "deepspeed")
 _NO_ADAPTERS = ("megatron", "nanochat")
 _MOST_ZERO = {"nanochat": 2, "megatron": 1}
@@ -157,6 +159,22 @@ def _can(name: str, given: Mapping[str, Any], changes: Mapping[str, Any], gpus: 
     ):
         if field in given and wrong:
             raise UsageError(f"{option} changes nothing in this call", f"give {needed} with it, or leave it out")
+
+
+def taken_by(name: str, gpus: int) -> Callable[[Mapping[str, Any]], bool]:
+    """Whether a framework has something for changes of a run."""
+
+    def takes(changes: Mapping[str, Any]) -> bool:
+        zero = changes.get("zero", 0)
+        if zero and ("zero" if zero == 1 else f"zero-{zero}") not in MEANS[name]:
+            return False
+        try:
+            _can(name, changes, changes, gpus)
+        except UsageError:
+            return False
+        return True
+
+    return takes
 
 
 # torchtitan 2026-08, config/configs.py `TrainingConfig`; LLaMA-Factory 0.9.5, hparams/data_args.py; axolotl 0.19,
@@ -220,16 +238,19 @@ def usual(given: Mapping[str, Any], gpus: int, *, plain: bool = True) -> dict[st
     models/qwen3_moe/modeling_qwen3_moe.py `Qwen3MoeSparseMoeBlock`); plain transformers 5 leaves them. Adapters compute
     under autocast, as the Trainer's bf16 has it, but where everything is asked to be in half precision.
     """
-    casts = {"adapter_autocast": True} if given.get("lora") and given.get("precision", "mixed") == "mixed" else {}
+    # Every framework compared below steps with PyTorch's fused AdamW; a loop of one's own may copy gradients (`--optimizer adamw`).
+    own: dict[str, Any] = {} if given.get("implementation") == "megatron" else {"optimizer": "adamw-fused"}
+    if given.get("lora") and given.get("precision", "mixed") == "mixed":
+        own["adapter_autocast"] = True
     if given.get("quant"):
-        return {"quantized_experts": True, **casts}
+        return {"quantized_experts": True, **own}
     if given.get("lora"):
-        return casts
+        return own
     alone = gpus * given.get("fsdp", 1) * given.get("dp", 1) * given.get("tp", 1) * given.get("pp", 1) == 1
-    own = given.get("lora") or given.get("zero") or given.get("frozen") or given.get("implementation") == "megatron"
-    if alone or own or not plain or given.get("precision", "mixed") != "mixed":
-        return {}
-    return {"loss": "compiled", "ends_apart": True}
+    apart = given.get("zero") or given.get("frozen") or given.get("implementation") == "megatron"
+    if alone or apart or not plain or given.get("precision", "mixed") != "mixed":
+        return own
+    return {"loss": "compiled", "ends_apart": True, **own}
 
 
 def _said(a: Architecture, run: Run, taken: Mapping[str, Any]) -> list[str]:
@@ -248,9 +269,10 @@ _ALIKE = ("recompute", "attention")
 
 
 def _elsewhere(taken: Mapping[str, Any], given: Mapping[str, Any], planner: Planner, run: Run) -> list[str]:
-    """What the run takes by the defaults of frameworks that could start it, in place of those `taken` where none is named."""
+    """What the run takes by the defaults of frameworks that could start it, in place of those `taken` where none is named: the plan,
+    checkpointing and attention are the run's. Where the run is outside of their figures, what it has that the nearest has not."""
     plain = run._replace(**{name: Run._field_defaults[name] for name in taken})
-    totals = {}
+    found: dict[str, tuple[int, Run]] = {}
     for name in _COMPARED:
         means = MEANS[name] | ({"zero"} if f"zero-{run.zero}" in MEANS[name] else set())
         if any(getattr(run, split) > (split != "zero") for split in SPLITS if split not in means) or (
@@ -263,12 +285,28 @@ def _elsewhere(taken: Mapping[str, Any], given: Mapping[str, Any], planner: Plan
             _can(name, {**given, **{split: getattr(run, split) for split in SPLITS}}, {**own, **given}, run.gpus)
         except UsageError:
             continue
-        totals[name] = planner.total(plain._replace(**changes))
-    least, most = (pick(totals, key=totals.__getitem__) if totals else "" for pick in (min, max))
-    if not totals or totals[least] == totals[most]:
+        theirs = plain._replace(**changes)
+        found[name] = planner.total(theirs), theirs
+    least, most = (pick(found, key=lambda one: found[one][0]) if found else "" for pick in (min, max))
+    if not found or found[least][0] == found[most][0]:
         return []
-    low, high = (units.format_bytes(totals[one]) for one in (least, most))
-    return [f"by framework: {low} ({least}) to {high} ({most}); --framework says whose precision, loss and optimizer count"]
+    low, high = (units.format_bytes(found[one][0]) for one in (least, most))
+    note = (
+        f"by framework: {low} ({least}) to {high} ({most}); with this plan, checkpointing and attention in each: --framework says whose "
+        "precision, loss and optimizer count"
+    )
+    total = planner.total(run)
+    if found[least][0] <= total <= found[most][0]:
+        return [note]
+    nearest = least if total < found[least][0] else most
+    other = found[nearest][1]
+    differ = [
+        f"{what} {getattr(run, what)} ({nearest}: {getattr(other, what)})"
+        for what in ("precision", "loss", "optimizer")
+        if getattr(run, what) != getattr(other, what)
+    ]
+    has = f": {', '.join(differ)}" if differ else ""
+    return [note, f"by options alone it is {units.format_bytes(total)}, which none of these frameworks has{has}"]
 
 
 def asked(name: str | None, ask: Ask) -> report.TrainReport:
@@ -290,10 +328,10 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
         # Mixed precision that is asked for casts fp32 shards under FSDP, frozen ones among them (PEFT 0.13, examples/sft/utils.py: what
         # is not quantized is loaded in fp32, as TRL's default is); a model loaded in half precision is `pure`.
         changes["fp32_shards"] = True
-    if ask.version is not None and name not in ("transformers", "torchtitan"):
+    if ask.version is not None and name not in VERSIONED:
         whose = f"{name}'s rules are those of one release" if name else "no framework is named"
         raise UsageError(
-            f"--framework-version changes nothing here: {whose}", "leave it out, or give --framework transformers or torchtitan"
+            f"--framework-version changes nothing here: {whose}", f"leave it out, or give --framework {' or '.join(VERSIONED)}"
         )
     if name:
         _can(name, ask.changes, changes, ask.gpus.count if ask.gpus else 1)
@@ -339,6 +377,7 @@ def asked(name: str | None, ask: Ask) -> report.TrainReport:
     open_ = not name and planner is None and (ask.method is None or ask.method.method == "sft")
     r = train_report(
         loaded, run, gpus=ask.gpus, mfu=ask.mfu, tokens=ask.tokens, given=given, planner=planner, means=_tried(name),
+        takes=taken_by(name, ask.gpus.count if ask.gpus else 1) if name else None,
         elsewhere=partial(_elsewhere, taken, asked_for) if open_ else None,
     )  # fmt: skip
     if run.size == 2 and (half := flash.half(ask.gpus)):

@@ -47,7 +47,12 @@ def arguments(words: Sequence[str]) -> Mapping[str, Any]:
         return {}
     at = _program(words)
     launcher, program = flags_of(words[:at]), words[at] if at < len(words) else ""
-    found = {name.replace("-", "_"): value for name, value in flags_of(words[at + 1 :]).items()}
+    found: dict[str, Any] = {}
+    for flag, value in flags_of(words[at + 1 :]).items():
+        name = flag.replace("-", "_")
+        # transformers 5.24, hf_argparser.py `_parse_dataclass_field`: flags that are on by default have another that switches them off.
+        off = value is True and name.startswith("no_") and name != "no_cuda"
+        found[name.removeprefix("no_") if off else name] = value if not off else False
     if config := launcher.get("config_file"):
         found["accelerate_config"] = config
     name = program.rpartition("/")[2].removesuffix(".py")

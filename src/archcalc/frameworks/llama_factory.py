@@ -11,13 +11,15 @@ from typing import Any
 
 from archcalc import report
 from archcalc.analysis.training.method import Asked
+from archcalc.engines._version import at_least
 from archcalc.errors import ConfigError, UnsupportedError
-from archcalc.frameworks import flash
+from archcalc.frameworks import flash, liger
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, OPTIMIZERS, Keys
 from archcalc.frameworks.named_files import LLAMA_FACTORY, adapter_of, split_of
+from archcalc.frameworks.transformers import optimizer
 from archcalc.model import Architecture
 
 _INERT = (
@@ -39,6 +41,7 @@ class LlamaFactory:
         return {
             "precision": "pure" if given.get("lora") or given.get("quant") else "amp",
             "recompute": "full",
+            "optimizer": OPTIMIZERS[_optimizer(given.get("version"))],
             "output_freed": True,
             "adapter_autocast": True,
         }
@@ -114,7 +117,7 @@ class LlamaFactory:
             "adapter_size": 2 if pure else None,
             "adapter_autocast": (bool(lora) and half and not pure) or None,
             # train/trainer_utils.py `create_custom_optimizer`.
-            "optimizer": "muon" if k.flag("use_muon") else k.choice("optim", OPTIMIZERS, "adamw_torch"),
+            "optimizer": "muon" if k.flag("use_muon") else k.choice("optim", OPTIMIZERS, _optimizer(ask.version)),
             "attention": {"fa2": "flash", "fa3": "flash", "disabled": "eager"}.get(k.text("flash_attn", default="auto"), "sdpa"),
             # On unless switched off (model/model_utils/checkpointing.py `prepare_model_for_training`).
             # The Trainer's own key switches it on again.
@@ -122,6 +125,8 @@ class LlamaFactory:
             # model/model_utils/checkpointing.py `get_unsloth_gradient_checkpointing_func`: inputs of layers wait on the CPU.
             "offload_inputs": k.flag("use_unsloth_gc") or None,
             "loss": "fused" if k.flag("enable_liger_kernel") else "full",
+            "fused_norms": liger.norms(k.flag("enable_liger_kernel")),
+            "fused_glu": liger.glu(k.flag("enable_liger_kernel")),
             "output_freed": True,
             "lora": (k.int("lora_rank", default=8) or 8) if lora else None,
             "targets": (("all-linear",) if targets in ((), ("all",)) else targets) if lora else None,
@@ -162,6 +167,12 @@ class LlamaFactory:
             rewards = int(apart == "full")
         learned = Asked(stage, reference=False if free else None, headed=stage in ("ppo", "reward"), reward_models=rewards)  # type: ignore[arg-type]
         return reported(ask, k, "llama-factory", _INERT, k.text("model_name_or_path") or None, fields, method=learned)
+
+
+def _optimizer(version: str | None) -> str:
+    """The Trainer's own default, of the newest transformers that a release takes: 4.52.4 up to 0.9.3, 4.57.1 in 0.9.4, 5.6.0 in 0.9.5
+    (Requires-Dist)."""
+    return optimizer(None if version is None or at_least(version, 0, 9, 4) else "4.52")
 
 
 def _frozen(tower: bool, projector: bool, language: bool) -> Callable[[Architecture], frozenset[str] | None]:

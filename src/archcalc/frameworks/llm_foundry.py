@@ -42,6 +42,10 @@ class LlmFoundry:
         k.refuse(("model.peft_config.peft_type", "tp_config.tensor_parallel_degree", "model.ffn_config.ffn_type"))
         n = world(ask)
         micro = k.int("device_train_microbatch_size", default=None)
+        if k.values.get("device_train_microbatch_size") == "auto" and "micro_batch" not in ask.changes:
+            k.notes.append(
+                "device_train_microbatch_size: auto: counted for 1, where Composer finds the most that fits (--micro-batch)"
+            )
         whole = k.int("global_train_batch_size", default=None)
         strategy = k.text("fsdp_config.sharding_strategy", default="FULL_SHARD" if k.has("fsdp_config") else "NO_SHARD")
         mixed = k.text("fsdp_config.mixed_precision", default="PURE")

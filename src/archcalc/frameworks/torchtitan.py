@@ -92,7 +92,7 @@ class Torchtitan:
                 k.text("optimizer.name", default="AdamW"), "adamw"
             ),
             "attention": "flash",
-            "recompute": {"none": "none", "full": "full", "selective": "selective", "memory_budget": "selective"}.get(mode, ""),
+            "recompute": {"none": "none", "full": "full", "selective": "selective"}.get(mode, ""),
             # Up to 0.2.2, distributed/activation_checkpoint.py `_apply_layer_sac`: one block in so many is wrapped, the others are not.
             "one_in": max(1, int(option)) if mode == "selective" and option.isdecimal() else None,
             # components/loss.py `build_cross_entropy_loss`: compiled with the model since 2025.
@@ -118,7 +118,7 @@ class Torchtitan:
         if pp > 1 and schedule == "InterleavedZeroBubble":
             notes.append("InterleavedZeroBubble is counted as Interleaved1F1B, which keeps no less")
         if not fields["recompute"]:
-            raise UnsupportedError(f"{k.path}: activation_checkpoint.mode {mode!r} is not modelled", "none, selective, full")
+            raise UnsupportedError(f"{k.path}: activation_checkpoint.mode {mode!r} is not modelled", "none, full or selective")
         if fields["one_in"]:
             fields["recompute"] = "full"
         name, flavor = k.text("model.name"), k.text("model.flavor")

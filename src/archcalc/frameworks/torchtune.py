@@ -16,6 +16,7 @@ from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
 from archcalc.frameworks.keys import INERT, Keys
+from archcalc.loader import Loaded, load
 from archcalc.model import Architecture, Tensor
 
 _OPTIMIZERS = {
@@ -31,6 +32,9 @@ _INERT = (
     r"|context_parallel_rotate_method|optimizer\..*|dataset\..*|tokenizer\..*|loss\..*|max_steps_per_epoch|compile|packed|save_adapter_weights_only"
     r"|model\.lora_alpha|model\.lora_dropout|custom_sharded_layers|lr_scheduler\..*|fsdp_cpu_offload_.*|enable_async_checkpointing|dtype_.*)"
 )
+# models/phi3/_component_builders.py (and of phi4, which builds by it): queries, keys and values are modules of their own, and so are gate
+# and up; sliding windows are left out.
+_APART, _AS_LLAMA = r"q?(?:lora_)?phi[34]_\w+", ("model_type=llama", "sliding_window=null")
 _PLANS = ("base_llama_tp_plan",)
 _MODULES = {"output_proj": "o_proj", "w1": "gate_proj", "w2": "down_proj", "w3": "up_proj"}
 
@@ -122,15 +126,12 @@ class Torchtune:
             # recipes/full_dpo_distributed.py takes log-probabilities of whole logits.
             fields["loss"] = "full"
         notes = ["torchtune pads to the longest sequence of a batch: --seq is that length"] if fields["seq"] is None else []
+        named = ask.source or _bundled(component)
+        model: str | Loaded | None = named
+        if named is not None and re.fullmatch(_APART, component):
+            model = load(named, offline=ask.offline, refresh=ask.refresh, overrides=_AS_LLAMA)
         return reported(
-            ask,
-            k,
-            "torchtune",
-            _INERT,
-            _bundled(component),
-            fields,
-            notes,
-            Asked("dpo" if loss == "DPOLoss" else "sft"),
+            ask._replace(source=None), k, "torchtune", _INERT, model, fields, notes, Asked("dpo" if loss == "DPOLoss" else "sft")
         )
 
 

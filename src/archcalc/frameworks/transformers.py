@@ -14,7 +14,7 @@ from archcalc.analysis.training.adapters import PARAMETER
 from archcalc.analysis.training.method import Asked
 from archcalc.engines._version import at_least
 from archcalc.errors import ConfigError
-from archcalc.frameworks import flash
+from archcalc.frameworks import flash, liger
 from archcalc.frameworks.common import reported, world
 from archcalc.frameworks.files import File
 from archcalc.frameworks.framework import Ask
@@ -80,7 +80,7 @@ class Transformers:
         return {
             "adapter_autocast": True,
             "precision": precision,
-            "optimizer": "adamw-fused",
+            "optimizer": OPTIMIZERS[optimizer(version)],
             "shifted": shifted(version),
             "gathered_logits": True,
             **more,
@@ -133,6 +133,12 @@ def shifted(version: str | None) -> str:
     return "logits" if at_least(version, 4, 46) else "fp32-logits"
 
 
+def optimizer(version: str | None) -> str:
+    """The optimizer of a release that is told none: PyTorch's fused one with PyTorch 2.8 or later from 4.54 on, which came out with it
+    (training_args.py `default_optim`; up to 4.53 PyTorch's foreach one)."""
+    return "adamw_torch_fused" if version is None or at_least(version, 4, 54) else "adamw_torch"
+
+
 def parameters(k: Keys, key: str) -> tuple[str, ...]:
     """PEFT's `target_parameters`, as targets of a run."""
     return tuple(f"{PARAMETER}{name}" for name in k.names(key))
@@ -175,11 +181,16 @@ def arguments(k: Keys, ask: Ask, *, trl: bool) -> dict[str, Any]:
         "micro_batch": k.int("per_device_train_batch_size", default=8),
         "micro_batches": k.int("gradient_accumulation_steps", default=1),
         "precision": precision,
-        "optimizer": k.choice("optim", OPTIMIZERS, "adamw_torch_fused"),
+        "optimizer": k.choice("optim", OPTIMIZERS, optimizer(ask.version)),
         "attention": attention,
         "recompute": "full" if k.flag("activation_checkpointing", "gradient_checkpointing", default=trl) else "none",
         # TRL 1.16 computes log-probabilities with the head in tiles (trainer/utils.py `add_fused_lm_head`).
         "loss": "fused" if k.flag("use_liger_kernel") or trl else "full",
+        # integrations/liger.py: all kernels but those that `liger_kernel_config` switches off.
+        "fused_norms": liger.norms(k.flag("liger_kernel_config.rms_norm", default=True) and k.flag("use_liger_kernel")),
+        "fused_glu": liger.glu(
+            k.flag("liger_kernel_config.swiglu", "liger_kernel_config.geglu", default=True) and k.flag("use_liger_kernel")
+        ),
         "output_freed": True,
         "shifted": shifted(ask.version),
         "offload_inputs": k.flag("activation_offloading") or None,

@@ -19,6 +19,8 @@ from archcalc.units import format_bytes, parse_bytes, split_count
 
 CARDS_PER_SERVER = 8
 """Cards that meet over PCIe alone: a desktop takes the catalog's `per_node`, a server eight."""
+BUILT_IN = {"soc": "Mac", "laptop": "laptop", "edge": "machine of this kind"}
+"""What a GPU of a category is built into: machines of one GPU, which a network alone joins."""
 MAX_GPUS = 512
 """The most GPUs that one deployment may name, unless a scale-up domain is larger still.
 
@@ -118,6 +120,12 @@ class Device(NamedTuple):
     """The most that any of them was found to have free, where the system shares the memory and it is known of several."""
     bridge: int = 0
     """Cards that one bridge, sold apart, joins over `link`, at most: others meet over PCIe. 0 where the machine has the links."""
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it is part of its machine, which no card adds to: of a Mac, a laptop, a Jetson, a mini PC such as DGX Spark, and what
+        shares its memory with the CPU beside it."""
+        return self.category in BUILT_IN or self.shared_memory
 
     @property
     def per_machine(self) -> int:
@@ -492,7 +500,7 @@ def _counted(of: Device, count: int, limit: int, name: str, notes: tuple[str, ..
             f"plan one replica, such as {of.per_machine // of.per_package}x{name}, and multiply it",
         )
     if count > 1 and of.category in ("soc", "laptop"):
-        kind = "Mac" if of.category == "soc" else "laptop"
+        kind = BUILT_IN[of.category]
         raise UsageError(f"{count}x{name}: a {kind} has one GPU, and no engine here pools several {kind}s", f"ask for {name}")
     if of.per_package > 1:
         notes += (f"one {of.name} shows as {of.per_package} GPUs: {count} of them {'are' if count > 1 else 'is'} {total} GPUs",)

@@ -17,7 +17,8 @@ def _activated(how: How, layer: Layer, width: int, storage: int, block: Block, n
     c = FP32 if block == "mlp" and any(isinstance(step, Widened) for step in layer.steps) else how.size
     if gated:
         yield Saved(block, f"{name}: gate" + (" and up" if storage > width else ""), c, storage, split=True)
-        yield Saved(block, f"{name}: activated gate", c, width, split=True)
+        if not how.fused_glu:
+            yield Saved(block, f"{name}: activated gate", c, width, split=True)
         clamped = next((step for step in layer.steps if isinstance(step, Clamped)), None)
         if clamped is not None and clamped.shared:
             yield Saved(block, f"{name}: steps of the clamped gate", c, (3 if clamped.scaled else 2) * width, split=True)

@@ -8,6 +8,9 @@ from archcalc.analysis.activations.saved import FP32, Block, How, Saved
 from archcalc.errors import UnsupportedError, unknown
 from archcalc.model import Architecture, Bare, BareKind, Layer, NormKind, Tensor
 
+FUSED = ("rms", "rms-own", "rms-fp32", "rms-cast-gain", "rms-1p")
+"""Norms of which there is one kernel."""
+
 
 def norm_saved(
     kind: NormKind | BareKind, how: How, name: str, width: int, gain: int, source: int, groups: int = 1, block: Block = "norm"
@@ -19,6 +22,10 @@ def norm_saved(
     deviation = Saved(block, f"{name}: deviation", FP32, groups)
     normalized = Saved(block, f"{name}: normalized in fp32", FP32, width)
     gain_in_fp32 = Saved(block, f"{name}: gain in fp32", FP32, fixed=gain)
+    if how.fused_norms and kind in FUSED:
+        yield Saved(block, f"{name}: input", source, width)
+        yield deviation
+        return
     match kind:
         case "layer" | "layer-1p" | "layer-apart":
             yield Saved(block, f"{name}: input", source, width)

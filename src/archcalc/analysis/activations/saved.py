@@ -60,7 +60,9 @@ class How(NamedTuple):
     `compiled` keeps no cast and no step of an elementwise chain whose input is kept: those are made again (PyTorch 2.13,
     torch/_functorch/partitioners.py `min_cut_rematerialization_partition`), but what a matrix's gradient reads is kept.
     `cpu` computes as the CPU's kernels do: LayerNorm's statistics in the input's type, attention with unequal heads in fp32 steps,
-    dropout with factors for a mask.
+    dropout with factors for a mask. With `fused_norms` RMSNorms are one kernel each, which keeps its input and the deviation, and with
+    `fused_glu` so is a gate's activation with the product behind it, which keeps what both projections wrote (Liger 0.8.5,
+    ops/rms_norm.py, swiglu.py, geglu.py: `save_for_backward`).
     """
 
     size: int = 2
@@ -82,6 +84,8 @@ class How(NamedTuple):
     joined: bool = False
     exchanged: bool = False
     compiled: bool = False
+    fused_norms: bool = False
+    fused_glu: bool = False
 
     @property
     def reads(self) -> bool:

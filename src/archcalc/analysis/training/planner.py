@@ -116,7 +116,10 @@ class Planner:
         totals = tuple(f.total for f in filled)
         fullest = totals.index(max(totals))
         return self._memory(run, fullest, stages[fullest], filled[fullest])._replace(
-            stage=fullest, stages=totals, static=tuple(stage.states.held for stage in stages)
+            stage=fullest,
+            stages=totals,
+            static=tuple(stage.states.held for stage in stages),
+            segments=max(self._segments(run, stage, each) for stage, each in zip(stages, filled, strict=True)),
         )
 
     def total(self, run: Run) -> int:
@@ -150,7 +153,7 @@ class Planner:
             inputs=run.quant == "int8" or (bool(run.quant) and run.nf4_inputs),
             capacity=run.capacity, adapter_dropout=run.adapter_dropout, joined=run.joined,
             autocast=("kept" if run.quant else "cast") if autocast else "",
-            exchanged=run.ep > 1, compiled=run.compiled, dora=run.dora,
+            exchanged=run.ep > 1, compiled=run.compiled, dora=run.dora, fused_norms=run.fused_norms, fused_glu=run.fused_glu,
             whole=run.dora and (bool(run.quant) or run.adapter_size != run.size),
         )  # fmt: skip
 
@@ -291,9 +294,6 @@ class Planner:
                 groups = -(-n // run.every)
                 sizes = {block: size * groups // n if n else 0 for block, size in sizes.items()}
                 again *= min(run.every, n)
-            if again and n * sum(sizes.values()) + again > n * rank_bytes(alone, batch, tokens, split):
-                # Checkpointing a single layer, or groups as long as the model, saves nothing.
-                sizes, again, held = _by_block(alone, batch, tokens, split), 0, 0
             beside = rank_bytes(passing, batch, tokens, split)
             working = max(working, again + beside + x.dequantized, again + own_norm if again else 0)
             norm = max(norm, own_norm)
@@ -380,7 +380,7 @@ class Planner:
         return Memory(
             totals[moment], tuple(t for t in terms if t.bytes), moment, tuple(totals.items()), 0, (), (), states.cpu,
             tuple(filled.moments["end of the forward pass"].blocks.items()),
-            max(each.logits for each in filled.moments.values()), self._segments(run, stage, filled),
+            max(each.logits for each in filled.moments.values()),
         )  # fmt: skip
 
     def _segments(self, run: Run, stage: _Stage, filled: _Filled) -> int:
@@ -549,8 +549,10 @@ def _held_logits(a: Architecture, run: Run) -> str:
     """The logits that the model's output still holds while layers run backwards, or the gradient that enters these."""
     if run.loss == "chunked" and run.head_in_chunks:
         return f"{run.size} B x {_tokens_words(run)} x {a.facts.hidden_size:,} (gradient of the head's input)"
-    ways = _splits_logits(run)
-    return f"{run.size} B x {_tokens_words(run)} x {_scores(a):,}" + (f" / tp {ways}" if ways > 1 else "")
+    ways, held = _splits_logits(run), run.size
+    if run.shifted == "fp32-logits" or (run.loss == "chunked" and run.fp32_logits):
+        held = FP32
+    return f"{held} B x {_tokens_words(run)} x {_scores(a):,}" + (f" / tp {ways}" if ways > 1 else "")
 
 
 def _logits_formula(a: Architecture, run: Run, late: bool) -> str:

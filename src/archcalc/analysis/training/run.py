@@ -56,6 +56,7 @@ class Run(NamedTuple):
     With `unfrozen` those parameters alone are trained, or have adapters beside them, whose name begins as one of these regular
     expressions says (axolotl 0.19, utils/freeze.py `LayerNamePattern`).
     Full checkpointing makes groups of `every` layers again, or one layer in `one_in`, beside which the others keep all that they need.
+    `fused_norms` and `fused_glu` are Liger's kernels (activations/saved.py `How`).
     `compiled` says that the model is compiled as a whole, `all_forward` that a pipeline runs all micro-batches forward
     first, `frozen_size` in how many bytes an element the `frozen_models` stand beside it, `headed` that a head of one number stands beside
     that for the vocabulary.
@@ -138,6 +139,8 @@ class Run(NamedTuple):
     pairs: bool = False
     compiled: bool = False
     all_forward: bool = False
+    fused_norms: bool = False
+    fused_glu: bool = False
 
     @property
     def keeps_gradients(self) -> bool:

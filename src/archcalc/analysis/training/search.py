@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -73,10 +73,10 @@ class Remedy(NamedTuple):
     total: int
 
 
-def remedies(planner: Planner, run: Run, budget: int, means: frozenset[str] | None = None) -> list[Remedy]:
+def remedies(planner: Planner, run: Run, budget: int, takes: Callable[[Mapping[str, Any]], bool] | None = None) -> list[Remedy]:
     """What to switch on so that the run fits, cheapest first: each step alone, and where none does without training something
-    else, the shortest list of steps that does. Each is checked."""
-    steps = [step for step in _steps(run) if means is None or _has(means, step[2].get("zero", 0))]
+    else, the shortest list of steps that does. Each is checked, and is one that the framework `takes`."""
+    steps = [step for step in _steps(run) if takes is None or takes(step[2])]
     # Ways that begin alike try the same runs.
     total = cache(lambda tried: _total(planner, tried))
     found = []
@@ -94,17 +94,14 @@ def remedies(planner: Planner, run: Run, budget: int, means: frozenset[str] | No
     return found
 
 
-def _has(means: frozenset[str], zero: int) -> bool:
-    """Whether a framework with these means shares as much as this stage of ZeRO."""
-    return not zero or ("zero" if zero == 1 else f"zero-{zero}") in means
-
-
 def _steps(run: Run) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Options that are not in use yet, what they cost, and what they change, cheapest first."""
     if run.attention == "eager":
         yield "--attention sdpa", "nothing: scores are not stored", {"attention": "sdpa"}
     if run.tp > 1 and not run.sequence:
         yield "--sp", "nothing: the same traffic", {"sequence": True}
+    if run.optimizer == "adamw":
+        yield "--optimizer adamw-fused", "nothing: no copy of the gradients in the step", {"optimizer": "adamw-fused"}
     if run.loss == "full" and run.implementation == "transformers":
         yield "--loss fused", "a fused cross-entropy kernel", {"loss": "fused"}
     if run.dp * run.cp > 1 and run.fsdp == 1:

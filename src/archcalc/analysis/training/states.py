@@ -223,7 +223,11 @@ def states(run: Run, held: list[Piece], *, words: bool = False) -> States:
     weight, gradient, moment, master = usual
     if run.step_in_backward and gradients:
         # One tensor's gradient at a time (torchtune 0.6, training/memory.py `register_optim_in_bwd_hooks`).
-        gradients = max(-(-p.elements * gradient // (expert_ways if p.tensor.experts else ways)[1]) for p in held if p.trains)
+        gradients = max(
+            -(-n * size // (expert_ways if p.tensor.experts else ways)[1])
+            for p in held
+            for n, size in ((p.elements * p.trains, gradient), (p.adapter, run.adapter_size))
+        )
         step = 0
         sums["gradients"] = Sums()
         sums["gradients"].add_bytes("of the largest tensor, one at a time", 1, gradients)

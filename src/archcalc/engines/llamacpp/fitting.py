@@ -26,13 +26,14 @@ from archcalc.engines.llamacpp.budget import (
 )
 from archcalc.engines.llamacpp.flags import ollama_batch
 from archcalc.engines.llamacpp.layout import CPU, devices_of, lay_out
-from archcalc.engines.llamacpp.ollama import cache_of
+from archcalc.engines.llamacpp.ollama import LEAST, cache_of
 from archcalc.engines.llamacpp.pool import on_cpu
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.records import NamedTuple
 
 if TYPE_CHECKING:
     from archcalc.engines.plan import Ask, Candidate
+    from archcalc.model import Architecture
 
 _ALIGN = 256
 # Names of tensors by what of a layer stays (`get_overflow_pattern`); without one all but routed experts does.
@@ -67,7 +68,7 @@ def fitted(model: Candidate, ask: Ask) -> Ask:
         said = "builds before b6325 keep all layers in the CPU's memory without -ngl"
         own = own._replace(gpu_layers=0, asks_layers=False, fitted=(*own.fitted, said))
         ask = ask._replace(own=own)
-    ask, own = _of_ollama(ask, own, trained)
+    ask, own = _of_ollama(ask, own, model.architecture, trained)
     return _allocated(model, _Fit(model, ask, own, trained).run() if own.fits else ask)
 
 
@@ -82,15 +83,19 @@ def _allocated(model: Candidate, ask: Ask) -> Ask:
     return ask._replace(own=own._replace(cells=tokens * (1 if own.unified else own.slots)))
 
 
-def _of_ollama(ask: Ask, own: Settings, trained: int) -> tuple[Ask, Settings]:
-    """The context that Ollama asks for: by the GPUs' memory where none is named, and no more than the trained length."""
+def _of_ollama(ask: Ask, own: Settings, architecture: Architecture, trained: int) -> tuple[Ask, Settings]:
+    """The context that Ollama asks for: by the GPUs' memory where none is named, raised for some models, and no more than the trained
+    length."""
     tokens, said = ask.context_tokens, own.fitted
+    memory = sum(device.visible_bytes for device in ask.gpus.each) - own.margin_bytes
     if own.tiers and tokens is None:
-        memory = sum(device.visible_bytes for device in ask.gpus.each) - own.margin_bytes
         tokens = next(context for limit, context in own.tiers if memory < limit)
         said = (*said, f"Ollama takes a context of {min(tokens, trained):,} tokens with {units.format_bytes(memory)} of GPU memory")
     if not own.clamps or tokens is None:
         return ask, own
+    if own.raised and tokens < LEAST and memory >= own.raised[1] and llamacpp.architecture_name(architecture) in own.raised[0]:
+        said = (*own.fitted, f"Ollama raises the context of this model from {tokens:,} to {LEAST:,} tokens")
+        tokens = LEAST
     if tokens > trained:
         tokens = trained
         said = said or (f"Ollama serves no more than the trained {trained:,} tokens",)

@@ -16,7 +16,7 @@ from archcalc.commands.flags import FLASH_TAKES, Read
 from archcalc.engines._version import at_least
 from archcalc.engines._version import released as of_release
 from archcalc.engines.asked import Asked
-from archcalc.engines.llamacpp.ollama import LLAMA_SERVER, asked_for
+from archcalc.engines.llamacpp.ollama import LLAMA_SERVER, asked_for, raised
 from archcalc.engines.llamacpp.projector import LIBRARY
 from archcalc.engines.llamacpp.settings import Settings
 from archcalc.errors import UsageError
@@ -420,6 +420,7 @@ def _ollama(read: Read) -> Asked:
     if context is None:
         own["tiers"] = next(tiers for since, tiers in _TIERS if at_least(read.version, *since))
         context = -1
+    own["raised"] = raised(read.version)
     kind = environment.get("OLLAMA_KV_CACHE_TYPE", "")
     own["type_k"] = own["type_v"] = _TYPES.get(kind.lower(), kind.lower())
     own["cells"] = context * slots if context > 0 else 0

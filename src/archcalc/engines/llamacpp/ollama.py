@@ -30,6 +30,22 @@ _TYPES = frozenset({"q8_0", "q4_0"})
 _UNQUANTIZED = (0, 11, 5), (0, 12, 4), frozenset({"gptoss", "gpt-oss"})
 """Between these the models with sinks keep no quantized cache."""
 
+Raised = tuple[frozenset[str], int]
+"""Names of GGUF files whose context is raised to `LEAST` tokens, and the memory of all GPUs from which it is."""
+LEAST = 8192
+_RAISED: tuple[tuple[tuple[int, ...], str, int], ...] = (
+    ((0, 15, 5), "", 0), ((0, 12, 7), "gptoss gpt-oss qwen3vl qwen3vlmoe", 20 << 30), ((0, 11, 4), "gptoss gpt-oss", 20 << 30),
+    ((0, 11), "gptoss gpt-oss", 0),
+)  # fmt: skip
+
+
+def raised(release: str | None) -> Raised | None:
+    """Whose context a release raises, whatever was asked for; None for nobody's. Those with a default by the memory have no such rule.
+
+    Source: Ollama 0.11.0 to 0.15.5, each release: server/routes.go `scheduleRunner`, `lowVRAMThreshold`."""
+    names, memory = next(((names, memory) for since, names, memory in _RAISED if at_least(release, *since)), ("", 0))
+    return (frozenset(names.split()), memory) if names else None
+
 
 def asked_for(text: str) -> bool | None:
     """`OLLAMA_FLASH_ATTENTION` as Go's `strconv.ParseBool` reads it, true of what is no such word; None where it is not set."""

@@ -28,7 +28,8 @@ class Settings(NamedTuple):
     CPU's memory is no budget, and `moved_bytes` are all that lies there then.
 
     `tiers` are Ollama's contexts where none is asked for, each with the memory of all GPUs below which it holds; the last holds from
-    there on. `clamps`: no more than the trained length is served. `batch_by_context`: the batch grows with the context.
+    there on. `raised` are the models whose context Ollama raises (`ollama.raised`). `clamps`: no more than the trained length is served.
+    `batch_by_context`: the batch grows with the context.
     `runner` is a release of Ollama that runs models by itself, `flash_asked` what `OLLAMA_FLASH_ATTENTION` says there.
     `rope_kind`, `rope_scale` and `yarn_original` are what is said of scaled positions: `--rope-scaling`, `--rope-freq-scale` and
     `--yarn-orig-ctx`. `trained` is the trained length that `--override-kv` puts in the file's place.
@@ -80,6 +81,7 @@ class Settings(NamedTuple):
     moved: str = ""
     moved_bytes: int = 0
     tiers: tuple[tuple[int, int], ...] = ()
+    raised: tuple[frozenset[str], int] | None = None
     clamps: bool = False
     batch_by_context: bool = False
     runner: str = ""

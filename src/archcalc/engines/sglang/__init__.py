@@ -71,7 +71,7 @@ class Sglang(Server):
     axes = frozenset({"tp", "pp", "ep", "dp", "dcp"})
     absent = frozenset({"rg-lru", "rwkv", "xlstm"})
     dense_over_replicas = True
-    takes = frozenset({"engine_version"})
+    takes = frozenset({"engine_version", "utilization"})
     keeps_rotary = True
     whole_blocks = True
     leaves_by = "--cpu-offload-gb"
@@ -93,6 +93,13 @@ class Sglang(Server):
 
         own = settings_of(architecture, asked.own)
         return {**own, **{name: asked.values[name] for name in ("tp", "dcp")}, "version": asked.version}
+
+    def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
+        from archcalc.commands.flags import lacks
+        from archcalc.errors import UsageError
+
+        if options.get("dcp", 1) > 1 and (why := lacks("sglang", "--dcp-size", options.get("version"))):
+            raise UsageError(why, "leave --dcp out")
 
     def span(self) -> tuple[str, str]:
         from archcalc.engines.sglang.rules import FIRST, NEWEST
@@ -159,7 +166,7 @@ class Sglang(Server):
         from archcalc.engines._offload import of_machine
 
         own = ask.own
-        cache = (own.host_bytes or int(max(0, budget.kv_room_bytes) * own.host_ratio)) if own is not None else 0
+        cache = (own.host_cache_bytes or int(max(0, budget.kv_room_bytes) * own.host_ratio)) if own is not None else 0
         return of_machine(ask, placement, weights.cpu_bytes + cache)
 
     def loading(self, version: str | None, quant: str) -> tuple[str, ...] | None:
@@ -206,7 +213,7 @@ class Sglang(Server):
         if why := refused(registry(), model.architecture, ask.version):
             return why
         backends = ask.own.backends if ask.own is not None else ()
-        if why := attention.unread(model.architecture, cache_dtype(model.architecture, ask.kv_dtype), backends, cuda):
+        if why := attention.unread(model.architecture, cache_dtype(model.architecture, ask.kv_dtype, ask.version), backends, cuda):
             return why
         words = self.loading(ask.version, canonical(ask.quant)) if model.options.online and ask.quant is not None else None
         if why := quantization.off_platform(ask, model.architecture, words):
@@ -247,8 +254,10 @@ class Sglang(Server):
         from archcalc.engines._recurrent import cannot_split
         from archcalc.engines.asks import ranks_refused
         from archcalc.engines.sglang import towers
+        from archcalc.engines.sglang.command import cannot_say
 
-        why = cannot_split(model.architecture, placement.tp, quantized=bool(model.architecture.quantization))
+        why = cannot_say(model.architecture, ask.version, placement) if ask.own is None else ""
+        why = why or cannot_split(model.architecture, placement.tp, quantized=bool(model.architecture.quantization))
         why = why or ranks_refused(registry(), model.architecture, ask.version, placement.tp)
         return why or towers.cannot_divide(model.architecture, placement, ask)
 
@@ -349,18 +358,20 @@ class Sglang(Server):
 
     def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
         """The largest share, in whole hundredths, that leaves a chunk of a prompt the memory it takes at least."""
+        from archcalc.engines._offload import less
         from archcalc.engines.plan import Setting
         from archcalc.units import format_bytes
 
+        found = less(ask, tuple((name, "--enable-hierarchical-cache") for name in ("host_cache_bytes", "host_ratio")))
         reserve = next((term.bytes for term in budget.overhead_terms if term.name == "reserve"), 0)
         if (ask.utilization is not None and ask.own is None) or not reserve:
-            return ()
+            return found
         free = reserve / (1 - budget.utilization)
         share = min(_LARGEST_SHARE, int((1 - budget.step_bytes / free) * 100) / 100)
         if share <= budget.utilization:
-            return ()
+            return found
         what = f"a share of {share:g}: {format_bytes(int(free * (1 - share)))} stay for steps"
-        return (Setting(what, f"--utilization {share:g}", {"utilization": share}),)
+        return [*found, Setting(what, f"--utilization {share:g}", {"utilization": share})]
 
     def at_once(self, ask: Ask, fit: Fit, tokens: int) -> tuple[int, str] | None:
         """SGLang 0.5.23, srt/mem_cache/kv_cache_configurator.py `resolve_max_num_reqs`: of each worker, among which attention in data

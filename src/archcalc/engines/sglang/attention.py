@@ -69,8 +69,11 @@ def unread(architecture: Architecture, dtype: str, backends: tuple[str, ...], cu
     Sources: SGLang 0.5.23, srt/arg_groups/model_override_base.py `get_default_attn_backend` (below 9.0 FlashInfer, of MLA Triton),
     srt/arg_groups/deepseek_v4_hook.py `_default_dsv4_attention_backend` (FlashMLA, which is built for 9.0 and newer). Triton's compiler has
     no FP8 of four bits of exponent below 8.9: "type fp8e4nv not supported in this architecture" (sglang#5871, vllm#26431); FlashInfer's
-    kernels widen both kinds there.
+    kernels widen both kinds there. MXFP8 is refused below 10.0: srt/arg_groups/kv_cache_hook.py `handle_mxfp8_kv_cache_compatibility`,
+    0.5.16 to 0.5.18 in srt/server_args.py.
     """
+    if cuda is not None and cuda < (10, 0) and dtype == "mxfp8":
+        return f"SGLang keeps a cache in mxfp8 from compute capability 10.0 on, and this GPU has {cuda[0]}.{cuda[1]}: fp8_e4m3 runs there"
     if cuda is None or cuda >= (9, 0):
         return None
     here = f"on compute capability {cuda[0]}.{cuda[1]}"

@@ -9,6 +9,7 @@ Sources: SGLang 0.5.23, python/sglang/srt/model_executor/pool_configurator.py (`
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 
 from archcalc.engines._allocation import (
     DTYPE_BYTES,
@@ -112,7 +113,15 @@ class Pools(NamedTuple):
 # Bytes of a token
 
 
-def cache_dtype(architecture: Architecture, asked: str | None) -> str:
+@lru_cache(64)
+def choices(version: str | None) -> tuple[str, ...]:
+    """What `--kv-cache-dtype` takes in a release."""
+    from archcalc.commands import flags
+
+    return flags.choices("sglang", version, "--kv-cache-dtype")
+
+
+def cache_dtype(architecture: Architecture, asked: str | None, version: str | None) -> str:
     """SGLang's name of the cache's dtype."""
     dtype = _ALIASES.get(asked, asked) if asked else "auto"
     if dtype == "fp16" and architecture.dtype == "F16":
@@ -120,8 +129,13 @@ def cache_dtype(architecture: Architecture, asked: str | None) -> str:
     declared = declared_dtype(architecture)
     if dtype == "auto" and declared and declared[0].startswith("modelopt") and declared[1] == "fp8":
         return "fp8_e4m3"
-    if dtype not in DTYPES:
-        raise lacks_dtype(NAME, dtype, DTYPES, _HINTS.get(dtype, ""))
+    if dtype == "auto":
+        return dtype
+    known = tuple(name for name in DTYPES if name in choices(version))
+    if dtype == "bf16" and "bf16" not in known and architecture.dtype in (None, "BF16"):
+        return "auto"
+    if dtype not in known:
+        raise lacks_dtype(f"{NAME} {version}" if version else NAME, dtype, known, _HINTS.get(dtype, ""))
     return dtype
 
 
@@ -236,7 +250,7 @@ def draft_cell(architecture: Architecture, each: Cells, kv_dtype: str | None, op
     """
     if options.draft is not None and options.draft_rows:
         alone = options._replace(drafts=0, draft=None)
-        return cells(options.draft, cache_dtype(options.draft, kv_dtype), alone).full
+        return cells(options.draft, cache_dtype(options.draft, kv_dtype, options.version), alone).full
     drafts = options.drafts if options.draft is None else options.draft.layers
     if not drafts or not rules.since(options.version, 0, 5, 14):
         return Fraction(0)
@@ -310,7 +324,7 @@ def pools(
     """What `rest_bytes` hold: memory free after loading, less what `--mem-fraction-static` leaves alone."""
     options = options or CacheOptions()
     architecture = as_cached(architecture)
-    each = cells(architecture, cache_dtype(architecture, kv_dtype), options)
+    each = cells(architecture, cache_dtype(architecture, kv_dtype, options.version), options)
     page, ratio = settled(architecture, options)
     slots, requests = 0, None
     if each.state:
@@ -343,7 +357,7 @@ def allocate(architecture: Architecture, work: Workload, options: CacheOptions |
     options = options or CacheOptions()
     kept = unread(architecture)
     architecture = as_cached(architecture)
-    dtype = cache_dtype(architecture, work.kv_dtype)
+    dtype = cache_dtype(architecture, work.kv_dtype, options.version)
     each = cells(architecture, dtype, options)
     page, ratio = settled(architecture, options)
     tokens = work.batch * -(-work.context_tokens // (page * options.dcp)) * page

@@ -14,7 +14,7 @@ from archcalc.engines.asked import Asked
 from archcalc.engines.sglang import attention
 from archcalc.engines.sglang.lengths import LIFTS
 from archcalc.engines.sglang.quantization import ONLINE
-from archcalc.engines.sglang.rules import check_known, since
+from archcalc.engines.sglang.rules import check_known, since, spreads_by_switch
 from archcalc.engines.sglang.settings import Settings
 from archcalc.engines.vllm.flags import flattened, json_of
 from archcalc.errors import UsageError
@@ -74,6 +74,8 @@ def asked(read: Read) -> Asked:
     ep = _ranks("--ep-size", read.get("--ep-size", "--expert-parallel-size"))
     if read.get("--enable-ep-moe") or read.get("--enable-deepep-moe"):
         ep = ranks
+    elif spreads_by_switch(read.version):
+        ep = 1
     values: dict[str, Any] = {"tp": tp, "pp": pp, "dp": dp, "ep": ep, "dcp": _ranks("--dcp-size", read.get("--dcp-size"))}
     if (context := read.get("--context-length")) is not None:
         if context <= 0:
@@ -274,7 +276,7 @@ def _hierarchy(read: Read, own: dict[str, Any], unmodelled: list[str]) -> None:
         if value is not None and not 0 <= value < 1 << 20:
             raise UsageError(f"{flag} {value:g}: a number above 0 was expected", "such as --hicache-ratio 2")
     if size:
-        own["host_bytes"] = int(size) * 10**9
+        own["host_cache_bytes"] = int(size) * 10**9
     elif ratio or not since(read.version, 0, 5, 21):
         own["host_ratio"] = float(ratio or 2.0)
     else:

@@ -34,6 +34,13 @@ def since(version: str | None, *wanted: int) -> bool:
     return key(version) >= (*wanted, *(0,) * (4 - len(wanted)))
 
 
+def spreads_by_switch(version: str | None) -> bool:
+    """Whether `--enable-ep-moe` spreads experts, over all ranks, and `--ep-size` alone changes nothing: 0.4.0 to 0.4.10,
+    srt/layers/moe/ep_moe/layer.py `get_moe_impl_class` (to 0.4.6 in srt/models/), srt/server_args.py, which sets `ep_size` to `tp_size`.
+    In 0.5.1 the switch is deprecated, and the size alone spreads."""
+    return not since(version, 0, 5)
+
+
 class Reserve(NamedTuple):
     """What a default of `--mem-fraction-static` is made of: ranks, the chunk, the largest batch captured, what else is kept free for."""
 

@@ -26,8 +26,8 @@ class Settings(NamedTuple):
     `whole_towers` is `--mm-enable-dp-encoder`. `nodes` is `--nnodes`, `launched` whether Ray says where ranks
     run, or nobody knows. `cache` is `--kv-cache-dtype`, and `wide_cache`
     says that it follows a `--dtype` of float32. `backends` are those of
-    attention, of its decoding and of its prefills. The hierarchical cache keeps `host_ratio` times the GPU's pool, or `host_bytes`, of each
-    rank in the CPU's memory.
+    attention, of its decoding and of its prefills. The hierarchical cache keeps `host_ratio` times the GPU's pool, or
+    `host_cache_bytes`, of each rank in the CPU's memory.
     """
 
     chunk: int | None = None
@@ -54,7 +54,7 @@ class Settings(NamedTuple):
     mtp: bool = False
     offload_bytes: int = 0
     host_ratio: float = 0
-    host_bytes: int = 0
+    host_cache_bytes: int = 0
     symmetric: bool = False
     draft: Architecture | None = None
     draft_method: str | None = None

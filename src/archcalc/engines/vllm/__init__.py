@@ -54,7 +54,7 @@ class Vllm(Server):
     keeps_rotary = True
     whole_blocks = True
     even_vocabulary = True
-    takes = frozenset({"engine_version", "max_num_batched_tokens"})
+    takes = frozenset({"engine_version", "max_num_batched_tokens", "utilization"})
     reads_free = False
     leaves_by = "--cpu-offload-gb"
     # 256 is the default on smaller GPUs, and below 32 little is won, as the sampler's tensors of a vocabulary of 256k tokens are 112 MiB
@@ -76,11 +76,16 @@ class Vllm(Server):
         return cache.allocate(architecture, work, _own(options), *(options.get(name) for name in _BESIDE))
 
     def limits(self, architecture: Architecture, work: Workload, options: Mapping[str, Any]) -> None:
-        from archcalc.engines.vllm import attention
+        from archcalc.engines.vllm import attention, cache
         from archcalc.errors import UsageError
 
         own = _own(options)
         if own.block_size is not None and (why := attention.lacks_block(architecture, work.kv_dtype, own)):
+            raise UsageError(*why)
+        dtype = cache.cache_dtype(architecture, work.kv_dtype, own)
+        if why := attention.unshared(architecture, dtype, own):
+            raise UsageError(*why)
+        if not own.expanded and (why := attention.lacks_latent_fp8(architecture, own.version, dtype, own.capability, "--kv-dtype")):
             raise UsageError(*why)
 
     def span(self) -> tuple[str, str]:
@@ -194,12 +199,19 @@ class Vllm(Server):
         from archcalc.engines.plan import Start, capability
         from archcalc.engines.served import TRUST, misnamed, untrusted
         from archcalc.engines.vllm import attention, lengths, quantization, start
+        from archcalc.engines.vllm.first_engine import lacking
+        from archcalc.engines.vllm.rules import rules
         from archcalc.engines.vllm.served import REGISTRY
 
         own, architecture, online = ask.own, model.architecture, model.options.online
         cuda, stored = capability(ask.gpus.device), None if online else architecture.quantization
         if why := start.not_built(ask.version, cuda):
             return why
+        if own is not None and own.first_engine is False and rules(ask.version).first_engine == "lacking":
+            lacks = lacking(ask.gpus.device, ask.version, own, architecture)
+            if lacks is not None and lacks.raises:
+                said = f"vLLM {ask.version} refuses VLLM_USE_V1=1 with {lacks.feature}"
+                return Start(False, said, "without VLLM_USE_V1=1", refused=True)
         if own is not None and not own.trusts:
             why = untrusted("vllm", self.title, architecture, ask.version, tokens=own.reads_tokens)
             if why is not None:
@@ -238,6 +250,7 @@ class Vllm(Server):
         if why := quantization.off_platform(ask, architecture.quantization, online, cuda):
             return why
         from archcalc.engines.vllm.cache import overflows_in_fp16, served_dtype
+        from archcalc.engines.vllm.pool import stated_unread
         from archcalc.quant import plain
 
         if why := refused(REGISTRY, architecture, ask.version) or attention.mixed_windows(architecture, ask.version):
@@ -249,6 +262,7 @@ class Vllm(Server):
             why = start.modelopt_kernels(ask.version, architecture.quantization, cuda)
         why = why or start.intel_kernels(ask.version, architecture.quantization, ask.gpus.device)
         why = why or start.expert_kernels(ask.version, architecture, cuda)
+        why = why or (stated_unread(architecture, ask) if own is None else None)
         if why is not None:
             return why
         asked = own.dtype if own is not None else plain(ask.quant)
@@ -299,10 +313,13 @@ class Vllm(Server):
     def cannot_divide(self, ask: Ask, model: Candidate, placement: Placement) -> str:
         from archcalc.engines._recurrent import cannot_split
         from archcalc.engines.asks import ranks_refused
+        from archcalc.engines.plan import machines
         from archcalc.engines.vllm import towers
+        from archcalc.engines.vllm.command import cannot_say
         from archcalc.engines.vllm.served import REGISTRY
 
-        why = cannot_split(model.architecture, placement.tp)
+        why = cannot_say(ask.version, placement, machines(ask.gpus)) if ask.own is None else ""
+        why = why or cannot_split(model.architecture, placement.tp)
         why = why or ranks_refused(REGISTRY, model.architecture, ask.version, placement.tp)
         return why or towers.cannot_divide(model.architecture, placement, ask)
 
@@ -356,8 +373,11 @@ class Vllm(Server):
 
     def hosted(self, ask: Ask, model: Candidate, placement: Placement) -> tuple[Start | None, tuple[str, ...]]:
         from archcalc.engines.vllm import start
+        from archcalc.engines.vllm.first_engine import falls_back
 
-        return start.hosted(ask, placement)
+        found, notes = start.hosted(ask, placement)
+        said = falls_back(ask.gpus.device, ask.version, ask.own, model.architecture)
+        return found, (*notes, said) if said else notes
 
     def fits_pool(self, ask: Ask, budget: Budget, pooled: Pooled, sequences: int, taken: Taken) -> Taken:
         from archcalc.engines.vllm import start
@@ -393,9 +413,10 @@ class Vllm(Server):
     def settings(self, ask: Ask, budget: Budget) -> Sequence[Setting]:
         """A larger share of the memory, and smaller steps; of a command in place of those that it says."""
         from archcalc import units
+        from archcalc.engines._offload import less
         from archcalc.engines.plan import Setting
 
-        found = []
+        found = less(ask, (("offloaded_cache_bytes", "--kv-offloading-size"),))
         # Where CPU and GPU share the memory, the share is already all that is free.
         said = ask.own is not None
         if (said or ask.utilization is None) and ask.gpus.device.free_bytes is None and budget.utilization < _LARGER_SHARE:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from archcalc.engines._allocation import held_caches
 from archcalc.engines.served import is_one_of
 from archcalc.engines.vllm.cache import PACKED_ROWS, CacheOptions, asked_dtype
-from archcalc.engines.vllm.rules import NEWEST, at_least
+from archcalc.engines.vllm.rules import NEWEST, at_least, rules
 from archcalc.model import Architecture
 from archcalc.records import NamedTuple
 
@@ -233,6 +233,64 @@ def lacks(
                 f"--block-size {block}: {release} has no attention backend with such blocks for {what} on this GPU",
                 f"name a multiple of {least}, or leave --block-size out",
             )
+    return None
+
+
+_LATENT_FP8 = ((0, 10, 2), (9, 10))
+"""The release from which a cache of MLA is read in FP8, and the GPUs: 0.10.2 and 0.11.0 by FlashMLA and CUTLASS's alone
+(v1/attention/backends/mla/flashmla.py, cutlass_mla.py; triton_mla.py, "TritonMLA V1 with FP8 KV cache not yet supported"); 0.7.1 to 0.10.1
+by none (attention/backends/triton_mla.py and flashmla.py, v1/attention/backends/mla/, the same words)."""
+
+
+def lacks_latent_fp8(
+    architecture: Architecture, version: str | None, dtype: str, cuda: tuple[int, int] | None, flag: str
+) -> tuple[str, str] | None:
+    """Why a release before those whose backends were read in full reads no latent cache in FP8, and what to change; None where it does."""
+    if at_least(version, *_READ) or not dtype.startswith("fp8") or rules(version).latent == "expanded":
+        return None
+    since, majors = _LATENT_FP8
+    if (cuda is None or cuda[0] in majors) and at_least(version, *since):
+        return None
+    if not any(rows is _LATENT for *_, rows in _attention(architecture, version)):
+        return None
+    return f"{flag} {dtype}: vLLM {version} has no attention backend that reads it for MLA on this GPU", f"leave {flag} out"
+
+
+_SHARED = (0, 11, 1)
+"""Since then attention of grouped queries is shared in decode context parallelism (0.11.1, v1/attention/backends/flash_attn.py and
+flashinfer.py `can_return_lse_for_decode`); 0.10.2 and 0.11.0 assert `need_to_return_lse_for_decode`, which MLA's backends alone set
+(v1/worker/gpu_model_runner.py `initialize_kv_cache`)."""
+_SHARED_FP8 = (0, 25)
+"""Since then that of MLA reads FP8: 0.10.2 to 0.24, v1/attention/backends/mla/common.py (since 0.18, layers/attention/mla_attention.py),
+"DCP not support fp8 kvcache now."; no backend of sparse MLA returns what is merged (`can_return_lse_for_decode`)."""
+
+
+def unshared(architecture: Architecture, dtype: str, options: CacheOptions) -> tuple[str, str] | None:
+    """Why a release does not share a cache in decode context parallelism, and what to change; None where it does."""
+    from archcalc.commands.flags import lacks as lacks_flag
+
+    version = options.version
+    if options.dcp == 1 or version is None:
+        return None
+    if why := lacks_flag("vllm", "--decode-context-parallel-size", version):
+        return why, "leave --dcp out"
+    kinds = {held.cache.kind for held in held_caches(architecture)}
+    if "latent" not in kinds:
+        if kinds and not at_least(version, *_SHARED):
+            return (
+                f"dcp is {options.dcp}: vLLM {version} shares the cache of MLA alone, and from 0.11.1 on others",
+                "leave --dcp out",
+            )
+        return None
+    if at_least(version, *_SHARED_FP8):
+        return None
+    if "index" in kinds:
+        return f"dcp is {options.dcp}: vLLM {version} does not share the cache of sparse MLA; 0.25.0 does", "leave --dcp out"
+    if dtype.startswith("fp8"):
+        return (
+            f"dcp is {options.dcp}: vLLM {version} does not share a cache of MLA in {dtype}; 0.25.0 does",
+            "leave --dcp out, or --kv-dtype",
+        )
     return None
 
 

@@ -20,9 +20,10 @@ from archcalc.engines.placement import Placement, RankWeights
 from archcalc.engines.served import is_one_of
 from archcalc.engines.vllm.cache import PACKED_ROWS
 from archcalc.engines.vllm.encoders import encoding
+from archcalc.engines.vllm.first_engine import lacking
 from archcalc.engines.vllm.rules import Batches, at_least, rules
 from archcalc.engines.vllm.runner import benchmarked_table, counts_graphs, keeps_penalties, keeps_states, second_runner
-from archcalc.engines.vllm.settings import Settings, drafts_alone
+from archcalc.engines.vllm.settings import Settings
 from archcalc.engines.vllm.start import whole_prompts
 from archcalc.engines.vllm.workspace import KEPT, Workspace, width_beside_experts, workspace
 from archcalc.model import Architecture
@@ -61,7 +62,7 @@ def budget(device: Device, architecture: Architecture, placement: Placement, wei
             images=serving.images and own.profiles_images and not own.text_alone,
         )  # fmt: skip
     share = serving.utilization or rule.utilization
-    v0 = runs_v0(device, version, own)
+    v0 = runs_v0(device, version, own, architecture)
     tokens, sequences = batch_defaults(device, architecture, serving)
     memory = device.visible_bytes
     peak, note, once = vllm_peak(device, architecture, placement, serving, tokens, sequences)
@@ -91,25 +92,26 @@ def _cublas(size: int) -> Term:
 
 def kind(device: Device, architecture: Architecture, version: str | None) -> Hashable:
     """What `budget` reads of a device, but for the share of its memory."""
-    v0, batches = runs_v0(device, version), rules(version).batches
+    v0, batches = runs_v0(device, version, None, architecture), rules(version).batches
     return (
         v0, capability(device) < (8, 0), device.vendor, _workspace(device), cuda_context(device), collectives(device, 2, v0=v0).bytes,
         *(() if v0 else (_batches(device, batches, False), _batches(device, batches, True))),
         device.visible_bytes if any(e.row_bytes for e in architecture.encoders) else None,
         capability(device) >= _FLASHINFER, capability(device)[0] == 10, second_runner(device, architecture, version),
         _counts_host(device), device.bridge, collectives(device, 16, v0=v0).bytes, device.per_host == 1,
+        capability(device) if rules(version).first_engine == "lacking" else None,
     )  # fmt: skip
 
 
-def runs_v0(device: Device, version: str | None, own: Settings | None = None) -> bool:
-    """Whether vLLM runs its first engine: before 0.8 always, and until 0.11 on GPUs older than Ampere, or where it is told to."""
+def runs_v0(device: Device, version: str | None, own: Settings | None = None, architecture: Architecture | None = None) -> bool:
+    """Whether vLLM runs its first engine: before 0.8 always, and until 0.11 where it is told to, or where its second lacks something."""
     where = rules(version).first_engine
-    if where == "old GPUs" and own is not None and own.first_engine is not None:
+    if where != "lacking":
+        return where == "always"
+    lacks = lacking(device, version, own, architecture)
+    if own is not None and own.first_engine is not None:
         return own.first_engine
-    if where == "old GPUs" and own is not None and drafts_alone(own.draft):
-        # 0.8.5 and 0.9.2, engine/arg_utils.py `_is_v1_supported_oracle`: V1 drafts with EAGLE and n-grams alone.
-        return True
-    return where == "always" or (where == "old GPUs" and device.vendor == "nvidia" and capability(device) < (8, 0))
+    return lacks is not None
 
 
 def batch_defaults(device: Device, architecture: Architecture, serving: Serving) -> tuple[int, int]:
@@ -120,7 +122,7 @@ def batch_defaults(device: Device, architecture: Architecture, serving: Serving)
     """
     rule = rules(serving.version)
     context = serving.context_tokens or architecture.facts.context_tokens or 0
-    if runs_v0(device, serving.version, serving.own):
+    if runs_v0(device, serving.version, serving.own, architecture):
         tokens, sequences = _first_engine(device, architecture, serving, context), 256
     else:
         tokens, sequences = _batches(device, rule.batches, serving.offline)
@@ -215,7 +217,9 @@ def vllm_peak(
     if pools(architecture, own):
         logits = pooler_peak(architecture, tokens) + shared_space.kept
     table = benchmarked_table(architecture, placement.tp, serving.version, own, eager=serving.eager)
-    seen = encoding(device, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own))
+    seen = encoding(
+        device, architecture, placement, serving, tokens, sequences, v0=runs_v0(device, serving.version, serving.own, architecture)
+    )
     source = "vLLM, v1/worker/gpu_model_runner.py `profile_run`"
     note, text_alone = seen.note, max(forward, logits, table)
     more = max(seen.peak - text_alone, seen.kept)
@@ -285,7 +289,7 @@ def sampling_passes(device: Device, architecture: Architecture, version: str | N
         fused = device.vendor == "nvidia" and capability(device) >= _FLASHINFER and own.fused_sampler is not False
         return _FUSED if fused else _IN_PLACE
     fused = not rules(version).sorted_sampling
-    if own.fused_sampler is not None and not runs_v0(device, version, own) and device.vendor == "nvidia":
+    if own.fused_sampler is not None and not runs_v0(device, version, own, architecture) and device.vendor == "nvidia":
         fused = fused or own.fused_sampler
     return _FUSED if fused else _SORTING_FEW if sequences in _FEW else _SORTING
 
@@ -297,7 +301,7 @@ def forward_peak(
 
     XFormers, which GPUs older than Ampere run, keeps its input besides. Workspaces stay from one layer to the next.
     """
-    if runs_v0(device, serving.version, serving.own):
+    if runs_v0(device, serving.version, serving.own, architecture):
         return shared.forward_peak(architecture, placement, tokens, 4 if capability(device) < (8, 0) else 3)
     latent = _latent_context(architecture, placement, serving, tokens)
     if not space.kept:

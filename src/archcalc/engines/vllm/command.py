@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from archcalc.engines._command import everywhere, overrides, revision, told, trusted, word
+from archcalc.engines._command import everywhere, overrides, revision, told, trusted, untold, word
 from archcalc.engines.placement import Placement, even
 from archcalc.engines.plan import Ask, Candidate, Command, Fit, Named, capability, machines
 from archcalc.engines.served import classes_of, renamed
 from archcalc.engines.vllm import towers
 from archcalc.engines.vllm.loading import takes_nodes
 from archcalc.engines.vllm.quantization import ALLOW, DTYPES, asks_for_half, deprecated
-from archcalc.engines.vllm.rules import ENGINE, at_least
+from archcalc.engines.vllm.rules import ENGINE, at_least, rules
 from archcalc.engines.vllm.served import REGISTRY
 from archcalc.model import Architecture
 
@@ -48,6 +48,22 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
     p = fit.placement
     yield f"vllm serve {word(named)}"
     yield from revision(named)
+    yield from split(p)
+    if towers.whole(model.architecture, p, ask):
+        yield towers.WHOLE
+    yield from pooling(model.architecture, ask.version)
+    yield f"--max-model-len {fit.context_tokens}"
+    if ask.kv_dtype is not None:
+        dtype = _CACHES.get(fit.kv_dtype, fit.kv_dtype)
+        yield f"--kv-cache-dtype {dtype if dtype in rules(ask.version).dtypes else 'auto'}"
+    if ask.utilization is not None:
+        yield f"--gpu-memory-utilization {ask.utilization:g}"
+    if ask.batched_tokens is not None:
+        yield f"--max-num-batched-tokens {ask.batched_tokens}"
+
+
+def split(p: Placement) -> Iterator[str]:
+    """The flags that name a split."""
     for flag, ways in (("tensor", p.tp), ("pipeline", p.pp), ("data", p.dp)):
         if ways > 1:
             yield f"--{flag}-parallel-size {ways}"
@@ -55,16 +71,18 @@ def _words(named: Named, ask: Ask, model: Candidate, fit: Fit) -> Iterator[str]:
         yield "--enable-expert-parallel"
     if p.dcp > 1:
         yield f"--decode-context-parallel-size {p.dcp}"
-    if towers.whole(model.architecture, p, ask):
-        yield towers.WHOLE
-    yield from pooling(model.architecture, ask.version)
-    yield f"--max-model-len {fit.context_tokens}"
-    if ask.kv_dtype is not None:
-        yield f"--kv-cache-dtype {_CACHES.get(fit.kv_dtype, fit.kv_dtype)}"
-    if ask.utilization is not None:
-        yield f"--gpu-memory-utilization {ask.utilization:g}"
-    if ask.batched_tokens is not None:
-        yield f"--max-num-batched-tokens {ask.batched_tokens}"
+
+
+def cannot_say(version: str | None, p: Placement, machines: int) -> str:
+    """Why a release cannot be told of a split; empty where it can.
+
+    0.8.3 to 0.8.5, v1/engine/core_client.py `DPAsyncMPClient`: "Multi-node not yet supported", so that it starts all replicas on one
+    machine; `--data-parallel-address` and `--data-parallel-size-local` are in 0.9.0."""
+    if why := untold("vllm", split(p), version):
+        return why
+    if machines > 1 and p.dp > 1 and not at_least(version, 0, 9):
+        return f"vLLM {version} starts all {p.dp} replicas on one machine: from 0.9.0 on they lie on several"
+    return ""
 
 
 def pooling(architecture: Architecture, version: str | None) -> Iterator[str]:

@@ -15,6 +15,7 @@ from archcalc.commands.flags import Read
 from archcalc.engines._version import released
 from archcalc.engines.asked import Asked
 from archcalc.engines.served import listed, served
+from archcalc.engines.vllm.first_engine import of_command
 from archcalc.engines.vllm.lengths import LIFTS
 from archcalc.engines.vllm.quantization import online
 from archcalc.engines.vllm.rules import ENGINE, NEWEST, RELEASES, at_least, rules
@@ -136,7 +137,9 @@ def _environment(read: Read, own: Settings) -> tuple[Settings, frozenset[str]]:
         fused_sampler=_switch(given.get("VLLM_USE_FLASHINFER_SAMPLER")),
         expanded=bool(_switch(given.get("VLLM_MLA_DISABLE"))),
     )
-    own = own._replace(pools=_pools(read))
+    own = own._replace(pools=_pools(read), backend=backend, cache_dtype=str(read.get("--kv-cache-dtype") or "").replace("auto", ""))
+    lacks = of_command(read.version, read.get, _ranks(read, "--pipeline-parallel-size"), given)
+    own = own._replace(lacking=None if lacks is None else (lacks.feature, lacks.raises))
     if own.fused_sampler is None and read.command.imaged and at_least(read.version, 0, 8) and not at_least(read.version, 0, 11, 1):
         own = own._replace(fused_sampler=True)
     engine = given.get("VLLM_USE_V1")

@@ -24,7 +24,7 @@ RELEASES = (
 """Releases on PyPI; what was built before one takes the rules of the first at or after its number."""
 NEWEST = RELEASES[-1]
 
-FirstEngine = Literal["always", "old GPUs", "never"]
+FirstEngine = Literal["always", "lacking", "never"]
 SecondRunner = Literal["never", "dense", "all"]
 Check = Literal["layers", "first group", "groups"]
 Pages = Literal["one size", "one type", "longer blocks", "padded by stride", "padded"]
@@ -161,7 +161,7 @@ CHANGES: tuple[Change, ...] = (
         "0.8.0", "latent", "plain", "the latent alone, in rows as long as it is",
         "worker/cache_engine.py get_cache_block_size; v1/attention/backends/mla/common.py",
     ),
-    Change("0.8.0", "first_engine", "old GPUs", "V1 is the engine, but on GPUs before Ampere", f"{_ARGS} _is_v1_supported_oracle"),
+    Change("0.8.0", "first_engine", "lacking", "V1 is the engine, but where it lacks something", f"{_ARGS} _is_v1_supported_oracle"),
     Change(
         "0.8.0", "batches", "by name", "batches of 8,192 tokens on H100 and H200, else 2,048; 1,024 sequences",
         f"{_ARGS} _set_default_args_v1",

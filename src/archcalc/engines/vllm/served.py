@@ -60,6 +60,10 @@ def lacks_format(version: str | None, quantization: Mapping[str, Any], *, expert
         first = next((since for named, since in _ROUNDED if named in kind), None)
         if kind != "int" and (first is None or not at_least(version, *first)):
             return f"vLLM {version or NEWEST} reads no {kind} weights of auto-round"
+    for name in _named_formats(quantization):
+        first = next((since for known, since in _FORMATS if name.startswith(known)), None)
+        if first is not None and not at_least(version, *first):
+            return f"vLLM {version} reads no {name} weights: {'.'.join(map(str, first))}.0 and later do"
     stated = quantization.get("quant_type")
     if (
         quantization.get("quant_method") == "torchao"
@@ -73,6 +77,19 @@ def lacks_format(version: str | None, quantization: Mapping[str, Any], *, expert
     if quantization.get("quant_method") != "gptq" or not at_least(version, *WHOLE_GPTQ):
         return None
     return marlin_alone("vLLM", quantization, MARLIN_GROUPS)
+
+
+_FORMATS = (("NVFP4", (0, 8)), ("MXFP8", (0, 16)), ("nvfp4-pack", (0, 9)), ("mxfp4-pack", (0, 14)))
+"""What an algorithm of ModelOpt's and a format of compressed-tensors begin with, and the release that brought it: layers/quantization/
+modelopt.py; compressed_tensors/compressed_tensors.py `_get_scheme_from_parts`."""
+
+
+def _named_formats(quantization: Mapping[str, Any]) -> list[str]:
+    level, groups = quantization.get("quantization"), quantization.get("config_groups")
+    algorithm = str((level if isinstance(level, Mapping) else quantization).get("quant_algo", "")).upper()
+    each = groups.values() if isinstance(groups, Mapping) else ()
+    formats = [quantization.get("format"), *(group.get("format") for group in each if isinstance(group, Mapping))]
+    return [algorithm, *(str(name) for name in formats if name)]
 
 
 def _lacks_packed_experts(version: str | None, quantization: Mapping[str, Any]) -> str | None:

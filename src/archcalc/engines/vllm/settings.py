@@ -28,13 +28,14 @@ class Settings(NamedTuple):
     `--allow-deprecated-quantization`.
     `allows_longer` is `VLLM_ALLOW_LONG_MAX_MODEL_LEN`, `caps_to_window`
     `--disable-sliding-window`, `capped_by_backend` an attention backend that does the same to models of two kinds of layers.
-    `first_engine` is `VLLM_USE_V1`, reversed, `second_runner` `VLLM_USE_V2_MODEL_RUNNER`. `compiled` is whether the model is compiled,
-    `counts_graphs` `VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS`, `fused_sampler` `VLLM_USE_FLASHINFER_SAMPLER`. `nodes` is
-    `--nnodes`, `replicas_here` `--data-parallel-size-local`, `launched` whether Ray, or a launcher that starts each rank, says where
-    ranks run, `processes` whether the command names those of one host (`--distributed-executor-backend mp`),
-    `attention` `--attention-backend`, `spreads_experts` `--enable-expert-parallel`, `ranked` is whether
-    `--data-parallel-rank` is given, `vocabularies_differ` `use_heterogeneous_vocab` of a draft, `expanded` `VLLM_MLA_DISABLE`, `pools`
-    what `--runner`, `--task` and `--convert` say.
+    `first_engine` is `VLLM_USE_V1`, reversed, `lacking` what of the command its second engine lacks and whether it then refuses that
+    variable (`first_engine.Lacking`), `cache_dtype` is `--kv-cache-dtype`, `backend` `VLLM_ATTENTION_BACKEND`, `second_runner`
+    `VLLM_USE_V2_MODEL_RUNNER`. `compiled` is whether the model is compiled, `counts_graphs` `VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS`,
+    `fused_sampler` `VLLM_USE_FLASHINFER_SAMPLER`. `nodes` is `--nnodes`, `replicas_here` `--data-parallel-size-local`, `launched` whether
+    Ray, or a launcher that starts each rank, says where ranks run, `processes` whether the command names those of one host
+    (`--distributed-executor-backend mp`), `attention` `--attention-backend`, `spreads_experts` `--enable-expert-parallel`, `ranked` is
+    whether `--data-parallel-rank` is given, `vocabularies_differ` `use_heterogeneous_vocab` of a draft, `expanded` `VLLM_MLA_DISABLE`,
+    `pools` what `--runner`, `--task` and `--convert` say.
     """
 
     sequences: int | None = None
@@ -73,6 +74,9 @@ class Settings(NamedTuple):
     caps_to_window: bool = False
     capped_by_backend: str = ""
     first_engine: bool | None = None
+    lacking: tuple[str, bool] | None = None
+    cache_dtype: str = ""
+    backend: str = ""
     second_runner: bool | None = None
     compiled: bool = True
     counts_graphs: bool | None = None

@@ -228,10 +228,10 @@ def expert_kernels(version: str | None, architecture: Architecture, capability: 
 
 MODELOPT: dict[str, tuple[Least, ...]] = {
     "FP8": (Least((0, 28), 80), Least((0,), 89)),
-    "NVFP4": (Least((0, 14), 75), Least((0,), 80)),
+    "NVFP4": (Least((0, 14), 75), Least((0, 9), 80), Least((0, 8), 100)),
     "MXFP8": (Least((0, 24), 80), Least((0,), 100)),
 }
-"""`get_min_capability` by what an algorithm of ModelOpt's begins with: layers/quantization/modelopt.py, 0.11.0 to 0.33."""
+"""`get_min_capability` by what an algorithm of ModelOpt's begins with: layers/quantization/modelopt.py, 0.8.0 to 0.33."""
 
 
 def modelopt_kernels(version: str | None, stored: Mapping[str, Any] | None, capability: tuple[int, int] | None) -> str | None:

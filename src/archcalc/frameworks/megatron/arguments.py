@@ -39,6 +39,7 @@ INERT = frozenset(
     log-throughput log-timers-to-tensorboard log-validation-ppl-to-tensorboard log-world-size-to-tensorboard logging-level loss-scale
     loss-scale-window lr lr-decay-iters lr-decay-samples lr-decay-style lr-mult-router lr-warmup-fraction lr-warmup-init lr-warmup-iters
     lr-warmup-samples lr-wsd-decay-iters lr-wsd-decay-samples lr-wsd-decay-style manual-gc manual-gc-interval mask-prob
+    merge-file
     max-position-embeddings-inference mid-level-dataset-surplus min-loss-scale min-lr mock-data moe-aux-loss-coeff
     moe-input-jitter-eps moe-token-drop-policy
     moe-per-layer-logging moe-router-bias-update-rate moe-router-force-load-balancing moe-router-group-topk
@@ -260,7 +261,7 @@ def global_batch(a: Arguments, least: int) -> int:
     schedule = a.text("step-batch-size-schedule")
     if not schedule:
         return a.int("global-batch-size", least)
-    steps = [re.fullmatch(r"\d{1,15}[KMBT]?:(\d{1,9})", step) for step in schedule.replace(",", " ").split()]
+    steps = [re.fullmatch(r"\d{1,15}(?:\.\d{1,15})?[KMBT]?:(\d{1,9})", step) for step in schedule.replace(",", " ").split()]
     sizes = [int(m[1]) for m in steps if m]
     if not sizes or len(sizes) < len(steps) or not min(sizes):
         raise ConfigError(

@@ -104,8 +104,27 @@ class Stage(NamedTuple):
         return self.weights + self.gradients + self.optimizer + self.work + self.buffers + self.between
 
     @property
-    def total(self) -> int:
+    def passing(self) -> int:
+        """The most during the passes."""
         return self.static - self.between + sum(self.activations.values()) + self.again + self.logits + self.gathered
+
+    @property
+    def total(self) -> int:
+        return max(self.static, self.passing)
+
+    @property
+    def fullest(self) -> Stage:
+        """What is alive when most is: during the passes, or in the optimizer's step, whose copies of gradients live as long as it and none
+        of the passes' storages (core/optimizer/optimizer.py `MixedPrecisionOptimizer.step`, `zero_grad`)."""
+        if self.static > self.passing:
+            return self._replace(activations={}, again=0, logits=0, gathered=0)
+        return self._replace(between=0)
+
+    @property
+    def moment(self) -> str:
+        if self.static > self.passing:
+            return "optimizer's step"
+        return "loss of the last micro-batch" if self.logits else "last micro-batch in flight"
 
 
 class Model(NamedTuple):
@@ -204,6 +223,12 @@ def read(a: Arguments, gpus: int) -> tuple[Settings, Model]:
     data = gpus // (tp * pp * cp)
     micro_batches = max(1, global_batch(a, batch * data) // (batch * data))
     experts = a.int("num-experts", 0, 0, MOST_EXPERTS)
+    if experts and tp > 1 and not sp:
+        # core/transformer/moe/moe_layer.py `MoELayer.forward`, in training.
+        raise UsageError(
+            f"{a.path}: --num-experts with --tensor-model-parallel-size {tp}: Megatron-LM trains no experts so without --sequence-parallel",
+            "add --sequence-parallel",
+        )
     settings = Settings(
         family, rank, seq, batch, gpus, tp, pp, cp, ep, etp, virtual, micro_batches,
         fsdp.strategy != "no_shard" if fsdp else laid_out or (a.flag("use-distributed-optimizer") and not layer_wise),
@@ -625,9 +650,16 @@ def _dealt(s: Settings, held: Sequence[Weight]) -> list[Weight]:
     return out
 
 
+_NO_GPU = 1 << 39
+"""Bytes that no GPU has, of which blocks of the allocator are not told apart."""
+
+
 def _blocks(s: Settings, held: Sequence[Weight], size: int) -> tuple[int, int]:
     """Weights and states that are tensors of their own, as the allocator counts their blocks: the weights, for each its copy in half
     precision and from it the one in fp32 (core/optimizer/optimizer.py `Float16OptimizerWithFloat16Params`), then its moments."""
+    states = sum(w.total * _state_bytes(s, w) for w in held)
+    if size * sum(w.total for w in held) + states > _NO_GPU:
+        return size * sum(w.total for w in held), states
     pool = Allocator()
     each = [w for w in held for _ in range(w.copies)]
     for w in each:

@@ -75,7 +75,7 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
     chunks = mm.chunks(a, s, len(model.layers)) if s.family != "t5" else [[list(range(len(model.layers)))]]
     stages = [mm.stage_of(s, model, i, layers, gpus.device, a.environment()) for i, layers in enumerate(chunks)]
     fullest = max(range(len(stages)), key=lambda i: stages[i].total)
-    f = stages[fullest]
+    static, f = stages[fullest].static, stages[fullest].fullest
     used, inert, unmodelled = a.sorted()
     capacity = gpus.device.visible_bytes
     budget = capacity - OVERHEAD_BYTES
@@ -99,14 +99,15 @@ def _report(a: Arguments, ask: Ask, gpus: hardware.GpuSpec) -> report.TrainRepor
         gpus=gpus.count,
         plan=_plan(s),
         per_gpu=report.TrainPerGpu(
-            f.weights + f.gathered, f.gradients, f.optimizer, sum(f.activations.values()) + f.again + f.work + f.buffers, f.logits, f.total,
+            f.weights + f.gathered, f.gradients + f.between, f.optimizer,
+            sum(f.activations.values()) + f.again + f.work + f.buffers, f.logits, f.total,
             taken, OVERHEAD_BYTES, capacity, budget - taken, f.on_cpu,
         ),
         fits=taken <= budget,
         verdict=verdict(f.total, taken, budget, gpus),
-        moment="loss of the last micro-batch" if f.logits else "last micro-batch in flight",
+        moment=stages[fullest].moment,
         terms=[report.TrainTerm(group, name, size, round(size / f.total, 4), text) for group, name, size, text in terms_of(s, f)],
-        moments=[report.TrainMoment("between two iterations", f.static), report.TrainMoment("at most", f.total)],
+        moments=[report.TrainMoment("between two iterations", static), report.TrainMoment("at most", f.total)],
         stage=fullest,
         stages=[report.TrainStage(i, stage.static, stage.total) for i, stage in enumerate(stages)],
         recipe=report.TrainRecipe("megatron", ask.version, used, inert, unmodelled),

@@ -22,18 +22,31 @@ class MegatronPlanner(Planner):
         super().__init__(architecture)
         self.device = device
         self._settings: mm.Settings
+        self._known: dict[Run, bool] = {}
+
+    def _covered(self, run: Run) -> bool:
+        """`covers`, which no length and no micro-batch changes."""
+        key = run._replace(seq=1, micro_batch=1)
+        if key not in self._known:
+            self._known[key] = covers(self.a, run)
+        return self._known[key]
 
     def check(self, run: Run) -> None:
         super().check(run)
-        if run.modules and not covers(self.a, run):
+        if run.modules and not self._covered(run):
             raise UsageError(
                 "--recompute-modules: this model or run is not counted by Megatron-LM's modules, so none of them can be told apart",
                 "no adapters, FSDP, ZeRO above 1 or offload beside it",
             )
-        if run.etp and not covers(self.a, run):
+        if run.etp and not self._covered(run):
             raise UsageError(
                 f"--etp {run.etp}: this model or run is not counted by Megatron-LM's modules, whose experts it splits",
                 "no adapters, FSDP, ZeRO above 1 or offload beside it",
+            )
+        if run.tp > 1 and not run.sequence and self.a.facts.moe is not None and self._covered(run):
+            raise UsageError(
+                f"--tp {run.tp}: Megatron-LM trains no experts so without sequence parallelism (core/transformer/moe/moe_layer.py)",
+                "add --sp",
             )
         if run.moment_size and (run.optimizer not in ("adamw", "adamw-fused") or run.zero != 1 or run.precision != "mixed"):
             raise UsageError(
@@ -46,23 +59,23 @@ class MegatronPlanner(Planner):
 
     def memory(self, run: Run) -> Memory:
         self.check(run)
-        if not covers(self.a, run):
+        if not self._covered(run):
             return super().memory(run)
         stages = self._megatron(run)
         fullest = max(range(len(stages)), key=lambda i: stages[i].total)
         f = stages[fullest]
         terms = [Term(*row) for row in terms_of(self._settings, f)]
         return Memory(
-            f.total, tuple(t for t in terms if t.bytes), "loss of the last micro-batch" if f.logits else "last micro-batch in flight",
+            f.total, tuple(t for t in terms if t.bytes), f.moment,
             (("between two steps", f.static), ("at most", f.total)), fullest, tuple(s.total for s in stages),
             tuple(s.static for s in stages), 0, tuple(f.activations.items()),
         )  # fmt: skip
 
     def least(self, run: Run) -> int:
-        return 0 if covers(self.a, run) else super().least(run)
+        return 0 if self._covered(run) else super().least(run)
 
     def total(self, run: Run) -> int:
-        if not covers(self.a, run):
+        if not self._covered(run):
             return super().total(run)
         return max(stage.total for stage in self._megatron(run))
 
@@ -234,7 +247,11 @@ def _block(a: Architecture, layer: Layer, r: Rank, capacity: int) -> Block:
         assert down.experts is not None
         projected = _named(layer, "fc1_latent_proj")
         read = projected.shape[0] if projected else a.facts.hidden_size
-        inner = down.shape[2] if down.shape[1] == read else down.shape[1]
+        # DBRX stacks the rows of all experts in one matrix.
+        *_, rows, columns = down.shape
+        rows = rows if len(down.shape) == 3 else rows // down.experts.total
+        inner = columns if rows == read else rows
+        gated = gated or sum(t.elements for t in routed) >= 3 * down.elements
         shared = sum(max(t.shape) if min(t.shape) == a.facts.hidden_size else min(t.shape) for t in downs[:1])
         experts = ml.Experts(
             down.experts.total,

@@ -10,8 +10,9 @@ from archcalc.frameworks.megatron.memory import Settings, Stage
 Row = tuple[Literal["weights", "gradients", "optimizer", "activations", "logits"], str, int, str]
 
 
-def terms_of(s: Settings, f: Stage) -> list[Row]:
+def terms_of(s: Settings, stage: Stage) -> list[Row]:
     """What adds up to the rank's peak: group, name, bytes, formula."""
+    f = stage.fullest
     size = FP32 if s.precision == "fp32" else HALF
     exact = f.weights == size * f.params or bool(s.fsdp)
     rest = f.params - f.fp8_params
@@ -51,6 +52,7 @@ def terms_of(s: Settings, f: Stage) -> list[Row]:
             "outside the layers, and layers gathered ahead; gradients of two layers where that is more than the logits",
         ),
         ("gradients", "gradients", f.gradients, f"{gradient} B x {f.params:,}{by if 'grads' in s.fsdp else ''}"),
+        ("gradients", "gradients in fp32", f.between, f"{FP32} B x {f.params:,}{shared}, made in the optimizer's step"),
         ("optimizer", "optimizer", f.optimizer, f"{master}{states} of {f.params:,} parameters{shared}"),
         ("activations", "work spaces", f.work, "cuBLAS's of two threads, Transformer Engine's"),
         ("activations", "kept buffers", f.buffers, "gathered inputs, the schedule's last input, one empty gradient for each shape"),
