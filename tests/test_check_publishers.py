@@ -75,6 +75,7 @@ SILENT = [
           ("Context used", "16k", []), ("Layers used", "20", []), ("推理上下文长度", "8192", []), ("剪枝后层数", "20", []),
           ("学生模型层数", "16", []), ("裁剪后词表大小", "64000", []), ("Training context", "4096", ["context=4096 doubtful"]),
           ("隐藏层 dropout", "0.1", []),
+          ("Value heads", "1", ["v_dim=1 doubtful"]),
       )],
     # What is made of a model may hold more than it.
     ("| Method | LLM | Params | Layers |\n|---|---|---|---|\n| Ours | Qwen2.5-7B | 7.9B | 28 |\n| Plain | Llama-3.1-8B | 8.03B | 32 |\n",

@@ -525,6 +525,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),
     Sign(-4, "it may be of another kind of layer", _of_other_kind, frozenset({"linear_layers"})),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS, where=_is_of_one),
+    Sign(-6, "it may count heads", None, frozenset({"v_dim"}), lambda f: f.heading.lower().rstrip(" :").endswith("heads")),
     Sign(-6, "the row may hold more than the model", None, SIZES, _of_whole),
     Sign(-6, "it is the size of a tag or a file, of a type that is not said", None, _WEIGHTS, _of_file),
     Sign(-6, "it may hold an optimizer's states", _marked("states-beside", "cell"), _WEIGHTS, lambda f: says("states-beside", f.heading)),
