@@ -289,6 +289,21 @@ def _as_published(model: Model, claim: Claim, number: Number, values: Sequence[V
     return best
 
 
+def rounds_to_stated(model: Model, field: str, count: int | Fraction) -> bool:
+    """Whether a count rounds to what the publisher states, which is not what the tensors round to; trillions have two decimals."""
+    true: int | Fraction = next((value.value for value in truth.safely(model, field, Quals())), 0)
+    for one in model.counts:
+        digit = _last_digit(one.params)
+        if one.params >= _TRILLION:
+            digit *= 10
+        if one.field == field and 2 * abs(Fraction(count) - one.params) <= digit < abs(Fraction(one.params) - true):
+            return True
+    return False
+
+
+_TRILLION = 10**12
+
+
 def _last_digit(count: int | Fraction) -> int:
     """What the last digit of a count stands for that is stated in billions, or millions."""
     return next(power for power in _DIGITS if count % power == 0)

@@ -414,6 +414,15 @@ def _member(family: Cell, member: Cell) -> Cell:
     return family
 
 
+def _are_names(cells: list[str]) -> bool:
+    """Whether more than half of a column's cells name models: known ones, or by a size."""
+    named = sum(names.match(text).kind in ("exact", "tuned") or _SIZED.search(text) is not None for text in cells)
+    return 2 * named > len(cells)
+
+
+_SIZED = re.compile(r"(?i)[a-z][\w.]*[- ](?:\d+x)?\d+(?:\.\d+)?[bm]\b")
+
+
 def _others(columns: list[Label | None], body: list[tuple[Cell, ...]]) -> Iterator[int]:
     """The columns with which further models of a row begin: they hold names, and behind them stand fields that stood before them."""
     start = 0
@@ -434,7 +443,11 @@ def _others(columns: list[Label | None], body: list[tuple[Cell, ...]]) -> Iterat
 
 
 def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell, ...]]) -> Iterator[Slot]:
-    model = next((k for k, label in enumerate(columns) if label is not None and label.role == "model"), None)
+    origins = {k for k, cell in enumerate(head) if mark("origin").fullmatch(_key(cell.text))}
+    models = [k for k, label in enumerate(columns) if label is not None and label.role == "model"]
+    model = next((k for k in models if k not in origins), next(iter(models), None))
+    if model in origins and columns[0] is None and _are_names([row[0].text for row in body if row]):
+        model = 0  # "| VLM | LLM | Params |"
     if model is None:
         # Without a head that says so, the first column that holds no field names the model, or the size does.
         model = next((k for k, label in enumerate(columns) if label is None or label.role), None)
@@ -471,8 +484,8 @@ def _by_row(head: list[Cell], columns: list[Label | None], body: list[tuple[Cell
     batches = {k for k, label, _ in asked if batch is not None and label.fields[0] == "kv_cache"}
     ranked = {k for k, label, _ in asked if ranks is not None and not label.quals.tp}
     growing = {k for k, label, _ in asked if at is not None and label.fields[0] in _GROWING}
-    origins = {k for k, cell in enumerate(head) if mark("origin").fullmatch(_key(cell.text))}
-    made = model + 1 in origins or (model in origins and model + 1 in ids and mark("made").search(head[model + 1].text) is not None)
+    tuned = model + 1 in ids and mark("made").search(head[model + 1].text) is not None
+    made = model + 1 in origins or (model in origins and tuned)
     name, of_parts = EMPTY, model == 0 and mark("parts").fullmatch(_key(head[0].text)) is not None
     beside_weights = any(label.fields[0] == "weights" for _, label, _ in asked)
     rows_of_formats = model == 0 and len(body) > 1 and all(row and _FORMAT.fullmatch(row[0].text.strip()) for row in body)

@@ -25,7 +25,8 @@ class PublishedContext(NamedTuple):
 
 
 class PublishedCount(NamedTuple):
-    """A count, mostly of parameters, that a publisher states and the config does not say; `field` says which."""
+    """A count, mostly of parameters, that a publisher states and the config does not say; `field` says which, with "without the embedding"
+    behind it where that is left out."""
 
     field: str
     params: int

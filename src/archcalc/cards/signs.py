@@ -11,7 +11,7 @@ from typing import Literal
 
 from archcalc.cards import mentions, truth, words
 from archcalc.cards.findings import Finding, Near
-from archcalc.cards.judge import Rules, is_misworked, is_right, judge
+from archcalc.cards.judge import Rules, is_misworked, is_right, judge, rounds_to_stated
 from archcalc.cards.labels import NUMERIC, WORDS, Quals
 from archcalc.cards.models import Model, load
 from archcalc.cards.names import namesakes, siblings
@@ -339,7 +339,7 @@ def _is_planned(finding: Finding) -> bool:
     planned = {"gpus", "gpu", "tp", "pp"} & _said("run", finding.block)
     of_run = finding.where.kind == "tree" and _may_be_setting(finding)
     beside = planned or says("sampler", finding.block) or says("limit", finding.block)
-    return not finding.listed and bool(of_run or beside)
+    return says("training", finding.heading) or (not finding.listed and bool(of_run or beside))
 
 
 def _of_none(finding: Finding, near: Near) -> bool:
@@ -369,6 +369,63 @@ def _between(finding: Finding, _near: Near) -> bool:
     return bool(values) and min(values) < claimed < max(values) <= min(values) * _CLOSE
 
 
+def _as_stated(finding: Finding, _near: Near) -> bool:
+    """A total that rounds to the publisher's own figure: 1043B of what is stated as 1.04T."""
+    number = finding.claim.number
+    claimed = number.printed * 10 ** (number.scale or finding.claim.quals.unit) if number is not None else 0
+    return any(rounds_to_stated(model, finding.claim.field, claimed) for model in finding.models)
+
+
+def _of_whole(finding: Finding) -> bool:
+    """A size in a table whose rows are named by what they are made of, behind what they are: "| Method | LLM | Params |"."""
+    if finding.where.kind != "table" or not finding.where.heads:
+        return False
+    origins = [
+        k for k, cell in enumerate(finding.where.rows[0]) if k and mark("origin").fullmatch(cell.text.strip(" *").casefold())
+    ]
+    return any(k < len(row) and row[k].text == finding.name for k in origins for row in finding.where.rows[finding.where.heads :])
+
+
+def _of_file(finding: Finding) -> bool:
+    """A size beside a tag of Ollama or a file's name: tags of small models are of eight bits, others of four, and files are shards."""
+    return not finding.claim.quals.dtype and _FILE.fullmatch(finding.name.strip(" `*")) is not None
+
+
+_FILE = re.compile(r"(?i)[\w./-]+:\w[\w.-]*|\S+\.(?:gguf|safetensors|bin|pth?|ckpt|mlx)")
+
+
+def _of_encoder(finding: Finding, _near: Near) -> bool:
+    """An encoder's parameters within half as many again: with or without pooling, positions or projector, or as its own name says."""
+    number = finding.claim.number
+    claimed = number.printed * 10 ** (number.scale or finding.claim.quals.unit) if number is not None else 0
+    return any(2 * value <= 3 * claimed <= _HALF_AGAIN * value for value in finding.values())
+
+
+_HALF_AGAIN = Fraction(9, 2)
+_ENCODERS = frozenset({"vision_params", "audio_params"})
+
+
+def _of_clause(finding: Finding, _near: Near) -> bool:
+    """A count of what a bracket or clause names: "(including 0.9B for the embedding)"."""
+    claim, text = finding.claim, finding.cell
+    return mark("of-which").search(text, 0, claim.start) is not None or mark("for-a-part").match(text, claim.end) is not None
+
+
+_SOME = frozenset({"layers", "heads", "kv_heads", "experts", "active_experts"})
+
+
+def _of_some(finding: Finding, _near: Near) -> bool:
+    """A count in an item that says where some of them are, or what is done with them: "100 experts live on the CPU"."""
+    return says("some-of-them", finding.line_text)
+
+
+def _of_members(finding: Finding, _near: Near) -> bool:
+    """Sizes with slashes between them, of a model without experts: those of a family's members."""
+    between = _SLASHED.search(finding.cell)
+    return between is not None and not any(model.report.architecture.moe for model in finding.models)
+
+
+_SLASHED = re.compile(r"\d\s?[BM]\s*/\s*\d")
 _CLOSE = Fraction(11, 10)
 """Ways to count that differ by more than a tenth count different things."""
 
@@ -468,6 +525,15 @@ SIGNS: tuple[Sign, ...] = (
     Sign(-4, "nothing says that a cache is meant", _of_no_cache, CACHES),
     Sign(-4, "it may be of another kind of layer", _of_other_kind, frozenset({"linear_layers"})),
     Sign(-4, "it lies between two ways to count", _between, _COUNTS, where=_is_of_one),
+    Sign(-6, "it may count heads", None, frozenset({"v_dim"}), lambda f: f.heading.lower().rstrip(" :").endswith("heads")),
+    Sign(-6, "the row may hold more than the model", None, SIZES, _of_whole),
+    Sign(-6, "it is the size of a tag or a file, of a type that is not said", None, _WEIGHTS, _of_file),
+    Sign(-6, "it may hold an optimizer's states", _marked("states-beside", "cell"), _WEIGHTS, lambda f: says("states-beside", f.heading)),
+    Sign(-6, "encoders are counted with and without what stands around them", _of_encoder, _ENCODERS),
+    Sign(-6, "it may be what a sentence says of a part", _of_clause, _COUNTS),
+    Sign(-4, "its item may be of some of them", _of_some, _SOME, where=lambda f: f.listed),
+    Sign(-6, "its cell lists sizes, as of several members", _of_members, frozenset({"total_params", "active_params"})),
+    Sign(-6, "it rounds to the publisher's own figure", _as_stated, frozenset({"total_params"})),
     Sign(-4, "several types are named above it", None, TYPED, lambda f: not f.claim.quals.dtype and len(f.types) > 1),
     Sign(-4, "it may be rounded parameters times bytes", _rounding, _WEIGHTS),
     Sign(-4, "it may be made of rounded parameters", _flops_rounded, frozenset({"flops"})),

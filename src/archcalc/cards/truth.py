@@ -58,6 +58,11 @@ def values(model: Model, field: str, quals: Quals) -> list[Value]:
     found: dict[int | Fraction, Value] = {}
     for value in find(model, quals):
         found.setdefault(value.value, value)
+    without = quals.embedding == "without"
+    for one in model.counts:
+        if one.field == (f"{field} without the embedding" if without else field):
+            # What is left is stated with a decimal, nought too: 70.0B.
+            found.setdefault(one.params, Value(one.params, f"the publisher's figure, {one.source}", "" if without else "published"))
     said = [value for value in _under_key(model, quals.key) if value.value not in found] if quals.key else []
     # A window that another key turns off is none, whatever its own key says.
     none = [value for value in list(found.values())[:1] if not value.value]

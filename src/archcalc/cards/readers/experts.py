@@ -46,7 +46,9 @@ def read_experts(field: str, text: str, quals: Quals) -> Iterator[Claim]:
         number = by_start.get(start)
         if number is not None and not number.unit and not number.scale and not any(a <= start < b for a, b in taken):
             taken.append((number.start, number.after))
-            out.append(of(role, number, quals))
+            # "each token goes to 2 experts": which ones the figure says, where no label asks for one kind.
+            also = ("active_experts",) if role == "experts" and field == "moe" else ()
+            out.append(of(role, number, quals)._replace(also=also))
 
     counts_active = field == "active_experts"
     # Where routed experts are listed beside shared ones under a total, the total comes first: "2 (1 routed + 1 shared)".

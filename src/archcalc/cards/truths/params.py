@@ -84,7 +84,6 @@ def _total(model: Model, quals: Quals) -> Iterator[Value]:
         total = model.report.params.total
         found = [v for v in found if "MTP" in v.basis or ("checkpoint" in v.basis and v.value > total)] or found
     yield from found
-    yield from _published(model, "total_params", quals)
     # A size in a name is a name: Llama-2-70B has 68.98 B, and is said to have 70B.
     if (said := _IN_NAME.search(model.name.lower())) and quals.embedding != "without":
         named, total = round(float(said[1]) * 10 ** (9 if said[2] == "b" else 6)), model.report.params.total
@@ -108,14 +107,6 @@ def _active(model: Model, quals: Quals) -> Iterator[Value]:
     if quals.mtp == "with":
         found = [v for v in found if "MTP" in v.basis] or found
     yield from found
-    yield from _published(model, "active_params", quals)
-
-
-def _published(model: Model, field: str, quals: Quals) -> Iterator[Value]:
-    if quals.embedding != "without":
-        yield from (
-            Value(one.params, f"the publisher's figure, {one.source}", "published") for one in model.counts if one.field == field
-        )
 
 
 def stated(model: Model, field: str) -> Iterator[int]:
@@ -150,7 +141,6 @@ def _embedding(model: Model, quals: Quals) -> Iterator[Value]:
     if projector := _projector(model):
         # Table 1 of Gemma 3 (arXiv:2503.19786) divides the model into the tower, what embeds, and the rest.
         yield Value(one + projector, "the embedding and the projector of images", "rare")
-    yield from _published(model, "embedding_params", quals)
 
 
 def _mtp(model: Model, quals: Quals) -> Iterator[Value]:
@@ -160,7 +150,6 @@ def _mtp(model: Model, quals: Quals) -> Iterator[Value]:
         sums = _sums(model)
         shared = sum(sums.get(part, (0, 0))[0] for part in ("embedding", "head"))
         yield Value(held + shared, "the MTP layers with the embedding and the head that they share", "rare")
-    yield from _published(model, "mtp_params", quals)
 
 
 def _vision(model: Model, _: Quals) -> Iterator[Value]:

@@ -9,6 +9,7 @@ from fractions import Fraction
 from archcalc.cards.labels import Quals
 from archcalc.cards.models import Model
 from archcalc.cards.truths.value import Find, Value
+from archcalc.model import Rotation
 
 
 def _gated(model: Model) -> bool:
@@ -107,9 +108,17 @@ def _latent_part(index: int, basis: str) -> Find:
 def _rope_dim(model: Model, _: Quals) -> Iterator[Value]:
     if latent := _latent(model):
         yield Value(latent[1], "qk_rope_head_dim")
-    elif share := re.search(r"(\d+)% of the head", model.report.architecture.position):
+        return
+    if share := re.search(r"(\d+)% of the head", model.report.architecture.position):
         yield Value(int(share[1]) * (model.report.architecture.head_dim or 0) // 100, f"{share[1]}% of the head")
-    elif "RoPE" in model.report.architecture.position and model.report.architecture.head_dim:
+    kinds = [kind for stack in model.architecture.stacks if stack.part == "decoder" for kind in stack.kinds]
+    turned = {
+        step.width: attend.qk_dim for kind in kinds for step in kind.steps if isinstance(step, Rotation) for attend in kind.attends
+    }
+    for width, head in sorted(turned.items()):
+        if width:
+            yield Value(width, "the whole head" if width == head else f"{width} of a head's {head} channels")
+    if not turned and "RoPE" in model.report.architecture.position and model.report.architecture.head_dim:
         yield Value(model.architecture.facts.head_dim, "the whole head")
 
 
