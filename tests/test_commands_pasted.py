@@ -186,6 +186,16 @@ def test_what_operators_and_charts_start(text: str, line: str, said: str) -> Non
     assert any(said in note for note in notes) if said else not notes
 
 
+def test_arguments_in_a_variable_are_used_as_the_command_s(cli: Run, tmp_path: Path) -> None:
+    """kserve/kserve, config/llmisvcconfig: the template's command ends with the variable's words."""
+    path = tmp_path / "service.yaml"
+    path.write_text(LLM.replace("IMAGE", "vllm/vllm-openai:v0.11.0").replace("MORE", ""), encoding="utf-8")
+    done = cli("fit", "--gpu", "2xh100", "--command-file", str(path), "--format", "json", "--offline")
+    answer = json.loads(done.stdout)
+    assert answer["context_tokens"] == 8192
+    assert answer["options"]["unmodelled"] == [] and "ADDITIONAL" not in answer["verdict"]
+
+
 SET = "--set servingEngineSpec.modelSpec[0]."
 HELM = [
     (

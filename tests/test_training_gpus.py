@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,23 @@ def test_options_and_defaults_by_gpu(cli: Run, gpu: str, compute: float) -> None
     done = cli("train", *words, "--attention", "flash", "--offline")
     assert (done.returncode == 2 and "--attention sdpa" in done.stderr) == old
     assert not any("bf16 units" in note for note in said(cli, *words, "--precision", "fp32", "--attention", "sdpa")["notes"])
+
+
+@pytest.mark.parametrize(
+    ("call", "stages", "told"),
+    [
+        # 126 layers: 7, 9 and 18 are no powers of two, and divide them; 6 as typed has sequence parallelism as every other split has.
+        ("llama-3.1-405b --gpu 63x8xH100", 7, False),
+        ("llama-3.1-405b --gpu 18x8xH100", 9, False),
+        ("llama-3.1-405b --gpu 48x8xH100 --tp 8 --pp 6", 6, False),
+        # Megatron-LM, core/transformer/transformer_block.py `get_num_layers_to_build`: layers divide over stages, or their number is given.
+        ("llama-3.1-405b --gpu 64x8xH100", 8, True),
+        ("deepseek-v3 --gpu 32x8xH100 --pp 16", 16, True),
+    ],
+)
+def test_stages_are_what_the_layers_divide_over(call: str, stages: int, told: bool, cli: Run) -> None:
+    done = cli("train", *call.split(), "--seq", "4k", "--framework", "megatron", "--format", "json", "--offline")
+    answer = json.loads(done.stdout)
+    assert answer["fits"] and answer["plan"]["pp"] == stages
+    assert answer["plan"]["sp"] is (answer["plan"]["tp"] > 1)
+    assert any("do not divide over" in note for note in answer["notes"]) is told

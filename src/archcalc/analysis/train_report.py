@@ -138,6 +138,11 @@ def train_report(
     total, active = sum(c.total for c in counted), sum(c.active for c in counted)
     trained, added = trainable(a, run)
     notes += [*near(m.total, budget), *(elsewhere(planner, run) if elsewhere else []), *_notes(a, run)]
+    if recipe is None and run.implementation == "megatron" and run.pp > 1 and a.layers % (run.pp * run.interleave):
+        notes.append(
+            f"{a.layers} layers do not divide over {run.pp * run.interleave} stages: Megatron-LM has to be told how many each has "
+            "(--decoder-first-pipeline-num-layers, --decoder-last-pipeline-num-layers, --pipeline-model-parallel-layout)"
+        )
     if not m.of("activations") and (kept := sum(size for _, size in m.kept)):
         notes.append(
             f"activations take {units.format_bytes(kept)} at the end of the forward pass, and are gone at the fullest moment"

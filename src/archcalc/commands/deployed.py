@@ -128,7 +128,8 @@ def _llm(spec: Mapping[str, Any]) -> Started:
         more = shlex.split(env.get("VLLM_ADDITIONAL_ARGS", ""))
     except ValueError as error:
         raise UsageError("VLLM_ADDITIONAL_ARGS: a quote is not closed", "close it, or give the engine's command") from error
-    return Started({**main, "command": ["vllm", "serve", source], "args": [*flags, *more, *given]}, notes)
+    left = [e for e in main.get("env") or () if not (isinstance(e, Mapping) and e.get("name") == "VLLM_ADDITIONAL_ARGS")]
+    return Started({**main, "command": ["vllm", "serve", source], "args": [*flags, *more, *given], "env": left}, notes)
 
 
 def _huggingface(args: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:

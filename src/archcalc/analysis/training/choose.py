@@ -99,9 +99,9 @@ def _ways(
     last = recomputes[-1]
     splits = [
         {"tp": tp, "pp": pp}
-        for pp in (1, 2, 4, 8, 16, 32)
-        for tp in (1, 2, 4, 8)
-        if tp * pp > 1 and tp <= per_node and ("tp" not in given or tp == run.tp) and ("pp" not in given or pp == run.pp)
+        for pp in _stages(planner.a.layers, run, given, gpus)
+        for tp in ([run.tp] if "tp" in given else (1, 2, 4, 8))
+        if tp * pp > 1 and tp <= per_node
     ]
     for split in splits:
         part = split["tp"] * split["pp"] * run.cp
@@ -114,6 +114,15 @@ def _ways(
         for way in _data(planner, run, given, gpus // part, per_node, means):
             name = ", ".join([*words, *([way.name] if gpus // part > 1 else [])])
             yield _named(_Way(name, {**more, **way.changes}), last, len(recomputes) > 1)
+
+
+def _stages(layers: int, run: Run, given: frozenset[str], gpus: int) -> list[int]:
+    """How many stages of a pipeline are tried: powers of two, and what the layers divide over. Megatron-LM runs others than the latter
+    only where it is told how many layers a stage has (core/transformer/transformer_block.py `get_num_layers_to_build`): they come last."""
+    if "pp" in given:
+        return [run.pp]
+    some = [pp for pp in range(1, 33) if gpus % pp == 0 and (layers % pp == 0 or pp & (pp - 1) == 0)]
+    return sorted(some, key=lambda pp: (run.implementation == "megatron" and layers % pp != 0, pp))
 
 
 def _named(way: _Way, recompute: str, open_: bool) -> _Way:
