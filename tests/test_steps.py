@@ -212,6 +212,8 @@ NAMED = {
     "engines/served.py": 2,
     # The Auto class that has the type, by transformers' own mappings.
     "engines/transformers/command.py": 1,
+    # The models that Liger patches, by its own mapping.
+    "frameworks/liger.py": 2,
     "quant/gguf.py": 2,
 }
 BELOW = ("analysis", "blocks", "cards", "engines", "figures", "frameworks", "quant", "render")
