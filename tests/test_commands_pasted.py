@@ -196,6 +196,25 @@ def test_arguments_in_a_variable_are_used_as_the_command_s(cli: Run, tmp_path: P
     assert answer["options"]["unmodelled"] == [] and "ADDITIONAL" not in answer["verdict"]
 
 
+@pytest.mark.parametrize("args", ["5", "--max-model-len 8192"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        SERVICE.replace("[{args}]", "{args}").format(format="huggingface", args="ARGS"),
+        LLM.replace("[MORE]", "ARGS"),
+        "modelArtifacts: {uri: 'hf://Qwen/Qwen3-8B'}\ndecode:\n  containers:\n  - modelCommand: vllmServe\n    args: ARGS\n",
+    ],
+)
+def test_arguments_that_are_no_list_are_refused(text: str, args: str) -> None:
+    with pytest.raises(UsageError, match=f"args is {args}: a list was expected"):
+        read(text.replace("ARGS", args), "a.yaml")
+
+
+def test_variables_that_are_no_list_are_none() -> None:
+    text = LLM.replace('\n      - {name: VLLM_ADDITIONAL_ARGS, value: "--max-model-len 8192"}', " 5").replace("[MORE]", "[]")
+    assert read(text, "a.yaml")[0] == "vllm serve Qwen/Qwen3-8B --tensor-parallel-size 2"
+
+
 SET = "--set servingEngineSpec.modelSpec[0]."
 HELM = [
     (

@@ -55,7 +55,7 @@ def started(document: Mapping[str, Any]) -> Started | None:
     if not model:
         return None
     runtime = f"{_map(model.get('modelFormat')).get('name') or ''} {model.get('runtime') or ''}".lower()
-    args = [str(word) for word in model.get("args") or () if word is not None]
+    args = _args(model)
     source = _source(str(model["storageUri"])) if model.get("storageUri") else ""
     if "sglang" in runtime:
         return Started({**model, "command": ["python", "-m", "sglang.launch_server"], "args": ["--model-path", source, *args]})
@@ -88,7 +88,7 @@ def _of_values(document: Mapping[str, Any]) -> Started | None:
         if how not in ("vllmServe", "imageDefault") or not artifacts.get("uri"):
             continue
         parallel = _map(decode.get("parallelism"))
-        args = [str(word) for word in container.get("args") or ()]
+        args = _args(container)
         for key in ("tensor", "data"):
             if isinstance(size := parallel.get(key), int) and size > 1:
                 args = [_PARALLEL[key], str(size), *args]
@@ -106,12 +106,14 @@ def _llm(spec: Mapping[str, Any]) -> Started:
     containers = [c for c in containers if isinstance(c, Mapping)] if isinstance(containers, list) else []
     main: Mapping[str, Any] = next((c for c in containers if c.get("name") == "main"), containers[0] if containers else {})
     notes = PREFILL if spec.get("prefill") else ()
-    given = [str(word) for word in main.get("args") or ()]
+    given = _args(main)
     own = main.get("command")
     if own:
         held = [str(word).replace(MOUNTED, source) for word in own] if isinstance(own, list) else own
         return Started({**main, "command": held, "args": [word.replace(MOUNTED, source) for word in given]}, notes)
-    env = {str(e.get("name")): str(e.get("value") or "") for e in main.get("env") or () if isinstance(e, Mapping)}
+    listed = main.get("env")
+    variables = [e for e in listed if isinstance(e, Mapping)] if isinstance(listed, list) else []
+    env = {str(e.get("name")): str(e.get("value") or "") for e in variables}
     parallel = _map(spec.get("parallelism"))
     sglang = "sglang" in f"{spec.get('runtime') or ''} {main.get('image') or ''}".lower()
     flags = [w for key, flag in _PARALLEL.items() if isinstance(parallel.get(key), int) for w in (flag, str(parallel[key]))]
@@ -128,7 +130,7 @@ def _llm(spec: Mapping[str, Any]) -> Started:
         more = shlex.split(env.get("VLLM_ADDITIONAL_ARGS", ""))
     except ValueError as error:
         raise UsageError("VLLM_ADDITIONAL_ARGS: a quote is not closed", "close it, or give the engine's command") from error
-    left = [e for e in main.get("env") or () if not (isinstance(e, Mapping) and e.get("name") == "VLLM_ADDITIONAL_ARGS")]
+    left = [e for e in variables if e.get("name") != "VLLM_ADDITIONAL_ARGS"]
     return Started({**main, "command": ["vllm", "serve", source], "args": [*flags, *more, *given], "env": left}, notes)
 
 
@@ -171,6 +173,14 @@ def _source(uri: str) -> str:
         return uri
     name, colon, revision = rest.strip("/").partition(":")
     return f"{name}@{revision}" if colon and revision else name
+
+
+def _args(container: Mapping[str, Any]) -> list[str]:
+    """The arguments of a container. Raises `UsageError` where they are no list."""
+    args = container.get("args")
+    if args is not None and not isinstance(args, list):
+        raise UsageError(f"args is {str(args)[:60]}: a list was expected", 'write it so: args: ["--max-model-len", "8192"]')
+    return [str(word) for word in args or () if word is not None]
 
 
 def _map(value: Any) -> Mapping[str, Any]:
