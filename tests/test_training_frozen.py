@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from archcalc.analysis.training.pieces import patterns
 from conftest import Run
 from test_training_words import of_file, said
 
@@ -128,3 +129,10 @@ def test_trainable_keys_that_are_refused(cli: Run, tmp_path: Path, component: st
     (tmp_path / "run.yaml").write_text(text, encoding="utf-8")
     done = cli("train", "--recipe", str(tmp_path / "run.yaml"), "--gpu", "8xH100", "--offline")
     assert done.returncode == 2 and "decoder_trainable" in done.stderr
+
+
+def test_patterns_of_parameters_are_matched_in_bounded_work() -> None:
+    """`re` would try every way to part the name."""
+    opens = patterns(["([a-z_.0-9]+)+!", "model.layers.[0-3].mlp"])
+    assert not opens("model.embed_tokens.weight_of_a_long_name_that_backtracks")
+    assert opens("model.layers.3.mlp.up_proj.weight") and not opens("model.layers.4.mlp.up_proj.weight")

@@ -17,6 +17,7 @@ from archcalc.frameworks.megatron.arguments import Arguments, from_words
 from archcalc.frameworks.megatron.fp8 import refuse_gpu
 from archcalc.frameworks.megatron.source import MegatronPlanner
 from archcalc.loader import load
+from conftest import Run as Cli
 
 TOKENS, HIDDEN, LAYERS, INNER, ACTIVE = 4096, 2048, 48, 768, 8  # Qwen3-30B-A3B's config.
 
@@ -433,3 +434,15 @@ def test_more_ranks_of_megatron_fsdp_never_need_more() -> None:
         for strategy in ("no_shard", "optim", "optim_grads", "optim_grads_params")
     ]
     assert by_strategy == sorted(by_strategy, reverse=True) and len(set(by_strategy)) == 4
+
+
+@pytest.mark.parametrize("words", ['--hybrid-layer-pattern "M*|-|"', "--num-layers 4 --pipeline-model-parallel-layout Ett|ttL"])
+def test_stages_of_one_rank_are_refused(words: str, cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "run.sh"
+    path.write_text(
+        f"pretrain.py {words} --hidden-size 512 --num-attention-heads 8 --seq-length 128 --max-position-embeddings 128"
+        " --micro-batch-size 1 --bf16 --vocab-size 32000\n",
+        encoding="utf-8",
+    )
+    done = cli("train", "--recipe", str(path), "--gpu", "8xh100", "--offline")
+    assert done.returncode == 2 and "--pipeline-model-parallel-size is 1" in done.stderr

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from archcalc.analysis.activations.saved import linears_of
 from archcalc.analysis.training.adapters import ADAPTED, SAVED, adapted, adapter_elements, magnitudes, targeted, unfused
 from archcalc.analysis.training.run import Run
 from archcalc.engines.placement import evenly
+from archcalc.errors import UsageError
 from archcalc.model import Architecture, Layer, Part, Tensor
 from archcalc.quant._loaders import bitsandbytes_takes
 from archcalc.records import NamedTuple
@@ -87,7 +88,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
                 continue
             # No loss reads the logits beside a score, so their head has no gradient; shards have one of the whole unit.
             idle = run.loss == "scalar" and run.headed and group.part == "head" and run.dp == 1 and not run.stage
-            own = piece(t, group.part, 1, named=not idle and (opened is None or bool(opened.match(t.name))))
+            own = piece(t, group.part, 1, named=not idle and (opened is None or opened(t.name)))
             if t.counted or (t.kind == "tied" and (last > 0 or run.untied)):
                 stages[place].append(own)
             elif own.adapter:
@@ -101,7 +102,7 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
             for k, layer in enumerate(stack.kinds):
                 for t in layer.tensors:
                     names = [f"{stack.prefix}.{i}.{t.name}" for i in stack.indices(k)] if t.counted else []
-                    trained = sum(1 for name in names if opened.match(name))
+                    trained = sum(1 for name in names if opened(name))
                     both = piece(t, stack.part, trained), piece(t, stack.part, len(names) - trained, named=False)
                     stages[0] += [one for one in both if one.copies]
             continue
@@ -118,12 +119,24 @@ def pieces(a: Architecture, run: Run, targets: frozenset[str]) -> list[list[Piec
     return stages
 
 
-def patterns(unfrozen: Iterable[str]) -> re.Pattern[str]:
-    """What a parameter's name begins with if one of these opens it: a point is a point, and a range of rows behind the name (`[0:32000]`)
-    keeps gradients of other rows at zero, which saves nothing (axolotl 0.19, utils/freeze.py `LayerNamePattern`, `freeze_layers_except`).
-    Raises `re.error`."""
-    plain = [_POINT.sub(r"\\.", _ROWS.sub(r"\1", pattern)) for pattern in unfrozen]
-    return re.compile("|".join(f"(?:{pattern})" for pattern in plain))
+def patterns(unfrozen: Iterable[str]) -> Callable[[str], bool]:
+    """Whether one of these opens a parameter, which is what its name begins with: a point is a point, and a range of rows behind the name
+    (`[0:32000]`) keeps gradients of other rows at zero, which saves nothing (axolotl 0.19, utils/freeze.py `LayerNamePattern`,
+    `freeze_layers_except`). Raises `re.error`; what is returned raises `UsageError` where matching takes too long."""
+    from archcalc.quant._regex import Budget, CostError, Pattern
+
+    budget = Budget()
+    made = [Pattern(_POINT.sub(r"\\.", _ROWS.sub(r"\1", pattern)), budget) for pattern in unfrozen]
+
+    def opens(name: str) -> bool:
+        try:
+            return any(pattern.match(name) for pattern in made)
+        except CostError:
+            raise UsageError(
+                "unfrozen_parameters take too long to match", "name the parameters plainly, such as model.layers.0"
+            ) from None
+
+    return opens
 
 
 def unmatched(a: Architecture, run: Run) -> list[str]:
@@ -132,7 +145,7 @@ def unmatched(a: Architecture, run: Run) -> list[str]:
     for stack in a.stacks:
         for k, layer in enumerate(stack.kinds if stack.part != "mtp" else ()):
             names += [f"{stack.prefix}.{i}.{t.name}" for i in stack.indices(k) for t in layer.tensors if t.counted]
-    return [pattern for pattern in run.unfrozen if not any(map(patterns((pattern,)).match, names))]
+    return [pattern for pattern in run.unfrozen if not any(map(patterns((pattern,)), names))]
 
 
 def _transposed(run: Run, layer: Layer) -> frozenset[str]:

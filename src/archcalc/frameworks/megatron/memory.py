@@ -519,6 +519,11 @@ Chunks = list[list[int]]
 def chunks(a: Arguments, s: Settings, number: int) -> list[Chunks]:
     """The layers of each rank of the pipeline."""
     parts = layout(a, s.pp)
+    if parts is not None and len(parts) > 1 and s.pp == 1:
+        # megatron/training/arguments.py `validate_args`: chunks are interleaved over more than one rank.
+        raise UsageError(
+            f"{a.path}: the layers are divided into {len(parts)} stages, and --pipeline-model-parallel-size is 1", "raise it"
+        )
     if parts is not None:
         out: list[Chunks] = [[] for _ in range(s.pp)]
         at = 0
